@@ -1,0 +1,33 @@
+"""A certificate authority for one test run. Nothing outside it trusts it."""
+
+import os
+import ssl
+import tempfile
+from collections.abc import Sequence
+
+import trustme
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class CertificateAuthority:
+    """Signs what a server on this machine needs; `ca_file` is what its clients must trust.
+
+    Without a directory the file lives as long as this object.
+    """
+
+    def __init__(self, directory: str | None = None) -> None:
+        self._ca = trustme.CA()
+        if directory is None:
+            self._own = tempfile.TemporaryDirectory(prefix="events-api-ca-")
+            directory = self._own.name
+        os.makedirs(directory, exist_ok=True)
+        self.ca_file = os.path.join(directory, "ca.pem")
+        self._ca.cert_pem.write_to_path(self.ca_file)
+
+    def context(self, hosts: Sequence[str] = LOCAL) -> ssl.SSLContext:
+        """A server's context, TLS 1.2 or later, with a certificate for these hosts only."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._ca.issue_cert(*hosts).configure_cert(context)
+        return context
