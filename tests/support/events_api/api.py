@@ -173,12 +173,12 @@ class EventsApi:
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
-        with self._state.record.changed:
+        with self._state.record.lock:
             return self._state.incidents.all()
 
     def incident(self, key: str, dedup_key: str) -> Incident:
         """KeyError if nothing was ever opened under that dedup key."""
-        with self._state.record.changed:
+        with self._state.record.lock:
             found = self._state.incidents.get(key, dedup_key)
         if found is None:
             raise KeyError((key, dedup_key))

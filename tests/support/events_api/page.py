@@ -35,7 +35,7 @@ def look(method: str, path: str, body: bytes, state: State) -> Reply | None:
         case "GET", "/requests":
             return reply(200, [request.as_json() for request in state.record.all()])
         case "GET", "/incidents":
-            with state.record.changed:
+            with state.record.lock:
                 return reply(200, [asdict(incident) for incident in state.incidents.all()])
         case "POST", "/_script":
             return _script(body, state)
@@ -61,7 +61,7 @@ def _script(body: bytes, state: State) -> Reply:
 
 def render(state: State) -> str:
     """The newest requests first, and every incident."""
-    with state.record.changed:
+    with state.record.lock:
         incidents = state.incidents.all()
         requests = state.record.all()
     arrived = [

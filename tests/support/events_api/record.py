@@ -55,37 +55,38 @@ def parse(body: bytes) -> Event | None:
 
 
 class Record:
-    """Requests by number. Each change wakes those who wait."""
+    """Requests by number, and those who wait for more of them."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition(threading.RLock())
+        self.lock = threading.RLock()
         self._requests: list[Request] = []
         self._accepted: list[int] = []
+        self._looks: list[Callable[[], None]] = []
 
     def add(self, request: Request, status: int | None, takes_effect: bool) -> Request:
         """Keep a request under the next number; it comes back with its places filled in."""
-        with self.changed:
+        with self.lock:
             accepted = len(self._accepted) if takes_effect else None
             number = len(self._requests)
             request = replace(request, number=number, accepted=accepted, status=status)
             self._requests.append(request)
             if takes_effect:
                 self._accepted.append(request.number)
-            self.changed.notify_all()
+            self._changed()
             return request
 
     def answered(self, request: Request) -> None:
         """Note when the answer was out. After a `clear` there may be nothing left to note it on."""
-        with self.changed:
+        with self.lock:
             if request.number < len(self._requests) and self._requests[request.number] is request:
                 self._requests[request.number] = replace(request, answered=time.monotonic())
-                self.changed.notify_all()
+                self._changed()
 
     def clear(self) -> None:
-        with self.changed:
+        with self.lock:
             self._requests.clear()
             self._accepted.clear()
-            self.changed.notify_all()
+            self._changed()
 
     @property
     def count(self) -> int:
@@ -96,22 +97,43 @@ class Record:
         return len(self._accepted)
 
     def all(self) -> tuple[Request, ...]:
-        with self.changed:
+        with self.lock:
             return tuple(self._requests)
 
     def accepted(self) -> tuple[Request, ...]:
-        with self.changed:
+        with self.lock:
             return tuple(self._requests[number] for number in self._accepted)
 
     def wait(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
-        """Until the condition holds; it is looked at after each change, and never in between."""
-        with self.changed:
-            if not self.changed.wait_for(condition, timeout):
-                tail = "\n".join(
-                    f"  {r.number} {r.path} {r.key} {r.dedup_key} -> {r.status}"
-                    for r in self._requests[-20:]
-                )
-                raise TimeoutError(
-                    f"no {what} in {timeout:g} s; {len(self._requests)} requests arrived, "
-                    f"{len(self._accepted)} were accepted, the last of them:\n{tail}"
-                )
+        """Until the condition holds. It is looked at after each change, by whoever made it."""
+        met = threading.Event()
+
+        def look() -> None:
+            try:
+                holds = condition()
+            except Exception:
+                holds = True  # let it fail again below, where its author sees it
+            if holds:
+                met.set()
+
+        with self.lock:
+            self._looks.append(look)
+            look()
+        try:
+            if not met.wait(timeout):
+                raise TimeoutError(f"no {what} in {timeout:g} s; {self._summary()}")
+        finally:
+            with self.lock:
+                self._looks.remove(look)
+        with self.lock:
+            condition()
+
+    def _changed(self) -> None:
+        for look in self._looks:
+            look()
+
+    def _summary(self) -> str:
+        requests = self.all()
+        lines = [f"  {r.number} {r.path} {r.key} {r.dedup_key} -> {r.status}" for r in requests]
+        head = f"{len(requests)} requests arrived, {self.accepted_count} were accepted, the last:"
+        return "\n".join([head, *lines[-20:]])

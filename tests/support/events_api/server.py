@@ -94,7 +94,7 @@ class Listener:
     def _decide(self, request: Request) -> tuple[Request, Answer, Reply]:
         """All of it happens here, in the order of arrival; the answer may go out later."""
         state, path = self._state, request.path
-        with state.record.changed:
+        with state.record.lock:
             answer = state.script.next(request.key, path) or Answer()
             if answer.hang or answer.reset == "before":
                 return state.record.add(request, status=None, takes_effect=False), answer, NO_ANSWER
@@ -105,10 +105,9 @@ class Listener:
             reply = scripted(answer, natural, path)
             takes_effect = path in DIALECTS and 200 <= reply.status < 300
             status = None if answer.reset == "after" else reply.status
-            request = state.record.add(request, status, takes_effect)
             if takes_effect:
                 state.take_effect(request)
-            return request, answer, reply
+            return state.record.add(request, status, takes_effect), answer, reply
 
     async def _send(
         self, http: web.BaseRequest, answer: Answer, reply: Reply

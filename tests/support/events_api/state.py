@@ -19,7 +19,7 @@ from tests.support.events_api.schema import (
 
 
 class State:
-    """Shared between the server's thread and the tests'; `record.changed` is its lock."""
+    """Shared between the server's thread and the tests'; `record.lock` is its lock."""
 
     def __init__(self, latency: float, rate_limit: int | None, strict_keys: bool) -> None:
         self.record = Record()
@@ -34,7 +34,7 @@ class State:
 
     def reset(self) -> None:
         """Forget what arrived and what was scripted; settings and declared keys stay."""
-        with self.record.changed:
+        with self.record.lock:
             self.incidents = Incidents()
             self.rate = RateLimit(self.rate.limit, self.rate.window)
             self.script.clear()
