@@ -1,5 +1,6 @@
 """A certificate authority for one test run. Nothing outside it trusts it."""
 
+import atexit
 import os
 import ssl
 import tempfile
@@ -13,14 +14,15 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 class CertificateAuthority:
     """Signs what a server on this machine needs; `ca_file` is what its clients must trust.
 
-    Without a directory the file lives as long as this object.
+    Without a directory the file lives as long as this process.
     """
 
     def __init__(self, directory: str | None = None) -> None:
         self._ca = trustme.CA()
         if directory is None:
-            self._own = tempfile.TemporaryDirectory(prefix="events-api-ca-")
-            directory = self._own.name
+            own = tempfile.TemporaryDirectory(prefix="events-api-ca-")
+            atexit.register(own.cleanup)
+            directory = own.name
         os.makedirs(directory, exist_ok=True)
         self.ca_file = os.path.join(directory, "ca.pem")
         self._ca.cert_pem.write_to_path(self.ca_file)
