@@ -1,0 +1,49 @@
+"""Going into the background, as the old `pdagentd` did: the command returns when the daemon is
+ready, with its exit code if it can't be."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+
+from pdagent import exits
+
+
+def daemonize(pid_file: str, serve: Callable[[Callable[[], None]], int]) -> int:
+    """Runs `serve` in a detached process; it calls what it is handed once it is ready.
+
+    Returns, in the caller's process, 0 once that has happened, else the exit code of what died.
+    """
+    receiver, sender = os.pipe2(os.O_CLOEXEC)
+    if os.fork():
+        os.close(sender)
+        with open(receiver, "rb") as answer:
+            said = answer.read()
+        return said[0] if said else exits.NOT_PERMITTED
+    os.setsid()  # no terminal, no process group that a hang-up reaches
+    if os.fork():
+        os._exit(exits.DONE)
+    os.close(receiver)
+    os.chdir("/")
+    code = _run(pid_file, serve, sender)
+    os._exit(code)
+
+
+def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int) -> int:
+    def ready() -> None:
+        with open(pid_file, "w", encoding="ascii") as file:
+            file.write(f"{os.getpid()}\n")
+        os.chmod(pid_file, 0o644)
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(quiet, fd)
+        os.write(sender, bytes([exits.DONE]))
+        os.close(sender)
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon is ready to reload
+    code = serve(ready)
+    with contextlib.suppress(OSError):
+        os.write(sender, bytes([code]))  # it never became ready
+    with contextlib.suppress(OSError):
+        os.unlink(pid_file)
+    return code

@@ -1,0 +1,245 @@
+"""The backlog: the daemon's half of the spool.
+
+Anyone may have put anything into `pdq/` under any name, so every entry is taken for hostile until
+it was opened without following links or blocking, found to be a regular file of bearable size, and
+read as JSON. What fails that is set aside with its reason. Knows files and names; does not know
+HTTP, holds or time.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
+
+EVENT_BYTES_MOST = (
+    4 * 1024 * 1024
+)  # the old agent's limit; PagerDuty's is lower, and its own to apply
+_NAME = re.compile(r"([0-9]{1,20})_(.*)\.txt", re.DOTALL)
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Hostile(Exception):
+    """This entry can't be an event; the text says why."""
+
+
+class Unfinished(Exception):
+    """The event's file still has a name in tmp/. `pending` is the event all the same."""
+
+    def __init__(self, pending: "Pending") -> None:
+        super().__init__()
+        self.pending = pending
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A pending event, read. `chain`: what it has to keep its order with, besides its key."""
+
+    name: str
+    data: bytes
+    body: dict[str, object]
+    chain: str
+
+    @property
+    def version(self) -> str:
+        """Which API the body was written for: "v2", "change" or "v1"."""
+        if "routing_key" not in self.body:
+            return "v1"
+        return "v2" if "event_action" in self.body else "change"
+
+    @property
+    def action(self) -> str:
+        return str(self.body.get("event_action") or self.body.get("event_type") or "change")
+
+    @property
+    def dedup_key(self) -> str | None:
+        key = self.body.get("dedup_key") or self.body.get("incident_key")
+        return None if key is None else str(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Events of one key by state, as files in the spool's directories."""
+
+    pending: int
+    delivered: int
+    in_error: int
+
+
+def key_of(name: str) -> str | None:
+    """The integration key in an event's file name; None: not an event's name."""
+    match = _NAME.fullmatch(name)
+    return match[2] if match else None
+
+
+def _order(name: str) -> tuple[int, str]:
+    # by number: a name of fewer digits (a clock in 1970, a script) is older, whatever letters say
+    return int(name.partition("_")[0]), name
+
+
+class Backlog:
+    """The spool at `root`, for its owner."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._seen_mtime = -1
+        self._quiet = False
+
+    # --- what is there --------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Whether pdq/ may hold names that the last scan did not see.
+
+        Time stamps tick more slowly than files come: one that was linked right after a scan may
+        leave the stamp that the scan saw. So a stamp counts as old only once two scans have seen
+        it.
+        """
+        mtime = os.stat(f"{self.root}/{PENDING}").st_mtime_ns
+        if mtime == self._seen_mtime and self._quiet:
+            return False
+        self._quiet = mtime == self._seen_mtime
+        self._seen_mtime = mtime
+        return True
+
+    def scan(self) -> tuple[list[str], list[str]]:
+        """Names in pdq/: those of events, in queue order, and all others. Opens nothing."""
+        names = os.listdir(f"{self.root}/{PENDING}")
+        events = [name for name in names if key_of(name) is not None]
+        others = (
+            [name for name in names if key_of(name) is None] if len(events) < len(names) else []
+        )
+        return sorted(events, key=_order), others
+
+    def load(self, name: str) -> Pending:
+        """Reads a pending event.
+
+        Raises Hostile, Unfinished, FileNotFoundError when it is no longer there, or OSError when
+        the system is short of something and it may work later.
+        """
+        try:
+            fd = os.open(f"{self.root}/{PENDING}/{name}", _OPEN)
+        except OSError as error:
+            raise _judged(error) from error
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise Hostile("it is not a regular file")
+            if status.st_size > EVENT_BYTES_MOST:
+                raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
+            data = _read(fd, EVENT_BYTES_MOST + 1)  # it may grow while we read
+        except OSError as error:
+            raise _judged(error) from error
+        finally:
+            os.close(fd)
+        pending = _understand(name, data)
+        if status.st_nlink > 1:
+            raise Unfinished(pending)
+        return pending
+
+    # --- moving on ------------------------------------------------------------------------------
+
+    def settle_delivered(self, name: str) -> None:
+        """PagerDuty has it. Raises OSError.
+
+        crash before this rename: it is sent once more, the same bytes, and PagerDuty takes it as
+        the same event. That is why the rename needs no fsync either.
+        """
+        self._move(name, PENDING, DELIVERED)
+
+    def settle_in_error(self, name: str) -> str:
+        """Sets an entry of pdq/ aside, and returns its name there. Raises OSError (a directory of
+        somebody else's can't be moved)."""
+        return self._move(name, PENDING, IN_ERROR)
+
+    def adopt(self, name: str) -> None:
+        """Completes an enqueue that died between link and unlink: drops the name in tmp/."""
+        inode = os.lstat(f"{self.root}/{PENDING}/{name}").st_ino
+        with os.scandir(f"{self.root}/{TEMPORARY}") as entries:
+            for entry in entries:
+                if entry.inode() == inode:
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry.path)
+
+    def retry(self, key: str | None) -> Iterator[tuple[str, str]]:
+        """Makes the events in error of a key (None: of all keys) pending again, oldest first;
+        yields their old and new names. Raises OSError."""
+        names = [name for name in os.listdir(f"{self.root}/{IN_ERROR}") if key_of(name) is not None]
+        for name in sorted(names, key=_order):
+            if key is None or key_of(name) == key:
+                with contextlib.suppress(FileNotFoundError):  # cleaned up meanwhile
+                    yield name, self._move(name, IN_ERROR, PENDING)
+
+    def _move(self, name: str, source: str, target: str) -> str:
+        # Not link and unlink, which would not overwrite: users' files can't be linked by the agent
+        # (fs.protected_hardlinks). Looking first is enough where only the agent and root may add
+        # names, suc/ and err/. Into pdq/ (retry) a user could slip the same name in between: it
+        # would be a file with this key and microsecond made to be replaced, and its maker's loss.
+        new = name
+        match = _NAME.fullmatch(name)
+        while os.path.lexists(f"{self.root}/{target}/{new}"):
+            if match is None:
+                new += "~"
+            else:
+                new = file_name(int(new.partition("_")[0]) + 1, match[2])
+        os.rename(f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}")
+        return new
+
+    # --- counting -------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, Count]:
+        """Events by key and state. Raises OSError."""
+        pending, delivered, in_error = (self._keys(d) for d in (PENDING, DELIVERED, IN_ERROR))
+        return {
+            key: Count(pending[key], delivered[key], in_error[key])
+            for key in sorted(pending.keys() | delivered.keys() | in_error.keys())
+        }
+
+    def _keys(self, directory: str) -> Counter[str]:
+        names = os.listdir(f"{self.root}/{directory}")
+        return Counter(key for name in names if (key := key_of(name)) is not None)
+
+
+def _judged(error: OSError) -> Exception:
+    """Whose fault it is that a file can't be read: the file's, or the moment's."""
+    if error.errno == errno.ELOOP:
+        return Hostile("it is a symbolic link")
+    if error.errno == errno.ENXIO:
+        return Hostile("it is not a regular file")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Hostile("the agent may not read it")
+    if error.errno in (errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return error
+    return Hostile(f"it can't be read: {error.strerror}")
+
+
+def _read(fd: int, most: int) -> bytes:
+    parts = []
+    while most > 0 and (part := os.read(fd, min(most, 1 << 20))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
+def _understand(name: str, data: bytes) -> Pending:
+    if not data:
+        raise Hostile("it is empty")
+    if len(data) > EVENT_BYTES_MOST:
+        raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
+    try:
+        body = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Hostile("it is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise Hostile(f"it is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Hostile("it is not a JSON object")
+    if "routing_key" not in body and "service_key" not in body:
+        raise Hostile("it has neither a routing_key nor a service_key")
+    dedup_key = body.get("dedup_key") or body.get("incident_key")
+    return Pending(name, data, body, name if dedup_key is None else f"={dedup_key}")

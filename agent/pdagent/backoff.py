@@ -1,0 +1,32 @@
+"""Backoff: how long to wait before the next try.
+
+Exponential with full jitter: before try n + 1, a random time between nothing and min(cap, 2**n)
+seconds. The full range, since what failed together would otherwise come back together (M. Brooker,
+"Exponential Backoff And Jitter", AWS Architecture Blog). Success takes one step down instead of
+starting over, so that a server that answers now and then is not hammered.
+"""
+
+from collections.abc import Callable
+
+FIRST_SECONDS = 1.0
+_STEPS_MOST = 32  # 2**32 s is past any cap; keeps the power small
+
+
+class Backoff:
+    """How far something has backed off. `cap` in seconds; `random` gives floats in [0, 1)."""
+
+    __slots__ = ("_cap", "_random", "step")
+
+    def __init__(self, cap: float, random: Callable[[], float]) -> None:
+        self._cap = cap
+        self._random = random
+        self.step = 0
+
+    def failed(self) -> float:
+        """Seconds to wait after one more failure."""
+        longest: float = min(self._cap, FIRST_SECONDS * 2**self.step)
+        self.step = min(self.step + 1, _STEPS_MOST)
+        return longest * self._random()
+
+    def succeeded(self) -> None:
+        self.step = max(0, self.step - 1)

@@ -1,0 +1,144 @@
+"""Clean-up: what has been settled long ago leaves the disk; what is pending never does.
+
+An event's age is the time since it was settled, which is when its inode last changed (ctime: a
+rename sets it, and nobody can forge it). That is wall-clock time, and wall clocks are stepped. So
+ages only count for as long as the clock is known to have run steadily: a step in either direction,
+seen against the monotonic clock or against what the last clean-up saw, starts all of them anew.
+What that costs is disk space for a while longer; the other way round it would cost somebody's
+evidence.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pdagent.log import masked_name
+from pdagent.spool import DELIVERED, IN_ERROR, TEMPORARY
+from pdagent.state import State
+
+log = logging.getLogger("pdagent.cleanup")
+
+STEP_SECONDS = 300.0  # more than an hour of slewing, less than anybody's clean-up threshold of days
+# Away for longer than this, a machine that was off can't be told from a clock that was stepped.
+ABSENCE_SECONDS = 86_400.0
+SCARCE_BYTES = 100 * 1024 * 1024
+SCARCE_SHARE = 0.05
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Free and total, in bytes and in inodes."""
+
+    free: int
+    total: int
+    free_files: int
+    total_files: int
+
+    @property
+    def scarce(self) -> bool:
+        """Whether events may soon find no room."""
+        room = self.total > 0 and self.free < min(SCARCE_BYTES, self.total * SCARCE_SHARE)
+        files = self.total_files > 0 and self.free_files < self.total_files * SCARCE_SHARE
+        return room or files
+
+
+def disk_of(path: str) -> Disk:
+    found = os.statvfs(path)
+    return Disk(
+        found.f_bavail * found.f_frsize,
+        found.f_blocks * found.f_frsize,
+        found.f_favail,
+        found.f_files,
+    )
+
+
+class Cleanup:
+    """Cleans the spool at `root`. `wall` and `monotonic` give seconds."""
+
+    def __init__(
+        self,
+        root: str,
+        state: State,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        disk: Callable[[str], Disk] = disk_of,
+    ) -> None:
+        self._root = root
+        self._state = state
+        self._wall = wall
+        self._monotonic = monotonic
+        self._disk = disk
+        self._seen: tuple[float, float] | None = None
+
+    def sweep(self, threshold: float) -> None:
+        """Removes what was settled, or left in tmp/, more than `threshold` seconds ago."""
+        now = self._wall()
+        steady_since = self._steady_since(now)
+        for directory in (DELIVERED, IN_ERROR, TEMPORARY):
+            removed = 0
+            for name, changed in self._entries(directory):
+                # a time outside of the steady stretch means nothing but "before it"
+                since = changed if steady_since <= changed <= now else steady_since
+                if now - since > threshold and self._remove(directory, name):
+                    removed += 1
+            if removed:
+                log.info("Cleanup: removed %d files from %s", removed, directory)
+
+    def disk_is_scarce(self) -> bool:
+        return self._disk(self._root).scarce
+
+    def relieve(self) -> None:
+        """While the disk is short, removes delivered events, the oldest first."""
+        oldest = [name for name, _ in sorted(self._entries(DELIVERED), key=lambda entry: entry[1])]
+        removed = 0
+        for start in range(0, len(oldest), BATCH):
+            if not self.disk_is_scarce():
+                break
+            removed += sum(self._remove(DELIVERED, n) for n in oldest[start : start + BATCH])
+        if removed:
+            log.warning(
+                "Cleanup: the disk is short: removed the %d oldest delivered events", removed
+            )
+
+    def _steady_since(self, now: float) -> float:
+        """From when on wall-clock times can be trusted, and remembers it."""
+        running = self._monotonic()
+        kept = self._state.read("clock")
+        since, seen = kept.get("steady_since"), kept.get("seen")
+        if not isinstance(since, int | float) or not isinstance(seen, int | float):
+            since = now  # a first start: nobody knows what this clock did before
+        elif self._seen is not None:
+            last_wall, last_running = self._seen
+            if abs((now - last_wall) - (running - last_running)) > STEP_SECONDS:
+                log.warning("Cleanup: the clock was stepped; ages count from now on")
+                since = now
+        elif not -STEP_SECONDS <= now - seen <= ABSENCE_SECONDS:
+            since = now
+        self._seen = (now, running)
+        self._state.write("clock", {"seen": now, "steady_since": since})
+        return since
+
+    def _entries(self, directory: str) -> list[tuple[str, float]]:
+        found = []
+        try:
+            with os.scandir(f"{self._root}/{directory}") as entries:
+                for entry in entries:
+                    try:
+                        found.append((entry.name, entry.stat(follow_symlinks=False).st_ctime))
+                    except FileNotFoundError:
+                        continue
+        except OSError as error:
+            log.error("Cleanup: cannot look into %s/%s: %s", self._root, directory, error.strerror)
+        return found
+
+    def _remove(self, directory: str, name: str) -> bool:
+        try:
+            os.unlink(f"{self._root}/{directory}/{name}")
+        except OSError as error:
+            log.error("Cleanup: cannot remove %s: %s", masked_name(name), error.strerror)
+            return False
+        if directory == IN_ERROR:
+            self._state.drop_reason(name)
+        return True

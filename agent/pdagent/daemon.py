@@ -1,0 +1,310 @@
+"""The daemon: `pdagentd`'s life from lock to exit.
+
+One thread, here, waits: for names on the wake FIFO, for signals, for the next thing that is due.
+All sending happens in `workers`. With nothing to do it wakes once per `send_interval_secs`, for the
+safety-net scan and systemd's watchdog together.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import select
+import signal
+import stat
+import threading
+import time
+from collections.abc import Callable
+
+from pdagent import __version__, config, exits
+from pdagent import log as logs
+from pdagent.backlog import Backlog, key_of
+from pdagent.cleanup import Cleanup
+from pdagent.config import Config
+from pdagent.notify import Notifier
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, WAKE
+from pdagent.state import Counters, State
+from pdagent.workers import Workers
+
+log = logging.getLogger("main")
+
+STOP_SECONDS = 15.0
+WAKE_BYTES = 65_536
+DROP_MODE = 0o3733  # anyone may add, nobody may list, or touch what is not theirs
+PRIVATE_MODE = 0o2750
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class CannotRun(Exception):
+    """The daemon can't start; the text says why and what to do, `code` is the exit code."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Daemon:
+    """A daemon for the configuration in the file `path`. Construction takes the lock; `run`
+    serves."""
+
+    def __init__(self, path: str, settings: Config, notifier: Notifier) -> None:
+        self._path = path
+        self._config = settings
+        self._notifier = notifier
+        self._root = settings.spool_dir
+        make_directories(settings)
+        self._lock = take_lock(self._root)
+        self._wake_fd = _open_wake(self._root)
+        self._signals: set[int] = set()
+        self._stop_reason: int | None = None
+
+    def run(self, ready: Callable[[], None]) -> int:
+        """Serves until a signal ends it. Calls `ready` once events are being sent."""
+        log.info("*** pdagentd starting! pid=%d", os.getpid())
+        log.info("Agent version: %s", __version__)
+        state = State(self._config.data_dir)
+        agent_id = state.agent_id()
+        log.info("Agent ID: %s", agent_id)
+        counters = Counters(state, time.time())
+        self._backlog = Backlog(self._root)
+        self._workers = Workers(self._config, self._backlog, state, counters)
+        self._cleanup = Cleanup(self._root, state, time.time, time.monotonic)
+        self._counters = counters
+        self._start_heartbeat(agent_id)
+        signal_fd = self._catch_signals()
+        self._scan(always=True)
+        ready()
+        self._notifier.ready()
+        log.info("Ready: %d events pending in %s", self._workers.pending, self._root)
+        self._serve(signal_fd)
+        return self._stop()
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def _serve(self, signal_fd: int) -> None:
+        poll = select.poll()
+        poll.register(self._wake_fd, select.POLLIN)
+        poll.register(signal_fd, select.POLLIN)
+        next_cleanup = next_tick = time.monotonic()
+        while self._stop_reason is None:
+            now = time.monotonic()
+            if now >= next_tick:
+                next_tick = now + self._pace()
+                self._tick()
+            if now >= next_cleanup:
+                next_cleanup = now + self._config.cleanup_interval_secs
+                self._clean(self._cleanup.sweep, float(self._config.cleanup_threshold_secs))
+            due = self._workers.tend(now)
+            until = min(next_tick, next_cleanup, next_tick if due is None else due)
+            for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
+                if fd == self._wake_fd:
+                    self._woken()
+                else:
+                    self._signalled(signal_fd)
+
+    def _pace(self) -> float:
+        """Seconds between two ticks: one timer for all that is periodic."""
+        interval = float(self._config.send_interval_secs)
+        watchdog = self._notifier.watchdog_seconds
+        return interval if watchdog is None else min(interval, watchdog / 2)
+
+    def _tick(self) -> None:
+        self._notifier.alive()
+        self._scan()
+        self._workers.tidy()
+        self._counters.save()
+        self._clean(self._cleanup.relieve)
+
+    def _clean(self, task: Callable[..., None], *arguments: float) -> None:
+        # A clean-up of a million files must hold up neither new events nor the watchdog.
+        name = "Cleanup"
+        if task == self._cleanup.relieve and not self._cleanup.disk_is_scarce():
+            return
+        if not any(thread.name == name for thread in threading.enumerate()):
+            threading.Thread(target=task, args=arguments, name=name, daemon=True).start()
+
+    def _scan(self, always: bool = False) -> None:
+        try:
+            if self._backlog.changed() or always:
+                events, others = self._backlog.scan()
+                self._workers.set_aside(others)
+                self._workers.add(events)
+        except OSError as error:
+            log.error("cannot look into %s/%s: %s", self._root, PENDING, error.strerror)
+            with contextlib.suppress(CannotRun):
+                make_directories(self._config)
+
+    def _woken(self) -> None:
+        try:
+            data = os.read(self._wake_fd, WAKE_BYTES)
+        except BlockingIOError:
+            return
+        # Anyone may write anything here: what is not the plain name of an event is dropped, what
+        # is one but not in pdq/ is found missing when it is opened.
+        names = [os.fsdecode(line) for line in data.split(b"\n")[:-1] if line and b"/" not in line]
+        names = [name for name in names if key_of(name) is not None and len(name) < 256]
+        if len(data) >= self._wake_room:
+            # The FIFO may have been full: a sender that found no room has linked its file before
+            # that, so this scan sees it, and sees it before the names that came after.
+            self._scan(always=True)
+        self._workers.add(names)
+
+    @property
+    def _wake_room(self) -> int:
+        # A write that finds no page of its own free fails, so a full FIFO may hold less than its
+        # size.
+        return min(WAKE_BYTES, fcntl.fcntl(self._wake_fd, fcntl.F_GETPIPE_SZ)) * 3 // 4
+
+    # --- signals --------------------------------------------------------------------------------
+
+    def _catch_signals(self) -> int:
+        receiver, sender = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda received, _: self._signals.add(received))
+        return receiver
+
+    def _signalled(self, signal_fd: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(signal_fd, 4096)
+        received, self._signals = self._signals, set()
+        if signal.SIGHUP in received:
+            self._reload()
+        ending = received - {signal.SIGHUP}
+        if ending:
+            self._stop_reason = min(ending)
+
+    def _reload(self) -> None:
+        self._notifier.reloading(time.monotonic_ns())
+        settings, problems = config.load(self._path)
+        for problem in problems:
+            log.warning("%s", problem.text)
+        if any(problem.fatal for problem in problems):
+            log.error("the new configuration has errors; going on with the old one")
+        else:
+            moved = [
+                name
+                for name in ("data_dir", "log_dir", "run_dir")
+                if getattr(settings, name) != getattr(self._config, name)
+            ]
+            if moved:
+                log.warning("a new %s needs a restart", ", ".join(moved))
+            self._config = settings
+            self._workers.configure(settings)
+            log.info("configuration reloaded from %s", self._path)
+        self._notifier.ready()
+
+    def _stop(self) -> int:
+        log.info("Stopping due to signal #: %d", self._stop_reason)
+        self._notifier.stopping()
+        if not self._workers.stop(STOP_SECONDS):
+            log.warning("some events did not get an answer in time; they stay pending")
+        self._counters.save()
+        log.info("*** pdagentd exiting normally! pid=%d", os.getpid())
+        return exits.DONE
+
+    def _start_heartbeat(self, agent_id: str) -> None:
+        if not self._config.heartbeat:
+            return
+        from pdagent.heartbeat import Heartbeat
+
+        def snapshot() -> dict[str, int]:
+            return {"count": self._workers.pending}
+
+        Heartbeat(self._config, agent_id, self._counters.started_on, snapshot).start()
+
+
+# --- where it runs ------------------------------------------------------------------------------
+
+
+def make_directories(settings: Config) -> None:
+    """Makes what is missing of the agent's directories, and sees that they can be written. Raises
+    CannotRun."""
+    root = settings.spool_dir
+    wanted = (
+        (settings.data_dir, 0o755),
+        (root, 0o755),
+        (f"{settings.data_dir}/db", 0o755),
+        (f"{root}/{TEMPORARY}", DROP_MODE),
+        (f"{root}/{PENDING}", DROP_MODE),
+        (f"{root}/{DELIVERED}", PRIVATE_MODE),
+        (f"{root}/{IN_ERROR}", PRIVATE_MODE),
+    )
+    for path, mode in wanted:
+        try:
+            os.makedirs(path, exist_ok=True)
+            status = os.stat(path)
+            # ours, but without the bits that keep others out of it: the old agent had no sticky bit
+            if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != mode:
+                os.chmod(path, mode)
+        except OSError as error:
+            raise CannotRun(
+                f"cannot make the directory {path}: {error.strerror}. "
+                "Use: sudo service pdagent start",
+                exits.NOT_PERMITTED,
+            ) from error
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise CannotRun(
+                f"Directory {path}: is not writable. Agent may be running as the wrong user. "
+                "Use: sudo service pdagent start",
+                exits.NOT_PERMITTED,
+            )
+
+
+def take_lock(root: str) -> int:
+    """The lock that makes this the spool's only daemon, as an open descriptor. Raises CannotRun.
+
+    A lock, not the pid file, decides: the kernel drops it when its holder dies, however it dies,
+    and it can't be mistaken for another process that got the same pid.
+    """
+    path = f"{root}/daemon.lock"
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(fd, 32).decode("ascii", "replace").strip()
+        raise CannotRun(
+            f"pdagentd is running already (pid {holder or 'unknown'}) and serves {root}",
+            exits.TRY_AGAIN,
+        ) from error
+    except OSError as error:
+        raise CannotRun(f"cannot lock {path}: {error.strerror}", exits.NOT_PERMITTED) from error
+    os.ftruncate(fd, 0)
+    os.write(fd, b"%d\n" % os.getpid())
+    return fd
+
+
+def _open_wake(root: str) -> int:
+    path = f"{root}/{WAKE}"
+    try:
+        try:
+            is_fifo = stat.S_ISFIFO(os.lstat(path).st_mode)
+        except FileNotFoundError:
+            is_fifo = False
+        else:
+            if not is_fifo:
+                os.unlink(path)
+        if not is_fifo:
+            os.mkfifo(path, 0o622)
+        os.chmod(path, 0o622)  # noqa: S103  (all may wake us, whatever the umask; none may read)
+        # For writing too: so there is always a writer, and poll(2) does not report a hang-up for
+        # ever once the first pd-send is done.
+        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise CannotRun(
+            f"cannot make the FIFO {path}: {error.strerror}", exits.NOT_PERMITTED
+        ) from error
+
+
+def serve(path: str, settings: Config, ready: Callable[[], None], foreground: bool) -> int:
+    """Runs the daemon in this process. Raises CannotRun."""
+    os.umask(0o027)
+    logs.set_up(settings.log_dir, foreground)
+    try:
+        return Daemon(path, settings, Notifier(os.environ)).run(ready)
+    except CannotRun as problem:
+        log.error("%s", problem)
+        raise
+    except OSError as error:
+        log.error("*** pdagentd exiting due to fatal errors! pid=%d: %s", os.getpid(), error)
+        raise CannotRun(f"cannot run: {error}", exits.TRY_AGAIN) from error

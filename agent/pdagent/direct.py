@@ -1,0 +1,35 @@
+"""Direct delivery: what `pd-send` does when the spool can't be written and `direct_delivery =
+on`."""
+
+import json
+import time
+
+from pdagent import submission
+from pdagent.backlog import Pending
+from pdagent.config import Config
+from pdagent.delivery import Delivery
+from pdagent.event import Event
+from pdagent.verdict import Delivered, Refused, Throttled
+
+PAUSES = (0.0, 1.0, 3.0)  # seconds before each try; whoever runs pd-send is waiting
+
+
+def deliver(event: Event, config: Config) -> str | None:
+    """Sends the event now. Returns None once PagerDuty has it, else what went wrong."""
+    data = submission.body(event, config)
+    pending = Pending("direct", data, json.loads(data), "direct")
+    delivery = Delivery(config)
+    problem = None
+    for pause in PAUSES:
+        time.sleep(pause)
+        verdict = delivery.deliver(pending)
+        if isinstance(verdict, Delivered):
+            return None
+        if isinstance(verdict, Refused):
+            return f"PagerDuty refused the event: {verdict.reason}"
+        problem = (
+            "PagerDuty is throttling this integration key"
+            if isinstance(verdict, Throttled)
+            else verdict.why
+        )
+    return problem

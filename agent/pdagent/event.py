@@ -1,0 +1,342 @@
+"""Events, and the JSON bodies that PagerDuty's Events API takes.
+
+Pure: knows PagerDuty's schema and limits; does not know files, HTTP or configuration. Imported by
+every `pd-send`, so built-in modules only.
+"""
+
+import time
+
+from pdagent import api
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Body = dict[str, object]
+
+MARK = "... [truncated]"
+# What identifies an event or steers PagerDuty: cutting it would make another event of it.
+_KEPT_WHOLE = (
+    "routing_key",
+    "service_key",
+    "dedup_key",
+    "incident_key",
+    "event_action",
+    "event_type",
+    "severity",
+    "timestamp",
+)
+
+
+class BadEvent(ValueError):
+    """The event can't be made or understood; the text says why, for a person."""
+
+
+class Event:
+    """One event as a front door describes it, before it becomes a body.
+
+    `action` is one of `api.ACTIONS`, or "change". Texts may hold anything that a command line can,
+    lone surrogates included. `links` are (href, text) and `images` (src, href) pairs, the second
+    part "" where there is none.
+    """
+
+    __slots__ = (
+        "action",
+        "agent_id",
+        "client",
+        "client_url",
+        "component",
+        "dedup_key",
+        "description",
+        "details",
+        "event_class",
+        "group",
+        "images",
+        "key",
+        "links",
+        "queued_by",
+        "severity",
+        "source",
+    )
+
+    def __init__(
+        self,
+        key: str,
+        action: str,
+        description: str | None = None,
+        dedup_key: str | None = None,
+        details: "Mapping[str, object] | None" = None,
+        client: str | None = None,
+        client_url: str | None = None,
+        source: str | None = None,
+        severity: str | None = None,
+        component: str | None = None,
+        group: str | None = None,
+        event_class: str | None = None,
+        links: tuple[tuple[str, str], ...] = (),
+        images: tuple[tuple[str, str], ...] = (),
+        queued_by: str = "pd-send",
+        agent_id: str | None = None,
+    ) -> None:
+        self.key = key
+        self.action = action
+        self.description = description
+        self.dedup_key = dedup_key
+        self.details = details or {}
+        self.client = client
+        self.client_url = client_url
+        self.source = source
+        self.severity = severity
+        self.component = component
+        self.group = group
+        self.event_class = event_class
+        self.links = links
+        self.images = images
+        self.queued_by = queued_by
+        self.agent_id = agent_id
+
+    def body(self, version: str, clock_ns: int) -> bytes:
+        """The body to post, as Events API `version` ("v1" or "v2") wants it; `clock_ns` is the
+        moment of enqueue, in nanoseconds since the epoch."""
+        if self.action == "change":
+            return encode(self._change(clock_ns))
+        return encode(self._v1(clock_ns) if version == "v1" else self._v2(clock_ns))
+
+    def _v2(self, clock_ns: int) -> Body:
+        body: Body = {"routing_key": self.key, "event_action": self.action}
+        _put(body, "dedup_key", shorten_key(self.dedup_key))
+        _put(body, "client", self.client)
+        _put(body, "client_url", self.client_url)
+        self._put_links(body)
+        # PagerDuty wants a payload with every trigger; with the others it is the sender's note
+        if self.action == "trigger" or self.description or self.details:
+            payload = self._payload(clock_ns)
+            payload["severity"] = self.severity or api.DEFAULT_SEVERITY
+            _put(payload, "component", self.component)
+            _put(payload, "group", self.group)
+            _put(payload, "class", self.event_class)
+            body["payload"] = payload
+        return body
+
+    def _change(self, clock_ns: int) -> Body:
+        body: Body = {"routing_key": self.key, "payload": self._payload(clock_ns)}
+        self._put_links(body)
+        return body
+
+    def _payload(self, clock_ns: int) -> Body:
+        payload: Body = {
+            "summary": shorten(self.description or self.dedup_key or "", api.SUMMARY_CHARS),
+            "source": self.source or "unknown",
+            "timestamp": timestamp(clock_ns, milliseconds=True),
+        }
+        if self.details:
+            payload["custom_details"] = dict(self.details)
+        return payload
+
+    def _put_links(self, body: Body) -> None:
+        if self.links:
+            body["links"] = [
+                {"href": href, "text": text} if text else {"href": href}
+                for href, text in self.links
+            ]
+        if self.images:
+            body["images"] = [
+                {"src": src, "href": href} if href else {"src": src} for src, href in self.images
+            ]
+
+    def _v1(self, clock_ns: int) -> Body:
+        body: Body = {
+            "service_key": self.key,
+            "event_type": self.action,
+            "details": dict(self.details),
+            "agent": {
+                "agent_id": self.agent_id,
+                "queued_at": timestamp(clock_ns),
+                "queued_by": self.queued_by,
+            },
+        }
+        _put(body, "incident_key", shorten_key(self.dedup_key))
+        if self.description is not None:
+            body["description"] = shorten(self.description, api.SUMMARY_CHARS)
+        _put(body, "client", self.client)
+        _put(body, "client_url", self.client_url)
+        return body
+
+
+def as_v1(body: Body) -> Body:
+    """A v2 alert body as v1 has it, for keys that v2 does not know."""
+    payload = body.get("payload")
+    payload = payload if isinstance(payload, dict) else {}
+    details = payload.get("custom_details")
+    contexts = [
+        {"type": kind, **item}
+        for kind, field in (("link", "links"), ("image", "images"))
+        for item in _dicts(body.get(field))
+    ]
+    v1: Body = {
+        "service_key": body.get("routing_key"),
+        "event_type": body.get("event_action"),
+        "details": details if details is not None else {},
+    }
+    _put(v1, "incident_key", body.get("dedup_key"))
+    _put(v1, "description", payload.get("summary"))
+    _put(v1, "client", body.get("client"))
+    _put(v1, "client_url", body.get("client_url"))
+    _put(v1, "contexts", contexts or None)
+    return v1
+
+
+def _dicts(value: object) -> list[dict[str, object]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _put(body: Body, field: str, value: object) -> None:
+    if value is not None:
+        body[field] = value
+
+
+# The spool's file names carry the key, so a key must be able to be part of one.
+KEY_BYTES = 128
+
+
+def check_key(key: str) -> str:
+    """`key`, if it can be an integration key. Its length and letters are PagerDuty's to judge.
+
+    Raises BadEvent. The text never holds the key itself.
+    """
+    if not key:
+        raise BadEvent("the integration key is empty")
+    if "/" in key:
+        raise BadEvent("an integration key can't contain '/'")
+    if not key.isprintable():  # NUL, control characters, bytes that are not UTF-8
+        raise BadEvent("the integration key contains characters that can't be printed")
+    if len(key.encode()) > KEY_BYTES:
+        raise BadEvent(f"the integration key is longer than {KEY_BYTES} bytes")
+    return key
+
+
+def generated_dedup_key(random: bytes) -> str:
+    """A dedup key for a trigger that has none, from 16 random bytes."""
+    return random.hex()
+
+
+def timestamp(clock_ns: int, milliseconds: bool = False) -> str:
+    """ISO 8601 in UTC: 2026-11-23T02:52:36Z, or 2026-11-23T02:52:36.123Z."""
+    seconds, rest = divmod(clock_ns, 1_000_000_000)
+    fraction = f".{rest // 1_000_000:03}" if milliseconds else ""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+
+
+def shorten(text: str, limit: int) -> str:
+    """`text`, or as much of it as fits into `limit` characters with a visible mark at its end."""
+    if len(text) <= limit:
+        return text
+    return text[: max(0, limit - len(MARK))] + MARK[:limit]
+
+
+def shorten_key(key: str | None) -> str | None:
+    """A dedup key within PagerDuty's limit. Two keys that differ only past it must stay two."""
+    if key is None or len(key) <= api.DEDUP_KEY_CHARS:
+        return key
+    from hashlib import sha256
+
+    digest = sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return key[: api.DEDUP_KEY_CHARS - len(digest) - 1] + "~" + digest
+
+
+def encode(body: Body) -> bytes:
+    """The bytes to post: compact JSON in ASCII with sorted keys, as the old agent wrote it.
+
+    A body over PagerDuty's limit loses the ends of its longest texts, then its later fields,
+    until it fits: a page that says less is still a page.
+    """
+    data = dumps(body).encode("ascii")
+    chars = items = 65_536
+    while len(data) > api.BODY_BYTES:
+        chars //= 4
+        items //= 4
+        if not items:  # nested so deep that no cut helps
+            raise BadEvent(f"the event can't be cut down to {api.BODY_BYTES} bytes")
+        data = dumps(_cut(body, chars, items)).encode("ascii")
+    return data
+
+
+def shrink(body: Body) -> bytes:
+    """The body cut down well below the limit, for an API that finds it too large all the same."""
+    return dumps(_cut(body, 256, 32)).encode("ascii")
+
+
+def _cut(value: object, chars: int, items: int) -> object:
+    if isinstance(value, str):
+        return shorten(value, max(chars, len(MARK)))
+    if isinstance(value, dict):
+        kept = sorted(value)[:items] if len(value) > items else value
+        cut: dict[str, object] = {
+            shorten(name, max(chars, len(MARK))): value[name]
+            if name in _KEPT_WHOLE
+            else _cut(value[name], chars, items)
+            for name in kept
+        }
+        if len(kept) < len(value):
+            cut[MARK] = f"{len(value) - len(kept)} more fields"
+        return cut
+    if isinstance(value, list):
+        rest = len(value) - items
+        cut_list = [_cut(item, chars, items) for item in value[:items]]
+        return [*cut_list, f"{MARK} {rest} more"] if rest > 0 else cut_list
+    return value
+
+
+def dumps(value: object) -> str:
+    """JSON text of strings, numbers, booleans, None, lists and dicts with string keys.
+
+    Our own, since the json package would cost every pd-send more than all the rest.
+    """
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{_quoted(k)}:{dumps(value[k])}" for k in sorted(value)]) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join([dumps(item) for item in value]) + "]"
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float) and value - value == 0:  # JSON has no infinity and no NaN
+        return float.__repr__(value)
+    return _quoted(str(value))
+
+
+_ESCAPES = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\b": "\\b",
+    "\f": "\\f",
+}
+
+
+def _quoted(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return (
+        '"'
+        + "".join([c if " " <= c <= "~" and c not in '"\\' else _escaped(c) for c in text])
+        + '"'
+    )
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    code = ord(char)
+    if 0xD800 <= code < 0xE000:  # half of a pair: a byte of an argument that was not UTF-8
+        code = 0xFFFD
+    if code > 0xFFFF:
+        code -= 0x10000
+        return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+    return f"\\u{code:04x}"

@@ -1,0 +1,51 @@
+"""Telling systemd how the daemon is doing: sd_notify(3), the parts that a service needs."""
+
+import os
+import socket
+from collections.abc import Mapping
+
+
+class Notifier:
+    """Sends states to `NOTIFY_SOCKET`; without one, does nothing."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+        self.watchdog_seconds = _watchdog(environment)
+
+    def send(self, *states: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+                sock.sendto("\n".join(states).encode(), self._address)
+        except OSError:
+            pass  # systemd will find out by itself
+
+    def ready(self) -> None:
+        self.send("READY=1")
+
+    def reloading(self, monotonic_ns: int) -> None:
+        # Type=notify-reload (systemd 253) wants to know when, to tell this reload from the one
+        # before
+        self.send("RELOADING=1", f"MONOTONIC_USEC={monotonic_ns // 1000}")
+
+    def stopping(self) -> None:
+        self.send("STOPPING=1")
+
+    def alive(self) -> None:
+        if self.watchdog_seconds is not None:
+            self.send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        self.send(f"STATUS={text}")
+
+
+def _watchdog(environment: Mapping[str, str]) -> float | None:
+    """Seconds within which systemd wants to hear from this process, None if it does not."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    pid = environment.get("WATCHDOG_PID", str(os.getpid()))
+    if not microseconds.isdigit() or int(microseconds) == 0 or pid != str(os.getpid()):
+        return None
+    return int(microseconds) / 1_000_000

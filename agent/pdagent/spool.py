@@ -1,0 +1,182 @@
+"""The spool: a directory in which accepted events wait, and how anyone adds one.
+
+The spool knows files and names. It does not know HTTP, or what is in a body. This half is imported
+by every `pd-send`, so built-in modules only; the daemon's half is `backlog`.
+
+What holds, whoever writes and whenever anything dies:
+
+- A file in `pdq/` is whole and on stable storage: it gets its name there by link(2) after fsync(2).
+- A name is used once: link(2) and O_EXCL never replace anything.
+- A name in `tmp/` alone was never acknowledged, and is nobody's event.
+- Names sort in the order of their making: 16 digits of microseconds lead each of them.
+"""
+
+import errno
+import posix
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PENDING = "pdq"
+DELIVERED = "suc"
+IN_ERROR = "err"
+TEMPORARY = "tmp"
+WAKE = "wake"
+
+FILE_MODE = 0o640
+_NAME_TRIES = 100
+_CREATE = posix.O_CREAT | posix.O_EXCL | posix.O_WRONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
+_POKE = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOFOLLOW | posix.O_CLOEXEC
+_S_IFMT = 0o170000
+_S_IFIFO = 0o010000
+
+_REMEDIES = {
+    errno.ENOENT: "Is the agent installed, and has pdagentd been started once?",
+    errno.ENOTDIR: "Is the agent installed, and has pdagentd been started once?",
+    errno.EACCES: "The directory must let every user add files (mode 3733).",
+    errno.EPERM: "The directory must let every user add files (mode 3733).",
+    errno.EROFS: "Mount the file system writable, or set direct_delivery = on.",
+    errno.ENOSPC: "Free some space, or set direct_delivery = on.",
+    errno.EDQUOT: "Free some space or raise the quota, or set direct_delivery = on.",
+}
+
+
+class SpoolError(Exception):
+    """The event could not be made safe in the spool, and is not in it. The text names the path, the
+    system's reason and the remedy."""
+
+
+def file_name(microseconds: int, key: str) -> str:
+    """The name of an event's file."""
+    return f"{microseconds:016}_{key}.txt"
+
+
+class Spool:
+    """Where to enqueue: `root` is the outqueue directory, `clock_ns` gives nanoseconds since the
+    epoch."""
+
+    __slots__ = ("clock_ns", "root")
+
+    def __init__(self, root: str, clock_ns: "Callable[[], int]" = time.time_ns) -> None:
+        self.root = root
+        self.clock_ns = clock_ns
+
+    def enqueue(self, key: str, body: bytes) -> str:
+        """Puts `body` on stable storage as a pending event of `key` and returns its file's name.
+
+        Raises SpoolError; then nothing is left that could be sent.
+        """
+        path = f"{self.root}/{TEMPORARY}"
+        temporary = pending = None
+        try:
+            fd, temporary = self._create(key)
+            try:
+                _write(fd, body)
+                # crash from here on: whole in tmp/, never acknowledged, cleaned up one day
+                path = f"{self.root}/{PENDING}"
+                pending = self._link(temporary, key)
+                self._sync_link(fd)
+            finally:
+                posix.close(fd)
+        except BaseException as error:
+            # The event has not been acknowledged: it must not be sent either. Had the daemon got
+            # hold of it already (it leaves a file with a second name alone for a while), unlink
+            # finds nothing.
+            if pending:
+                _unlink(pending)
+            if temporary:
+                _unlink(temporary)
+            if isinstance(error, OSError):
+                raise SpoolError(_explain(path, error)) from error
+            raise
+        # crash before this unlink: pending *and* in tmp/, perhaps acknowledged. Both are fine, it
+        # must be sent once: the daemon drops the second name (Backlog.adopt).
+        _unlink(temporary)
+        name = pending.rsplit("/", 1)[1]
+        self.wake(name)
+        return name
+
+    def wake(self, name: str) -> None:
+        """Tells the daemon of a pending file. Nobody listening, or too busy to, is fine: it will
+        look."""
+        try:
+            fd = posix.open(f"{self.root}/{WAKE}", _POKE)
+        except OSError:
+            return
+        try:
+            if posix.fstat(fd).st_mode & _S_IFMT == _S_IFIFO:
+                posix.write(fd, name.encode("utf-8", "surrogateescape") + b"\n")
+        except OSError:
+            pass
+        finally:
+            posix.close(fd)
+
+    def _create(self, key: str) -> tuple[int, str]:
+        now = self.clock_ns() // 1000
+        for tries in range(_NAME_TRIES):
+            path = f"{self.root}/{TEMPORARY}/{file_name(now + tries, key)}"
+            try:
+                fd = posix.open(path, _CREATE, FILE_MODE)
+            except FileExistsError:
+                continue  # another sender of this key, in this very microsecond
+            posix.fchmod(
+                fd, FILE_MODE
+            )  # whatever the umask took away: the agent's group must read it
+            return fd, path
+        raise FileExistsError(errno.EEXIST, posix.strerror(errno.EEXIST))
+
+    def _link(self, temporary: str, key: str) -> str:
+        # A fresh stamp: the order of names is the order in which events became pending, and a slow
+        # disk may have held up the write.
+        now = self.clock_ns() // 1000
+        for tries in range(_NAME_TRIES):
+            path = f"{self.root}/{PENDING}/{file_name(now + tries, key)}"
+            try:
+                posix.link(temporary, path)
+            except FileExistsError:
+                continue
+            return path
+        raise FileExistsError(errno.EEXIST, posix.strerror(errno.EEXIST))
+
+    def _sync_link(self, fd: int) -> None:
+        # fsync(2): a file's fsync need not make its directory entry durable; the directory's does.
+        # Users outside the agent's group can't open pdq/ for that. Journalling file systems log the
+        # new name with the inode whose link count it changed, so for them a second fsync of the
+        # file makes the link durable: "File System Crash-Recovery Guarantees" (J. Mohan,
+        # linux-fsdevel, 2019; ext4, XFS, btrfs, F2FS), and for ext4 ext4_update_inode_fsync_trans
+        # in fs/ext4.
+        try:
+            directory = posix.open(f"{self.root}/{PENDING}", _DIRECTORY)
+        except PermissionError:
+            posix.fsync(fd)
+            return
+        try:
+            posix.fsync(directory)
+        finally:
+            posix.close(directory)
+
+
+def _write(fd: int, body: bytes) -> None:
+    rest = memoryview(body)
+    while rest:
+        written = posix.write(fd, rest)
+        if not written:
+            raise OSError(errno.ENOSPC, posix.strerror(errno.ENOSPC))
+        rest = rest[written:]
+    posix.fsync(fd)  # never tried again: after a failure the kernel may call lost pages clean
+
+
+def _unlink(path: str) -> None:
+    try:
+        posix.unlink(path)
+    except OSError:
+        pass
+
+
+def _explain(path: str, error: OSError) -> str:
+    number = error.errno or errno.EIO
+    remedy = _REMEDIES.get(number, "Set direct_delivery = on to deliver without the spool.")
+    return f"cannot write to {path}: {posix.strerror(number)}. The event was not queued. {remedy}"

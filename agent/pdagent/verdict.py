@@ -1,0 +1,157 @@
+"""Verdicts: what an answer of the Events API, or the lack of one, means for the event.
+
+Pure: is handed status, headers and body, and does no input or output. A verdict names whose fault a
+failure is, since that decides who has to wait: the event, its dedup chain, its key or everybody.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+# PagerDuty counts events per minute; whoever asks for much more patience is not PagerDuty.
+RETRY_AFTER_MOST = 300.0
+REASON_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """PagerDuty has the event."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """PagerDuty will never take this event. `about_key`: because of its integration key."""
+
+    status: int
+    reason: str
+    about_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """PagerDuty would take a shorter one."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The key has sent too much. `retry_after` in seconds, None where the answer does not say."""
+
+    status: int
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """This event, or PagerDuty, is in trouble: it may or may not have been taken."""
+
+    why: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Nothing that speaks PagerDuty's language was reached."""
+
+    why: str
+
+
+Verdict = Delivered | Refused | Throttled | Troubled | Unreachable
+
+_PATH_STATUSES = (401, 403, 404, 405, 407)  # unless PagerDuty itself wrote the answer
+_SERVER_STATUSES = (408, 425)
+
+
+def judge(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: float,
+    v1: bool = False,
+    proxied: bool = False,
+) -> Verdict | TooLarge:
+    """The verdict on an answer.
+
+    `headers` with names in any case; `body` as far as it was read; `now` in seconds since the
+    epoch, for dates in Retry-After; `proxied`: a proxy could have written this answer in
+    PagerDuty's place.
+    """
+    if 200 <= status < 300:
+        return Delivered(status)
+    words = _pagerdutys_words(body)
+    if status == 429 or (v1 and status == 403 and not _is_html(headers, body)):
+        return Throttled(status, retry_after(headers, now))
+    if status == 413:
+        return TooLarge(status, words or "too large")
+    if status in _SERVER_STATUSES or status >= 500:
+        if proxied and status in (502, 504) and words is None:
+            return Unreachable(f"the proxy answered {status}")
+        return Troubled(f"answered {status}" + (f": {words}" if words else ""), status)
+    if words is not None and 400 <= status < 500 and status != 407:
+        return Refused(
+            status, words, about_key="routing_key" in words or "routing key" in words.lower()
+        )
+    if 300 <= status < 400:
+        return Unreachable(f"answered {status}, a redirection that PagerDuty does not send")
+    if status in _PATH_STATUSES or _is_html(headers, body):
+        return Unreachable(f"answered {status}, and not in PagerDuty's words")
+    return Troubled(f"answered {status}, and not in PagerDuty's words", status)
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait, from Retry-After (RFC 9110, 10.2.3: seconds, or a date); None if absent or
+    unusable.
+
+    A date counts from the answer's own Date where it has one: our clock may be wrong.
+    """
+    value = _header(headers, "retry-after").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), RETRY_AFTER_MOST)
+    until = _http_date(value)
+    if until is None:
+        return None
+    sent = _http_date(_header(headers, "date"))
+    wait = until - (now if sent is None else sent)
+    return min(wait, RETRY_AFTER_MOST) if wait >= 0 else None
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((value for field, value in headers.items() if field.lower() == name), "")
+
+
+def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
+    return "html" in _header(headers, "content-type").lower() or body.lstrip()[:1] == b"<"
+
+
+def _pagerdutys_words(body: bytes) -> str | None:
+    """What PagerDuty says in an error: its `message` and `errors`. None if PagerDuty did not write
+    it."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict):
+        return None
+    errors = answer.get("errors")
+    has_errors = isinstance(errors, list) and bool(errors)
+    if not has_errors and not ("status" in answer and "message" in answer):
+        return None  # other JSON APIs have messages too, but not beside a status
+    parts = [answer.get("message"), *(errors if isinstance(errors, list) else [errors])]
+    return "; ".join(_one_line(part) for part in parts if part)[:REASON_CHARS] or "no reason given"
+
+
+def _one_line(part: object) -> str:
+    return "".join(c if c.isprintable() else " " for c in str(part))

@@ -1,0 +1,319 @@
+"""Workers: the threads that take events from the scheduler, through delivery, to where they are
+settled.
+
+They are made as there is work for them, at most `max_connections`, and end when there has been none
+for a while: an idle daemon has no thread that wakes. One lock guards the scheduler; reading files
+and posting happen outside it.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pdagent.backlog import Backlog, Hostile, Pending, Unfinished, key_of
+from pdagent.config import Config
+from pdagent.log import masked_name, redacted
+from pdagent.scheduler import Entry, Fate, Ruling, Scheduler
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+from pdagent.state import Counters, Reason, State, iso
+from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
+
+if TYPE_CHECKING:
+    from pdagent.delivery import Delivery
+
+log = logging.getLogger("pdagent.delivery")
+
+LINGER_SECONDS = 10.0
+# How long a file may have its second name in tmp/ before its writer is taken for dead. It needs
+# that long only if the disk takes that long for an fsync.
+UNFINISHED_SECONDS = 5.0
+AGAIN_SECONDS = 5.0
+
+
+class Workers:
+    """Sends what is added, until stopped."""
+
+    def __init__(self, config: Config, backlog: Backlog, state: State, counters: Counters) -> None:
+        self._config = config
+        self._backlog = backlog
+        self._state = state
+        self._counters = counters
+        self._scheduler = Scheduler(
+            float(config.backoff_interval_secs),
+            config.retry_limit_for_possible_errors,
+            random.random,
+        )
+        self._changed = threading.Condition()
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0
+        self._stopping = False
+        self._left: dict[
+            str, str
+        ] = {}  # settled, but their files could not be moved to this directory yet
+        self._unfinished: dict[str, float] = {}
+        self._delivery: Delivery | None = None
+        self._delivery_lock = threading.Lock()
+
+    # --- from the daemon's main thread ----------------------------------------------------------
+
+    def add(self, names: Iterable[str]) -> None:
+        """Names found in pdq/, in the order of their acceptance."""
+        with self._changed:
+            for name in names:
+                key = key_of(name)
+                if key is not None and name not in self._left:
+                    self._scheduler.add(name, key)
+            self._call_for_hands()
+
+    def set_aside(self, names: Iterable[str]) -> None:
+        """Entries of pdq/ whose names are not events'."""
+        for name in names:
+            if name not in self._left:
+                self._set_aside(name, "its name is not an event's", None, 0)
+
+    def tidy(self) -> None:
+        """Tries again to move what could not be moved. Whatever it was, it is not sent again
+        meanwhile."""
+        for name, directory in list(self._left.items()):
+            self._move(name, directory)
+
+    def configure(self, config: Config) -> None:
+        """Takes up a new configuration, from the next event on."""
+        with self._delivery_lock:
+            self._config = config
+            self._delivery = None
+        with self._changed:
+            self._scheduler.configure(
+                float(config.backoff_interval_secs), config.retry_limit_for_possible_errors
+            )
+            self._call_for_hands()
+
+    def tend(self, now: float) -> float | None:
+        """Cuts off overdue posts and puts workers to what holds have let go. Returns when to call
+        again, in monotonic seconds; None: not before something is added."""
+        delivery = self._delivery
+        if delivery is not None:
+            delivery.abort_overdue(now)
+        with self._changed:
+            self._call_for_hands()
+            due = self._scheduler.next_due(now)
+        if delivery is not None and delivery.busy:
+            return now + 1.0 if due is None else min(now + 1.0, due)
+        return due
+
+    def stop(self, patience: float) -> bool:
+        """Lets what is on its way arrive, for `patience` seconds. Returns whether it did; what did
+        not stays pending."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        deadline = time.monotonic() + patience
+        for thread in list(self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if self._threads and self._delivery is not None:
+            self._delivery.abort_all()
+            for thread in list(self._threads):
+                thread.join(0.5)
+        return not self._threads
+
+    @property
+    def pending(self) -> int:
+        return len(self._scheduler)
+
+    # --- in the workers' threads ----------------------------------------------------------------
+
+    def _call_for_hands(self) -> None:
+        # A claim decides what may go, so whoever is called may find nothing: that costs one
+        # wake-up.
+        if self._idle:
+            self._changed.notify()
+        elif len(self._threads) < self._config.max_connections and self._scheduler.has_work(
+            time.monotonic()
+        ):
+            thread = threading.Thread(
+                target=self._work, name=f"Worker-{len(self._threads) + 1}", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads to be had: those we have will do
+                return
+            self._threads.add(thread)
+
+    def _work(self) -> None:
+        try:
+            while (entry := self._next()) is not None:
+                try:
+                    self._handle(entry)
+                except Exception:  # a bug here must cost one event a delay, not the daemon a worker
+                    log.exception("internal error with %s; trying again", masked_name(entry.name))
+                    self._try_again(entry)
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+
+    def _next(self) -> Entry | None:
+        with self._changed:
+            lingered = False
+            while not self._stopping:
+                entry = self._scheduler.claim(time.monotonic())
+                if entry is not None:
+                    self._call_for_hands()  # where one event was, there may be more
+                    return entry
+                # Whatever was added or let go while we waited for the lock was seen by this claim;
+                # what comes later finds us counted as idle, and calls.
+                if lingered:
+                    return None
+                self._idle += 1
+                lingered = not self._changed.wait(LINGER_SECONDS)
+                self._idle -= 1
+            return None
+
+    def _handle(self, entry: Entry) -> None:
+        now = time.monotonic()
+        try:
+            pending = self._load(entry.name, now)
+        except Unfinished as unfinished:
+            with self._changed:
+                if self._scheduler.may_send(entry, unfinished.pending.chain):
+                    self._scheduler.postpone(entry, now + UNFINISHED_SECONDS)
+            return
+        except FileNotFoundError:
+            log.info("%s is gone: somebody removed it", masked_name(entry.name))
+            self._forget(entry)
+            return
+        except Hostile as hostile:
+            self._set_aside(entry.name, str(hostile), None, 0)
+            self._forget(entry)
+            return
+        except OSError as error:
+            log.error("cannot read %s: %s", masked_name(entry.name), error.strerror)
+            self._try_again(entry)
+            return
+        with self._changed:
+            if not self._scheduler.may_send(entry, pending.chain):
+                return
+        self._conclude(entry, pending, self._deliver(pending), now)
+
+    def _try_again(self, entry: Entry) -> None:
+        now = time.monotonic()
+        with self._changed:
+            if entry.chain is None:
+                self._scheduler.delay(entry, now, now + AGAIN_SECONDS)
+            else:
+                self._scheduler.settle(entry, Troubled("internal error"), now, now)
+
+    def _load(self, name: str, now: float) -> Pending:
+        try:
+            pending = self._backlog.load(name)
+        except Unfinished as unfinished:
+            # pd-send is between link and unlink, or died there. It gets a while to finish; then the
+            # event is taken as accepted, which it may or may not have been told.
+            if now - self._unfinished.setdefault(name, now) < UNFINISHED_SECONDS:
+                raise
+            self._backlog.adopt(name)
+            pending = unfinished.pending
+        self._unfinished.pop(name, None)
+        return pending
+
+    def _deliver(self, pending: Pending) -> Verdict:
+        with self._delivery_lock:
+            delivery = self._delivery
+            if delivery is None:
+                from pdagent.delivery import Delivery
+
+                delivery = self._delivery = Delivery(self._config)
+        return delivery.deliver(pending)
+
+    def _conclude(self, entry: Entry, pending: Pending, verdict: Verdict, started: float) -> None:
+        now = time.monotonic()
+        with self._changed:
+            was_unreachable = self._scheduler.unreachable
+            ruling = self._scheduler.settle(entry, verdict, started, now)
+            is_unreachable = self._scheduler.unreachable
+        if was_unreachable and not is_unreachable:
+            log.warning("PagerDuty is reachable again; %d events pending", self.pending)
+        if isinstance(verdict, Unreachable) and is_unreachable and not was_unreachable:
+            log.error(
+                "PagerDuty cannot be reached at %s: %s. "
+                "Events are kept, and sent as soon as it can be.",
+                self._config.base_url,
+                verdict.why,
+            )
+        _report(entry, pending, verdict, ruling, now - started)
+        if ruling.fate is Fate.WAITS:
+            with self._changed:
+                self._call_for_hands()
+            return
+        if ruling.fate is Fate.DELIVERED:
+            self._counters.delivered += 1
+            self._move(entry.name, DELIVERED)
+        elif isinstance(verdict, Refused):
+            reason = redacted(verdict.reason, entry.key)
+            self._set_aside(entry.name, reason, verdict.status, entry.troubles + 1)
+        elif isinstance(verdict, Troubled):
+            reason = f"given up after {entry.troubles} tries: {redacted(verdict.why, entry.key)}"
+            self._set_aside(entry.name, reason, verdict.status, entry.troubles)
+        self._forget(entry)
+
+    # --- settling -------------------------------------------------------------------------------
+
+    def _set_aside(self, name: str, why: str, status: int | None, attempts: int) -> None:
+        """Calls an entry in error: its reason first, so that none is without."""
+        self._state.keep_reason(name, Reason(iso(time.time()), status, why, attempts))
+        self._counters.refused += 1
+        log.warning("in error: %s: %s", masked_name(name), why)
+        self._move(name, IN_ERROR)
+
+    def _move(self, name: str, directory: str) -> None:
+        try:
+            if directory == DELIVERED:
+                self._backlog.settle_delivered(name)
+            else:
+                moved = self._backlog.settle_in_error(name)
+                if moved != name:
+                    self._state.move_reason(name, moved)
+        except FileNotFoundError:
+            pass  # somebody removed it meanwhile
+        except OSError as error:
+            if name not in self._left:
+                log.error(
+                    "cannot move %s from %s to %s: %s; it stays there and is not sent",
+                    masked_name(name),
+                    PENDING,
+                    directory,
+                    error.strerror,
+                )
+            self._left[name] = directory
+            return
+        self._left.pop(name, None)
+
+    def _forget(self, entry: Entry) -> None:
+        with self._changed:
+            self._scheduler.forget(entry)
+            self._call_for_hands()
+
+
+def _report(
+    entry: Entry, pending: Pending, verdict: Verdict, ruling: Ruling, seconds: float
+) -> None:
+    """One line per event and verdict: what happened, where, how long it took."""
+    what = redacted(
+        f"{masked_name(entry.name)} ({pending.action}, incident_key = {pending.dedup_key})",
+        entry.key,
+    )
+    match verdict:
+        case Delivered(status):
+            log.info("delivered %s: %d in %.0f ms", what, status, seconds * 1000)
+        case Refused(status):
+            log.info("refused %s: %d in %.0f ms", what, status, seconds * 1000)
+        case Throttled(status):
+            log.warning("throttled %s: %d; key held for %.1f s", what, status, ruling.seconds)
+        case Troubled(why):
+            held = f"{ruling.scope} held for {ruling.seconds:.1f} s" if ruling.scope else "given up"
+            log.warning("failed %s: %s; %s", what, redacted(why, entry.key), held)
+        case Unreachable(why):
+            # the outage itself was said once, loudly
+            log.debug("not sent %s: %s; next try in %.1f s", what, why, ruling.seconds)

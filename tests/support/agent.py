@@ -1,0 +1,215 @@
+"""An agent under one directory: real processes, real files, for tests, benchmarks and the demo."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+
+from tests.support.users import AGENT, ROOT, SENDER, User
+
+Command = Callable[[str], list[str]]
+_RUN_TIME = ("pdagent", "requests", "urllib3", "idna", "certifi", "charset_normalizer")
+
+
+@cache
+def from_source() -> Command:
+    """How to run a command from this checkout, by any user: a checkout, or a virtual environment,
+    may lie where only its owner can go, so what runs is a copy."""
+    # kept until the process ends: cache() above holds it
+    copy = tempfile.TemporaryDirectory(prefix="pdagent-code-")
+    from_source.copy = copy  # type: ignore[attr-defined]
+    os.chmod(copy.name, 0o755)
+    for name in _RUN_TIME:
+        found = importlib.util.find_spec(name)
+        assert found is not None
+        assert found.origin is not None
+        ignore = shutil.ignore_patterns("__pycache__", "*.so")
+        shutil.copytree(Path(found.origin).parent, Path(copy.name) / name, ignore=ignore)
+    python = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+    start = f"import sys; sys.path.insert(0, {copy.name!r}); from pdagent.__main__ import main; "
+    start += "sys.argv[0] = sys.argv.pop(1); sys.exit(main())"
+    return lambda name: [python, "-I", "-B", "-c", start, name]
+
+
+def from_program(program: Path) -> Command:
+    """How to run a command from a frozen program: by a link of that name beside it."""
+    links = tempfile.mkdtemp(prefix="pdagent-links-")
+    os.chmod(links, 0o755)
+
+    def command(name: str) -> list[str]:
+        link = Path(links) / name
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(program.resolve())
+        return [str(link)]
+
+    return command
+
+
+class Agent:
+    """An agent with its configuration, spool, logs and daemon below `root`."""
+
+    def __init__(
+        self,
+        root: Path,
+        events_url: str,
+        command: Command | None = None,
+        **settings: object,
+    ) -> None:
+        self.root = root
+        self.command = command or from_source()
+        self.data_dir = root / "lib"
+        self.spool = self.data_dir / "outqueue"
+        self.conf = root / "pdagent.conf"
+        self.log_file = root / "log" / "pdagentd.log"
+        self.output = root / "output"
+        self.daemon: subprocess.Popen[bytes] | None = None
+        self.environment = {"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"}
+        root.chmod(0o755)
+        for directory in ("lib", "log", "run"):
+            self._own(root / directory)
+        self.configure(events_url=events_url, **settings)
+        self._create_spool()
+
+    def _own(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o755)
+        if ROOT:
+            os.chown(directory, AGENT.uid, AGENT.gid)
+
+    def _create_spool(self) -> None:
+        # as the package does: pd-send must work before the daemon has ever run
+        modes = {"": 0o755, "tmp": 0o3733, "pdq": 0o3733, "suc": 0o2750, "err": 0o2750}
+        for name, mode in modes.items():
+            self._own(self.spool / name)
+            (self.spool / name).chmod(mode)
+
+    def configure(self, **settings: object) -> None:
+        """Writes the configuration file anew, with these keys besides the directories."""
+        lines = ["[Main]", f"data_dir = {self.data_dir}"]
+        lines += [f"log_dir = {self.root}/log", f"run_dir = {self.root}/run"]
+        lines += [f"{key} = {value}" for key, value in settings.items()]
+        self.conf.write_text("\n".join(lines) + "\n")
+        self.conf.chmod(0o644)
+
+    # --- the daemon -----------------------------------------------------------------------------
+
+    def start(self, wait: bool = True) -> None:
+        """Runs `pdagentd -f`; with `wait`, until it is ready."""
+        assert self.daemon is None
+        size = self.output.stat().st_size if self.output.exists() else 0
+        with self.output.open("ab") as output:
+            self.daemon = subprocess.Popen(
+                [*self.command("pdagentd"), "-f", "--config", str(self.conf)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.environment,
+                cwd="/",
+                **AGENT.popen(),
+            )
+        if wait:
+            wait_until(lambda: b"Ready:" in self.output.read_bytes()[size:] or self._died())
+
+    def _died(self) -> bool:
+        assert self.daemon is not None
+        assert self.daemon.poll() is None, self.output.read_text()
+        return False
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        return self.end(signal.SIGTERM)
+
+    def end(self, number: signal.Signals) -> int:
+        assert self.daemon is not None
+        self.daemon.send_signal(number)
+        code = self.daemon.wait(timeout=30)
+        self.daemon = None
+        return code
+
+    # --- commands -------------------------------------------------------------------------------
+
+    def run(
+        self,
+        name: str,
+        *arguments: str | bytes,
+        user: User | None = None,
+        environment: dict[str, str] | None = None,
+        preexec: Callable[[], object] | None = None,
+        check: bool = False,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Runs a command with this agent's configuration. As root by default, if the tests are."""
+        command: Sequence[str | bytes] = [*self.command(name), "--config", str(self.conf)]
+        return subprocess.run(
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**self.environment, **(environment or {})},
+            cwd="/",
+            preexec_fn=preexec,
+            check=check,
+            timeout=60,
+            **(user.popen() if user else {}),
+        )
+
+    def send(
+        self, key: str, action: str, *arguments: str, user: User = SENDER
+    ) -> subprocess.CompletedProcess[bytes]:
+        """A plain `pd-send`, which must succeed."""
+        return self.run("pd-send", "-k", key, "-t", action, *arguments, user=user, check=True)
+
+    # --- what is there --------------------------------------------------------------------------
+
+    def names(self, directory: str) -> list[str]:
+        """The names in a directory of the spool ("pdq", "suc", "err", "tmp"), sorted."""
+        return sorted(os.listdir(self.spool / directory))
+
+    def drop(self, name: str, data: bytes, user: User = SENDER) -> Path:
+        """Puts a file into pdq/ as a script of `user` would."""
+        path = self.spool / "pdq" / name
+        path.write_bytes(data)
+        path.chmod(0o644)
+        if ROOT:
+            os.chown(path, user.uid, AGENT.gid)
+        return path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text() if self.log_file.exists() else ""
+
+    def __enter__(self) -> "Agent":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.daemon is not None:
+            self.daemon.kill()
+            self.daemon.wait()
+
+
+@contextlib.contextmanager
+def directory() -> Iterator[Path]:
+    """A new directory that every user can reach, unlike pytest's."""
+    with tempfile.TemporaryDirectory(prefix="pdagent-") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Waits for what is bound to happen; fails loudly if it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        time.sleep(0.01)
