@@ -116,6 +116,10 @@ class Backlog:
         )
         return sorted(events, key=_order), others
 
+    def has(self, name: str) -> bool:
+        """Whether pdq/ has an entry of that name."""
+        return os.path.lexists(f"{self.root}/{PENDING}/{name}")
+
     def load(self, name: str) -> Pending:
         """Reads a pending event.
 

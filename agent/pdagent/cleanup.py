@@ -87,7 +87,11 @@ class Cleanup:
                 log.info("Cleanup: removed %d files from %s", removed, directory)
 
     def disk_is_scarce(self) -> bool:
-        return self._disk(self._root).scarce
+        """Whether delivered events had better make room."""
+        try:
+            return self._disk(self._root).scarce
+        except OSError:  # the spool is gone; others say so
+            return False
 
     def relieve(self) -> None:
         """While the disk is short, removes delivered events, the oldest first."""

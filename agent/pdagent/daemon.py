@@ -11,7 +11,6 @@ import logging
 import os
 import select
 import signal
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -21,8 +20,10 @@ from pdagent import log as logs
 from pdagent.backlog import Backlog, key_of
 from pdagent.cleanup import Cleanup
 from pdagent.config import Config
+from pdagent.layout import CannotRun, make_directories, open_wake, take_lock
 from pdagent.notify import Notifier
-from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, WAKE
+from pdagent.settlement import Settlement
+from pdagent.spool import PENDING
 from pdagent.state import Counters, State
 from pdagent.workers import Workers
 
@@ -30,17 +31,7 @@ log = logging.getLogger("main")
 
 STOP_SECONDS = 15.0
 WAKE_BYTES = 65_536
-DROP_MODE = 0o3733  # anyone may add, nobody may list, or touch what is not theirs
-PRIVATE_MODE = 0o2750
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-class CannotRun(Exception):
-    """The daemon can't start; the text says why and what to do, `code` is the exit code."""
-
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 class Daemon:
@@ -54,9 +45,10 @@ class Daemon:
         self._root = settings.spool_dir
         make_directories(settings)
         self._lock = take_lock(self._root)
-        self._wake_fd = _open_wake(self._root)
+        self._wake_fd = open_wake(self._root)
         self._signals: set[int] = set()
         self._stop_reason: int | None = None
+        self._cleaning: threading.Thread | None = None
 
     def run(self, ready: Callable[[], None]) -> int:
         """Serves until a signal ends it. Calls `ready` once events are being sent."""
@@ -67,7 +59,8 @@ class Daemon:
         log.info("Agent ID: %s", agent_id)
         counters = Counters(state, time.time())
         self._backlog = Backlog(self._root)
-        self._workers = Workers(self._config, self._backlog, state, counters)
+        self._settlement = Settlement(self._backlog, state, counters)
+        self._workers = Workers(self._config, self._backlog, self._settlement)
         self._cleanup = Cleanup(self._root, state, time.time, time.monotonic)
         self._counters = counters
         self._start_heartbeat(agent_id)
@@ -93,7 +86,7 @@ class Daemon:
                 self._tick()
             if now >= next_cleanup:
                 next_cleanup = now + self._config.cleanup_interval_secs
-                self._clean(self._cleanup.sweep, float(self._config.cleanup_threshold_secs))
+                self._clean(self._cleanup.sweep, self._config.cleanup_threshold_secs)
             due = self._workers.tend(now)
             until = min(next_tick, next_cleanup, next_tick if due is None else due)
             for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
@@ -111,38 +104,44 @@ class Daemon:
     def _tick(self) -> None:
         self._notifier.alive()
         self._scan()
-        self._workers.tidy()
+        self._settlement.tidy()
         self._counters.save()
-        self._clean(self._cleanup.relieve)
+        if self._cleanup.disk_is_scarce():
+            self._clean(self._cleanup.relieve)
 
     def _clean(self, task: Callable[..., None], *arguments: float) -> None:
         # A clean-up of a million files must hold up neither new events nor the watchdog.
-        name = "Cleanup"
-        if task == self._cleanup.relieve and not self._cleanup.disk_is_scarce():
-            return
-        if not any(thread.name == name for thread in threading.enumerate()):
-            threading.Thread(target=task, args=arguments, name=name, daemon=True).start()
+        if self._cleaning is None or not self._cleaning.is_alive():
+            self._cleaning = threading.Thread(
+                target=task, args=arguments, name="Cleanup", daemon=True
+            )
+            self._cleaning.start()
 
     def _scan(self, always: bool = False) -> None:
         try:
             if self._backlog.changed() or always:
                 events, others = self._backlog.scan()
-                self._workers.set_aside(others)
                 self._workers.add(events)
+                self._set_aside(others)
         except OSError as error:
             log.error("cannot look into %s/%s: %s", self._root, PENDING, error.strerror)
             with contextlib.suppress(CannotRun):
                 make_directories(self._config)
+
+    def _set_aside(self, names: list[str]) -> None:
+        for name in names:
+            if name not in self._settlement:
+                log.warning("in error: %s: Badly named event", logs.masked_name(name))
+                self._settlement.in_error(name, "its name is not an event's")
 
     def _woken(self) -> None:
         try:
             data = os.read(self._wake_fd, WAKE_BYTES)
         except BlockingIOError:
             return
-        # Anyone may write anything here: what is not the plain name of an event is dropped, what
-        # is one but not in pdq/ is found missing when it is opened.
+        # Anyone may write anything here: what is not the name of a pending event is dropped.
         names = [os.fsdecode(line) for line in data.split(b"\n")[:-1] if line and b"/" not in line]
-        names = [name for name in names if key_of(name) is not None and len(name) < 256]
+        names = [n for n in names if key_of(n) is not None and self._backlog.has(n)]
         if len(data) >= self._wake_room:
             # The FIFO may have been full: a sender that found no room has linked its file before
             # that, so this scan sees it, and sees it before the names that came after.
@@ -214,88 +213,6 @@ class Daemon:
         Heartbeat(self._config, agent_id, self._counters.started_on, snapshot).start()
 
 
-# --- where it runs ------------------------------------------------------------------------------
-
-
-def make_directories(settings: Config) -> None:
-    """Makes what is missing of the agent's directories, and sees that they can be written. Raises
-    CannotRun."""
-    root = settings.spool_dir
-    wanted = (
-        (settings.data_dir, 0o755),
-        (root, 0o755),
-        (f"{settings.data_dir}/db", 0o755),
-        (f"{root}/{TEMPORARY}", DROP_MODE),
-        (f"{root}/{PENDING}", DROP_MODE),
-        (f"{root}/{DELIVERED}", PRIVATE_MODE),
-        (f"{root}/{IN_ERROR}", PRIVATE_MODE),
-    )
-    for path, mode in wanted:
-        try:
-            os.makedirs(path, exist_ok=True)
-            status = os.stat(path)
-            # ours, but without the bits that keep others out of it: the old agent had no sticky bit
-            if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != mode:
-                os.chmod(path, mode)
-        except OSError as error:
-            raise CannotRun(
-                f"cannot make the directory {path}: {error.strerror}. "
-                "Use: sudo service pdagent start",
-                exits.NOT_PERMITTED,
-            ) from error
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise CannotRun(
-                f"Directory {path}: is not writable. Agent may be running as the wrong user. "
-                "Use: sudo service pdagent start",
-                exits.NOT_PERMITTED,
-            )
-
-
-def take_lock(root: str) -> int:
-    """The lock that makes this the spool's only daemon, as an open descriptor. Raises CannotRun.
-
-    A lock, not the pid file, decides: the kernel drops it when its holder dies, however it dies,
-    and it can't be mistaken for another process that got the same pid.
-    """
-    path = f"{root}/daemon.lock"
-    try:
-        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(fd, 32).decode("ascii", "replace").strip()
-        raise CannotRun(
-            f"pdagentd is running already (pid {holder or 'unknown'}) and serves {root}",
-            exits.TRY_AGAIN,
-        ) from error
-    except OSError as error:
-        raise CannotRun(f"cannot lock {path}: {error.strerror}", exits.NOT_PERMITTED) from error
-    os.ftruncate(fd, 0)
-    os.write(fd, b"%d\n" % os.getpid())
-    return fd
-
-
-def _open_wake(root: str) -> int:
-    path = f"{root}/{WAKE}"
-    try:
-        try:
-            is_fifo = stat.S_ISFIFO(os.lstat(path).st_mode)
-        except FileNotFoundError:
-            is_fifo = False
-        else:
-            if not is_fifo:
-                os.unlink(path)
-        if not is_fifo:
-            os.mkfifo(path, 0o622)
-        os.chmod(path, 0o622)  # noqa: S103  (all may wake us, whatever the umask; none may read)
-        # For writing too: so there is always a writer, and poll(2) does not report a hang-up for
-        # ever once the first pd-send is done.
-        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise CannotRun(
-            f"cannot make the FIFO {path}: {error.strerror}", exits.NOT_PERMITTED
-        ) from error
-
-
 def serve(path: str, settings: Config, ready: Callable[[], None], foreground: bool) -> int:
     """Runs the daemon in this process. Raises CannotRun."""
     os.umask(0o027)
@@ -305,6 +222,6 @@ def serve(path: str, settings: Config, ready: Callable[[], None], foreground: bo
     except CannotRun as problem:
         log.error("%s", problem)
         raise
-    except OSError as error:
-        log.error("*** pdagentd exiting due to fatal errors! pid=%d: %s", os.getpid(), error)
+    except Exception as error:
+        log.exception("*** pdagentd exiting due to fatal errors! pid=%d", os.getpid())
         raise CannotRun(f"cannot run: {error}", exits.TRY_AGAIN) from error

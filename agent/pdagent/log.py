@@ -4,6 +4,7 @@ characters."""
 
 import logging
 import logging.handlers
+import os
 import sys
 
 FORMAT = "%(asctime)s %(levelname)-7s %(threadName)-20s %(name)-20s %(message)s"
@@ -22,6 +23,7 @@ def set_up(log_dir: str, foreground: bool) -> None:
     logging.raiseExceptions = False  # a full disk must not end in tracebacks
     problem = None
     try:
+        os.makedirs(log_dir, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(
             f"{log_dir}/pdagentd.log", maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
         )
@@ -40,13 +42,13 @@ def set_up(log_dir: str, foreground: bool) -> None:
 
 def masked(key: str) -> str:
     """An integration key as logs may show it."""
-    return "*" + _printable(key[-4:] if len(key) > 8 else "")
+    return "*" + printable(key[-4:] if len(key) > 8 else "")
 
 
 def masked_name(name: str) -> str:
     """A spool file's name as logs may show it, whether it is an event's or not."""
     head, underscore, rest = name.removesuffix(".txt").partition("_")
-    return _printable(head)[:40] + (underscore and "_" + masked(rest))
+    return printable(head)[:40] + (underscore and "_" + masked(rest))
 
 
 def redacted(text: str, key: str) -> str:
@@ -54,5 +56,6 @@ def redacted(text: str, key: str) -> str:
     return text.replace(key, masked(key)) if key else text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Text of unknown origin, as one line."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -52,7 +52,16 @@ class Ruling:
 class Entry:
     """A pending event as the scheduler knows it."""
 
-    __slots__ = ("chain", "key", "missed_at", "name", "troubled_at", "troubled_since", "troubles")
+    __slots__ = (
+        "chain",
+        "key",
+        "missed_at",
+        "name",
+        "troubled_at",
+        "troubled_since",
+        "troubles",
+        "unfinished_since",
+    )
 
     def __init__(self, name: str, key: str) -> None:
         self.name = name
@@ -62,6 +71,7 @@ class Entry:
         self.troubled_since = 0.0
         self.troubled_at = 0.0
         self.missed_at: float | None = None  # when it last found nothing reachable
+        self.unfinished_since: float | None = None  # its writer may not be done with it
 
 
 class _Chain:
@@ -117,7 +127,7 @@ class Scheduler:
     def __init__(self, cap: float, retry_limit: int, random: Callable[[], float]) -> None:
         self._random = random
         self.configure(cap, retry_limit)
-        self._known: set[str] = set()
+        self._known: dict[str, Entry] = {}
         self._lanes: dict[str, _Lane] = {}
         self._ready: deque[_Lane] = deque()
         self._timers: list[tuple[float, int, _Lane]] = []
@@ -148,14 +158,23 @@ class Scheduler:
 
     def add(self, name: str, key: str) -> None:
         """An event has become pending. The order of these calls is the order of acceptance."""
-        if name in self._known:
+        known = self._known.get(name)
+        if known is not None:
+            self._finish(known)
             return
-        self._known.add(name)
+        entry = self._known[name] = Entry(name, key)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane(key, self._backoff())
-        lane.waiting.append(Entry(name, key))
+        lane.waiting.append(entry)
         self._offer(lane)
+
+    def _finish(self, entry: Entry) -> None:
+        # Heard of again while it waits for its writer: which may be done now.
+        lane = self._lanes[entry.key]
+        held = lane.chains.get(entry.chain) if entry.chain is not None else None
+        if entry.unfinished_since is not None and held and held.entries[0] is entry:
+            self._hold_chain(entry, lane, float("-inf"))
 
     # --- handing out ----------------------------------------------------------------------------
 
@@ -221,7 +240,7 @@ class Scheduler:
     def forget(self, entry: Entry) -> None:
         """A claimed event is no longer pending: settled, removed by a person, or set aside."""
         lane = self._lanes[entry.key]
-        self._known.discard(entry.name)
+        del self._known[entry.name]
         chain = lane.chains.get(entry.chain) if entry.chain is not None else None
         if chain is not None and chain.entries[0] is entry:
             chain.entries.popleft()
@@ -260,9 +279,8 @@ class Scheduler:
                 return Ruling(Fate.DELIVERED if isinstance(verdict, Delivered) else Fate.REFUSED)
             case Throttled():
                 self._reached()
-                wait = lane.backoff.failed()
-                if verdict.retry_after is not None:
-                    wait = verdict.retry_after
+                # "Retry-After: 0" says no more than 429 itself does
+                wait = verdict.retry_after or lane.backoff.failed()
                 self._hold_lane(lane, now + wait)
                 self._put_back(entry, lane, now)
                 return Ruling(Fate.WAITS, "key", wait)

@@ -108,7 +108,8 @@ class Spool:
             return
         try:
             if posix.fstat(fd).st_mode & _S_IFMT == _S_IFIFO:
-                posix.write(fd, name.encode("utf-8", "surrogateescape") + b"\n")
+                # a line of its own, even behind a stranger's unfinished one
+                posix.write(fd, b"\n" + name.encode("utf-8", "surrogateescape") + b"\n")
         except OSError:
             pass
         finally:

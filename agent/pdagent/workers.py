@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 from pdagent.backlog import Backlog, Hostile, Pending, Unfinished, key_of
 from pdagent.config import Config
-from pdagent.log import masked_name, redacted
+from pdagent.log import masked_name, printable, redacted
 from pdagent.scheduler import Entry, Fate, Ruling, Scheduler
-from pdagent.spool import DELIVERED, IN_ERROR, PENDING
-from pdagent.state import Counters, Reason, State, iso
+from pdagent.settlement import Settlement
 from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
 if TYPE_CHECKING:
@@ -36,11 +35,10 @@ AGAIN_SECONDS = 5.0
 class Workers:
     """Sends what is added, until stopped."""
 
-    def __init__(self, config: Config, backlog: Backlog, state: State, counters: Counters) -> None:
+    def __init__(self, config: Config, backlog: Backlog, settlement: Settlement) -> None:
         self._config = config
         self._backlog = backlog
-        self._state = state
-        self._counters = counters
+        self._settlement = settlement
         self._scheduler = Scheduler(
             float(config.backoff_interval_secs),
             config.retry_limit_for_possible_errors,
@@ -50,10 +48,6 @@ class Workers:
         self._threads: set[threading.Thread] = set()
         self._idle = 0
         self._stopping = False
-        self._left: dict[
-            str, str
-        ] = {}  # settled, but their files could not be moved to this directory yet
-        self._unfinished: dict[str, float] = {}
         self._delivery: Delivery | None = None
         self._delivery_lock = threading.Lock()
 
@@ -64,21 +58,9 @@ class Workers:
         with self._changed:
             for name in names:
                 key = key_of(name)
-                if key is not None and name not in self._left:
+                if key is not None and name not in self._settlement:
                     self._scheduler.add(name, key)
             self._call_for_hands()
-
-    def set_aside(self, names: Iterable[str]) -> None:
-        """Entries of pdq/ whose names are not events'."""
-        for name in names:
-            if name not in self._left:
-                self._set_aside(name, "its name is not an event's", None, 0)
-
-    def tidy(self) -> None:
-        """Tries again to move what could not be moved. Whatever it was, it is not sent again
-        meanwhile."""
-        for name, directory in list(self._left.items()):
-            self._move(name, directory)
 
     def configure(self, config: Config) -> None:
         """Takes up a new configuration, from the next event on."""
@@ -174,18 +156,20 @@ class Workers:
     def _handle(self, entry: Entry) -> None:
         now = time.monotonic()
         try:
-            pending = self._load(entry.name, now)
+            pending = self._load(entry, now)
         except Unfinished as unfinished:
             with self._changed:
                 if self._scheduler.may_send(entry, unfinished.pending.chain):
                     self._scheduler.postpone(entry, now + UNFINISHED_SECONDS)
             return
         except FileNotFoundError:
-            log.info("%s is gone: somebody removed it", masked_name(entry.name))
+            # A person removed it; or a scan listed it just before it was settled.
+            log.debug("%s is gone", masked_name(entry.name))
             self._forget(entry)
             return
         except Hostile as hostile:
-            self._set_aside(entry.name, str(hostile), None, 0)
+            log.warning("in error: %s: %s", masked_name(entry.name), hostile)
+            self._settlement.in_error(entry.name, str(hostile))
             self._forget(entry)
             return
         except OSError as error:
@@ -205,18 +189,18 @@ class Workers:
             else:
                 self._scheduler.settle(entry, Troubled("internal error"), now, now)
 
-    def _load(self, name: str, now: float) -> Pending:
+    def _load(self, entry: Entry, now: float) -> Pending:
         try:
-            pending = self._backlog.load(name)
+            return self._backlog.load(entry.name)
         except Unfinished as unfinished:
-            # pd-send is between link and unlink, or died there. It gets a while to finish; then the
-            # event is taken as accepted, which it may or may not have been told.
-            if now - self._unfinished.setdefault(name, now) < UNFINISHED_SECONDS:
+            # pd-send is between link and unlink, or died there. It gets a while to finish, and will
+            # wake us; then the event is taken as accepted, which somebody may have been told.
+            if entry.unfinished_since is None:
+                entry.unfinished_since = now
+            if now - entry.unfinished_since < UNFINISHED_SECONDS:
                 raise
-            self._backlog.adopt(name)
-            pending = unfinished.pending
-        self._unfinished.pop(name, None)
-        return pending
+            self._backlog.adopt(entry.name)
+            return unfinished.pending
 
     def _deliver(self, pending: Pending) -> Verdict:
         with self._delivery_lock:
@@ -248,47 +232,14 @@ class Workers:
                 self._call_for_hands()
             return
         if ruling.fate is Fate.DELIVERED:
-            self._counters.delivered += 1
-            self._move(entry.name, DELIVERED)
+            self._settlement.delivered(entry.name)
         elif isinstance(verdict, Refused):
             reason = redacted(verdict.reason, entry.key)
-            self._set_aside(entry.name, reason, verdict.status, entry.troubles + 1)
+            self._settlement.in_error(entry.name, reason, verdict.status, entry.troubles + 1)
         elif isinstance(verdict, Troubled):
             reason = f"given up after {entry.troubles} tries: {redacted(verdict.why, entry.key)}"
-            self._set_aside(entry.name, reason, verdict.status, entry.troubles)
+            self._settlement.in_error(entry.name, reason, verdict.status, entry.troubles)
         self._forget(entry)
-
-    # --- settling -------------------------------------------------------------------------------
-
-    def _set_aside(self, name: str, why: str, status: int | None, attempts: int) -> None:
-        """Calls an entry in error: its reason first, so that none is without."""
-        self._state.keep_reason(name, Reason(iso(time.time()), status, why, attempts))
-        self._counters.refused += 1
-        log.warning("in error: %s: %s", masked_name(name), why)
-        self._move(name, IN_ERROR)
-
-    def _move(self, name: str, directory: str) -> None:
-        try:
-            if directory == DELIVERED:
-                self._backlog.settle_delivered(name)
-            else:
-                moved = self._backlog.settle_in_error(name)
-                if moved != name:
-                    self._state.move_reason(name, moved)
-        except FileNotFoundError:
-            pass  # somebody removed it meanwhile
-        except OSError as error:
-            if name not in self._left:
-                log.error(
-                    "cannot move %s from %s to %s: %s; it stays there and is not sent",
-                    masked_name(name),
-                    PENDING,
-                    directory,
-                    error.strerror,
-                )
-            self._left[name] = directory
-            return
-        self._left.pop(name, None)
 
     def _forget(self, entry: Entry) -> None:
         with self._changed:
@@ -301,14 +252,15 @@ def _report(
 ) -> None:
     """One line per event and verdict: what happened, where, how long it took."""
     what = redacted(
-        f"{masked_name(entry.name)} ({pending.action}, incident_key = {pending.dedup_key})",
+        f"{masked_name(entry.name)} "
+        + printable(f"({pending.action}, incident_key = {pending.dedup_key})"),
         entry.key,
     )
     match verdict:
         case Delivered(status):
             log.info("delivered %s: %d in %.0f ms", what, status, seconds * 1000)
-        case Refused(status):
-            log.info("refused %s: %d in %.0f ms", what, status, seconds * 1000)
+        case Refused(status, reason):
+            log.error("refused %s: %d %s", what, status, redacted(reason, entry.key))
         case Throttled(status):
             log.warning("throttled %s: %d; key held for %.1f s", what, status, ruling.seconds)
         case Troubled(why):
