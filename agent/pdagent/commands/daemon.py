@@ -5,7 +5,8 @@ import os
 
 from pdagent import config, exits
 from pdagent.commands import common
-from pdagent.daemon import CannotRun, serve
+from pdagent.daemon import serve
+from pdagent.layout import CannotRun
 
 
 def parser() -> argparse.ArgumentParser:
