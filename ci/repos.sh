@@ -62,7 +62,8 @@ done)
 SIGNING_KEY=$(echo "$keys" | head -n 1)
 export SIGNING_KEY
 
-# gpg does not sign with a key from the future: no date before the key's own, nor before its last change of expiry.
+# A signature older than its key is none. The published key says nothing of the time before its last change (of expiry, say)
+# either: gpgv does not mind, but sqv, which newer apt asks, refuses a signature from before it.
 key_date=$(gpg --with-colons --list-sigs "$SIGNING_KEY" |
     awk -F : '$1 == "pub" { key = $5 } (key == $5) && $6 > date { date = $6 } END { print date }')
 [ "$SOURCE_DATE_EPOCH" -ge "$key_date" ] || SOURCE_DATE_EPOCH=$key_date

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.repository import Keys, keys, run
+from tests.support.repository import Keys, run
 
 pytestmark = pytest.mark.skipif(not shutil.which("gpg"), reason="not installed: gpg")
-
-
-@pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
-    with keys(tmp_path_factory.mktemp("keys") / "gpg") as made:
-        yield made
 
 
 def check_key(file: Path) -> tuple[int, str]:

@@ -45,6 +45,9 @@ class Keys:
         """A new key; its fingerprint."""
         kind, _, usage = algorithm.partition("/")
         self.gpg("--passphrase", "", "--quick-generate-key", name, kind, usage, expires)
+        return self.fingerprint(name)
+
+    def fingerprint(self, name: str) -> str:
         listing = self.gpg("--with-colons", "--list-keys", f"={name}")
         return next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr"))
 
@@ -112,6 +115,24 @@ def site(directory: Path) -> Iterator[Site]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield Site(directory, f"http://127.0.0.1:{server.server_port}", asked)
         server.shutdown()
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A built repository, published on loopback."""
+
+    packages: Path
+    signer: Keys
+    key: str
+    site: Site
+
+    @property
+    def top(self) -> Path:
+        return self.site.directory
+
+    @property
+    def public(self) -> Path:
+        return self.top / "GPG-KEY-pagerduty.gpg"
 
 
 class Apt:
@@ -182,3 +203,8 @@ class Dnf:
             check=False,
             HOME=self.root,
         )
+
+
+def signatures(directory: Path, *packages: Path) -> str:
+    """What rpm says of the packages, with the keys in this database."""
+    return run("rpmkeys", "--dbpath", directory, "--checksig", *packages, check=False).stdout
