@@ -192,7 +192,7 @@ class Dnf:
         )
 
     def run(self, *arguments: str) -> Result:
-        return run(
+        result = run(
             "dnf",
             f"--config={self.root}/dnf.conf",
             f"--installroot={self.root}/host",
@@ -203,6 +203,9 @@ class Dnf:
             check=False,
             HOME=self.root,
         )
+        for home in self.root.rglob("pubring"):  # dnf leaves a gpg-agent behind
+            run("gpgconf", "--kill", "all", GNUPGHOME=home)
+        return result
 
 
 def signatures(directory: Path, *packages: Path) -> str:
