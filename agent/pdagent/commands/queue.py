@@ -42,7 +42,6 @@ def _add(
         name, help=does, description=does[0].upper() + does[1:], add_help=False
     )
     group = common.options(command, default=argparse.SUPPRESS)
-    command.set_defaults(parser=command)
     return group
 
 
@@ -53,9 +52,9 @@ def main(arguments: list[str]) -> int:
         queue_parser.error("too few arguments")
     if options.command == "retry":
         if options.service_key and options.all_keys:
-            options.parser.error("Only one of specific service key or flag for all keys required")
+            queue_parser.error("Only one of specific service key or flag for all keys required")
         if not options.service_key and not options.all_keys:
-            options.parser.error("A specific service key or a flag for all keys required")
+            queue_parser.error("A specific service key or a flag for all keys required")
     settings, problems = config.load(config.path_from(options.config))
     if problems:
         common.warn("pd-queue", problems)
