@@ -1,6 +1,7 @@
 """The layout of the agent's directories, and who may serve a spool: what a daemon needs before it
 starts."""
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -38,11 +39,13 @@ def make_directories(settings: Config) -> None:
         try:
             if not os.path.isdir(path):
                 os.makedirs(path)
-                os.chmod(path, 0o755)  # noqa: S103  (senders pass through)
-            status = os.stat(path)
-            # the old agent's had no sticky bit
-            if mode and status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != mode:
-                os.chmod(path, mode)
+                os.chmod(path, mode or 0o755)
+            elif mode and stat.S_IMODE(os.stat(path).st_mode) != mode:
+                # The old agent's had no sticky bit. The unit forbids us to set the others, so this
+                # is for agents that run without it; the package's scripts have seen to it where
+                # they could.
+                with contextlib.suppress(PermissionError):
+                    os.chmod(path, mode)
         except OSError as error:
             raise CannotRun(
                 f"cannot make the directory {path}: {error.strerror}. "

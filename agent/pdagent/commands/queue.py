@@ -41,8 +41,7 @@ def _add(
     command = commands.add_parser(
         name, help=does, description=does[0].upper() + does[1:], add_help=False
     )
-    group = common.options(command, default=argparse.SUPPRESS)
-    return group
+    return common.options(command, default=argparse.SUPPRESS)
 
 
 def main(arguments: list[str]) -> int:
