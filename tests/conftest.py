@@ -16,6 +16,8 @@ def api() -> Iterator[EventsApi]:
 
 @pytest.fixture
 def agent(api: EventsApi) -> Iterator[Agent]:
-    """An agent that sends to `api`; its daemon is not started yet."""
+    """An agent that sends to `api`; its daemon is not started yet. Whatever a test does with it, no
+    integration key may show in what it logs and says."""
     with directory() as root, Agent(root, api.url) as agent:
         yield agent
+        assert agent.shown_keys({request.key for request in api.requests}) == []

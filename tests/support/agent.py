@@ -72,6 +72,7 @@ class Agent:
         self.log_file = root / "log" / "pdagentd.log"
         self.output = root / "output"
         self.daemon: subprocess.Popen[bytes] | None = None
+        self.said = ""  # what all commands wrote to stderr
         self.environment = {"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"}
         root.chmod(0o755)
         for directory in ("lib", "log", "run"):
@@ -148,17 +149,20 @@ class Agent:
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs a command with this agent's configuration. As root by default, if the tests are."""
         command: Sequence[str | bytes] = [*self.command(name), "--config", str(self.conf)]
-        return subprocess.run(
+        result = subprocess.run(
             [*command, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env={**self.environment, **(environment or {})},
             cwd="/",
             preexec_fn=preexec,
-            check=check,
             timeout=60,
             **(user.popen() if user else {}),
         )
+        self.said += result.stderr.decode("utf-8", "replace")
+        if check:
+            assert result.returncode == 0, result
+        return result
 
     def send(
         self, key: str, action: str, *arguments: str, user: User = SENDER
@@ -184,6 +188,16 @@ class Agent:
     @property
     def log(self) -> str:
         return self.log_file.read_text() if self.log_file.exists() else ""
+
+    def shown_keys(self, keys: set[str | None]) -> list[str]:
+        """Those of these integration keys, and of the spool's, that a log or an error shows."""
+        if self.spool.is_dir():
+            names = [name for found in self.spool.glob("*/*") if "_" in (name := found.name)]
+            keys = keys | {name.partition("_")[2].removesuffix(".txt") for name in names}
+        files = [self.output, *(self.root / "log").glob("*")]
+        text = self.said + "".join(f.read_text(errors="replace") for f in files if f.is_file())
+        # a word is no secret, and would be found anywhere
+        return sorted(key for key in keys if key and len(key) >= 16 and key in text)
 
     def __enter__(self) -> "Agent":
         return self
