@@ -60,24 +60,24 @@ class Daemon:
         counters = Counters(state, time.time())
         self._backlog = Backlog(self._root)
         self._settlement = Settlement(self._backlog, state, counters)
-        self._workers = Workers(self._config, self._backlog, self._settlement)
+        nudged_fd = self._catch_signals()
+        self._workers = Workers(self._config, self._backlog, self._settlement, self._nudge)
         self._cleanup = Cleanup(self._root, state, time.time, time.monotonic)
         self._counters = counters
         self._start_heartbeat(agent_id)
-        signal_fd = self._catch_signals()
         self._scan(always=True)
         ready()
         self._notifier.ready()
         log.info("Ready: %d events pending in %s", self._workers.pending, self._root)
-        self._serve(signal_fd)
+        self._serve(nudged_fd)
         return self._stop()
 
     # --- the loop -------------------------------------------------------------------------------
 
-    def _serve(self, signal_fd: int) -> None:
+    def _serve(self, nudged_fd: int) -> None:
         poll = select.poll()
         poll.register(self._wake_fd, select.POLLIN)
-        poll.register(signal_fd, select.POLLIN)
+        poll.register(nudged_fd, select.POLLIN)
         next_cleanup = next_tick = time.monotonic()
         while self._stop_reason is None:
             now = time.monotonic()
@@ -93,7 +93,7 @@ class Daemon:
                 if fd == self._wake_fd:
                     self._woken()
                 else:
-                    self._signalled(signal_fd)
+                    self._signalled(nudged_fd)
 
     def _pace(self) -> float:
         """Seconds between two ticks: one timer for all that is periodic."""
@@ -157,15 +157,21 @@ class Daemon:
     # --- signals --------------------------------------------------------------------------------
 
     def _catch_signals(self) -> int:
+        """A descriptor that is readable after a signal, and after a nudge by another thread."""
         receiver, sender = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._nudge_fd = sender
         signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, lambda received, _: self._signals.add(received))
         return receiver
 
-    def _signalled(self, signal_fd: int) -> None:
+    def _nudge(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full: the main thread is about to look
+            os.write(self._nudge_fd, b"\0")
+
+    def _signalled(self, nudged_fd: int) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.read(signal_fd, 4096)
+            os.read(nudged_fd, 4096)
         received, self._signals = self._signals, set()
         if signal.SIGHUP in received:
             self._reload()

@@ -7,10 +7,11 @@ and posting happen outside it.
 """
 
 import logging
+import math
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from pdagent.backlog import Backlog, Hostile, Pending, Unfinished, key_of
@@ -30,15 +31,26 @@ LINGER_SECONDS = 10.0
 # that long only if the disk takes that long for an fsync.
 UNFINISHED_SECONDS = 5.0
 AGAIN_SECONDS = 5.0
+# How soon after a post began `tend` has to see it, to cut it off at its deadline.
+NOTICE_SECONDS = 10.0
 
 
 class Workers:
-    """Sends what is added, until stopped."""
+    """Sends what is added, until stopped. `nudge` has the main thread call `tend` earlier than it
+    was last told to."""
 
-    def __init__(self, config: Config, backlog: Backlog, settlement: Settlement) -> None:
+    def __init__(
+        self,
+        config: Config,
+        backlog: Backlog,
+        settlement: Settlement,
+        nudge: Callable[[], None],
+    ) -> None:
         self._config = config
         self._backlog = backlog
         self._settlement = settlement
+        self._nudge = nudge
+        self._tend_at = 0.0
         self._scheduler = Scheduler(
             float(config.backoff_interval_secs),
             config.retry_limit_for_possible_errors,
@@ -82,8 +94,9 @@ class Workers:
         with self._changed:
             self._call_for_hands()
             due = self._scheduler.next_due(now)
-        if delivery is not None and delivery.busy:
-            return now + 1.0 if due is None else min(now + 1.0, due)
+            if delivery is not None and delivery.busy:
+                due = now + 1.0 if due is None else min(now + 1.0, due)
+            self._tend_at = math.inf if due is None else due
         return due
 
     def stop(self, patience: float) -> bool:
@@ -140,7 +153,9 @@ class Workers:
         with self._changed:
             lingered = False
             while not self._stopping:
-                entry = self._scheduler.claim(time.monotonic())
+                now = time.monotonic()
+                entry = self._scheduler.claim(now)
+                self._see_tended(now, entry is not None)
                 if entry is not None:
                     self._call_for_hands()  # where one event was, there may be more
                     return entry
@@ -152,6 +167,17 @@ class Workers:
                 lingered = not self._changed.wait(LINGER_SECONDS)
                 self._idle -= 1
             return None
+
+    def _see_tended(self, now: float, busy: bool) -> None:
+        # The main thread sleeps until what was due when it last asked; a hold that began since, or
+        # a post, may be due earlier.
+        due = self._scheduler.next_due(now)
+        due = math.inf if due is None else due
+        if busy:
+            due = min(due, now + NOTICE_SECONDS)
+        if due < self._tend_at:
+            self._tend_at = due
+            self._nudge()
 
     def _handle(self, entry: Entry) -> None:
         now = time.monotonic()
