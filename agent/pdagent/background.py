@@ -30,7 +30,11 @@ def daemonize(pid_file: str, serve: Callable[[Callable[[], None]], int]) -> int:
 
 
 def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int) -> int:
+    serving = False
+
     def ready() -> None:
+        nonlocal serving
+        serving = True
         with open(pid_file, "w", encoding="ascii") as file:
             file.write(f"{os.getpid()}\n")
         os.chmod(pid_file, 0o644)
@@ -44,6 +48,7 @@ def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int)
     code = serve(ready)
     with contextlib.suppress(OSError):
         os.write(sender, bytes([code]))  # it never became ready
-    with contextlib.suppress(OSError):
-        os.unlink(pid_file)
+    if serving:  # else the file is another daemon's, one that runs perhaps
+        with contextlib.suppress(OSError):
+            os.unlink(pid_file)
     return code

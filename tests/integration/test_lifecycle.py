@@ -1,0 +1,236 @@
+"""The daemon's life: starting, reloading, stopping, being killed, in the foreground and not."""
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.agent import Agent, wait_until
+from tests.support.events import KEY, chains, enqueue, key, sent, summaries
+from tests.support.events_api import Answer, EventsApi
+from tests.support.users import AGENT, ROOT, SENDER
+
+
+def test_sigterm_lets_what_is_on_its_way_arrive(api: EventsApi, agent: Agent) -> None:
+    """SIGTERM waits for the answers to what was sent, sends nothing more, and exits 0; the rest
+    stays pending."""
+    api.always(None, Answer(delay=1.0))
+    for number in range(3):
+        enqueue(agent, key(1), "a", f"{number}")
+        enqueue(agent, key(2), "a", f"{number}")
+    agent.start()
+    api.wait_for(2)
+    assert agent.stop() == 0
+    assert len(api.requests) == 2
+    assert len(agent.names("suc")) == 2
+    assert len(agent.names("pdq")) == 4
+    api.always(None, None)
+    agent.start()
+    api.wait_accepted(6)
+    assert all(found == ["0", "1", "2"] for found in chains(api.requests).values())
+    assert len(api.requests) == 6
+
+
+def test_sigterm_does_not_wait_for_ever(api: EventsApi, agent: Agent) -> None:
+    """An answer that does not come delays a stop by 15 s at most; the event stays pending."""
+    api.script(KEY, Answer(hang=True))
+    name = enqueue(agent, KEY, "a", "hangs")
+    agent.start()
+    api.wait_for(1)
+    assert agent.stop() == 0
+    assert agent.names("pdq") == [name]
+    assert "stay pending" in agent.log
+    agent.start()
+    assert summaries(api.wait_accepted(1)) == ["hangs"]
+
+
+def test_sigint_ends_it_too(agent: Agent) -> None:
+    """Ctrl-C in the foreground is a graceful stop."""
+    agent.start()
+    assert agent.end(signal.SIGINT) == 0
+    assert "exiting normally" in agent.log
+
+
+def test_kill_9_in_mid_drain(api: EventsApi, agent: Agent) -> None:
+    """However often the daemon is killed: no event lost, no order broken, and what is sent twice is
+    the same byte for byte."""
+    events = 400
+    for number in range(events):
+        enqueue(agent, key(number % 4), f"incident {number % 12}", f"{number:04}")
+    api.latency = 0.01
+    for kill in range(1, 7):
+        agent.start()
+        api.wait_accepted(kill * 50)
+        assert agent.end(signal.SIGKILL) == -signal.SIGKILL
+    api.latency = 0.0
+    agent.start()
+    wait_until(lambda: len(agent.names("suc")) == events)
+    assert agent.names("pdq") == agent.names("err") == []
+    assert sorted(set(summaries(api.accepted))) == [f"{number:04}" for number in range(events)]
+    in_order: dict[str | None, list[str]] = {}
+    for request in api.accepted:
+        in_order.setdefault(request.dedup_key, []).extend(summaries([request]))
+    for found in in_order.values():
+        assert found == sorted(found)  # a resent event comes before all that follow it
+    bodies: dict[str, set[bytes]] = {}
+    for request in api.accepted:
+        bodies.setdefault(summaries([request])[0], set()).add(request.body)
+    assert all(len(found) == 1 for found in bodies.values())
+
+
+def test_one_daemon_per_spool(api: EventsApi, agent: Agent) -> None:
+    """A second daemon says which one serves the spool, and exits 75."""
+    agent.start()
+    assert agent.daemon is not None
+    second = agent.run("pdagentd", "-f", user=AGENT)
+    assert second.returncode == 75
+    [line] = second.stderr.decode().splitlines()
+    assert f"running already (pid {agent.daemon.pid})" in line
+    assert str(agent.spool) in line
+    agent.send(KEY, "trigger", "-d", "still served")
+    assert summaries(api.wait_accepted(1)) == ["still served"]
+
+
+# --- the configuration anew ---------------------------------------------------------------------
+
+
+def test_sighup_takes_up_a_new_configuration(api: EventsApi, agent: Agent) -> None:
+    """After SIGHUP events go where the new configuration says; nothing is lost on the way."""
+    api.always(None, Answer(delay=0.3))
+    agent.start()
+    enqueue(agent, KEY, "a", "first")
+    enqueue(agent, KEY, "a", "second")
+    api.wait_for(1)
+    assert agent.daemon is not None
+    with EventsApi() as other:
+        agent.configure(events_url=other.url)
+        agent.daemon.send_signal(signal.SIGHUP)
+        wait_until(lambda: "configuration reloaded" in agent.log)
+        enqueue(agent, KEY, "a", "third")
+        assert summaries(other.wait_for(lambda seen: "third" in summaries(seen)))[-1] == "third"
+        both = summaries([*api.accepted, *other.accepted])
+    assert both == ["first", "second", "third"]
+
+
+def test_sighup_keeps_the_old_configuration_when_the_new_one_is_bad(
+    api: EventsApi, agent: Agent
+) -> None:
+    """A mistake is named with file and line in the log, and changes nothing."""
+    agent.start()
+    assert agent.daemon is not None
+    agent.configure(events_url="http://127.0.0.1:1", send_interval_secs="soon")
+    agent.daemon.send_signal(signal.SIGHUP)
+    wait_until(lambda: "going on with the old one" in agent.log)
+    assert f"{agent.conf}, line 6: Bad send_interval_secs" in agent.log
+    agent.send(KEY, "trigger", "-d", "goes on")
+    api.wait_accepted(1)
+    assert agent.stop() == 0
+
+
+def test_sighup_names_what_needs_a_restart(agent: Agent) -> None:
+    """A heartbeat or a directory that changed is not taken up by a reload, and the log says so."""
+    agent.start()
+    assert agent.daemon is not None
+    agent.configure(events_url="http://127.0.0.1:1", heartbeat="on", data_dir="/elsewhere")
+    agent.daemon.send_signal(signal.SIGHUP)
+    wait_until(lambda: "configuration reloaded" in agent.log)
+    assert "a new heartbeat, data_dir needs a restart" in agent.log
+
+
+# --- in the background --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pid_file(agent: Agent) -> Iterator[Path]:
+    """The pid file; a daemon that it names is killed when the test is over."""
+    path = agent.root / "run" / "pdagentd.pid"
+    yield path
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int(path.read_text()), signal.SIGKILL)
+
+
+def test_background(api: EventsApi, agent: Agent, pid_file: Path) -> None:
+    """`pdagentd` returns 0 once it serves, says nothing, and leaves a pid file as long as it
+    runs."""
+    started = agent.run("pdagentd", user=AGENT)
+    assert (started.returncode, started.stdout, started.stderr) == (0, b"", b"")
+    pid = int(pid_file.read_text())
+    assert stat.S_IMODE(pid_file.stat().st_mode) == 0o644
+    assert os.getpgid(pid) != os.getpgid(0)
+    assert os.getsid(pid) != os.getsid(0)
+    assert "Ready" in agent.log
+    agent.send(KEY, "trigger", "-d", "from the background")
+    api.wait_accepted(1)
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not pid_file.exists())
+    wait_until(lambda: "exiting normally" in agent.log)
+
+
+def test_a_second_one_in_the_background(agent: Agent, pid_file: Path) -> None:
+    """Starting a daemon that runs already exits 75 with a clear line, and leaves the pid file of
+    the first alone."""
+    assert agent.run("pdagentd", user=AGENT).returncode == 0
+    pid = pid_file.read_text()
+    second = agent.run("pdagentd", user=AGENT)
+    assert second.returncode == 75
+    [line] = second.stderr.decode().splitlines()
+    assert "running already" in line
+    assert pid_file.read_text() == pid
+    os.kill(int(pid), 0)
+
+
+def test_a_stale_pid_file_of_somebody_else(agent: Agent, pid_file: Path) -> None:
+    """A pid file that names a live process of another kind keeps nobody from starting."""
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        pid_file.write_text(f"{stranger.pid}\n")
+        if ROOT:
+            os.chown(pid_file, AGENT.uid, AGENT.gid)
+        started = agent.run("pdagentd", user=AGENT)
+        pid = int(pid_file.read_text())
+        stranger.kill()
+    assert started.returncode == 0
+    assert pid != stranger.pid
+
+
+def test_it_does_not_run_as_root(agent: Agent) -> None:
+    """As root it says what to type instead, and exits 77."""
+    if not ROOT:
+        pytest.skip("only root can try")
+    for arguments in ([], ["-f"]):
+        refused = agent.run("pdagentd", *arguments)
+        assert refused.returncode == 77
+        assert refused.stderr.decode() == (
+            "pdagentd: Agent should not be run as root. Use: sudo service pdagent <command>\n"
+        )
+
+
+def test_directories_that_it_may_not_write(agent: Agent) -> None:
+    """Started as the wrong user it names the directory, and exits 77."""
+    if not ROOT:
+        pytest.skip("only root can become somebody else")
+    for arguments in ([], ["-f"]):
+        refused = agent.run("pdagentd", *arguments, user=SENDER)
+        assert refused.returncode == 77
+        assert f"Directory {agent.data_dir}: is not writable." in refused.stderr.decode()
+
+
+def test_it_makes_its_own_directories(api: EventsApi, agent: Agent) -> None:
+    """Where the data directory is empty, the daemon makes the spool that everybody may add to."""
+    subprocess.run(["rm", "-r", str(agent.spool)], check=True)
+    agent.start()
+    modes = {n: stat.S_IMODE((agent.spool / n).stat().st_mode) for n in os.listdir(agent.spool)}
+    assert modes == {
+        "tmp": 0o3733,
+        "pdq": 0o3733,
+        "suc": 0o2750,
+        "err": 0o2750,
+        "wake": 0o622,
+        "daemon.lock": 0o640,
+    }
+    agent.send(KEY, "trigger", "-d", "accepted")
+    assert sent(api.wait_accepted(1)[0])["routing_key"] == KEY
