@@ -189,7 +189,7 @@ class Daemon:
         else:
             moved = [
                 name
-                for name in ("data_dir", "log_dir", "run_dir")
+                for name in ("heartbeat", "heartbeat_url", "data_dir", "log_dir", "run_dir")
                 if getattr(settings, name) != getattr(self._config, name)
             ]
             if moved:
