@@ -34,10 +34,10 @@ def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int)
 
     def ready() -> None:
         nonlocal serving
-        serving = True
         with open(pid_file, "w", encoding="ascii") as file:
             file.write(f"{os.getpid()}\n")
         os.chmod(pid_file, 0o644)
+        serving = True
         quiet = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(quiet, fd)
@@ -46,9 +46,9 @@ def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon is ready to reload
     code = serve(ready)
-    with contextlib.suppress(OSError):
-        os.write(sender, bytes([code]))  # it never became ready
-    if serving:  # else the file is another daemon's, one that runs perhaps
+    if serving:  # else the file may be another daemon's, and `sender` is still open
         with contextlib.suppress(OSError):
             os.unlink(pid_file)
+    else:
+        os.write(sender, bytes([code]))
     return code
