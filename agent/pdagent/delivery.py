@@ -95,21 +95,20 @@ class _Watched(HTTPConnection):
     """
 
     twin: socket.socket | None = None
-    uses = 0
+    used = False
 
     def _new_conn(self) -> socket.socket:
         sock = _connect(self, time.monotonic() + CONNECT_SECONDS)
         self.twin = _here.post.twin = sock.dup()
-        self.uses = 0
+        self.used = _here.post.reused = False
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         post: _Post = _here.post
         post.twin = self.twin
-        post.reused = self.uses > 0
-        self.uses += 1
-        super().request(*args, **kwargs)
-        post.sent = True
+        post.reused = self.used
+        super().request(*args, **kwargs)  # plain HTTP connects here, TLS has done so before
+        post.sent = self.used = True
 
     def close(self) -> None:
         twin, self.twin = self.twin, None
@@ -230,12 +229,16 @@ def proxies(config: Config, url: str) -> dict[str, str]:
 
 
 class Delivery:
-    """Delivers events as `config` says. A new configuration wants a new Delivery."""
+    """Delivers events as `config` says."""
 
     def __init__(self, config: Config) -> None:
+        self._posts: set[_Post] = set()
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """Takes up a new configuration, from the next post on."""
         self._config = config
         self._v1_keys: set[str] = set()  # keys that v2 refused and v1 took
-        self._posts: set[_Post] = set()
         self._open()
 
     def _open(self) -> None:
@@ -296,24 +299,21 @@ class Delivery:
         return second
 
     def _post(self, version: str, data: bytes) -> Verdict | TooLarge:
-        post = self._started()
-        try:
-            return self._exchange(version, data)
-        except NoTrust as error:
-            return Unreachable(str(error))
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            if post.reused and not post.overdue and not isinstance(error, requests.Timeout):
-                # The server closed a kept-alive connection just as we wrote to it. Whether it read
-                # the event before that is unknown; the same bytes twice are one event.
+        while True:
+            post = self._started()
+            try:
+                return self._exchange(version, data)
+            except NoTrust as error:
+                return Unreachable(str(error))
+            except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+                if post.reused and not post.overdue and not isinstance(error, requests.Timeout):
+                    # The server closed a kept-alive connection just as we wrote to it. Whether it
+                    # read the event before that is unknown; the same bytes twice are one event.
+                    # The next connection may be as stale, but in the end there is a new one.
+                    continue
+                return self._failure(post, error)
+            finally:
                 self._posts.discard(post)
-                post = self._started()
-                try:
-                    return self._exchange(version, data)
-                except (requests.RequestException, HTTPError, OSError, ValueError) as again:
-                    error = again
-            return self._failure(post, error)
-        finally:
-            self._posts.discard(post)
 
     def _started(self) -> _Post:
         post = _here.post = _Post(time.monotonic() + TOTAL_SECONDS)
@@ -379,11 +379,6 @@ class Delivery:
     def abort_all(self) -> None:
         for post in list(self._posts):
             post.abort()
-
-    @property
-    def busy(self) -> bool:
-        """Whether a post is on its way."""
-        return bool(self._posts)
 
 
 def _answer(response: requests.Response) -> bytes:
