@@ -78,7 +78,8 @@ class Workers:
         """Takes up a new configuration, from the next event on."""
         with self._delivery_lock:
             self._config = config
-            self._delivery = None
+            if self._delivery is not None:
+                self._delivery.configure(config)
         with self._changed:
             self._scheduler.configure(
                 float(config.backoff_interval_secs), config.retry_limit_for_possible_errors
@@ -94,7 +95,7 @@ class Workers:
         with self._changed:
             self._call_for_hands()
             due = self._scheduler.next_due(now)
-            if delivery is not None and delivery.busy:
+            if len(self._threads) > self._idle:
                 due = now + 1.0 if due is None else min(now + 1.0, due)
             self._tend_at = math.inf if due is None else due
         return due
