@@ -2,12 +2,13 @@
 on`."""
 
 import json
+import threading
 import time
 
 from pdagent import submission
 from pdagent.backlog import Pending
 from pdagent.config import Config
-from pdagent.delivery import Delivery
+from pdagent.delivery import TOTAL_SECONDS, Delivery
 from pdagent.event import Event
 from pdagent.verdict import Delivered, Refused, Throttled
 
@@ -19,8 +20,12 @@ def deliver(event: Event, config: Config) -> str | None:
     data = submission.body(event, config)
     pending = Pending("direct", data, json.loads(data), "direct")
     delivery = Delivery(config)
+    threading.Thread(target=_watch, args=(delivery,), daemon=True).start()
     problem = None
+    patience = time.monotonic() + TOTAL_SECONDS  # for another try
     for pause in PAUSES:
+        if time.monotonic() + pause > patience:
+            break
         time.sleep(pause)
         verdict = delivery.deliver(pending)
         if isinstance(verdict, Delivered):
@@ -33,3 +38,9 @@ def deliver(event: Event, config: Config) -> str | None:
             else verdict.why
         )
     return problem
+
+
+def _watch(delivery: Delivery) -> None:
+    while True:
+        time.sleep(1)
+        delivery.abort_overdue(time.monotonic())

@@ -3,9 +3,11 @@
 import contextlib
 import socket
 import socketserver
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -103,19 +105,32 @@ class Drip(Conversation):
 
 
 def test_a_post_has_30_seconds_in_all(agent: Agent) -> None:
-    """A server that drips its answer keeps no event longer than 30 s, not even over a reload."""
-    with serving(Drip) as server:
+    """A server that drips its answer keeps no event longer than 30 s, not even over a reload, nor
+    a pd-send that delivers by itself."""
+    with serving(Drip) as server, ThreadPoolExecutor(1) as aside:
         agent.configure(events_url=server.url, send_interval_secs=3600)
         name = enqueue(agent, KEY, "a", "drips")
         agent.start()
         wait_until(lambda: server.requests == 1)
         started = time.monotonic()
+        direct = aside.submit(send_directly, agent, server.url)
         assert agent.daemon is not None
         agent.daemon.send_signal(1)
         wait_until(lambda: "reloaded" in agent.log)
         wait_until(lambda: "no answer within 30 s" in agent.log, seconds=60)
         assert 25 < time.monotonic() - started < 40
+        assert direct.result().returncode == 69
+        assert b"no answer within 30 s" in direct.result().stderr
+        assert time.monotonic() - started < 45
     assert agent.names("pdq") == [name]
+
+
+def send_directly(agent: Agent, url: str) -> "subprocess.CompletedProcess[bytes]":
+    """A pd-send without a spool."""
+    conf = agent.root / "direct.conf"
+    conf.write_text(f"[Main]\nevents_url={url}\ndata_dir=/nonexistent\ndirect_delivery=on\n")
+    conf.chmod(0o644)
+    return agent.run("pd-send", "--config", str(conf), "-k", KEY, "-t", "trigger", "-d", "x")
 
 
 @pytest.mark.parametrize("reset", ["before", "after", "mid-body"])
