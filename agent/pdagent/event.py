@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 Body = dict[str, object]
 
 MARK = "... [truncated]"
-# What identifies an event or steers PagerDuty: cutting it would make another event of it.
+# What identifies an event or steers PagerDuty: cutting it would make another event of it. (In
+# details, these names mean nothing.)
 _KEPT_WHOLE = (
+    "agent",
     "routing_key",
     "service_key",
     "dedup_key",
@@ -257,13 +259,24 @@ def encode(body: Body) -> bytes:
         items //= 4
         if not items:  # nested so deep that no cut helps
             raise BadEvent(f"the event can't be cut down to {api.BODY_BYTES} bytes")
-        data = dumps(_cut(body, chars, items)).encode("ascii")
+        data = dumps(_cut_body(body, chars, items)).encode("ascii")
     return data
 
 
 def shrink(body: Body) -> bytes:
     """The body cut down well below the limit, for an API that finds it too large all the same."""
-    return dumps(_cut(body, 256, 32)).encode("ascii")
+    return dumps(_cut_body(body, 256, 32)).encode("ascii")
+
+
+def _cut_body(body: Body, chars: int, items: int) -> Body:
+    """The body with all of its own fields, those of its payload included, and less in them."""
+    cut: Body = {}
+    for name, value in body.items():
+        if name == "payload" and isinstance(value, dict):
+            cut[name] = _cut_body(value, chars, items)
+        else:
+            cut[name] = value if name in _KEPT_WHOLE else _cut(value, chars, items)
+    return cut
 
 
 def _cut(value: object, chars: int, items: int) -> object:
@@ -271,11 +284,8 @@ def _cut(value: object, chars: int, items: int) -> object:
         return shorten(value, max(chars, len(MARK)))
     if isinstance(value, dict):
         kept = sorted(value)[:items] if len(value) > items else value
-        cut: dict[str, object] = {
-            shorten(name, max(chars, len(MARK))): value[name]
-            if name in _KEPT_WHOLE
-            else _cut(value[name], chars, items)
-            for name in kept
+        cut = {
+            shorten(name, max(chars, len(MARK))): _cut(value[name], chars, items) for name in kept
         }
         if len(kept) < len(value):
             cut[MARK] = f"{len(value) - len(kept)} more fields"

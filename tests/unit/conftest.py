@@ -1,0 +1,19 @@
+"""What several unit tests stand on: a spool on a real disk."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# no deadline: a busy machine is not a bug
+settings.register_profile("unit", deadline=None, max_examples=60)
+settings.load_profile("unit")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty spool."""
+    spool = tmp_path / "outqueue"
+    for name in ("tmp", "pdq", "suc", "err"):
+        (spool / name).mkdir(parents=True)
+    return spool
