@@ -45,8 +45,9 @@ def _switch(text: str) -> bool:
 
 
 def _url(text: str) -> str:
-    if text and not (text.startswith(("http://", "https://")) and text.isprintable()):
-        raise ValueError("must begin with http:// or https://")
+    scheme, _, rest = text.rstrip("/").partition("://")
+    if text and not (scheme in ("http", "https") and rest and text.isprintable()):
+        raise ValueError("must begin with http:// or https://, and name a host")
     return text.rstrip("/")
 
 
@@ -254,8 +255,8 @@ def parse(text: str, path: str) -> tuple[dict[str, str | int | bool], list[Probl
     seen_main = False
     for number, raw in enumerate(text.split("\n"), 1):
         where = f"{path}, line {number}: "
-        line = raw.strip()
-        if not line or line[0] in "#;":
+        line = _without_comment(raw).strip()
+        if not line:
             continue
         if line[0] == "[" and line[-1] == "]":
             section = line[1:-1].strip().lower()
@@ -284,10 +285,15 @@ def _halves(line: str) -> tuple[str, str, bool]:
     at = min([place for place in (line.find("="), line.find(":")) if place >= 0], default=-1)
     if at < 0:
         return "", "", False
-    value = line[at + 1 :].strip()
-    for comment in (" ;", "\t;", " #", "\t#"):
-        value = value.split(comment, 1)[0].rstrip()
-    return line[:at].strip().lower(), value, True
+    return line[:at].strip().lower(), line[at + 1 :].strip(), True
+
+
+def _without_comment(line: str) -> str:
+    # at the line's beginning or behind a blank: a password in proxy_url may hold either sign
+    line = " " + line
+    for sign in (" ;", "\t;", " #", "\t#"):
+        line = line.partition(sign)[0]
+    return line
 
 
 def _read(path: str) -> str:
