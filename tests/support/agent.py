@@ -1,5 +1,6 @@
 """An agent under one directory: real processes, real files, for tests, benchmarks and the demo."""
 
+import compileall
 import contextlib
 import importlib.util
 import os
@@ -32,8 +33,10 @@ def from_source() -> Command:
         found = importlib.util.find_spec(name)
         assert found is not None
         assert found.origin is not None
-        ignore = shutil.ignore_patterns("__pycache__", "*.so")
+        ignore = shutil.ignore_patterns("*.so")
         shutil.copytree(Path(found.origin).parent, Path(copy.name) / name, ignore=ignore)
+    # as installed: else every pd-send would compile what it imports
+    compileall.compile_dir(copy.name, quiet=1)
     python = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
     start = f"import sys; sys.path.insert(0, {copy.name!r}); from pdagent.__main__ import main; "
     start += "sys.argv[0] = sys.argv.pop(1); sys.exit(main())"
