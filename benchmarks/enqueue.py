@@ -1,0 +1,55 @@
+"""What `pd-send` costs: CPU to its durable exit 0, beside an empty interpreter and an empty
+program."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.figures import Budget, Row
+from benchmarks.processes import Cost, cost_of
+from benchmarks.subject import Subject
+from tests.support.agent import Agent, directory, from_source
+from tests.support.users import SENDER
+
+ROUNDS = 25
+PYTHON = ("/usr/bin/python3", "-I", "-S", "-c", "pass")
+TRUE = ("/bin/true",)
+EVENT = ("-k", "0" * 32, "-t", "trigger", "-d", "Disk is 93% full", "-i", "disk", "-f", "on=/var")
+
+
+def run(subject: Subject) -> Iterator[Row]:
+    ways = {"from source": from_source()}
+    if subject.program is not None:
+        ways["frozen"] = subject.command
+    with directory() as root, Agent(root, "http://127.0.0.1:9") as agent:
+        commands: dict[str, tuple[str, ...]] = {"python3 -c pass": PYTHON, "true": TRUE}
+        for name, command in ways.items():
+            send = (*command("pd-send"), "--config", str(agent.conf))
+            commands[f"pd-send, {name}"] = (*send, *EVENT)
+            commands[f"pd-send -h, {name}"] = (*send, "-h")
+        costs = in_turn(commands, agent.environment)
+    pass_cpu = [cost.cpu for cost in costs["python3 -c pass"]]
+    true_cpu = [cost.cpu for cost in costs["true"]]
+    for name in ways:
+        budget = Budget(1.0) if name == "frozen" else None
+        cpu = [cost.cpu for cost in costs[f"pd-send, {name}"]]
+        slow = [cost.cpu for cost in costs[f"pd-send -h, {name}"]]
+        wall = [cost.wall for cost in costs[f"pd-send, {name}"]]
+        pass_wall = [cost.wall for cost in costs["python3 -c pass"]]
+        yield Row(f"pd-send {name}, CPU", cpu, "ms", "python3 -I -S -c pass", pass_cpu, budget)
+        yield Row(f"pd-send {name}, CPU", cpu, "ms", "/bin/true", true_cpu)
+        yield Row(f"pd-send {name}, fsync waited for", wall, "ms", "python3 -I -S", pass_wall)
+        yield Row(f"pd-send -h {name}, CPU", slow, "ms", "python3 -I -S -c pass", pass_cpu)
+
+
+def in_turn(
+    commands: dict[str, tuple[str, ...]], environment: dict[str, str]
+) -> dict[str, list[Cost]]:
+    costs = defaultdict(list)
+    present = {n: c for n, c in commands.items() if Path(c[0]).exists()}
+    for number in range(ROUNDS + 1):
+        for name, command in present.items():
+            cost = cost_of(command, SENDER, environment)
+            if number:  # the first of each warms up the caches
+                costs[name].append(cost)
+    return costs
