@@ -1,6 +1,7 @@
 """TLS: whom the agent trusts, and what it says where it can't."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -73,11 +74,11 @@ def test_an_unknown_authority_until_it_is_known(
     right, events flow without a restart."""
     ca_file = agent.root / "ca.pem"
     with directory() as root:
-        ca_file.write_bytes(open(CertificateAuthority(str(root)).ca_file, "rb").read())
+        ca_file.write_bytes(Path(CertificateAuthority(str(root)).ca_file).read_bytes())
     ca_file.chmod(0o644)
     agent.configure(events_url=api.url, ca_file=ca_file, backoff_interval_secs=1)
     untrusted("certificate verify failed")
-    ca_file.write_bytes(open(api.ca_file, "rb").read())
+    ca_file.write_bytes(Path(api.ca_file).read_bytes())
     assert summaries(api.wait_accepted(1)) == ["waits"]
     wait_until(lambda: "reachable again" in agent.log)
     assert agent.log.count("cannot be reached") == 1
@@ -104,7 +105,7 @@ def test_a_ca_file_that_is_none(api: EventsApi, agent: Agent) -> None:
     agent.start()
     wait_until(lambda: "cannot be reached" in agent.log)
     assert f"cannot use the CA certificates in {ca_file}" in agent.log
-    ca_file.write_bytes(open(api.ca_file, "rb").read())
+    ca_file.write_bytes(Path(api.ca_file).read_bytes())
     ca_file.chmod(0o644)
     assert summaries(api.wait_accepted(1)) == ["waits"]
 

@@ -10,6 +10,14 @@ from pdagent.event import BadEvent, Event
 from pdagent.spool import SpoolError
 from pdagent.submission import Submission, UsageError, accept, body, receipt, say
 
+# Abbreviations that were the old agent's, and that options which have come since would make
+# ambiguous.
+_STILL_MEAN = {
+    "key": ["--service-key"[:length] for length in range(len("--s"), len("--service-key"))],
+    "description": ["--d"],
+    "incident_key": ["--i"],
+}
+
 
 def parser() -> argparse.ArgumentParser:
     parser = common.parser(
@@ -81,6 +89,8 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--dry-run", action="store_true", help="print the body that would be sent, queue nothing"
     )
+    for name, abbreviations in _STILL_MEAN.items():
+        group.add_argument(*abbreviations, dest=name, help=argparse.SUPPRESS)
     return parser
 
 
