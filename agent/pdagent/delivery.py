@@ -357,12 +357,8 @@ class Delivery:
         seen = set()
         while id(error) not in seen:
             seen.add(id(error))
-            inner = [
-                getattr(error, "reason", None),
-                error.__cause__,
-                *error.args,
-                error.__context__,
-            ]
+            # not __context__: what was being handled meanwhile may be no cause, but somebody's path
+            inner = [getattr(error, "reason", None), error.__cause__, *error.args]
             error = next((e for e in inner if isinstance(e, BaseException)), error)
         text = str(error) or type(error).__name__
         for proxy in self._proxies.values():

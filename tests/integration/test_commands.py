@@ -46,7 +46,18 @@ def queued(agent: Agent) -> dict[str, object]:
 def test_accepted(agent: Agent, pd_send: Sender) -> None:
     """An accepted event is acknowledged with its incident key, exit 0; what it holds is v2."""
     arguments = ["-k", KEY, "-t", "trigger", "-d", "disk full", "-i", "inc-1"]
-    arguments += ["-c", "MyMon", "-u", "http://mon/1", "-f", "host=db1", "-f", "load=1=5", "-f", "c="]
+    arguments += [
+        "-c",
+        "MyMon",
+        "-u",
+        "http://mon/1",
+        "-f",
+        "host=db1",
+        "-f",
+        "load=1=5",
+        "-f",
+        "c=",
+    ]
     assert pd_send(*arguments) == (0, "Event processed. Incident Key: inc-1\n", "")
     body = queued(agent)
     payload = body.pop("payload")
@@ -221,7 +232,16 @@ def test_a_key_file_that_can_not_be_read(agent: Agent, pd_send: Sender) -> None:
 def test_options_of_v2(agent: Agent, pd_send: Sender) -> None:
     """The fields that v2 has and v1 had not."""
     arguments = ["-k", KEY, "-t", "trigger", "-d", "x", "-i", "i", "--severity", "warning"]
-    arguments += ["--source", "db1", "--component", "postgres", "--group", "prod", "--class", "disk"]
+    arguments += [
+        "--source",
+        "db1",
+        "--component",
+        "postgres",
+        "--group",
+        "prod",
+        "--class",
+        "disk",
+    ]
     arguments += ["--link", "https://wiki/disk How to clean up", "--link", "https://wiki/other"]
     arguments += ["--image", "https://graphs/1.png https://graphs/1"]
     assert pd_send(*arguments)[0] == 0
@@ -351,7 +371,9 @@ def test_status(api: EventsApi, agent: Agent) -> None:
         "c7a4f1e2b9d84c6fa0b1c2d3e4f50617            1         0         0\n"
     )
     one = agent.run("pd-queue", "status", "-k", "KEY2", check=True).stdout.decode()
-    assert one.splitlines()[2:] == ["KEY2                                        0         0         1"]
+    assert one.splitlines()[2:] == [
+        "KEY2                                        0         0         1"
+    ]
     assert agent.run("pd-queue", "status", "-k", "unknown").stdout == b"Nothing to report.\n"
 
 
