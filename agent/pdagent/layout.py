@@ -78,8 +78,9 @@ def take_lock(root: str) -> int:
         ) from error
     except OSError as error:
         raise CannotRun(f"cannot lock {path}: {error.strerror}", exits.NOT_PERMITTED) from error
-    os.ftruncate(fd, 0)
-    os.write(fd, b"%d\n" % os.getpid())
+    with contextlib.suppress(OSError):  # a full disk; it is only for the second one's message
+        os.ftruncate(fd, 0)
+        os.write(fd, b"%d\n" % os.getpid())
     return fd
 
 

@@ -79,21 +79,22 @@ class Agent:
         self.environment = {"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"}
         root.chmod(0o755)
         for directory in ("lib", "log", "run"):
-            self._own(root / directory)
+            self.own(root / directory)
         self.configure(events_url=events_url, **settings)
-        self._create_spool()
+        self.create_spool()
 
-    def _own(self, directory: Path) -> None:
+    def own(self, directory: Path) -> None:
+        """Makes a directory of the agent's."""
         directory.mkdir(exist_ok=True)
         directory.chmod(0o755)
         if ROOT:
             os.chown(directory, AGENT.uid, AGENT.gid)
 
-    def _create_spool(self) -> None:
+    def create_spool(self) -> None:
         # as the package does: pd-send must work before the daemon has ever run
         modes = {"": 0o755, "tmp": 0o3733, "pdq": 0o3733, "suc": 0o2750, "err": 0o2750}
         for name, mode in modes.items():
-            self._own(self.spool / name)
+            self.own(self.spool / name)
             (self.spool / name).chmod(mode)
 
     def configure(self, **settings: object) -> None:
