@@ -96,6 +96,7 @@ class _Watched(HTTPConnection):
 
     twin: socket.socket | None = None
     used = False
+    _held: list[bytes] | None = None
 
     def _new_conn(self) -> socket.socket:
         sock = _connect(self, time.monotonic() + CONNECT_SECONDS)
@@ -107,8 +108,22 @@ class _Watched(HTTPConnection):
         post: _Post = _here.post
         post.twin = self.twin
         post.reused = self.used
-        super().request(*args, **kwargs)  # plain HTTP connects here, TLS has done so before
+        # Head and body in one piece: in two, each is a TLS record, a packet and a wake-up of the
+        # other side.
+        held: list[bytes] = []
+        self._held = held
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            self._held = None
+        self.send(b"".join(held))  # plain HTTP connects here, TLS has done so before
         post.sent = self.used = True
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held.append(data)
 
     def close(self) -> None:
         twin, self.twin = self.twin, None
