@@ -93,8 +93,8 @@ class Workers:
         if delivery is not None:
             delivery.abort_overdue(now)
         with self._changed:
-            self._call_for_hands()
             due = self._scheduler.next_due(now)
+            self._call_for_hands()
             if len(self._threads) > self._idle:
                 due = now + 1.0 if due is None else min(now + 1.0, due)
             self._tend_at = math.inf if due is None else due
@@ -122,13 +122,13 @@ class Workers:
     # --- in the workers' threads ----------------------------------------------------------------
 
     def _call_for_hands(self) -> None:
-        # A claim decides what may go, so whoever is called may find nothing: that costs one
-        # wake-up.
+        # One call is enough: whoever comes and finds something calls the next (see `_next`). And a
+        # claim decides what may go, so whoever comes may find nothing: that costs one wake-up.
+        if not self._scheduler.has_work(time.monotonic()):
+            return
         if self._idle:
             self._changed.notify()
-        elif len(self._threads) < self._config.max_connections and self._scheduler.has_work(
-            time.monotonic()
-        ):
+        elif len(self._threads) < self._config.max_connections:
             thread = threading.Thread(
                 target=self._work, name=f"Worker-{len(self._threads) + 1}", daemon=True
             )
@@ -255,8 +255,6 @@ class Workers:
             )
         _report(entry, pending, verdict, ruling, now - started)
         if ruling.fate is Fate.WAITS:
-            with self._changed:
-                self._call_for_hands()
             return
         if ruling.fate is Fate.DELIVERED:
             self._settlement.delivered(entry.name)
@@ -271,7 +269,6 @@ class Workers:
     def _forget(self, entry: Entry) -> None:
         with self._changed:
             self._scheduler.forget(entry)
-            self._call_for_hands()
 
 
 def _report(
