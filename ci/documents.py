@@ -1,0 +1,160 @@
+"""Writes what the packages say about the agent from what the agent says about itself: the shipped
+pdagent.conf from the configuration's keys, the man pages from those and the argument parsers.
+
+usage: python ci/documents.py DIRECTORY
+"""
+
+import argparse
+import gzip
+import os
+import sys
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+from pdagent import __version__
+from pdagent.config import KEYS
+
+# the old agent's file had these, in use; what was edited there is edited here
+SET = (
+    "send_interval_secs",
+    "cleanup_interval_secs",
+    "cleanup_threshold_secs",
+    "backoff_interval_secs",
+    "retry_limit_for_possible_errors",
+    "source_address",
+)
+
+# command: its module, its manual's section, what it is for
+COMMANDS = {
+    "pd-send": ("send", 1, "queue an event for PagerDuty"),
+    "pd-queue": ("queue", 1, "look at the queue of the PagerDuty Agent, and retry events in error"),
+    "pdagent": ("agent", 1, "about the PagerDuty Agent on this host"),
+    "pdagentd": ("daemon", 8, "deliver queued events to PagerDuty"),
+}
+
+EXITS = """\
+0	done
+2	wrong usage
+65	bad data
+69	not delivered, where pd-send delivers directly
+75	try again later: the queue can't be written, or another daemon has it
+77	not permitted
+78	wrong configuration"""
+
+FILES = """\
+/etc/pdagent.conf	the configuration, see pdagent.conf(5)
+/etc/default/pdagent, /etc/sysconfig/pdagent	the service's environment, its proxy
+/var/lib/pdagent/outqueue	the queue: events pending in pdq, delivered in suc, in error in err
+/var/log/pdagent/pdagentd.log	what became of each event"""
+
+ENVIRONMENT = {
+    "pd-send": "PD_SERVICE_KEY\tthe integration key, where no option gives it\n",
+    "pdagentd": "http_proxy, https_proxy, no_proxy\tthe proxy, unless proxy_url is set\n",
+}
+
+
+def conf() -> str:
+    """The file as it is shipped: every key explained; those that are not in it yet as comments."""
+    parts = ["# The PagerDuty Agent's configuration. After a change: systemctl reload pdagent.\n"]
+    parts.append("# pdagent.conf(5) says the same, and more.\n\n[Main]\n")
+    for key in KEYS:
+        parts.append("\n")
+        parts += [f"# {line}\n" for line in textwrap.wrap(key.meaning, 78)]
+        parts.append(f"{'' if key.name in SET else '#'}{key.name} = {key.default}".rstrip() + "\n")
+    return "".join(parts)
+
+
+def quote(text: str) -> str:
+    """`text` for roff: a hyphen is a hyphen, and no line is a request by accident."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return "\n".join("\\&" + line if line[:1] in (".", "'") else line for line in text.split("\n"))
+
+
+def header(name: str, section: int, purpose: str) -> str:
+    date = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), UTC).date()
+    title = (
+        f'.TH {quote(name).upper()} {section} "{date}" "pdagent {__version__}" "PagerDuty Agent"\n'
+    )
+    return f"{title}.SH NAME\n{quote(name)} \\- {quote(purpose)}\n"
+
+
+def table(title: str, rows: str) -> str:
+    """A section of terms and what they mean, one a line, a tab between."""
+    body = ""
+    for row in filter(None, rows.split("\n")):
+        term, _, meaning = row.partition("\t")
+        body += f".TP\n.B {quote(term)}\n{quote(meaning)}\n"
+    return f".SH {title}\n{body}"
+
+
+def options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if action.help is argparse.SUPPRESS or isinstance(action, argparse._SubParsersAction):
+            continue
+        value = ""
+        if action.nargs != 0:
+            choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else ""
+            value = str(action.metavar or choices or action.dest.upper())
+        names = [f"\\fB{quote(name)}\\fR" for name in action.option_strings]
+        if value:
+            names = [f"{name} \\fI{quote(value)}\\fR" for name in names] or [
+                f"\\fI{quote(value)}\\fR"
+            ]
+        meaning = (action.help or "") % {"default": action.default}
+        yield f".TP\n{', '.join(names)}\n{quote(meaning)}\n"
+
+
+def synopsis(parser: argparse.ArgumentParser) -> str:
+    usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
+    name, _, rest = usage.partition(" [")
+    return f".B {quote(name)}\n{quote('[' + rest) if rest else ''}\n"
+
+
+def command_page(name: str) -> str:
+    module, section, purpose = COMMANDS[name]
+    parser: argparse.ArgumentParser = import_module(f"pdagent.commands.{module}").parser()
+    commands = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    page = header(name, section, purpose)
+    page += f".SH SYNOPSIS\n{synopsis(parser)}"
+    page += f".SH DESCRIPTION\n{quote(parser.description or '')}\n"
+    page += ".SH OPTIONS\n" + "".join(options(parser))
+    for command, each in sorted(commands[0].choices.items()) if commands else []:
+        page += f".SH {quote(f'{name} {command}').upper()}\n{synopsis(each)}.PP\n"
+        page += f"{quote(each.description or '')}\n" + "".join(options(each))
+    variables = "PDAGENT_CONF\tthe configuration file, where no option names one\n"
+    page += table("ENVIRONMENT", ENVIRONMENT.get(name, "") + variables)
+    page += table("FILES", FILES) + table("EXIT STATUS", EXITS)
+    others = sorted(f"{other}({COMMANDS[other][1]})" for other in COMMANDS if other != name)
+    return page + f".SH SEE ALSO\n{quote(', '.join([*others, 'pdagent.conf(5)']))}\n"
+
+
+def conf_page() -> str:
+    page = header("pdagent.conf", 5, "configuration of the PagerDuty Agent")
+    page += ".SH SYNOPSIS\n.B /etc/pdagent.conf\n.SH DESCRIPTION\n" + quote(
+        "The configuration is one section, [Main], of lines such as key = value. Lines that begin "
+        "with # or ; are comments. A key that is not there has its default.\n"
+        "A wrong value keeps pdagentd from starting, with file and line in its log. It never keeps "
+        "pd-send from queueing an event.\n"
+        "A running pdagentd reads the file again on SIGHUP, and keeps what it has if that is "
+        "wrong.\n"
+    )
+    rows = (f"{key.name} = {key.default}".rstrip() + f"\t{key.meaning}" for key in KEYS)
+    page += table("KEYS AND THEIR DEFAULTS", "\n".join(rows)) + table("FILES", FILES)
+    return page + f".SH SEE ALSO\n{quote('pd-send(1), pd-queue(1), pdagentd(8)')}\n"
+
+
+def main(directory: Path) -> None:
+    man = directory / "man"
+    man.mkdir(parents=True, exist_ok=True)
+    (directory / "pdagent.conf").write_text(conf())
+    pages = {f"{name}.{COMMANDS[name][1]}": command_page(name) for name in COMMANDS}
+    for name, page in {**pages, "pdagent.conf.5": conf_page()}.items():
+        (man / f"{name}.gz").write_bytes(gzip.compress(page.encode(), 9, mtime=0))
+
+
+if __name__ == "__main__":
+    os.environ["COLUMNS"] = "80"  # the width of a usage line is not the builder's terminal's
+    main(Path(sys.argv[1]))
