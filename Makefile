@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PYTHONPATH := agent:.
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup demo test lint bench repos requirements clean
+.PHONY: help setup demo test lint bench packages repos requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -18,6 +18,9 @@ $(VENV)/.ready: ci/setup.sh ci/packages.txt ci/requirements.txt
 
 demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
+
+packages: setup ## debs and rpms in dist, from the frozen program
+	@VENV=$(VENV) ci/packages.sh dist
 
 repos: setup ## signed apt and yum repositories in dist/repo, from the packages in dist
 	@PATH="$(abspath $(VENV)/bin):$$PATH" ci/repos.sh dist dist/repo
