@@ -1,13 +1,15 @@
-"""A repository built from stand-in packages, for the tests to use and to spoil."""
+"""The packages as `make packages` makes them; a repository of stand-ins, to use and to spoil."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.package.packages import ROOT, Deb, Package, Rpm
 from tests.support.repository import Apt, Keys, Repo, Site, build, keys, site, stand_ins
 
 needed = ("apt-ftparchive", "createrepo_c", "dnf", "gpg", "gpgv", "rpmsign", "sqv")
@@ -54,3 +56,32 @@ def tampered(repo: Repo, tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def apt(tmp_path: Path) -> Apt:
     return Apt(tmp_path / "apt")
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("dist")
+    subprocess.run([ROOT / "ci/packages.sh", directory], check=True)
+    return directory
+
+
+def _one(directory: Path, pattern: str) -> Path:
+    (path,) = directory.glob(pattern)
+    return path
+
+
+@pytest.fixture(scope="session")
+def deb(dist: Path) -> Deb:
+    return Deb(_one(dist, "pdagent_*.deb"))
+
+
+@pytest.fixture(scope="session")
+def rpm(dist: Path) -> Rpm:
+    return Rpm(_one(dist, "pdagent-[0-9]*.rpm"))
+
+
+@pytest.fixture(params=["deb", "rpm"])
+def package(request: pytest.FixtureRequest) -> Package:
+    """The package pdagent, one family's and then the other's."""
+    made: Package = request.getfixturevalue(request.param)
+    return made

@@ -1,0 +1,169 @@
+"""What is in the packages."""
+
+import os
+import posixpath
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pdagent.__main__ import COMMANDS
+from tests.package.packages import ROOT, Deb, Package, Rpm, output
+
+LINKS = {
+    "pd-send": "/usr/bin/pd-send",
+    "pd-queue": "/usr/bin/pd-queue",
+    "pdagent": "/usr/bin/pdagent",
+    "pdagentd": "/usr/sbin/pdagentd",
+}
+
+FILES = """
+755 root root        /usr/lib/pdagent/pdagent
+644 root root        /etc/pdagent.conf
+755 root root        /etc/init.d/pdagent
+644 root root        /usr/lib/sysusers.d/pdagent.conf
+644 root root        /usr/lib/tmpfiles.d/pdagent.conf
+644 root root        /usr/share/pdagent/environment
+644 root root        /usr/share/bash-completion/completions/pd-send
+644 root root        /var/lib/pdagent/scripts/pdagent.service
+755 root root        /var/lib/pdagent/scripts/pdagent.init
+755 pdagent pdagent  /var/lib/pdagent
+755 pdagent pdagent  /var/lib/pdagent/db
+755 pdagent pdagent  /var/lib/pdagent/outqueue
+3733 pdagent pdagent /var/lib/pdagent/outqueue/tmp
+3733 pdagent pdagent /var/lib/pdagent/outqueue/pdq
+2750 pdagent pdagent /var/lib/pdagent/outqueue/suc
+2750 pdagent pdagent /var/lib/pdagent/outqueue/err
+755 pdagent pdagent  /var/log/pdagent
+755 root root        /var/lib/pdagent/scripts
+"""
+
+UNIT = {
+    "deb": "/lib/systemd/system/pdagent.service",
+    "rpm": "/usr/lib/systemd/system/pdagent.service",
+}
+
+
+def test_files(package: Package) -> None:
+    """Where the old package had them, owned as they must be."""
+    for row in FILES.strip().splitlines():
+        mode, owner, group, path = row.split()
+        assert str(package.files[path]) == f"{mode} {owner} {group}", path
+    assert str(package.files[UNIT[package.path.suffix[1:]]]) == "644 root root"
+
+
+def test_nothing_else_is_open(package: Package) -> None:
+    """Only the queue's two doors can be written by everyone, and nobody gets rights by a file."""
+    open_to_all = {
+        path
+        for path, file in package.files.items()
+        if not file.link and (file.mode & 0o6002 or (file.owner != "root" and file.mode & 0o022))
+    }
+    queue = "/var/lib/pdagent/outqueue/"
+    assert open_to_all == {queue + name for name in ("tmp", "pdq", "suc", "err")}
+
+
+def test_commands(package: Package) -> None:
+    """Every command is a relative link to the one program, the old daemon's place included."""
+    assert LINKS.keys() == COMMANDS.keys()
+    for path in (*LINKS.values(), "/usr/share/pdagent/bin/pdagentd"):
+        link = package.files[path].link
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
+        assert target == "/usr/lib/pdagent/pdagent", path
+        assert not link.startswith("/")
+
+
+def test_manuals(package: Package) -> None:
+    pages = {path for path in package.files if path.startswith("/usr/share/man/man")}
+    names = {Path(path).name.split(".gz")[0] for path in pages if path.endswith(".gz")}
+    assert names == {"pd-send.1", "pd-queue.1", "pdagent.1", "pdagent.conf.5", "pdagentd.8"}
+
+
+def test_completions(package: Package) -> None:
+    directory = "/usr/share/bash-completion/completions/"
+    assert {
+        path.removeprefix(directory) for path in package.files if path.startswith(directory)
+    } == (COMMANDS.keys())
+
+
+def test_kept_configuration(deb: Deb, rpm: Rpm) -> None:
+    """What an administrator edits is marked as such. No package owns the environment file."""
+    assert {path for path, file in deb.files.items() if file.config} == {
+        "/etc/pdagent.conf",
+        "/etc/init.d/pdagent",
+    }
+    assert {path for path, file in rpm.files.items() if file.config} == {"/etc/pdagent.conf"}
+    assert rpm.files["/etc/init.d/pdagent"].ghost
+
+
+def test_copies_of_unit_and_script(package: Package) -> None:
+    """What the guide has people copy is what the package itself uses."""
+    unit = package.read(UNIT[package.path.suffix[1:]])
+    assert package.read("/var/lib/pdagent/scripts/pdagent.service") == unit
+    script = "/usr/share/pdagent/pdagent.init"
+    if script not in package.files:
+        script = "/etc/init.d/pdagent"
+    assert package.read("/var/lib/pdagent/scripts/pdagent.init") == package.read(script)
+
+
+def test_dependencies(package: Package) -> None:
+    """The C library that the program's symbols ask for, and authorities to trust."""
+    assert "ca-certificates" in package.depends
+    symbols = output("objdump", "-T", ROOT / "build/freeze/pdagent").decode()
+    needed = {tuple(map(int, v.split("."))) for v in re.findall(r"GLIBC_([\d.]+)\b", symbols)}
+    found = re.search(r"(?:libc6|glibc) \(?>= ([\d.]+)", package.depends)
+    assert found is not None
+    assert tuple(map(int, found[1].split("."))) >= max(needed)
+    assert re.search(r"pdagent-integrations \(?<<? 3", package.against)
+
+
+def test_old_tools_can_read(deb: Deb, rpm: Rpm) -> None:
+    """Neither dpkg nor rpm of ten years ago knew zstd."""
+    assert b"control.tar.zst" not in output("ar", "t", deb.path)
+    assert b"data.tar.xz" in output("ar", "t", deb.path)
+    assert rpm.query("%{PAYLOADCOMPRESSOR}") in ("xz", "gzip")
+
+
+def test_size(package: Package) -> None:
+    assert package.path.stat().st_size <= 12_000_000
+    assert package.installed_bytes <= 35_000_000
+
+
+def test_one_table_of_directories(package: Package) -> None:
+    """Hosts whose /var comes from an image get the same directories as others."""
+    rows = (
+        line.split()
+        for line in package.read("/usr/lib/tmpfiles.d/pdagent.conf").decode().splitlines()
+    )
+    table = {row[1]: f"{row[2].lstrip('0')} {row[3]} {row[4]}" for row in rows if row[0] == "d"}
+    owned = {path: str(file) for path, file in package.files.items() if file.owner == "pdagent"}
+    assert table == owned
+
+
+def test_one_user() -> None:
+    """sysusers.d and the scripts make the same one."""
+    (line,) = (ROOT / "packaging/sysusers.conf").read_text().splitlines()
+    assert f"echo '{line}'" in (ROOT / "packaging/common.sh").read_text()
+
+
+def test_reproducible(dist: Path, tmp_path: Path) -> None:
+    """The same bytes on another day, from another directory."""
+    for path in (ROOT / "init").iterdir():
+        os.utime(path)
+    subprocess.run(["./packages.sh", tmp_path], check=True, cwd=ROOT / "ci")
+    first = {path.name: path.read_bytes() for path in dist.iterdir()}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+
+
+@pytest.mark.parametrize("kind", ["deb", "rpm"])
+def test_integrations(dist: Path, kind: str) -> None:
+    (path,) = dist.glob(f"pdagent-integrations[_-]*.{kind}")
+    package = Deb(path) if kind == "deb" else Rpm(path)
+    samples = "/usr/share/pdagent-integrations/conf/"
+    assert {name.removeprefix(samples) for name in package.files if name.startswith(samples)} == {
+        "pagerduty_nagios.cfg",
+        "pagerduty-icinga2.conf",
+        "sensu_pagerduty_handler.json",
+    }
+    assert "pdagent" in package.depends

@@ -1,0 +1,176 @@
+"""What the maintainer scripts and the init script do, as far as it can be tried without a host."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.package.packages import ROOT, Package, output
+
+UNIT = "lib/systemd/system/pdagent.service"
+COPY = "etc/systemd/system/pdagent.service"
+SCRIPT = "etc/init.d/pdagent"
+
+# where it was edited, what was added, what becomes of it
+EDITS = [
+    (UNIT, 'Environment="http_proxy=http://proxy:3128/"', ["http_proxy=http://proxy:3128/"]),
+    (COPY, "Environment='https_proxy=http://proxy:3128/'", ["https_proxy=http://proxy:3128/"]),
+    (
+        UNIT,
+        "Environment=HTTP_PROXY=http://p:1 https_proxy=http://p:2",
+        ["HTTP_PROXY=http://p:1", "https_proxy=http://p:2"],
+    ),
+    (UNIT, 'Environment="A=b" "no_proxy=localhost, 10.0.0.1"', ["no_proxy=localhost, 10.0.0.1"]),
+    (
+        UNIT,
+        'Environment="http_proxy=http://me:a%%40b@proxy/"',
+        ["http_proxy=http://me:a%40b@proxy/"],
+    ),
+    (
+        UNIT,
+        "Environment=http_proxy=http://old\nEnvironment=http_proxy=http://new",
+        ["http_proxy=http://new"],
+    ),
+    (UNIT, '#Environment="http_proxy=http://proxy:3128/"', []),
+    (UNIT, "EnvironmentFile=/etc/http_proxy=no", []),
+    (SCRIPT, "export http_proxy=http://proxy:3128/", ["http_proxy=http://proxy:3128/"]),
+    (SCRIPT, 'export https_proxy="http://me:a%40b@proxy/"', ["https_proxy=http://me:a%40b@proxy/"]),
+    (SCRIPT, "http_proxy='http://proxy/'; export http_proxy", ["http_proxy=http://proxy/"]),
+    (SCRIPT, "# export http_proxy=http://proxy:3128/", []),
+]
+
+
+def carry(root: Path) -> list[str]:
+    """The environment file's settings after an upgrade of what is under `root`."""
+    file = root / "etc/default/pdagent"
+    script = f'set -e; . {ROOT}/packaging/common.sh; carry_proxies "$1" "$2"'
+    subprocess.run(["sh", "-c", script, "sh", file, root], check=True)
+    if not file.exists():
+        return []
+    return [line for line in file.read_text().splitlines() if not line.startswith("#")]
+
+
+def edit(root: Path, path: str, lines: str) -> None:
+    """As the guide has it: after the anchor."""
+    source = ROOT / ("init/pdagent.init" if path == SCRIPT else "init/pdagent.service")
+    anchor = "PID_FILE=$PID_DIR/pdagentd.pid\n" if path == SCRIPT else "/var/run/pdagent\n"
+    text = source.read_text()
+    assert text.count(anchor) == 1
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text.replace(anchor, f"{anchor}{lines}\n"))
+
+
+@pytest.mark.parametrize(("path", "lines", "carried"), EDITS)
+def test_proxy_is_carried(tmp_path: Path, path: str, lines: str, carried: list[str]) -> None:
+    """A hand edit that an upgrade replaces ends up in the environment file, once."""
+    edit(tmp_path, path, lines)
+    assert sorted(carry(tmp_path)) == carried
+    assert sorted(carry(tmp_path)) == carried
+
+
+def test_environment_file_is_kept(tmp_path: Path) -> None:
+    """What an administrator set there stays, and stays private."""
+    edit(tmp_path, UNIT, "Environment=http_proxy=http://unit https_proxy=http://unit")
+    file = tmp_path / "etc/default/pdagent"
+    file.parent.mkdir(parents=True)
+    file.write_text("http_proxy=http://file\n")
+    file.chmod(0o600)
+    assert carry(tmp_path) == ["http_proxy=http://file", "https_proxy=http://unit"]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_new_environment_file_is_private(tmp_path: Path) -> None:
+    """A proxy's password may be in it."""
+    edit(tmp_path, SCRIPT, "export http_proxy=http://me:secret@proxy/")
+    carry(tmp_path)
+    assert (tmp_path / "etc/default/pdagent").stat().st_mode & 0o777 == 0o600
+
+
+def test_unedited_files_set_nothing(tmp_path: Path) -> None:
+    """What we ship is not taken for an edit."""
+    for path in (UNIT, SCRIPT):
+        edit(tmp_path, path, "")
+    assert carry(tmp_path) == []
+
+
+def test_old_copy_counts_before_the_packages(tmp_path: Path) -> None:
+    """/etc/systemd/system hides /lib/systemd/system."""
+    edit(tmp_path, UNIT, "Environment=http_proxy=http://hidden")
+    edit(tmp_path, COPY, "Environment=http_proxy=http://used")
+    assert carry(tmp_path) == ["http_proxy=http://used"]
+
+
+def test_scripts_are_whole(package: Package) -> None:
+    """In the package each script is one file of plain POSIX shell."""
+    if package.path.suffix == ".deb":
+        control = output("dpkg-deb", "--ctrl-tarfile", package.path)
+        names = subprocess.run(
+            ["tar", "-t"], input=control, check=True, stdout=subprocess.PIPE
+        ).stdout.decode()
+        assert {"./preinst", "./postinst", "./prerm", "./postrm"} <= set(names.split())
+    for script in (ROOT / "build/packages" / package.path.suffix[1:]).iterdir():
+        text = script.read_text()
+        assert 'common.sh"' not in text
+        assert "debconf" not in text
+        assert "chown -R" not in text
+        subprocess.run(
+            ["shellcheck", "--shell=sh", "--severity=warning", "--exclude=SC2046", script],
+            check=True,
+        )
+
+
+def test_anchors() -> None:
+    """The lines that the guide has people look for, near where it says."""
+    unit = (ROOT / "init/pdagent.service").read_text().splitlines()
+    anchor = "ExecStartPre=/bin/chown -R pdagent:pdagent /var/run/pdagent"
+    assert abs(unit.index(anchor) + 1 - 8) <= 2
+    script = (ROOT / "init/pdagent.init").read_text().splitlines()
+    assert abs(script.index("PID_FILE=$PID_DIR/pdagentd.pid") + 1 - 48) <= 4
+
+
+def test_init_script_reads_the_environment_as_systemd_does(tmp_path: Path) -> None:
+    """Nothing in the file is run, and quotes around a value are not part of it."""
+    file = tmp_path / "environment"
+    file.write_text(
+        "# comment\nA=plain\nB=\"in quotes\"\nC='$(touch it)'\nD=$(touch it)\nE=x=y&z\n"
+        "not a setting\n2BAD=x\nF=last"
+    )
+    text = (ROOT / "init/pdagent.init").read_text()
+    function = text[text.index("read_environment() {") : text.index("for file in")]
+    script = f'{function}read_environment <environment; printf "%s|" "$A" "$B" "$C" "$D" "$E" "$F"'
+    seen = subprocess.run(["sh", "-c", script], cwd=tmp_path, check=True, stdout=subprocess.PIPE)
+    assert seen.stdout.decode() == "plain|in quotes|$(touch it)|$(touch it)|x=y&z|last|"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_init_script_usage() -> None:
+    """2 is LSB's word for a wrong argument; 3, for a service that does not run."""
+    script = ROOT / "init/pdagent.init"
+    assert subprocess.run(["sh", script, "dance"], stderr=subprocess.DEVNULL).returncode == 2
+    if not Path("/var/run/pdagent").exists():
+        seen = subprocess.run(["sh", script, "status"], stdout=subprocess.PIPE)
+        assert (seen.returncode, seen.stdout) == (3, b"pdagent is not running.\n")
+        assert subprocess.run(["sh", script, "try-restart"]).returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_unit(tmp_path: Path) -> None:
+    """systemd has nothing to say about the unit, and finds it hardened."""
+    text = (ROOT / "init/pdagent.service").read_text()
+    unit = tmp_path / "pdagent.service"
+    unit.write_text(text.replace("ExecStart=/usr/sbin/pdagentd -f", "ExecStart=/bin/true"))
+    seen = subprocess.run(
+        ["systemd-analyze", "verify", unit], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert (seen.returncode, seen.stdout) == (0, b"")
+    said = output("systemd-analyze", "security", "--offline=true", "--no-pager", unit).decode()
+    (line,) = (line for line in said.splitlines() if "Overall exposure level" in line)
+    assert float(line.split(": ")[1].split()[0]) <= 1.5
+
+
+def test_every_line_of_the_sandbox_has_its_reason() -> None:
+    """A group of settings under a comment, no bare list of them."""
+    service = (ROOT / "init/pdagent.service").read_text().split("# Life and death\n")[1]
+    for paragraph in service.split("[Install]")[0].strip().split("\n\n"):
+        assert "#" in paragraph
