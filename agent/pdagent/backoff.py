@@ -13,18 +13,17 @@ _STEPS_MOST = 32  # 2**32 s is past any cap; keeps the power small
 
 
 class Backoff:
-    """How far something has backed off. `cap` in seconds; `random` gives floats in [0, 1)."""
+    """How far something has backed off. `random` gives floats in [0, 1)."""
 
-    __slots__ = ("_cap", "_random", "step")
+    __slots__ = ("_random", "step")
 
-    def __init__(self, cap: float, random: Callable[[], float]) -> None:
-        self._cap = cap
+    def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
         self.step = 0
 
-    def failed(self) -> float:
-        """Seconds to wait after one more failure."""
-        longest: float = min(self._cap, FIRST_SECONDS * 2**self.step)
+    def failed(self, cap: float) -> float:
+        """Seconds to wait after one more failure, `cap` at most."""
+        longest: float = min(cap, FIRST_SECONDS * 2**self.step)
         self.step = min(self.step + 1, _STEPS_MOST)
         return longest * self._random()
 

@@ -77,12 +77,13 @@ class Entry:
 class _Chain:
     """A held dedup chain: its events in order, the first of them the one in trouble."""
 
-    __slots__ = ("backoff", "entries", "until")
+    __slots__ = ("backoff", "entries", "unfinished", "until")
 
     def __init__(self, backoff: Backoff) -> None:
         self.entries: deque[Entry] = deque()
         self.backoff = backoff
         self.until = 0.0
+        self.unfinished = False  # held for its first event's writer
 
 
 class _Lane:
@@ -173,7 +174,7 @@ class Scheduler:
         # Heard of again while it waits for its writer: which may be done now.
         lane = self._lanes[entry.key]
         held = lane.chains.get(entry.chain) if entry.chain is not None else None
-        if entry.unfinished_since is not None and held and held.entries[0] is entry:
+        if held is not None and held.unfinished and held.entries[0] is entry:
             self._hold_chain(entry, lane, float("-inf"))
 
     # --- handing out ----------------------------------------------------------------------------
@@ -253,7 +254,7 @@ class Scheduler:
         """A claimed event of a known chain is not complete yet: its chain waits, and it is nobody's
         fault."""
         lane = self._lanes[entry.key]
-        self._hold_chain(entry, lane, until)
+        self._hold_chain(entry, lane, until, unfinished=True)
         self._release(entry, lane)
 
     def delay(self, entry: Entry, now: float, until: float) -> None:
@@ -280,7 +281,7 @@ class Scheduler:
             case Throttled():
                 self._reached()
                 # "Retry-After: 0" says no more than 429 itself does
-                wait = verdict.retry_after or lane.backoff.failed()
+                wait = verdict.retry_after or lane.backoff.failed(self._cap)
                 self._hold_lane(lane, now + wait)
                 self._put_back(entry, lane, now)
                 return Ruling(Fate.WAITS, "key", wait)
@@ -307,7 +308,7 @@ class Scheduler:
         scope = "event"
         if lane.troubles >= TROUBLES_IN_A_ROW:
             scope = "key"
-            wait = max(wait, self._hold_lane(lane, now + lane.backoff.failed()) - now)
+            wait = max(wait, self._hold_lane(lane, now + lane.backoff.failed(self._cap)) - now)
         self._release(entry, lane)
         return Ruling(Fate.WAITS, scope, wait)
 
@@ -321,7 +322,7 @@ class Scheduler:
             return Ruling(Fate.WAITS, "event", wait)
         since = self._unreachable_since
         if since is None or started >= since:
-            wait = self._destination.failed()
+            wait = self._destination.failed(self._cap)
             self._unreachable_until = now + wait
             if since is None:
                 self._unreachable_since = now
@@ -336,10 +337,10 @@ class Scheduler:
     # --- lanes and holds ------------------------------------------------------------------------
 
     def _backoff(self) -> Backoff:
-        return Backoff(self._cap, self._random)
+        return Backoff(self._random)
 
     def _wait_in_chain(self, entry: Entry, lane: _Lane, now: float) -> float:
-        wait = self._chain_of(entry, lane).backoff.failed()
+        wait = self._chain_of(entry, lane).backoff.failed(self._cap)
         self._hold_chain(entry, lane, now + wait)
         return wait
 
@@ -351,8 +352,12 @@ class Scheduler:
             chain.entries.append(entry)
         return chain
 
-    def _hold_chain(self, entry: Entry, lane: _Lane, until: float) -> None:
-        self._chain_of(entry, lane).until = until
+    def _hold_chain(
+        self, entry: Entry, lane: _Lane, until: float, unfinished: bool = False
+    ) -> None:
+        chain = self._chain_of(entry, lane)
+        chain.until = until
+        chain.unfinished = unfinished
         heapq.heappush(lane.due, (until, entry.chain or ""))
         self._set_timer(until, lane)
 
@@ -362,8 +367,9 @@ class Scheduler:
         return until
 
     def _put_back(self, entry: Entry, lane: _Lane, now: float) -> None:
-        if entry.chain in lane.chains:  # then it heads that chain: due again as soon as the lane is
-            self._hold_chain(entry, lane, now)
+        held = lane.chains.get(entry.chain) if entry.chain is not None else None
+        if held is not None and held.entries[0] is entry:
+            self._hold_chain(entry, lane, now)  # due again as soon as the lane is
         else:
             lane.waiting.appendleft(entry)
         self._release(entry, lane)

@@ -1,0 +1,742 @@
+"""Who may go now, who has to wait for whom, and that nobody waits for ever."""
+
+from collections import defaultdict
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from pdagent.scheduler import (
+    LEAST_TROUBLE_SECONDS,
+    TROUBLES_IN_A_ROW,
+    Entry,
+    Fate,
+    Ruling,
+    Scheduler,
+)
+from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
+
+DELIVERED = Delivered(202)
+REFUSED = Refused(400, "no")
+THROTTLED = Throttled(429, None)
+TROUBLED = Troubled("answered 500", 500)
+UNREACHABLE = Unreachable("connection refused")
+CAP = 60.0
+LIMIT = 3
+
+
+class Desk:
+    """A scheduler and its one caller, at a time that only the test moves. An event is written
+    KEY:CHAIN:NUMBER."""
+
+    def __init__(self, jitter: float = 0.5) -> None:
+        self.jitter = jitter
+        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter)
+        self.now = 1000.0
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            self.scheduler.add(name, name.split(":")[0])
+
+    def take(self) -> Entry | None:
+        """The next event that may really be sent."""
+        while entry := self.scheduler.claim(self.now):
+            if self.scheduler.may_send(entry, entry.name.split(":")[1]):
+                return entry
+        return None
+
+    def settle(self, entry: Entry | None, verdict: Verdict, started: float | None = None) -> Ruling:
+        assert entry is not None
+        begun = self.now if started is None else started
+        ruling = self.scheduler.settle(entry, verdict, begun, self.now)
+        if ruling.fate is not Fate.WAITS:
+            self.scheduler.forget(entry)
+        return ruling
+
+    def send(self, verdict: Verdict = DELIVERED) -> str | None:
+        """Sends one event; its name."""
+        entry = self.take()
+        if entry is None:
+            return None
+        self.settle(entry, verdict)
+        return entry.name
+
+    def drain(self) -> list[str]:
+        """What goes out now, without waiting."""
+        return list(iter(self.send, None))
+
+    def wait(self) -> float:
+        """Goes to the next moment that the scheduler has named; the seconds to it."""
+        due = self.scheduler.next_due(self.now)
+        assert due is not None
+        waited = due - self.now
+        self.now = due
+        return waited
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# without trouble
+
+
+def test_a_keys_events_go_one_by_one_in_order(desk: Desk) -> None:
+    """The next one goes when the one before has been settled and forgotten, not sooner."""
+    desk.add("A:x:1", "A:y:2", "A:x:3")
+    first = desk.take()
+    assert first is not None
+    assert first.name == "A:x:1"
+    assert desk.take() is None
+    desk.scheduler.settle(first, DELIVERED, desk.now, desk.now)
+    assert desk.take() is None
+    desk.scheduler.forget(first)
+    assert desk.drain() == ["A:y:2", "A:x:3"]
+
+
+def test_keys_are_served_in_turn(desk: Desk) -> None:
+    """A key with a thousand events takes no longer turns than one with a single event."""
+    desk.add(*[f"A:{n}:{n}" for n in range(1000)], "B:b:0", "C:c:0", "C:c:1")
+    taken = [desk.send() for _ in range(6)]
+    assert taken == ["A:0:0", "B:b:0", "C:c:0", "A:1:1", "C:c:1", "A:2:2"]
+
+
+def test_different_keys_are_on_their_way_together(desk: Desk) -> None:
+    """One slow key holds up nobody else."""
+    desk.add("A:x:1", "B:x:1", "C:x:1")
+    assert [entry.name for entry in iter(desk.take, None)] == ["A:x:1", "B:x:1", "C:x:1"]
+
+
+def test_an_event_is_known_once(desk: Desk) -> None:
+    """Scan and wake-up may both find it; it is sent once, also while it is on its way."""
+    desk.add("A:x:1", "A:x:1")
+    entry = desk.take()
+    desk.add("A:x:1")
+    assert len(desk.scheduler) == 1
+    desk.settle(entry, DELIVERED)
+    assert desk.drain() == []
+    assert len(desk.scheduler) == 0
+    assert "A:x:1" not in desk.scheduler
+
+
+def test_idle_means_nothing_is_due(desk: Desk) -> None:
+    """With nothing pending there is no timer."""
+    assert desk.scheduler.next_due(desk.now) is None
+    desk.add("A:x:1")
+    assert desk.drain() == ["A:x:1"]
+    assert desk.scheduler.next_due(desk.now) is None
+
+
+# an event in trouble
+
+
+def test_trouble_holds_the_chain_and_nobody_else(desk: Desk) -> None:
+    """A failing trigger holds back its own resolve; the key's other incidents go on."""
+    desk.add("A:fire:1", "A:disk:2", "A:fire:3", "A:disk:4", "B:fire:5")
+    ruling = desk.settle(desk.take(), TROUBLED)
+    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "event", 0.5)
+    assert desk.drain() == ["B:fire:5", "A:disk:2", "A:disk:4"]
+    assert desk.wait() == 0.5
+    assert desk.drain() == ["A:fire:1", "A:fire:3"]
+
+
+def test_a_chain_keeps_its_order_through_many_troubles(desk: Desk) -> None:
+    """What was parked behind a failing event goes before what came later."""
+    desk.add("A:x:1", "A:x:2", "A:x:3")
+    assert desk.send(TROUBLED) == "A:x:1"
+    assert desk.drain() == []
+    desk.wait()
+    assert desk.send() == "A:x:1"
+    desk.add("A:x:4")
+    assert desk.send(TROUBLED) == "A:x:2"
+    desk.add("A:x:5")
+    assert desk.drain() == []
+    desk.wait()
+    assert desk.drain() == ["A:x:2", "A:x:3", "A:x:4", "A:x:5"]
+
+
+def test_backoff_doubles_to_its_cap(desk: Desk) -> None:
+    """Each try of an event in trouble waits up to twice as long, a minute at most."""
+    desk.add("A:x:1")
+    waits = [desk.settle(desk.take(), TROUBLED).seconds]
+    for _ in range(8):
+        desk.now += CAP
+        waits.append(desk.settle(desk.take(), TROUBLED).seconds)
+    assert waits[:2] == [0.5, 1.0]
+    assert waits[-1] == CAP / 2
+
+
+def test_troubles_in_a_row_hold_the_key(desk: Desk) -> None:
+    """Several different events failing one after the other is the key's trouble."""
+    desk.add(*[f"A:{n}:{n}" for n in range(5)], "B:x:1")
+    scopes = [desk.settle(desk.take(), TROUBLED).scope]
+    assert desk.send() == "B:x:1"
+    scopes += [desk.settle(desk.take(), TROUBLED).scope for _ in range(TROUBLES_IN_A_ROW - 1)]
+    assert scopes == ["event"] * (TROUBLES_IN_A_ROW - 1) + ["key"]
+    desk.add("B:x:2")
+    assert desk.drain() == ["B:x:2"]
+    while len(desk.scheduler):
+        desk.wait()
+        desk.drain()
+
+
+def test_a_success_between_troubles_is_no_row(desk: Desk) -> None:
+    """As long as some of a key's events get through, only the failing ones wait."""
+    desk.add(*[f"A:{n}:{n}" for n in range(20)])
+    for n in range(10):
+        ruling = desk.settle(desk.take(), TROUBLED)
+        assert ruling.scope == "event", n
+        assert desk.send() is not None
+
+
+def test_retry_limit_alone_never_gives_up(desk: Desk) -> None:
+    """Not before 24 hours, however many tries, and though others get through."""
+    desk.add("A:x:1")
+    for _ in range(LIMIT * 5):
+        entry = desk.take()
+        desk.add("B:y:1")
+        assert desk.send() == "B:y:1"
+        assert desk.settle(entry, TROUBLED).fate is Fate.WAITS
+        desk.now += CAP
+
+
+def trouble_for_a_day(desk: Desk, others: bool) -> list[Fate]:
+    """One event fails once an hour for thirty hours; its fates, up to the first that is not to
+    wait."""
+    desk.add("A:x:1")
+    fates = []
+    for hour in range(30):
+        entry = desk.take()
+        assert entry is not None
+        if others:
+            desk.add(f"B:y:{hour}")
+            desk.settle(desk.take(), DELIVERED)
+        fates.append(desk.settle(entry, TROUBLED).fate)
+        if fates[-1] is not Fate.WAITS:
+            break
+        desk.now += 3600
+    return fates
+
+
+def test_giving_up_takes_a_day_and_others_that_get_through(desk: Desk) -> None:
+    """Past the limit and 24 hours, an event that alone keeps failing is set aside."""
+    fates = trouble_for_a_day(desk, others=True)
+    assert fates[-1] is Fate.GIVEN_UP
+    assert len(fates) == LEAST_TROUBLE_SECONDS / 3600 + 1
+    assert len(desk.scheduler) == 0
+
+
+def test_an_outage_is_not_the_events_fault(desk: Desk) -> None:
+    """While nothing else gets through either, an event is tried for ever."""
+    assert trouble_for_a_day(desk, others=False) == [Fate.WAITS] * 30
+
+
+def test_a_day_with_few_tries_is_not_enough() -> None:
+    """Both the number of tries and the time have to be past."""
+    desk = Desk()
+    desk.add("A:x:1")
+    for _ in range(LIMIT):
+        entry = desk.take()
+        desk.add("B:y:1")
+        assert desk.send() == "B:y:1"
+        assert desk.settle(entry, TROUBLED).fate is Fate.WAITS
+        desk.now += LEAST_TROUBLE_SECONDS
+
+
+def test_what_followed_an_event_given_up_goes_on(desk: Desk) -> None:
+    """The resolve behind a trigger that was set aside is sent."""
+    desk.add("A:x:1", "A:x:2")
+    assert trouble_for_a_day(desk, others=True)[-1] is Fate.GIVEN_UP
+    assert desk.drain() == ["A:x:2"]
+
+
+# a key that is throttled
+
+
+def test_throttling_holds_the_key(desk: Desk) -> None:
+    """For as long as Retry-After says; the throttled event goes first when it ends."""
+    desk.add("A:x:1", "A:y:2", "B:x:3")
+    ruling = desk.settle(desk.take(), Throttled(429, 17.0))
+    assert (ruling.scope, ruling.seconds) == ("key", 17.0)
+    assert desk.drain() == ["B:x:3"]
+    assert desk.wait() == 17.0
+    assert desk.drain() == ["A:x:1", "A:y:2"]
+
+
+def test_throttling_without_a_time_backs_off(desk: Desk) -> None:
+    """0.5, 1, 2 seconds with this jitter, and one step back after a success."""
+    desk.add("A:x:1", "A:y:2")
+    waits = []
+    for _ in range(3):
+        waits.append(desk.settle(desk.take(), THROTTLED).seconds)
+        desk.wait()
+    assert waits == [0.5, 1.0, 2.0]
+    assert desk.send() == "A:x:1"
+    assert desk.settle(desk.take(), THROTTLED).seconds == 2.0
+
+
+def test_a_retry_after_of_nothing_is_no_invitation(desk: Desk) -> None:
+    """429 with Retry-After: 0 must not become a loop of requests."""
+    desk.add("A:x:1")
+    assert desk.settle(desk.take(), Throttled(429, 0.0)).seconds > 0
+    assert desk.take() is None
+
+
+def test_throttling_never_counts_against_an_event(desk: Desk) -> None:
+    """A key that is throttled for days loses nothing."""
+    desk.add("A:x:1")
+    for _ in range(100):
+        assert desk.settle(desk.take(), THROTTLED).fate is Fate.WAITS
+        desk.add("B:y:1")
+        assert desk.send() == "B:y:1"
+        desk.now += 3600
+
+
+def test_a_refused_event_holds_nobody(desk: Desk) -> None:
+    """The next event of the key, and of the very chain, goes at once."""
+    desk.add("A:x:1", "A:x:2")
+    assert desk.settle(desk.take(), REFUSED).fate is Fate.REFUSED
+    assert desk.drain() == ["A:x:2"]
+
+
+# nothing is reached
+
+
+def test_an_outage_lets_one_probe_through_at_a_time(desk: Desk) -> None:
+    """Everybody waits, one event tries, and when it arrives everybody goes."""
+    desk.add("A:x:1", "A:x:2", "B:x:1", "C:x:1")
+    ruling = desk.settle(desk.take(), UNREACHABLE)
+    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "destination", 0.5)
+    assert desk.scheduler.unreachable
+    assert desk.take() is None
+    assert desk.wait() == 0.5
+    probe = desk.take()
+    assert probe is not None
+    assert desk.take() is None
+    desk.settle(probe, UNREACHABLE)
+    assert desk.take() is None
+    desk.wait()
+    probe = desk.take()
+    desk.settle(probe, DELIVERED)
+    assert not desk.scheduler.unreachable
+    sent = desk.drain()
+    assert len(desk.scheduler) == 0
+    assert [name for name in sent if name.startswith("A")] == ["A:x:1", "A:x:2"]
+
+
+def test_probes_take_turns_among_keys(desk: Desk) -> None:
+    """One key that can't be sent (its proxy rule, say) must not be the only probe."""
+    desk.add("A:x:1", "B:x:1", "C:x:1")
+    probes = []
+    desk.settle(desk.take(), UNREACHABLE)
+    for _ in range(3):
+        desk.now += CAP
+        entry = desk.take()
+        assert entry is not None
+        probes.append(entry.key)
+        desk.settle(entry, UNREACHABLE)
+    assert sorted(probes) == ["A", "B", "C"]
+
+
+def test_any_answer_ends_the_outage(desk: Desk) -> None:
+    """Refused, throttled or troubled: something that speaks PagerDuty's language was reached."""
+    for verdict in (DELIVERED, REFUSED, THROTTLED, TROUBLED):
+        desk = Desk()
+        desk.add("A:x:1")
+        desk.settle(desk.take(), UNREACHABLE)
+        desk.wait()
+        desk.settle(desk.take(), verdict)
+        assert not desk.scheduler.unreachable
+
+
+def test_what_was_sent_before_the_outage_does_not_lengthen_it(desk: Desk) -> None:
+    """32 posts that fail together are one failure, not 32 steps of backoff."""
+    desk.add(*[f"{key}:x:1" for key in "ABCDEFGH"])
+    flying = list(iter(desk.take, None))
+    started = desk.now
+    desk.now += 10
+    waits = [desk.settle(entry, UNREACHABLE, started).seconds for entry in flying]
+    assert set(waits) == {0.5}
+
+
+def test_an_event_that_alone_never_arrives_stops_being_a_probe(desk: Desk) -> None:
+    """What others get past is not an outage: the second time only that event waits."""
+    desk.add("A:x:1")
+    desk.settle(desk.take(), UNREACHABLE)
+    desk.add("B:y:1")
+    desk.wait()
+    sent = {desk.send(UNREACHABLE), None}
+    while "B:y:1" not in sent:
+        desk.now += CAP
+        entry = desk.take()
+        assert entry is not None
+        sent.add(entry.name)
+        desk.settle(entry, DELIVERED if entry.key == "B" else UNREACHABLE)
+    desk.now += CAP
+    entry = desk.take()
+    assert entry is not None
+    assert desk.settle(entry, UNREACHABLE).scope == "event"
+    assert not desk.scheduler.unreachable
+
+
+def test_an_outage_never_makes_an_event_fail(desk: Desk) -> None:
+    """A month without a network is a delay."""
+    desk.add("A:x:1", "B:y:1")
+    for _ in range(24 * 30):
+        assert desk.settle(desk.take(), UNREACHABLE).fate is Fate.WAITS
+        desk.now += 3600
+    assert sorted(desk.drain()) == ["A:x:1", "B:y:1"]
+
+
+def test_a_probe_that_is_gone_makes_room_for_the_next(desk: Desk) -> None:
+    """An event that a person removed in the middle of an outage ends nothing and blocks nothing."""
+    desk.add("A:x:1", "B:x:1")
+    desk.settle(desk.take(), UNREACHABLE)
+    desk.wait()
+    probe = desk.scheduler.claim(desk.now)
+    assert probe is not None
+    assert desk.scheduler.claim(desk.now) is None
+    desk.scheduler.forget(probe)
+    assert desk.take() is not None
+
+
+# files that are not ready
+
+
+def test_a_file_that_cannot_be_read_now_keeps_its_place(desk: Desk) -> None:
+    """When the system is short of something the key waits, and its order stands."""
+    desk.add("A:x:1", "A:x:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    desk.scheduler.delay(entry, desk.now, desk.now + 5)
+    assert desk.take() is None
+    assert desk.wait() == 5
+    assert desk.drain() == ["A:x:1", "A:x:2"]
+
+
+def test_an_unreadable_follower_of_a_held_chain_is_not_lost(desk: Desk) -> None:
+    """Behind a chain that is held anew, a file that can't be read now still gets its turn."""
+    desk.add("A:x:1", "A:x:2", "A:x:3")
+    desk.send(TROUBLED)
+    assert desk.drain() == []  # 2 and 3 are parked
+    desk.wait()
+    assert desk.send() == "A:x:1"
+    assert desk.send(TROUBLED) == "A:x:2"
+    third = desk.scheduler.claim(desk.now)
+    assert third is not None
+    assert third.name == "A:x:3"
+    desk.scheduler.delay(third, desk.now, desk.now + 5)
+    desk.now += 5
+    assert desk.drain() == ["A:x:2", "A:x:3"]
+
+
+def test_an_unfinished_event_holds_its_chain(desk: Desk) -> None:
+    """While a sender is not done, the rest of the key goes on; being told again ends the wait."""
+    desk.add("A:x:1", "A:y:2", "A:x:3")
+    entry = desk.take()
+    assert entry is not None
+    entry.unfinished_since = desk.now
+    desk.scheduler.postpone(entry, desk.now + 5)
+    assert desk.drain() == ["A:y:2"]
+    desk.add("A:x:1")
+    assert desk.drain() == ["A:x:1", "A:x:3"]
+
+
+def test_being_told_again_does_not_end_a_hold_for_trouble(desk: Desk) -> None:
+    """Scans find a waiting event again and again: its backoff stands, finished late or not."""
+    desk.add("A:x:1")
+    entry = desk.take()
+    assert entry is not None
+    entry.unfinished_since = desk.now
+    desk.scheduler.postpone(entry, desk.now + 5)
+    desk.wait()
+    desk.settle(desk.take(), TROUBLED)
+    desk.add("A:x:1")
+    assert desk.take() is None
+
+
+# configuration
+
+
+def test_new_limits_count_from_the_next_failure(desk: Desk) -> None:
+    """A reload with a shorter backoff_interval_secs shortens every hold from then on."""
+    desk.add("A:x:1", "B:x:1")
+    for _ in range(10):
+        desk.settle(desk.take(), UNREACHABLE)
+        desk.now += CAP
+    for _ in range(10):
+        entry = desk.take()
+        assert entry is not None
+        desk.settle(entry, THROTTLED)
+        desk.now += CAP
+    desk.scheduler.configure(2.0, LIMIT)
+    assert desk.settle(desk.take(), THROTTLED).seconds <= 2.0
+    desk.now += CAP
+    assert desk.settle(desk.take(), UNREACHABLE).seconds <= 2.0
+
+
+# everything at once
+
+EVENTUALITIES = st.sampled_from(["gone", "unreadable", "unfinished"])
+FREE = (0.0, 0.0)
+VERDICTS = st.sampled_from(
+    [DELIVERED, DELIVERED, REFUSED, THROTTLED, Throttled(429, 30.0), TROUBLED, UNREACHABLE]
+)
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """A day at work: events come, verdicts fall, time passes; and in the end all is well.
+
+    The model knows per (key, chain) what arrived and did not leave, and every hold by the ruling
+    that announced it: until when it surely lasts, and until when it may.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.number = 0
+        self.jitter = 0.5
+        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter)
+        self.pending: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self.claimed: dict[str, tuple[Entry, float]] = {}  # by key, and since when
+        self.chain_held: dict[tuple[str, str], tuple[float, float]] = {}
+        self.key_held: dict[str, tuple[float, float]] = {}
+        self.all_held: float | None = None
+        self.probe: Entry | None = None
+        self.unfinished: set[str] = set()
+
+    @initialize(jitter=st.floats(0.01, 0.99), keys=st.integers(1, 3), chains=st.integers(1, 3))
+    def choose(self, jitter: float, keys: int, chains: int) -> None:
+        self.jitter = jitter
+        self.names_of_keys = st.sampled_from("ABC"[:keys])
+        self.names_of_chains = st.sampled_from("xyz"[:chains])
+
+    # --- what happens -----------------------------------------------------------------------
+
+    @rule(data=st.data(), number=st.integers(1, 4))
+    def add(self, data: st.DataObject, number: int) -> None:
+        key, chain = data.draw(self.names_of_keys), data.draw(self.names_of_chains)
+        for _ in range(number):
+            self.number += 1
+            name = f"{key}:{chain}:{self.number}"
+            self.pending[key, chain].append(name)
+            self.scheduler.add(name, key)
+
+    @precondition(lambda self: any(self.pending.values()))
+    @rule(data=st.data())
+    def add_again(self, data: st.DataObject) -> None:
+        """By a scan, or by somebody who writes into the FIFO."""
+        name = data.draw(st.sampled_from(self.names()))
+        self.scheduler.add(name, name.split(":")[0])
+        if name in self.unfinished:
+            key, chain, _ = name.split(":")
+            self.chain_held[key, chain] = self.now, self.now
+
+    @rule(seconds=st.floats(0.1, 40.0))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def time_passes_until_due(self) -> None:
+        due = self.scheduler.next_due(self.now)
+        if due is not None:
+            self.now = due
+
+    @precondition(lambda self: self.names())
+    @rule()
+    def take(self) -> None:
+        self.claim()
+
+    def claim(self) -> Entry | None:
+        entry = self.scheduler.claim(self.now)
+        if entry is None:
+            assert not self.could_go(), "something may go, and does not"
+            return None
+        assert entry.key not in self.claimed, "two of one key on their way"
+        assert self.now >= self.key_held.get(entry.key, FREE)[0], "its key is held"
+        if self.all_held is not None:
+            assert self.now >= self.all_held, "the destination is held"
+            assert self.probe is None, "a second probe"
+            self.probe = entry
+        self.claimed[entry.key] = entry, self.now
+        return entry
+
+    @precondition(lambda self: self.names())
+    @rule(outcomes=st.lists(VERDICTS | EVENTUALITIES, min_size=5, max_size=12))
+    def work(self, outcomes: list[Verdict | str]) -> None:
+        """A worker takes one after the other, and waits in between if it must."""
+        for outcome in outcomes:
+            entry = self.claim()
+            if entry is None:
+                self.time_passes_until_due()
+            elif outcome == "gone":
+                self.leave(entry)
+            elif outcome == "unreadable":
+                self.delay(entry, 5.0)
+            elif outcome == "unfinished":
+                self.postpone(entry, 5.0)
+            else:
+                assert not isinstance(outcome, str)
+                self.settle(entry, outcome)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data())
+    def gone(self, data: st.DataObject) -> None:
+        """Its file was removed by a person, or set aside."""
+        self.leave(self.flying(data))
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), seconds=st.floats(0.5, 10.0))
+    def unreadable(self, data: st.DataObject, seconds: float) -> None:
+        """The system was short of something."""
+        self.delay(self.flying(data), seconds)
+
+    def delay(self, entry: Entry, seconds: float) -> None:
+        until = self.now + seconds
+        self.scheduler.delay(entry, self.now, until)
+        self.key_held[entry.key] = until, until
+        self.released(entry)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), seconds=st.floats(0.5, 10.0))
+    def not_finished(self, data: st.DataObject, seconds: float) -> None:
+        """Its sender is not done yet."""
+        self.postpone(self.flying(data), seconds)
+
+    def postpone(self, entry: Entry, seconds: float) -> None:
+        if not self.may_send(entry):
+            return
+        until = self.now + seconds
+        entry.unfinished_since = self.now
+        self.unfinished.add(entry.name)
+        self.scheduler.postpone(entry, until)
+        self.chain_held[self.chain(entry)] = until, until
+        self.released(entry)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), verdict=VERDICTS, seconds=st.floats(0.0, 20.0))
+    def answered(self, data: st.DataObject, verdict: Verdict, seconds: float) -> None:
+        self.now += seconds
+        self.settle(self.flying(data), verdict)
+
+    # --- the model ----------------------------------------------------------------------------
+
+    def settle(self, entry: Entry, verdict: Verdict) -> None:
+        if not self.may_send(entry):
+            return
+        self.unfinished.discard(entry.name)
+        _, started = self.claimed[entry.key]
+        ruling = self.scheduler.settle(entry, verdict, started, self.now)
+        if not isinstance(verdict, Unreachable):
+            self.all_held = None
+        if ruling.fate is not Fate.WAITS:
+            self.leave(entry)
+            return
+        until = self.now + ruling.seconds
+        match ruling.scope:
+            case "event":
+                self.chain_held[self.chain(entry)] = until, until
+            case "key" if isinstance(verdict, Troubled):
+                # chain and key are held together, and the ruling names the longer time
+                self.chain_held[self.chain(entry)] = self.key_held[entry.key] = self.now, until
+            case "key":
+                self.key_held[entry.key] = until, until
+            case "destination":
+                self.all_held = until
+        self.released(entry)
+
+    def names(self) -> list[str]:
+        return [name for names in self.pending.values() for name in names]
+
+    def flying(self, data: st.DataObject) -> Entry:
+        return self.claimed[data.draw(st.sampled_from(sorted(self.claimed)))][0]
+
+    @staticmethod
+    def chain(entry: Entry) -> tuple[str, str]:
+        key, chain, _ = entry.name.split(":")
+        return key, chain
+
+    def may_send(self, entry: Entry) -> bool:
+        chain = self.chain(entry)
+        if not self.scheduler.may_send(entry, chain[1]):
+            assert chain in self.chain_held, "parked behind nothing"
+            self.released(entry)
+            return False
+        assert self.pending[chain][0] == entry.name, "overtakes one of its chain"
+        assert self.now >= self.chain_held.get(chain, FREE)[0], "its chain is held"
+        return True
+
+    def leave(self, entry: Entry) -> None:
+        chain = self.chain(entry)
+        if self.pending[chain][0] == entry.name:
+            self.chain_held.pop(chain, None)
+        self.pending[chain].remove(entry.name)
+        self.unfinished.discard(entry.name)
+        self.scheduler.forget(entry)
+        self.released(entry)
+
+    def released(self, entry: Entry) -> None:
+        del self.claimed[entry.key]
+        if self.probe is entry:
+            self.probe = None
+
+    def could_go(self) -> bool:
+        """Whether there is an event that no hold keeps back."""
+        if self.all_held is not None and (self.now < self.all_held or self.probe is not None):
+            return False
+        return any(
+            names
+            and key not in self.claimed
+            and self.now >= self.key_held.get(key, FREE)[1]
+            and self.now >= self.chain_held.get((key, chain), FREE)[1]
+            for (key, chain), names in self.pending.items()
+        )
+
+    @invariant()
+    def knows_what_is_pending(self) -> None:
+        names = self.names()
+        assert len(self.scheduler) == len(names)
+        assert all(name in self.scheduler for name in names)
+
+    @invariant()
+    def never_asks_to_be_called_at_once(self) -> None:
+        due = self.scheduler.next_due(self.now)
+        assert due is None or due > self.now, "a busy loop"
+
+    @invariant()
+    def says_when_the_destination_is_held(self) -> None:
+        assert self.scheduler.unreachable == (self.all_held is not None)
+
+    def teardown(self) -> None:
+        """Once all verdicts are good, everything leaves, in order, and no timer is needed."""
+        for entry, _ in list(self.claimed.values()):
+            self.deliver(entry)
+        for _ in range(50 + 20 * self.number):
+            if not len(self.scheduler):
+                break
+            entry_or_none = self.claim()
+            if entry_or_none is not None:
+                self.deliver(entry_or_none)
+            else:
+                due = self.scheduler.next_due(self.now)
+                assert due is not None, "stuck: events are pending and nothing is due"
+                self.now = due
+        assert not self.names(), "not done in time"
+
+    def deliver(self, entry: Entry) -> None:
+        if self.may_send(entry):
+            self.scheduler.settle(entry, DELIVERED, self.now, self.now)
+            self.all_held = None
+            self.leave(entry)
+
+
+TestScheduler = SchedulerMachine.TestCase
+TestScheduler.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
