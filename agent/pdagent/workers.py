@@ -201,7 +201,8 @@ class Workers:
             return
         except OSError as error:
             log.error("cannot read %s: %s", masked_name(entry.name), error.strerror)
-            self._try_again(entry)
+            with self._changed:
+                self._scheduler.delay(entry, now, now + AGAIN_SECONDS)
             return
         with self._changed:
             if not self._scheduler.may_send(entry, pending.chain):
@@ -213,7 +214,7 @@ class Workers:
         with self._changed:
             if entry.chain is None:
                 self._scheduler.delay(entry, now, now + AGAIN_SECONDS)
-            else:
+            elif self._scheduler.may_send(entry, entry.chain):
                 self._scheduler.settle(entry, Troubled("internal error"), now, now)
 
     def _load(self, entry: Entry, now: float) -> Pending:
