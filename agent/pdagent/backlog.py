@@ -21,7 +21,7 @@ from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
 EVENT_BYTES_MOST = (
     4 * 1024 * 1024
 )  # the old agent's limit; PagerDuty's is lower, and its own to apply
-_NAME = re.compile(r"([0-9]{1,20})_(.*)\.txt", re.DOTALL)
+_NAME = re.compile(r"([0-9]{1,20})_([^/\0]*)\.txt")
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -246,4 +246,4 @@ def _understand(name: str, data: bytes) -> Pending:
     if "routing_key" not in body and "service_key" not in body:
         raise Hostile("it has neither a routing_key nor a service_key")
     dedup_key = body.get("dedup_key") or body.get("incident_key")
-    return Pending(name, data, body, name if dedup_key is None else f"={dedup_key}")
+    return Pending(name, data, body, f"={dedup_key}" if dedup_key else name)
