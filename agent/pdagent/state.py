@@ -13,6 +13,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pdagent.log import masked_name
+
 log = logging.getLogger("pdagent.state")
 
 
@@ -92,7 +94,7 @@ class State:
 
     def keep_reason(self, event: str, reason: Reason) -> None:
         """Why the event of that file name is in error."""
-        with contextlib.suppress(FileExistsError):
+        with contextlib.suppress(OSError):  # most often it is there; else the write will say why
             os.mkdir(self._reasons, 0o750)  # reasons can quote events, which are not everybody's
         text = {
             "at": reason.at,
@@ -100,7 +102,8 @@ class State:
             "reason": reason.reason,
             "status": reason.status,
         }
-        self._write(f"{self._reasons}/{event}", json.dumps(text) + "\n")
+        path = f"{self._reasons}/{event}"
+        self._write(path, json.dumps(text) + "\n", said=f"{self._reasons}/{masked_name(event)}")
 
     def reason(self, event: str) -> Reason | None:
         try:
@@ -119,11 +122,11 @@ class State:
         with contextlib.suppress(OSError):
             os.unlink(f"{self._reasons}/{event}")
 
-    def _write(self, path: str, text: str, mode: int = 0o640) -> None:
+    def _write(self, path: str, text: str, mode: int = 0o640, said: str = "") -> None:
         try:
             write_whole(path, text, mode)
         except OSError as error:
-            log.error("cannot write %s: %s", path, error.strerror)
+            log.error("cannot write %s: %s", said or path, error.strerror)
 
 
 class Counters:
