@@ -4,8 +4,9 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 export PYTHONPATH := agent:.
 export PYTHONDONTWRITEBYTECODE := 1
+export RUNTIME ?= own
 
-.PHONY: help setup demo test lint bench packages repos requirements clean
+.PHONY: help setup demo test lint bench freeze runtime runtime-lock packages repos hosts requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -19,14 +20,9 @@ $(VENV)/.ready: ci/setup.sh ci/packages.txt ci/requirements.txt
 demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
 
-packages: setup ## debs and rpms in dist, from the frozen program
-	@VENV=$(VENV) ci/packages.sh dist
-
-repos: setup ## signed apt and yum repositories in dist/repo, from the packages in dist
-	@PATH="$(abspath $(VENV)/bin):$$PATH" ci/repos.sh dist dist/repo
-
-test: setup lint ## every test
+test: lint repos ## every test, that of the packages on hosts included (as root)
 	@$(PYTHON) -m pytest
+	@VENV=$(VENV) ci/hosts/run.sh
 
 lint: setup ## ruff, mypy --strict, shellcheck
 	@$(VENV)/bin/ruff check .
@@ -36,6 +32,24 @@ lint: setup ## ruff, mypy --strict, shellcheck
 
 bench: setup ## speed, as ratios against a reference in the same run
 	@$(PYTHON) -m benchmarks
+
+runtime: setup ## OpenSSL and CPython for the program, from Debian's sources (15 minutes, then cached)
+	@ci/runtime/build.sh
+
+runtime-lock: setup ## record the newest sources and hashes for the runtime
+	@ci/runtime/lock.sh
+
+freeze: setup ## the agent as one program in build/freeze (RUNTIME=stock: on this machine's Python)
+	@ci/freeze/freeze.sh
+
+packages: freeze ## dist/*.deb and dist/*.rpm
+	@VENV=$(VENV) ci/packages.sh dist
+
+repos: packages ## signed apt and yum repositories in dist/repo
+	@PATH="$(abspath $(VENV)/bin):$$PATH" ci/repos.sh dist dist/repo
+
+hosts: repos ## the packages on hosts with a real init, in containers (as root)
+	@VENV=$(VENV) ci/hosts/run.sh
 
 requirements: setup ## pin the newest development tools into ci/requirements.txt
 	@ci/requirements.sh

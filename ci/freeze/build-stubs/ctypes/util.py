@@ -1,0 +1,2 @@
+def find_library(name: str) -> None:
+    """No library is ever found."""

@@ -1,0 +1,52 @@
+# shellcheck shell=sh disable=SC2034  # sourced by every step, which use what they need
+# What the steps share. Each step runs by hand from anywhere: ci/runtime/openssl.sh
+
+# Debian's release whose sources are built, and the packages taken from it.
+suite=trixie
+packages='zlib openssl python3.13'
+python=3.13
+
+# glibc of the oldest host the program must start on: CentOS 6 has 2.12, and the compiler gives no newer symbols.
+floor=2.12
+target=x86_64-linux-gnu.$floor
+
+# Whole-program optimisation, and the hardening that the budget allows: docs/runtime.md has the figures.
+lto=-flto=thin
+harden=
+harden_link=
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdagent
+sources=$cache/sources         # Debian's archives, kept: mirrors drop old versions
+toolchain=$cache/toolchain     # compilers, by the hash of requirements.txt
+work=${RUNTIME_WORK:-$cache/runtime-work} # trees being built; build.sh removes them
+out=$work/out                  # what becomes the runtime
+
+umask 022
+export LC_ALL=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
+unset PYTHONPATH PYTHONHOME CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS MAKELEVEL
+# __DATE__, and what ar and zip write: nothing in the program may depend on when it was built.
+export SOURCE_DATE_EPOCH=1700000000
+PATH=$toolchain/bin:$PATH
+# Short names found by PATH, so that no directory of this machine is recorded by OpenSSL or Python.
+export CC=cc CXX=c++ AR=ar RANLIB=ranlib
+export ZIG_GLOBAL_CACHE_DIR="$work/zig" ZIG_LOCAL_CACHE_DIR="$work/zig"
+
+jobs=$(nproc)
+
+say() { echo "runtime: $*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+# Runs what makes a lot of noise; shows the end of it only when it fails. usage: quietly LOGNAME COMMAND…
+quietly() {
+    log=$work/$1.log
+    shift
+    "$@" >"$log" 2>&1 || {
+        tail -n 40 "$log" >&2
+        die "failed: $* (all of it: $log)"
+    }
+}
+# The unpacked sources of a package. usage: tree PACKAGE
+tree() { echo "$work/$1"; }

@@ -1,0 +1,14 @@
+#!/bin/sh
+# A static OpenSSL in $out, with what a TLS client needs. usage: openssl.sh
+set -eu
+. "$(dirname "$0")/env.sh"
+"$here/unpack.sh" openssl
+cd "$work/openssl"
+quietly openssl-configure ./Configure linux-x86_64 --prefix=/usr --libdir=lib --openssldir=/etc/ssl \
+    no-shared no-module no-dso no-engine no-legacy no-apps no-docs no-tests \
+    no-ssl3 no-weak-ssl-ciphers no-comp no-dtls no-quic no-srp no-gost no-cmp no-autoload-config \
+    -g0 -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
+quietly openssl make -j "$jobs" build_libs
+mkdir -p "$out/lib" "$out/include"
+cp libssl.a libcrypto.a "$out/lib/"
+cp -R include/openssl "$out/include/"
