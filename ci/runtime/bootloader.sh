@@ -6,7 +6,9 @@ cd "$work"
 rm -rf bootloader pyinstaller-*
 pip=${PIP:-$here/../../.venv/bin/pip}
 grep -A 1 '^pyinstaller==' "$here/requirements.txt" >bootloader.txt
-quietly bootloader-source "$pip" download --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: \
+# pip asks the archive for its metadata, and PyInstaller would answer by compiling a bootloader, unless it sees one.
+touch run
+quietly bootloader-source env PYI_PLATFORM="$work" "$pip" download --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: \
     --require-hashes -d . -r bootloader.txt
 tar xf pyinstaller-*.tar.gz
 mv pyinstaller-*/bootloader/src bootloader

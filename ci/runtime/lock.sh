@@ -7,6 +7,7 @@ pip=${PIP:-$here/../../.venv/bin/pip}
 
 "$here/fetch.sh"
 mv "$work/lock" "$here/lock"
+touch "$work/run" # see bootloader.sh
 
 # usage: pin FILE PIP-OPTION…: writes the version and the hash of each package named there
 pin() {
@@ -16,7 +17,7 @@ pin() {
     sed -n 's/^\([a-z0-9]*\)==.*/\1/p' "$file" | while read -r package; do
         pinned=$(grep -h "^$package==" "$here/../requirements.txt" "$file" | head -n 1 | cut -d ' ' -f 1)
         rm -rf "$work/pin"
-        quietly pin "$pip" download --disable-pip-version-check --no-deps --no-build-isolation "$@" -d "$work/pin" "$pinned"
+        quietly pin env PYI_PLATFORM="$work" "$pip" download --disable-pip-version-check --no-deps --no-build-isolation "$@" -d "$work/pin" "$pinned"
         printf '%s \\\n    --hash=sha256:%s\n' "$pinned" "$(cat "$work/pin"/* | sha256sum | cut -d ' ' -f 1)" >>"$work/pinned"
     done
     mv "$work/pinned" "$file"
