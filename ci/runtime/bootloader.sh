@@ -18,7 +18,7 @@ cd bootloader
 defines='-D_REENTRANT -D_BSD_SOURCE -D_DEFAULT_SOURCE -DNDEBUG -DPYI_USE_POSIX_SEMAPHORE -DHAVE_SEMAPHORE_H -DHAVE_BASENAME
     -DHAVE_DIRNAME -DHAVE_MKDTEMP -DHAVE_STDBOOL_H -DHAVE_UNSETENV -DHAVE_WCSDUP'
 # The functions of the newer PEP 741 interface appear with Python 3.14; until then the bootloader takes the older one.
-sed -n 's/^ *_IMPORT_FUNCTION(\(Py[A-Za-z_]*\)).*/X(\1)/p' pyi_dylib_python.c | grep -v InitConfig >python-functions.h
+sed -n 's/^ *_IMPORT_FUNCTION(\(Py[A-Za-z0-9_]*\)).*/X(\1)/p' pyi_dylib_python.c | grep -v InitConfig >python-functions.h
 cp "$here/shim.c" .
 for source in *.c; do
     # shellcheck disable=SC2086  # lists of flags

@@ -4,10 +4,6 @@
 # Fifteen minutes at most, once for every change of these scripts, the lock or Debian's sources.
 set -eu
 . "$(dirname "$0")/env.sh"
-mkdir -p "$cache"
-exec 9>"$cache/runtime.lock"
-flock 9 # one build at a time, whoever asks
-
 # The runtime made from these scripts, this compiler and the sources of a lock file. usage: place LOCK
 place() {
     inputs=$(cd "$here" && sha256sum env.sh apt.sh fetch.sh toolchain.sh unpack.sh zlib.sh openssl.sh python.sh \
@@ -16,6 +12,13 @@ place() {
 }
 
 runtime=$(place "$here/lock")
+if [ -d "$runtime" ]; then
+    echo "$runtime"
+    exit
+fi
+mkdir -p "$cache"
+exec 9>"$cache/runtime.lock"
+flock 9 # one build at a time, whoever asks
 if [ ! -d "$runtime" ]; then
     rm -rf "$work"
     "$here/fetch.sh"
