@@ -31,6 +31,6 @@ for symbol in dlopen dlsym dlclose pyi_getenv pyi_setenv pyi_unsetenv pyi_path_j
 done
 # Stripped by the linker: the bootloader finds its archive at the end of the file only without a symbol table.
 # shellcheck disable=SC2086
-quietly bootloader-link cc -O2 $harden $lto $wrap -o "$out/run" ./*.o "$out"/lib/libpython*.a "$out"/lib/libHacl*.a \
+quietly bootloader-link cc -O2 $lto $wrap -o "$out/run" ./*.o "$out"/lib/libpython*.a "$out"/lib/libHacl*.a \
     "$out/lib/libssl.a" "$out/lib/libcrypto.a" "$out/lib/libz.a" \
-    -lm -lpthread -ldl -lutil -lrt -Wl,-s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro -Wl,-z,now $harden_link
+    -lm -lpthread -ldl -lrt -Wl,-s -Wl,--gc-sections -Wl,--build-id=none $harden_link

@@ -12,8 +12,8 @@ target=x86_64-linux-gnu.$floor
 
 # Whole-program optimisation, and the hardening that the budget allows: docs/runtime.md has the figures.
 lto=-flto=thin
-harden=
-harden_link=
+harden='-fPIE -fstack-protector-strong'
+harden_link='-Wl,-z,relro -Wl,-z,now'
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdagent

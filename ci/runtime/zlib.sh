@@ -4,7 +4,7 @@ set -eu
 . "$(dirname "$0")/env.sh"
 "$here/unpack.sh" zlib
 cd "$work/zlib"
-export CFLAGS='-O3 -g0 -fPIC'
+export CFLAGS="-O3 -g0 $harden -fPIC"
 quietly zlib ./configure --static --prefix=/usr
 quietly zlib make -j "$jobs" libz.a
 mkdir -p "$out/lib" "$out/include"
