@@ -1,0 +1,112 @@
+"""What an administrator does with packages, in apt's words and in dnf's."""
+
+from tests.hosts.engine import Family
+from tests.hosts.service import Shell
+
+PACKAGES = ("pdagent", "pdagent-integrations")
+
+
+class Apt:
+    """A deb host. Old enough hosts are set up by the guide's very words, others with `signed-by`."""
+
+    environment = "/etc/default/pdagent"
+
+    def __init__(self, sh: Shell) -> None:
+        self.sh = sh
+
+    def add_repository(self, url: str, key: str | None = None) -> None:
+        """The repository at `url`; `key` is where its key is found, if not where the guide says."""
+        key = key or f"{url.removesuffix('/pdagent')}/GPG-KEY-pagerduty"
+        self.sh(f"""
+            if command -v apt-key; then
+                wget -qO - {key} | apt-key add -
+                echo "deb {url} deb/" >/etc/apt/sources.list.d/pdagent.list
+            else
+                wget -qO - {key} | gpg --dearmor >/usr/share/keyrings/pdagent.gpg
+                echo "deb [signed-by=/usr/share/keyrings/pdagent.gpg] {url} deb/" >/etc/apt/sources.list.d/pdagent.list
+            fi
+        """)
+
+    def add_offered_repository(self, url: str) -> None:
+        """By the files that the repository offers, made for `url` less its port."""
+        self.sh(f"""
+            wget -qO /usr/share/keyrings/pdagent-archive-keyring.gpg {url.removesuffix("/pdagent")}/GPG-KEY-pagerduty.gpg
+            wget -qO - {url}/pdagent.sources | sed 's,http:.*,{url},' >/etc/apt/sources.list.d/pdagent.sources
+        """)
+
+    def move_repository(self, old: str, new: str) -> None:
+        self.sh(f"sed -i 's,/{old}/,/{new}/,' /etc/apt/sources.list.d/pdagent.list")
+
+    def install(self, *names: str) -> str:
+        return self.sh(f"{self._apt} update && {self._apt} install {' '.join(names or PACKAGES)}")
+
+    upgrade = install
+
+    def install_file(self, url: str) -> str:
+        return self.sh(f"wget -qO /tmp/a.deb {url} && dpkg -i /tmp/a.deb")
+
+    def remove(self) -> str:
+        return self.sh(f"{self._apt} remove {' '.join(PACKAGES)}")
+
+    def purge(self) -> str:
+        return self.sh(f"{self._apt} purge {' '.join(PACKAGES)}")
+
+    def version(self, name: str) -> str:
+        return self.sh(f"dpkg-query -W -f '${{Version}}' {name}")
+
+    def check(self) -> str:
+        """What the package manager has to complain about."""
+        return self.sh("dpkg --audit; apt-get check -q=2")
+
+    _apt = "DEBIAN_FRONTEND=noninteractive apt-get -q=2 -y -o Dpkg::Options::=--force-confold"
+
+
+class Dnf:
+    """An rpm host; on old ones `dnf` is yum."""
+
+    environment = "/etc/sysconfig/pdagent"
+
+    def __init__(self, sh: Shell) -> None:
+        self.sh = sh
+
+    def add_repository(self, url: str, key: str | None = None) -> None:
+        key = key or f"{url.removesuffix('/pdagent')}/GPG-KEY-RPM-pagerduty"
+        self.sh(f"""cat >/etc/yum.repos.d/pdagent.repo <<EOF
+[pdagent]
+name=PDAgent
+baseurl={url}/rpm
+enabled=1
+gpgcheck=1
+gpgkey={key}
+EOF""")
+
+    def add_offered_repository(self, url: str) -> None:
+        server = url.split("/")[2]
+        self.sh(f"""
+            curl -sf {url}/pdagent.repo | sed 's,http://[^/]*,http://{server},' >/etc/yum.repos.d/pdagent.repo
+        """)
+
+    def move_repository(self, old: str, new: str) -> None:
+        self.sh(f"sed -i '/^baseurl/s,/{old}/,/{new}/,' /etc/yum.repos.d/pdagent.repo")
+
+    def install(self, *names: str) -> str:
+        return self.sh(f"yum install -y -q {' '.join(names or PACKAGES)}")
+
+    def upgrade(self) -> str:
+        return self.sh(f"yum clean -q expire-cache; yum update -y -q {' '.join(PACKAGES)}")
+
+    def install_file(self, url: str) -> str:
+        return self.sh(f"rpm -i {url}")
+
+    def remove(self) -> str:
+        return self.sh(f"yum remove -y -q {' '.join(PACKAGES)}")
+
+    def version(self, name: str) -> str:
+        return self.sh(f"rpm -q --qf '%{{VERSION}}' {name}")
+
+    def check(self) -> str:
+        return self.sh("rpm -Va --nofiles; rpm -q --whatprovides pdagent >/dev/null")
+
+
+def manager(family: Family, sh: Shell) -> Apt | Dnf:
+    return Apt(sh) if family == "deb" else Dnf(sh)

@@ -1,0 +1,46 @@
+"""A real proxy, tinyproxy, on this machine."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+
+NAME = "proxy.test"
+
+
+class Proxy:
+    """Listens at once; hosts reach it as `url`. `log()` shows who asked for what."""
+
+    def __init__(self, user: str = "", password: str = "") -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="proxy-")
+        self._log = os.path.join(self._directory.name, "log")
+        with socket.socket() as free:
+            free.bind(("", 0))
+            self.port = free.getsockname()[1]
+        conf = os.path.join(self._directory.name, "conf")
+        with open(conf, "w") as file:
+            file.write(f'Port {self.port}\nTimeout 60\nMaxClients 20\nLogFile "{self._log}"\n')
+            if user:
+                file.write(f"BasicAuth {user} {password}\n")
+        self._process = subprocess.Popen(["tinyproxy", "-d", "-c", conf])
+        credentials = f"{user}:{password}@" if user else ""
+        self.url = f"http://{credentials}{NAME}:{self.port}/"
+        self._wait()
+
+    def _wait(self) -> None:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise TimeoutError("tinyproxy does not listen")
+
+    def log(self) -> str:
+        with open(self._log) as file:
+            return file.read()
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._directory.cleanup()

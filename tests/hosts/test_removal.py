@@ -1,0 +1,59 @@
+"""Removed, installed again, purged."""
+
+import pytest
+
+from tests.hosts.host import KEY, Host
+from tests.support.events_api import EventsApi
+
+PROGRAMS = "/usr/bin/pd-send /usr/bin/pd-queue /usr/sbin/pdagentd /usr/share/pdagent"
+DATA = "/etc/pdagent.conf /var/lib/pdagent /var/log/pdagent"
+
+
+def left(host: Host, paths: str) -> str:
+    return host.sh(f"ls -d {paths} 2>/dev/null || :")
+
+
+def test_remove_and_reinstall(host: Host, api: EventsApi) -> None:
+    """Removal stops the service and keeps configuration and queue, and the next installation finds them."""
+    api.stop()
+    host.pd_send("before.removal")
+    queued = host.queue()
+
+    host.packages.remove()
+    assert left(host, PROGRAMS) == ""
+    assert host.sh("pgrep -x pdagentd || :") == ""
+    assert host.queue() == queued
+
+    host.packages.install()
+    if host.spec.family == "rpm":  # an edited file is put aside
+        host.sh("mv /etc/pdagent.conf.rpmsave /etc/pdagent.conf")
+    host.follow_guide()
+    api.start()
+    host.service.restart()
+    api.wait_accepted(1)
+    assert api.incident(KEY, "before.removal").events == 1
+    assert host.service.is_enabled
+
+
+@pytest.mark.only("deb")
+def test_purge(host: Host) -> None:
+    """Nothing is left but the user, whose number nobody else shall get."""
+    host.pd_send("before.purge")
+    host.packages.purge()
+    assert left(host, f"{PROGRAMS} {DATA} /etc/init.d/pdagent {host.packages.environment}") == ""
+    assert (
+        host.sh("ls /etc/rc?.d /etc/systemd/system/*.wants 2>/dev/null | grep pdagent || :") == ""
+    )
+    assert host.testinfra.user("pdagent").exists
+    assert host.packages.check() == ""
+
+
+@pytest.mark.only("rpm")
+def test_erase(host: Host) -> None:
+    """rpm knows no purge: queue and log stay, an edited configuration stays as .rpmsave."""
+    host.service.stop()
+    host.pd_send("before.erase")
+    host.packages.remove()
+    assert len(host.queue()) == 1
+    assert left(host, "/etc/pdagent.conf*") == "/etc/pdagent.conf.rpmsave"
+    assert host.testinfra.user("pdagent").exists

@@ -1,0 +1,54 @@
+"""What the service can't do, tried from inside: by a script that systemd runs in the service's own sandbox."""
+
+import re
+
+import pytest
+
+from tests.hosts.host import Host
+from tests.hosts.service import Systemd
+
+# What must fail inside, from which version of systemd on, and how it is tried.
+FORBIDDEN = """
+write /etc               214  touch /etc/mine
+write /usr               214  touch /usr/mine
+write /srv               232  touch /srv/mine
+write /home              214  touch /home/alice/mine
+see /home                214  cat /home/alice/diary
+see /root                214  cat /root/diary
+see another's /tmp       214  cat /tmp/diary
+become root              214  test "$(/usr/local/bin/id-of-root -u)" = 0
+mount                    214  mount -t tmpfs none /var/lib/pdagent/db
+make a setuid program    242  cp /bin/sh /var/lib/pdagent/sh && chmod u+s /var/lib/pdagent/sh
+make a namespace         233  unshare --user true
+see other processes      247  test -e /proc/1/cmdline
+see kernel settings      247  test -e /proc/sys/kernel
+"""
+PROBE = "/usr/local/bin/probe"
+
+
+@pytest.mark.only("systemd")
+def test_sandbox(host: Host) -> None:
+    """What root can do outside, nobody can inside."""
+    assert isinstance(host.service, Systemd)
+    version = int(host.sh("systemctl --version | sed 's/^systemd \\([0-9]*\\).*/\\1/; q'"))
+    rows = [re.split(" {2,}", row, maxsplit=2) for row in FORBIDDEN.strip().splitlines()]
+    rows = [row for row in rows if int(row[1]) <= version]
+    lines = "\n".join(f'({how}) >/dev/null 2>&1 && echo "{what}"' for what, _, how in rows)
+    host.sh(f"""
+        cat >{PROBE} <<'END'
+#!/bin/sh
+{lines}
+echo end
+END
+        cp /usr/bin/id /usr/local/bin/id-of-root
+        chmod 4755 /usr/local/bin/id-of-root
+        chmod 755 {PROBE} /home/alice
+        for place in /home/alice /root /tmp; do echo dear >$place/diary; done
+        chmod 644 /home/alice/diary /tmp/diary""")
+
+    outside = host.sh(PROBE).splitlines()
+    assert outside == [what for what, *_ in rows] + ["end"]
+
+    host.sh("rm -f /var/lib/pdagent/sh; umount /var/lib/pdagent/db")
+    host.service.override(f"ExecStartPost=/bin/sh -c '{PROBE} >/var/lib/pdagent/inside'")
+    assert host.sh("cat /var/lib/pdagent/inside").splitlines() == ["end"]
