@@ -49,4 +49,4 @@ END
 fi
 export PDAGENT_HOSTS
 # shellcheck disable=SC2086  # no lab, no word
-exec $lab "${VENV:-.venv}/bin/python" -m pytest tests/hosts -n 2 --dist loadgroup "$@"
+exec $lab "${VENV:-.venv}/bin/python" -m pytest tests/hosts --numprocesses 2 "$@"

@@ -1,1 +1,1 @@
-"""The packages on hosts with a real init, as an administrator meets them. `make hosts` runs these."""
+"""The packages on hosts with a real init, as administrators meet them: `make hosts`."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.hosts import repository
 from tests.hosts.engine import Engine, Spec, specs
@@ -32,14 +34,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     only = [set(mark.args) for mark in metafunc.definition.iter_markers("only")]
     fitting = [spec for spec in specs() if all({spec.family, spec.init} & kinds for kinds in only)]
-    metafunc.parametrize(
-        "spec",
-        [
-            pytest.param(spec, id=spec.name, marks=pytest.mark.xdist_group(spec.name))
-            for spec in fitting
-        ],
-        scope="session",
-    )
+    metafunc.parametrize("spec", fitting, ids=lambda spec: spec.name, scope="session")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """A host's tests stay on one worker, which sets it up once."""
+
+    class ByHost(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("[")[2]
+
+    return ByHost(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ Family = Literal["deb", "rpm"]
 Init = Literal["systemd", "sysv"]
 
 RUN = {
-    # With neither SYS_ADMIN nor this flag a service starts, but unconfined, and a test of its sandbox proves nothing.
-    ("podman", "systemd"): ["--systemd=always", "--cap-add=SYS_ADMIN"],
-    ("podman", "sysv"): ["--systemd=false", "--tmpfs=/run", "--cap-add=SYS_BOOT"],
+    # Without SYS_ADMIN a service starts unconfined, and a test of its sandbox proves nothing.
+    ("podman", "systemd"): ["--systemd=always", "--cap-add=SYS_ADMIN,SYS_PTRACE"],
+    ("podman", "sysv"): ["--systemd=false", "--tmpfs=/run", "--cap-add=SYS_BOOT,SYS_PTRACE"],
     ("docker", "systemd"): ["--privileged", "--cgroupns=private", "--tmpfs=/run"],
-    ("docker", "sysv"): ["--tmpfs=/run", "--cap-add=SYS_BOOT"],
+    ("docker", "sysv"): ["--tmpfs=/run", "--cap-add=SYS_BOOT", "--cap-add=SYS_PTRACE"],
 }
 
 
@@ -35,7 +35,7 @@ def specs() -> list[Spec]:
 
 
 class Engine:
-    """Starts and ends containers on one internal network, from which nothing but this machine can be reached."""
+    """Starts and ends containers, on a network from which this machine alone can be reached."""
 
     def __init__(self, label: str) -> None:
         self.program = os.environ.get("PDAGENT_ENGINE", "podman")

@@ -2,8 +2,9 @@
 
 import shlex
 
-import testinfra
+from testinfra import get_host
 from testinfra.backend.base import CommandResult
+from testinfra.host import Host as Testinfra
 
 from tests.hosts import packages, service
 from tests.hosts.engine import Engine, Spec
@@ -16,7 +17,7 @@ BOOTED = {
 
 
 class Host:
-    """A booted container. One exec costs a quarter of a second: scripts do several things at once."""
+    """A booted container. An exec costs a quarter of a second: scripts do much at once."""
 
     def __init__(self, engine: Engine, spec: Spec, image: str, names: list[str]) -> None:
         self.engine = engine
@@ -24,21 +25,21 @@ class Host:
         self.container = engine.start(image, spec.init, names)
         self.packages = packages.manager(spec.family, self.sh)
         self.service = service.service(spec.init, self.sh)
-        self._users: dict[str, testinfra.host.Host] = {}
+        self._users: dict[str, Testinfra] = {}
         self._wait_booted()
 
     def _wait_booted(self) -> None:
         self.until(BOOTED[self.spec.init])
 
     @property
-    def testinfra(self) -> testinfra.host.Host:
+    def testinfra(self) -> Testinfra:
         return self.as_user("root")
 
-    def as_user(self, user: str) -> testinfra.host.Host:
+    def as_user(self, user: str) -> Testinfra:
         """The host, as testinfra sees it."""
         if user not in self._users:
             address = f"{self.engine.program}://{user}@{self.container}"
-            self._users[user] = testinfra.get_host(address)
+            self._users[user] = get_host(address)
         return self._users[user]
 
     def run(self, script: str, user: str = "root") -> CommandResult:
@@ -57,7 +58,8 @@ class Host:
         """Until a shell condition holds on the host."""
         self.sh(f"""
             for _ in $(seq {seconds * 10}); do
-                if {condition}; then exit; fi
+                if {condition}
+                then exit; fi
                 sleep 0.1
             done
             echo 'not in {seconds} s:' {shlex.quote(condition)} >&2
@@ -86,14 +88,12 @@ class Host:
 
     def configure(self, **settings: str) -> None:
         """Edit /etc/pdagent.conf as a person would: where a key's line is, it is changed."""
-        for key, value in settings.items():
-            self.sh(f"""
-                conf=/etc/pdagent.conf
-                if grep -q '^[#; ]*{key} *=' $conf; then
-                    sed -i 's|^[#; ]*{key} *=.*|{key} = {value}|' $conf
-                else
-                    sed -i 's|^\\[Main\\]|&\\n{key} = {value}|' $conf
-                fi""")
+        edit = """
+            if grep -q '^[#; ]*{0} *=' /etc/pdagent.conf
+            then sed -i 's|^[#; ]*{0} *=.*|{0} = {1}|' /etc/pdagent.conf
+            else sed -i 's|^\\[Main\\]|&\\n{0} = {1}|' /etc/pdagent.conf
+            fi"""
+        self.sh("\n".join(edit.format(key, value) for key, value in settings.items()))
 
     def pd_send(self, dedup_key: str, text: str = "Server is on fire", user: str = "alice") -> str:
         """Trigger an incident as an ordinary user whose umask lets nobody else read."""

@@ -7,7 +7,7 @@ PACKAGES = ("pdagent", "pdagent-integrations")
 
 
 class Apt:
-    """A deb host. Old enough hosts are set up by the guide's very words, others with `signed-by`."""
+    """A deb host. Where apt-key still is, it is set up in the guide's words."""
 
     environment = "/etc/default/pdagent"
 
@@ -22,16 +22,19 @@ class Apt:
                 wget -qO - {key} | apt-key add -
                 echo "deb {url} deb/" >/etc/apt/sources.list.d/pdagent.list
             else
-                wget -qO - {key} | gpg --dearmor >/usr/share/keyrings/pdagent.gpg
-                echo "deb [signed-by=/usr/share/keyrings/pdagent.gpg] {url} deb/" >/etc/apt/sources.list.d/pdagent.list
+                keyring=/usr/share/keyrings/pdagent.gpg
+                wget -qO - {key} | gpg --dearmor >$keyring
+                echo "deb [signed-by=$keyring] {url} deb/" >/etc/apt/sources.list.d/pdagent.list
             fi
         """)
 
     def add_offered_repository(self, url: str) -> None:
         """By the files that the repository offers, made for `url` less its port."""
+        keyring = "/usr/share/keyrings/pdagent-archive-keyring.gpg"
         self.sh(f"""
-            wget -qO /usr/share/keyrings/pdagent-archive-keyring.gpg {url.removesuffix("/pdagent")}/GPG-KEY-pagerduty.gpg
-            wget -qO - {url}/pdagent.sources | sed 's,http:.*,{url},' >/etc/apt/sources.list.d/pdagent.sources
+            wget -qO {keyring} {url.removesuffix("/pdagent")}/GPG-KEY-pagerduty.gpg
+            cd /etc/apt/sources.list.d
+            wget -qO - {url}/pdagent.sources | sed 's,http:.*,{url},' >pdagent.sources
         """)
 
     def move_repository(self, old: str, new: str) -> None:
@@ -52,7 +55,7 @@ class Apt:
         return self.sh(f"{self._apt} purge {' '.join(PACKAGES)}")
 
     def version(self, name: str) -> str:
-        return self.sh(f"dpkg-query -W -f '${{Version}}' {name}")
+        return self.sh(f"dpkg-query -W -f '${{Version}}' {name}").split("-")[0]
 
     def check(self) -> str:
         """What the package manager has to complain about."""
@@ -83,7 +86,8 @@ EOF""")
     def add_offered_repository(self, url: str) -> None:
         server = url.split("/")[2]
         self.sh(f"""
-            curl -sf {url}/pdagent.repo | sed 's,http://[^/]*,http://{server},' >/etc/yum.repos.d/pdagent.repo
+            cd /etc/yum.repos.d
+            curl -sf {url}/pdagent.repo | sed 's,http://[^/]*,http://{server},' >pdagent.repo
         """)
 
     def move_repository(self, old: str, new: str) -> None:

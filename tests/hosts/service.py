@@ -1,5 +1,6 @@
 """What an administrator does with the service, in systemd's words and in SysV's."""
 
+import shlex
 from collections.abc import Callable
 
 from tests.hosts.engine import Init
@@ -38,10 +39,10 @@ class Systemd:
 
     def override(self, *lines: str) -> None:
         """A drop-in for this host, and a restart."""
-        text = "\\n".join(["[Service]", *lines])
+        text = shlex.join(["[Service]", *lines])
         self.sh(f"""
             mkdir -p /etc/systemd/system/pdagent.service.d
-            printf '{text}\\n' >/etc/systemd/system/pdagent.service.d/test.conf""")
+            printf '%s\\n' {text} >/etc/systemd/system/pdagent.service.d/test.conf""")
         self.restart()
 
 

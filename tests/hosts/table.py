@@ -1,4 +1,4 @@
-"""Hosts × cases, printed at the end of a run. What a host is called is what it says of itself."""
+"""Hosts by cases, printed at the end of a run. What a host is called is what it says of itself."""
 
 import re
 from collections import defaultdict
@@ -13,7 +13,8 @@ PROPERTY = "host"
 def describe(host: Host) -> str:
     """User land and init, asked from the host."""
     return host.sh("""
-        if [ -e /etc/os-release ]; then . /etc/os-release; else PRETTY_NAME=$(head -n 1 /etc/issue); fi
+        if [ -e /etc/os-release ]; then . /etc/os-release
+        else PRETTY_NAME=$(head -n 1 /etc/issue); fi
         if [ -d /run/systemd/system ]; then init=$(systemctl --version | sed 's/ (.*//; q')
         else init="SysV init"; fi
         echo "$PRETTY_NAME, $init"

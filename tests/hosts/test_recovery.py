@@ -6,7 +6,11 @@ from tests.hosts.host import KEY, Host
 from tests.hosts.service import Systemd
 from tests.support.events_api import EventsApi
 
-BACK = "pid=$(systemctl show --property=MainPID pdagent | cut -d= -f2); [ $pid != 0 ] && [ $pid != {} ]"
+# another process than that
+BACK = """
+    pid=$(systemctl show --property=MainPID pdagent | cut -d= -f2)
+    [ $pid != 0 ] && [ $pid != {} ]
+    """
 
 
 @pytest.mark.only("systemd")
@@ -38,7 +42,7 @@ def test_hangs(host: Host) -> None:
 
 @pytest.mark.only("sysv")
 def test_killed_under_sysv(host: Host, api: EventsApi) -> None:
-    """Nobody starts it again there, but the script says that it is dead, and its pid file is no obstacle."""
+    """Nobody starts it again there, but the script says so, and its pid file is no obstacle."""
     api.stop()
     host.pd_send("before.kill")
     host.sh(f"kill -9 {host.service.pid}")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.hosts.host import KEY, Host
+from tests.hosts.packages import Apt
 from tests.support.events_api import EventsApi
 
 PROGRAMS = "/usr/bin/pd-send /usr/bin/pd-queue /usr/sbin/pdagentd /usr/share/pdagent"
@@ -14,7 +15,7 @@ def left(host: Host, paths: str) -> str:
 
 
 def test_remove_and_reinstall(host: Host, api: EventsApi) -> None:
-    """Removal stops the service and keeps configuration and queue, and the next installation finds them."""
+    """Removal stops the service; the next installation finds configuration and queue."""
     api.stop()
     host.pd_send("before.removal")
     queued = host.queue()
@@ -39,6 +40,7 @@ def test_remove_and_reinstall(host: Host, api: EventsApi) -> None:
 def test_purge(host: Host) -> None:
     """Nothing is left but the user, whose number nobody else shall get."""
     host.pd_send("before.purge")
+    assert isinstance(host.packages, Apt)
     host.packages.purge()
     assert left(host, f"{PROGRAMS} {DATA} /etc/init.d/pdagent {host.packages.environment}") == ""
     assert (

@@ -11,7 +11,7 @@ def test_wrong_key(bare: Host, packages_url: str) -> None:
     bare.packages.add_repository(
         f"{packages_url}/current/pdagent", f"{packages_url}/stranger/{key}"
     )
-    with pytest.raises(AssertionError, match="(?i)GPG|NO_PUBKEY|signature|public key"):
+    with pytest.raises(AssertionError, match=r"(?i)GPG|NO_PUBKEY|signature|public key"):
         bare.packages.install()
     assert bare.sh("command -v pd-send || echo none") == "none"
 

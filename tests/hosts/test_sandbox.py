@@ -1,4 +1,4 @@
-"""What the service can't do, tried from inside: by a script that systemd runs in the service's own sandbox."""
+"""What the service can't do, tried by a script that systemd runs in the service's own sandbox."""
 
 import re
 

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Makes the repositories that hosts are tested with, in build/hosts/repo/, signed with a key of their own:
+#   current/   what `make packages` made
+#   next/      the same under a later version, to upgrade to
+#   old/       a stand-in for the old agent, to upgrade from: packages, no repository
+#   stranger/  somebody else's keys, and nothing that they signed
+# usage: ci/hosts/repos.sh
+set -eu
+cd "$(dirname "$0")/../.."
+work=$PWD/build/hosts
+
+key() { # usage: key NAME: a new key in a GNUPGHOME of its own
+    GNUPGHOME=$(mktemp -d)
+    export GNUPGHOME
+    gpg --batch --quiet --passphrase '' --quick-generate-key "$1" rsa3072 sign never
+}
+
+repo() { # usage: repo NAME PACKAGES
+    REPO_URL=http://packages.test/$1/pdagent ci/repos.sh "$2" "$work/repo/$1"
+}
+
+rm -rf "$work/repo" "$work/next"
+mkdir -p "$work/repo/stranger"
+
+key 'somebody else, for tests only'
+for name in GPG-KEY-pagerduty GPG-KEY-RPM-pagerduty; do
+    gpg --armor --export >"$work/repo/stranger/$name"
+done
+gpgconf --kill all
+rm -rf "$GNUPGHOME"
+
+key 'test hosts, for tests only'
+trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
+repo current dist
+VERSION=3.0.1 ci/packages.sh "$work/next"
+repo next "$work/next"
+ci/old-agent.sh "$work/repo/old"
