@@ -4,7 +4,7 @@
 #   next/      the same under a later version, to upgrade to
 #   old/       a stand-in for the old agent, to upgrade from: packages, no repository
 #   stranger/  somebody else's keys, and nothing that they signed
-# usage: ci/hosts/repos.sh
+# usage: ci/hosts/repos.sh     (nfpm in the PATH)
 set -eu
 cd "$(dirname "$0")/../.."
 work=$PWD/build/hosts
@@ -18,6 +18,10 @@ key() { # usage: key NAME: a new key in a GNUPGHOME of its own
 repo() { # usage: repo NAME PACKAGES
     REPO_URL=http://packages.test/$1/pdagent ci/repos.sh "$2" "$work/repo/$1"
 }
+
+# Nothing to do for the same packages.
+made_from=$(sha256sum dist/*.deb dist/*.rpm ci/repos.sh ci/old-agent.sh ci/hosts/repos.sh)
+[ "$made_from" != "$(cat "$work/repo/made-from" 2>/dev/null)" ] || exit 0
 
 rm -rf "$work/repo" "$work/next"
 mkdir -p "$work/repo/stranger"
@@ -35,3 +39,4 @@ repo current dist
 VERSION=3.0.1 ci/packages.sh "$work/next"
 repo next "$work/next"
 ci/old-agent.sh "$work/repo/old"
+echo "$made_from" >"$work/repo/made-from"

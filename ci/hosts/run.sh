@@ -3,14 +3,17 @@
 # usage: ci/hosts/run.sh [PYTEST-ARGUMENT]...
 #   PDAGENT_HOST_IMAGES  ROLE=IMAGE..., for example "deb=ubuntu:22.04 deb-sysv=debian:12 rpm=rockylinux:9"
 #   PDAGENT_ENGINE       podman (default) or docker, for those images
+#   PDAGENT_RUN_OPTIONS  more options for "podman run", for those images
 #   VENV                 the virtual environment; default .venv
 set -eu
 here=$(dirname "$0")
+VENV=${VENV:-.venv}
 
 if [ "$(id -u)" != 0 ]; then
     echo "hosts: SKIPPED: NOT ROOT. No package was tested on any host; 'sudo make hosts' does that." >&2
     exit
 fi
+PATH=$(realpath "$VENV/bin"):$PATH "$here/repos.sh"
 
 # PDAGENT_HOSTS tells the tests, a line a host: name, family, init, image.
 PDAGENT_HOSTS=
@@ -49,4 +52,4 @@ END
 fi
 export PDAGENT_HOSTS
 # shellcheck disable=SC2086  # no lab, no word
-exec $lab "${VENV:-.venv}/bin/python" -m pytest tests/hosts --numprocesses 2 "$@"
+exec $lab "$VENV/bin/python" -m pytest tests/hosts --numprocesses 2 "$@"

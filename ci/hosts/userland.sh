@@ -61,7 +61,7 @@ END
 [ "$init" != systemd ] || echo 'Provides: systemd' >>"$work/base.spec"
 printf '%%description\nStands for the packages of the base system.\n%%files\n' >>"$work/base.spec"
 rpmbuild --quiet -bb --define "_topdir $work" "$work/base.spec"
-rpm -i --nodeps "$work"/RPMS/noarch/base-system-9-1.noarch.rpm
+rpm --force-debian -i --nodeps "$work"/RPMS/noarch/base-system-9-1.noarch.rpm
 rm -rf "$work"
 
 # dpkg goes, so that nobody, maintainer scripts and testinfra included, takes this for a deb host.

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from typing import Literal
@@ -59,7 +60,8 @@ class Engine:
         container = f"{self.label}-{self._count}"
         hosts = [f"--add-host={name}:{self.gateway}" for name in names]
         options = [f"--name={container}", f"--network={self.label}", "--pull=never", *hosts]
-        self("run", "--detach", *options, *RUN[self.program, init], image, "/sbin/init")
+        options += RUN[self.program, init] + shlex.split(os.environ.get("PDAGENT_RUN_OPTIONS", ""))
+        self("run", "--detach", *options, image, "/sbin/init")
         return container
 
     def restart(self, container: str, init: Init) -> None:
