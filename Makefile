@@ -28,7 +28,7 @@ lint: setup ## ruff, mypy --strict, shellcheck
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@git ls-files -z | xargs -0 grep -lE '^#!/bin/(ba)?sh' -- | xargs shellcheck
+	@git ls-files -z | xargs -0 awk 'FNR == 1 && /^#!.*sh$$/ { print FILENAME }' | xargs shellcheck
 
 bench: setup ## speed, as ratios against a reference in the same run
 	@$(PYTHON) -m benchmarks

@@ -85,5 +85,3 @@ def test_memory_that_can_not_be_written(api: EventsApi, agent: Agent) -> None:
     api.wait_accepted(1)
     assert len(api.requests) == 2
     assert "cannot write" in agent.log
-
-

@@ -1,4 +1,5 @@
-"""In place of certifi, for `requests`: the system's CA bundle, not one of our own that would grow old."""
+"""In place of certifi, for `requests`: the system's CA bundle, not one of our own that would grow
+old."""
 
 import os
 
