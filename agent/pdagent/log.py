@@ -2,6 +2,7 @@
 in the foreground, which under systemd is the journal. Integration keys show as their last four
 characters."""
 
+import contextlib
 import logging
 import logging.handlers
 import os
@@ -23,12 +24,7 @@ def set_up(log_dir: str, foreground: bool) -> None:
     logging.raiseExceptions = False  # a full disk must not end in tracebacks
     problem = None
     try:
-        os.makedirs(log_dir, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(
-            f"{log_dir}/pdagentd.log", maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
-        )
-        handler.setFormatter(logging.Formatter(FORMAT))
-        root.addHandler(handler)
+        root.addHandler(_file(log_dir))
     except OSError as error:
         problem = f"cannot write {log_dir}/pdagentd.log: {error.strerror}; logging to stderr only"
     if foreground or problem:
@@ -38,6 +34,22 @@ def set_up(log_dir: str, foreground: bool) -> None:
     if problem:
         logging.getLogger("pdagent.log").warning(problem)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of what verdicts say better
+
+
+def last_words(log_dir: str, text: str) -> None:
+    """Writes why a daemon does not even start into its log, if there can be one."""
+    with contextlib.suppress(OSError):
+        logging.getLogger().addHandler(_file(log_dir))
+        logging.getLogger("main").error("%s", text)
+
+
+def _file(log_dir: str) -> logging.Handler:
+    os.makedirs(log_dir, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(
+        f"{log_dir}/pdagentd.log", maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
+    )
+    handler.setFormatter(logging.Formatter(FORMAT))
+    return handler
 
 
 def masked(key: str) -> str:

@@ -59,10 +59,8 @@ def _serve(path: str, settings: config.Config, ready: common.Ready, foreground: 
 
 
 def _refuse(settings: config.Config, text: str) -> int:
-    import logging
-
     from pdagent import log
 
-    log.set_up(settings.log_dir, foreground=False)
-    logging.getLogger("main").error("%s", text)
+    os.umask(0o027)
+    log.last_words(settings.log_dir, text)
     return common.fail("pdagentd", text, exits.BAD_CONFIG)
