@@ -13,7 +13,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pdagent import __version__, config, exits
 from pdagent import log as logs
@@ -219,14 +219,23 @@ class Daemon:
         Heartbeat(self._config, agent_id, self._counters.started_on, snapshot).start()
 
 
-def serve(path: str, settings: Config, ready: Callable[[], None], foreground: bool) -> int:
-    """Runs the daemon in this process. Raises CannotRun."""
+def serve(
+    path: str,
+    settings: Config,
+    problems: Sequence[config.Problem],
+    ready: Callable[[], None],
+    foreground: bool,
+) -> int:
+    """Runs the daemon in this process; `problems` of its configuration go into the log. Raises
+    CannotRun."""
     os.umask(0o027)
     logs.set_up(settings.log_dir, foreground)
+    for problem in problems:
+        log.warning("%s", problem.text)
     try:
         return Daemon(path, settings, Notifier(os.environ)).run(ready)
-    except CannotRun as problem:
-        log.error("%s", problem)
+    except CannotRun as reason:
+        log.error("%s", reason)
         raise
     except Exception as error:
         log.exception("*** pdagentd exiting due to fatal errors! pid=%d", os.getpid())

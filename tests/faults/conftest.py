@@ -40,7 +40,7 @@ def mount(agent: Agent) -> Iterator[Mount]:
 
 
 @pytest.fixture
-def full_disk(agent: Agent, mount: Mount) -> Callable[[int], None]:
+def full_disk(agent: Agent, mount: Mount) -> Callable[..., None]:
     """A disk of 256 kB for the agent's data. What it gives fills it up but for so many bytes."""
     mount("-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", agent.data_dir)
     agent.own(agent.data_dir)

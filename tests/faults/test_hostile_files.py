@@ -135,7 +135,7 @@ def test_what_can_not_be_moved(api: EventsApi, agent: Agent) -> None:
     api.wait_accepted(1)
     for number in range(3):  # looks at the directory
         agent.drop(f"{number + 2}_{key(number)}.txt", GOOD)
-        wait_until(lambda count=number + 2: len(api.requests) >= count)
+        api.wait_for(number + 2)
     wait_until(lambda: len(agent.names("suc")) == 4)
     assert agent.names("pdq") == sorted(names)
     assert agent.log.count("cannot move") == 2

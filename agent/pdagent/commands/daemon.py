@@ -34,10 +34,19 @@ def main(arguments: list[str]) -> int:
     fatal = next((problem for problem in problems if problem.fatal), None)
     if fatal is not None:
         return _refuse(settings, fatal.text)
+
+    def run(ready: common.Ready) -> int:
+        try:
+            return serve(path, settings, problems, ready, options.foreground)
+        except CannotRun as problem:
+            if not options.foreground:  # else the log has said it on stderr
+                common.fail("pdagentd", str(problem), problem.code)
+            return problem.code
+
+    if options.foreground:
+        return run(lambda: None)
     if problems:
         common.warn("pdagentd", problems)
-    if options.foreground:
-        return _serve(path, settings, lambda: None, True)
     from pdagent.background import daemonize
 
     try:
@@ -46,16 +55,7 @@ def main(arguments: list[str]) -> int:
         text = f"cannot make the directory {settings.run_dir}: {error.strerror}"
         return common.fail("pdagentd", text, exits.NOT_PERMITTED)
     pid_file = f"{settings.run_dir}/pdagentd.pid"
-    return daemonize(pid_file, lambda ready: _serve(path, settings, ready, False))
-
-
-def _serve(path: str, settings: config.Config, ready: common.Ready, foreground: bool) -> int:
-    try:
-        return serve(path, settings, ready, foreground)
-    except CannotRun as problem:
-        if not foreground:  # else the log has said it on stderr
-            return common.fail("pdagentd", str(problem), problem.code)
-        return problem.code
+    return daemonize(pid_file, run)
 
 
 def _refuse(settings: config.Config, text: str) -> int:
