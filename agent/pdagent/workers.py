@@ -109,11 +109,12 @@ class Workers:
         deadline = time.monotonic() + patience
         for thread in list(self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
-        if self._threads and self._delivery is not None:
+        arrived = not self._threads
+        if not arrived and self._delivery is not None:
             self._delivery.abort_all()
             for thread in list(self._threads):
                 thread.join(0.5)
-        return not self._threads
+        return arrived
 
     @property
     def pending(self) -> int:
