@@ -1,6 +1,8 @@
 """Bad input to pd-send: refused in one line, or made to fit and delivered."""
 
 import json
+import shlex
+import subprocess
 
 import pytest
 
@@ -112,9 +114,6 @@ def test_a_long_incident_key_stays_one_of_its_own(api: EventsApi, agent: Agent) 
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", ">&- 2>&-", "</dev/null >/dev/full"])
 def test_nobody_to_tell(agent: Agent, closed: str) -> None:
     """With stdout closed or full the event is queued whole, exit 0."""
-    import shlex
-    import subprocess
-
     command = shlex.join([*agent.command("pd-send"), "--config", str(agent.conf)])
     command += f" -k {KEY} -t trigger -d x -i i {closed}"
     subprocess.run(["sh", "-c", command], env=agent.environment, check=True)

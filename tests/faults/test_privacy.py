@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -96,20 +95,3 @@ def test_old_directories_get_their_sticky_bit(agent: Agent) -> None:
     agent.start()
     for directory in ("pdq", "tmp"):
         assert os.stat(agent.spool / directory).st_mode & 0o7777 == 0o3733
-
-
-def test_a_key_in_a_file_shows_in_no_process_list(agent: Agent) -> None:
-    """With --service-key-file the key is in no process's arguments."""
-    file = agent.root / "key"
-    file.write_text(KEY)
-    file.chmod(0o644)
-    fifo = agent.root / "slow"
-    os.mkfifo(fifo)
-    command = [*agent.command("pd-send"), "--config", str(agent.conf), "-t", "resolve", "-i", "x"]
-    with subprocess.Popen(
-        [*command, "--service-key-file", str(file)], env=agent.environment, stdout=subprocess.PIPE
-    ) as sender:
-        arguments = Path(f"/proc/{sender.pid}/cmdline").read_bytes()
-        assert sender.wait() == 0
-    assert KEY.encode() not in arguments
-    assert time.time() > 0

@@ -7,7 +7,6 @@ import shlex
 import stat
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -476,7 +475,7 @@ def test_the_guide(api: EventsApi, agent: Agent, shell: Callable[[str], str]) ->
     assert shell("pd-queue retry -a") == "0 event(s) set up for retry.\n"
 
 
-def test_only_what_was_installed(agent: Agent, tmp_path: Path) -> None:
+def test_what_is_installed(agent: Agent) -> None:
     """`pdagent version` says what exactly runs."""
     result = agent.run("pdagent", "version", user=SENDER, check=True)
     assert re.match(rb"pdagent 3\.0\.0, Python 3\.\d+", result.stdout)
