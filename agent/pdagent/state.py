@@ -20,7 +20,7 @@ log = logging.getLogger("pdagent.state")
 
 def write_whole(path: str, text: str, mode: int = 0o640) -> None:
     """Replaces the file: after a crash it holds the old text or the new one. Raises OSError."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.tmp"
     fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, mode)
     try:
         os.fchmod(fd, mode)  # whatever the umask is
@@ -28,7 +28,7 @@ def write_whole(path: str, text: str, mode: int = 0o640) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        # crash here: the old text stays, and a .tmp that the next write or clean-up takes away
+        # crash here: the old text stays, and a .tmp that the next write takes over
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -102,12 +102,12 @@ class State:
             "reason": reason.reason,
             "status": reason.status,
         }
-        path = f"{self._reasons}/{event}"
+        path = self._reason_file(event)
         self._write(path, json.dumps(text) + "\n", said=f"{self._reasons}/{masked_name(event)}")
 
     def reason(self, event: str) -> Reason | None:
         try:
-            with open(f"{self._reasons}/{event}", encoding="utf-8") as file:
+            with open(self._reason_file(event), encoding="utf-8") as file:
                 value = json.load(file)
             return Reason(value["at"], value["status"], value["reason"], value["attempts"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -116,11 +116,19 @@ class State:
     def move_reason(self, event: str, new: str) -> None:
         """The event's file got another name."""
         with contextlib.suppress(OSError):
-            os.replace(f"{self._reasons}/{event}", f"{self._reasons}/{new}")
+            os.replace(self._reason_file(event), self._reason_file(new))
 
     def drop_reason(self, event: str) -> None:
         with contextlib.suppress(OSError):
-            os.unlink(f"{self._reasons}/{event}")
+            os.unlink(self._reason_file(event))
+
+    def _reason_file(self, event: str) -> str:
+        name = os.fsencode(event)
+        if len(name) > 200:  # a vandal's: the longest leave no room for a suffix
+            from hashlib import sha256
+
+            event = sha256(name).hexdigest()
+        return f"{self._reasons}/{event}"
 
     def _write(self, path: str, text: str, mode: int = 0o640, said: str = "") -> None:
         try:
