@@ -4,6 +4,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+SECONDS = 1.0
+
 
 class Notifier:
     """Sends states to `NOTIFY_SOCKET`; without one, does nothing."""
@@ -19,6 +21,7 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+                sock.settimeout(SECONDS)  # a systemd that is stuck must not be ours
                 sock.sendto("\n".join(states).encode(), self._address)
         except OSError:
             pass  # systemd will find out by itself
@@ -46,6 +49,6 @@ def _watchdog(environment: Mapping[str, str]) -> float | None:
     """Seconds within which systemd wants to hear from this process, None if it does not."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     pid = environment.get("WATCHDOG_PID", str(os.getpid()))
-    if not microseconds.isdigit() or int(microseconds) == 0 or pid != str(os.getpid()):
+    if not microseconds.isdecimal() or int(microseconds) == 0 or pid != str(os.getpid()):
         return None
     return int(microseconds) / 1_000_000
