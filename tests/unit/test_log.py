@@ -1,0 +1,149 @@
+"""Logs stay bounded, in the old format, and never show an integration key."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdagent import log as logs
+from pdagent.log import masked, masked_name, printable, redacted, set_up
+
+KEY = "c7a4f1e2b9d84c6fa0b1c2d3e4f50617"
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Logging as it was, afterwards."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, logging.raiseExceptions
+    root.handlers[:] = []
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:], root.level, logging.raiseExceptions = before
+
+
+# keys
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [(KEY, "*0617"), ("KEY1", "*"), ("12345678", "*"), ("123456789", "*6789"), ("", "*")],
+)
+def test_a_key_shows_its_last_four(key: str, shown: str) -> None:
+    """And a short one nothing."""
+    assert masked(key) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (f"1795402356123456_{KEY}.txt", "1795402356123456_*0617"),
+        ("1795402356123456_KEY1.txt", "1795402356123456_*"),
+        (f"1795402356123456_a_{KEY}.txt", "1795402356123456_*0617"),
+        ("nonsense", "nonsense"),
+        ("a\nb", "a?b"),
+        ("\udcff.txt", "?"),
+        ("x" * 255, "x" * 40),
+    ],
+)
+def test_a_name_shows_when_and_not_whose(name: str, shown: str) -> None:
+    """One short line, whatever a vandal called his file."""
+    assert masked_name(name) == shown
+
+
+@given(st.text(min_size=9, max_size=128), st.text(), st.text())
+def test_a_key_never_gets_through_in_somebody_elses_words(
+    key: str, before: str, after: str
+) -> None:
+    """PagerDuty's answers may quote it."""
+    text = redacted(f"{before}{key}{after}", key)
+    assert len(text) < len(before + key + after)
+
+
+def test_no_key_nothing_to_hide() -> None:
+    """The old agent accepted an empty key."""
+    assert redacted("words", "") == "words"
+
+
+@given(st.text())
+def test_printable_is_one_line_that_any_encoding_has(text: str) -> None:
+    """No line breaks, no terminal's escapes, no lone surrogates: a log can't be forged."""
+    shown = printable(text)
+    assert len(shown) == len(text)
+    assert shown.isprintable()
+    shown.encode("utf-8")
+
+
+# the file
+
+
+def test_a_line_is_as_the_old_agent_wrote_it(tmp_path: Path) -> None:
+    """Time, level, thread, name, message, in the same columns."""
+    set_up(str(tmp_path), foreground=False)
+    logging.getLogger("main").info("*** pdagentd starting! pid=%d", 11630)
+    line = (tmp_path / "pdagentd.log").read_text()
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
+        r"INFO    MainThread           main                 \*\*\* pdagentd starting! pid=11630\n",
+        line,
+    )
+
+
+def test_debug_is_not_written(tmp_path: Path) -> None:
+    """Bodies and bystanders' chatter stay out."""
+    set_up(str(tmp_path), foreground=False)
+    logging.getLogger("pdagent").debug("x")
+    logging.getLogger("urllib3").warning("x")
+    assert (tmp_path / "pdagentd.log").read_text() == ""
+
+
+def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte and five older ones, as it was."""
+    assert (logs.FILE_BYTES, logs.FILES) == (1_048_576, 5)
+    monkeypatch.setattr(logs, "FILE_BYTES", 1000)
+    set_up(str(tmp_path), foreground=False)
+    for n in range(200):
+        logging.getLogger("main").info("line %d", n)
+    assert len(os.listdir(tmp_path)) == 6
+    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+    assert "line 199" in (tmp_path / "pdagentd.log").read_text()
+
+
+def test_a_missing_directory_is_made(tmp_path: Path) -> None:
+    """A host's log directory may be on a disk that starts empty."""
+    set_up(str(tmp_path / "log"), foreground=False)
+    assert (tmp_path / "log" / "pdagentd.log").exists()
+
+
+def test_setting_up_twice_does_not_write_twice(tmp_path: Path) -> None:
+    """Each line once."""
+    for _ in range(2):
+        set_up(str(tmp_path), foreground=False)
+    logging.getLogger("main").info("x")
+    assert (tmp_path / "pdagentd.log").read_text().count("\n") == 1
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Then it is stderr alone, and said."""
+    (tmp_path / "log").touch()
+    set_up(str(tmp_path / "log"), foreground=False)
+    logging.getLogger("main").info("x")
+    said = capsys.readouterr().err
+    assert f"cannot write {tmp_path}/log/pdagentd.log: File exists" in said
+    assert "INFO x\n" in said
+
+
+def test_the_foreground_logs_to_stderr_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which is the journal, under systemd: without a time, it has its own."""
+    set_up(str(tmp_path), foreground=True)
+    logging.getLogger("main").warning("x")
+    assert capsys.readouterr().err == "WARNING x\n"
+    assert (tmp_path / "pdagentd.log").read_text().endswith("x\n")
