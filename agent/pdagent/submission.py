@@ -74,7 +74,7 @@ class Submission:
             raise UsageError("argument --change: not allowed with argument -t/--event-type")
         if action is None:
             raise UsageError("argument -t/--event-type is required")
-        if action != "change" and action not in api.ACTIONS:
+        if not self.change and action not in api.ACTIONS:
             choices = ", ".join([repr(choice) for choice in api.ACTIONS])
             raise UsageError(
                 f"argument -t/--event-type: invalid choice: {action!r} (choose from {choices})"
@@ -137,6 +137,8 @@ def accept(event: Event, config: "Config") -> None:
 
 def receipt(event: Event) -> str:
     """What a person, or a script, reads after the event was accepted."""
+    if event.dedup_key is None:  # a change event's
+        return "Event processed."
     return f"Event processed. Incident Key: {event.dedup_key}"
 
 
@@ -176,7 +178,7 @@ def _address_and_rest(text: str) -> tuple[str, str]:
 
 def _first_line(path: str) -> str:
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)  # a pipe's writer may take a while
         try:
             data = posix.read(fd, 4096)
         finally:

@@ -1,0 +1,272 @@
+"""What a pd-send command line asks for, and how it becomes an accepted event."""
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from pdagent import submission
+from pdagent.config import Config
+from pdagent.event import Event
+from pdagent.spool import SpoolError
+from pdagent.submission import Submission, UsageError, accept, agent_id, body, receipt, say
+
+CONFIG = Config({"data_dir": "/nowhere"})
+
+
+def asked(**options: object) -> Submission:
+    """A trigger, with these options besides."""
+    made = Submission()
+    given = {"key": "KEY1", "action": "trigger", "description": "disk full"} | options
+    for name, value in given.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, bytes]:
+    """The process's environment, empty."""
+    empty: dict[bytes, bytes] = {}
+    monkeypatch.setattr(submission.posix, "environ", empty)  # type: ignore[attr-defined]
+    return empty
+
+
+# the event
+
+
+def test_every_option_reaches_the_event() -> None:
+    """Each in its place; links and images in two parts."""
+    event = asked(
+        incident_key="inc-1",
+        fields=["host=db1", "load=1.5"],
+        client="MyMon",
+        client_url="http://mon/1",
+        severity="warning",
+        source="db1",
+        component="postgres",
+        group="prod",
+        event_class="disk",
+        links=["http://run/book  The runbook ", "http://bare"],
+        images=["http://img http://to"],
+    ).event(CONFIG)
+    assert {name: getattr(event, name) for name in Event.__slots__} == {
+        "key": "KEY1",
+        "action": "trigger",
+        "description": "disk full",
+        "dedup_key": "inc-1",
+        "details": {"host": "db1", "load": "1.5"},
+        "client": "MyMon",
+        "client_url": "http://mon/1",
+        "severity": "warning",
+        "source": "db1",
+        "component": "postgres",
+        "group": "prod",
+        "event_class": "disk",
+        "links": (("http://run/book", "The runbook"), ("http://bare", "")),
+        "images": (("http://img", "http://to"),),
+        "queued_by": "pd-send",
+        "agent_id": None,
+    }
+
+
+def test_a_trigger_without_a_key_gets_one_of_its_own() -> None:
+    """Printed, sent, and never the same twice."""
+    keys = {asked().event(CONFIG).dedup_key for _ in range(10)}
+    assert len(keys) == 10
+    assert all(key is not None and len(key) == 32 for key in keys)
+
+
+def test_an_empty_key_is_no_key() -> None:
+    """-i "" on a trigger is as if it were not there."""
+    key = asked(incident_key="").event(CONFIG).dedup_key
+    assert key is not None
+    assert len(key) == 32
+
+
+def test_the_source_is_this_host() -> None:
+    """Unless it is said."""
+    assert asked().event(CONFIG).source == os.uname().nodename
+
+
+@pytest.mark.parametrize(
+    ("fields", "details"),
+    [
+        (["a=b=c"], {"a": "b=c"}),
+        (["c="], {"c": ""}),
+        (["=v"], {"": "v"}),
+        (["a=1", "a=2"], {"a": "2"}),
+        (["a=\udcff"], {"a": "\udcff"}),
+    ],
+)
+def test_fields_as_the_old_agent_took_them(fields: list[str], details: dict[str, str]) -> None:
+    """Split at the first `=`; the last one wins; values are strings."""
+    assert asked(fields=fields).event(CONFIG).details == details
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"action": None}, "argument -t/--event-type is required"),
+        ({"action": "bogus"}, "argument -t/--event-type: invalid choice: 'bogus' (choose from "
+         "'trigger', 'acknowledge', 'resolve')"),
+        ({"action": "change"}, "argument -t/--event-type: invalid choice: 'change' (choose from "
+         "'trigger', 'acknowledge', 'resolve')"),
+        ({"description": None}, "Event type 'trigger' requires description"),
+        ({"description": ""}, "Event type 'trigger' requires description"),
+        ({"description": " \t "}, "Event type 'trigger' requires description"),
+        ({"action": "resolve"}, "Event type 'resolve' requires incident key"),
+        ({"action": "acknowledge", "incident_key": ""},
+         "Event type 'acknowledge' requires incident key"),
+        ({"change": True}, "argument --change: not allowed with argument -t/--event-type"),
+        ({"change": True, "action": None, "description": ""},
+         "Event type 'change' requires description"),
+        ({"severity": "bad"}, "argument --severity: invalid choice: 'bad' (choose from 'critical', "
+         "'error', 'warning', 'info')"),
+        ({"fields": ["noequals"]}, "argument -f/--field: 'noequals' is not of the form KEY=VALUE"),
+        ({"key": "a/b"}, "argument -k/--service-key: an integration key can't contain '/'"),
+        ({"key": ""}, "argument -k/--service-key: the integration key is empty"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_said_in_argparses_words(options: dict[str, object], said: str) -> None:
+    """One sentence each."""
+    with pytest.raises(UsageError) as caught:
+        asked(**options).event(CONFIG)
+    assert str(caught.value) == said
+
+
+def test_blanks_are_an_incident_key() -> None:
+    """As they were."""
+    assert asked(action="resolve", incident_key=" ").event(CONFIG).dedup_key == " "
+
+
+# where the key comes from
+
+
+def test_the_key_of_the_command_line_comes_first(
+    environment: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    """Then the file's, then the environment's."""
+    path = tmp_path / "key"
+    path.write_text("FROM_FILE\nsecond line\n")
+    environment[b"PD_SERVICE_KEY"] = b"FROM_ENVIRONMENT"
+    assert asked(key_file=str(path)).event(CONFIG).key == "KEY1"
+    assert asked(key=None, key_file=str(path)).event(CONFIG).key == "FROM_FILE"
+    assert asked(key=None).event(CONFIG).key == "FROM_ENVIRONMENT"
+
+
+def test_no_key_at_all(environment: dict[bytes, bytes]) -> None:
+    """argparse's words for a missing option."""
+    with pytest.raises(UsageError, match=r"^argument -k/--service-key is required$"):
+        asked(key=None).event(CONFIG)
+
+
+def test_an_unusable_key_is_named_by_its_origin(
+    environment: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    """A person wants to know where to look; the key itself is not quoted."""
+    environment[b"PD_SERVICE_KEY"] = b"sec/ret"
+    with pytest.raises(UsageError, match=r"^PD_SERVICE_KEY: ") as caught:
+        asked(key=None).event(CONFIG)
+    assert "sec" not in str(caught.value)
+    path = tmp_path / "key"
+    for content in (b"", b"\nKEY\n", b"\xff\n"):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=r"^argument --service-key-file: the integration key"):
+            asked(key=None, key_file=str(path)).event(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("none", "No such file or directory"), ("", "Is a directory")]
+)
+def test_a_key_file_that_cannot_be_read(tmp_path: Path, name: str, why: str) -> None:
+    """Path and cause."""
+    path = str(tmp_path / name)
+    with pytest.raises(UsageError) as caught:
+        asked(key=None, key_file=path).event(CONFIG)
+    assert str(caught.value) == f"argument --service-key-file: cannot read {path}: {why}"
+
+
+def test_a_key_file_may_be_a_pipe(tmp_path: Path) -> None:
+    """--service-key-file <(pass show pagerduty): whoever writes it may take a moment."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("FROM_PIPE\n",), daemon=True)
+    writer.start()
+    assert asked(key=None, key_file=str(path)).event(CONFIG).key == "FROM_PIPE"
+    writer.join()
+
+
+# acceptance
+
+
+def test_accepting_writes_what_dry_run_shows(root: Path) -> None:
+    """The version that the configuration wants, v2 unless it says v1."""
+    config = Config({"data_dir": str(root.parent)})
+    event = asked(incident_key="x").event(config)
+    accept(event, config)
+    [path] = (root / "pdq").iterdir()
+    written = json.loads(path.read_bytes())
+    shown = json.loads(body(event, config))
+    assert written["routing_key"] == "KEY1"
+    written["payload"].pop("timestamp")
+    shown["payload"].pop("timestamp")
+    assert written == shown
+
+
+def test_v1_events_name_the_agent(root: Path) -> None:
+    """By the id that the daemon gave this host; null while it has not."""
+    config = Config({"data_dir": str(root.parent), "events_api": "v1"})
+    assert json.loads(body(asked().event(config), config))["agent"]["agent_id"] is None
+    number = "6abb9853-0000-4000-8000-000000000000"
+    (root.parent / "agent_id.txt").write_text(number + "\n")
+    assert json.loads(body(asked().event(config), config))["agent"]["agent_id"] == number
+
+
+@pytest.mark.parametrize("text", ["", "short\n", "\u00e9" * 36, "x" * 37, "\x07" * 36])
+def test_a_damaged_agent_id_is_none(tmp_path: Path, text: str) -> None:
+    """It never gets into an event."""
+    (tmp_path / "agent_id.txt").write_text(text)
+    assert agent_id(str(tmp_path)) is None
+
+
+def test_what_cannot_be_accepted_raises(tmp_path: Path) -> None:
+    """The caller decides about direct delivery."""
+    config = Config({"data_dir": str(tmp_path)})
+    with pytest.raises(SpoolError):
+        accept(asked().event(config), config)
+
+
+# what is printed
+
+
+def test_the_receipt() -> None:
+    """Scripts read it; an event without a dedup key has none to print, not `None`."""
+    assert receipt(asked(incident_key="inc-1").event(CONFIG)) == (
+        "Event processed. Incident Key: inc-1"
+    )
+    change = asked(change=True, action=None).event(CONFIG)
+    assert receipt(change) == "Event processed."
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [("caf\u00e9", b"caf\xc3\xa9\n"), ("\udcff", b"\xff\n"), ("\ud800", b""), ("", b"\n")],
+)
+def test_say_prints_the_bytes_that_came(text: str, printed: bytes) -> None:
+    """Whatever the locale; and nothing where there is no way."""
+    reader, writer = os.pipe()
+    say(text, writer)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        assert file.read() == printed
+
+
+def test_say_survives_a_closed_output() -> None:
+    """The event is queued: that nobody listens changes nothing."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    say("x", writer)
+    os.close(writer)
+    say("x", writer)
