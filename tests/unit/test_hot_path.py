@@ -1,0 +1,69 @@
+"""What a plain pd-send loads: built-in modules, and as few of ours as it takes."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.support.faults import python
+
+# Each name more costs every pd-send of every host; think of `pdagent.commands.send` first.
+OURS = [
+    "pdagent",
+    "pdagent.api",
+    "pdagent.exits",
+    "pdagent.config",
+    "pdagent.event",
+    "pdagent.spool",
+    "pdagent.submission",
+    "pdagent.quick",
+]
+BUILT_IN = {"posix", "time", "errno"}
+
+REPORT = """
+import sys
+before = set(sys.modules)
+import posix
+leave = posix._exit
+def report(code):
+    new = [name for name in sys.modules if name not in before]
+    text = repr([code, [name for name in new if name not in sys.builtin_module_names],
+                 [name for name in new if name in sys.builtin_module_names]])
+    posix.write(2, text.encode())
+    leave(code)
+posix._exit = report
+from pdagent import quick
+quick.main(sys.argv)
+"""
+
+
+def loaded(root: Path, *arguments: str) -> tuple[int, list[str], list[str]]:
+    """The exit code of a quick pd-send, and the modules that it loads: files, and built in."""
+    conf = root.parent / "pdagent.conf"
+    conf.write_text(f"# as shipped\n[Main]\nsend_interval_secs = 10\ndata_dir = {root.parent}\n")
+    command = python(REPORT, "--config", str(conf), *arguments)
+    done = subprocess.run(command, capture_output=True, check=False)
+    code, files, built_in = json.loads(done.stderr.decode().replace("'", '"'))
+    return code, files, built_in
+
+
+def test_a_plain_pd_send_loads_no_more_than_it_did(root: Path) -> None:
+    """With every option that monitoring systems use."""
+    code, files, built_in = loaded(
+        root, "-k", "KEY1", "-t", "trigger", "-d", "disk full", "-i", "inc-1", "-f", "a=b",
+        "--severity=warning", "-c", "MyMon", "-u", "http://mon/1", "-q",
+    )  # fmt: skip
+    assert code == 0
+    assert len(list((root / "pdq").iterdir())) == 1
+    assert sorted(files) == sorted(OURS)
+    assert set(built_in) <= BUILT_IN
+
+
+def test_a_generated_key_and_a_cut_event_load_no_more(root: Path) -> None:
+    """Nor do umlauts, emoji, bytes that are not UTF-8, and 100 kB of details."""
+    code, files, built_in = loaded(
+        root, "-k", "KEY1", "-t", "trigger", "-d", "\U0001f525 \u00e4" * 2000,
+        *[word for n in range(6) for word in ("-f", f"f{n}=" + "x" * 100_000)],
+    )  # fmt: skip
+    assert code == 0
+    assert sorted(files) == sorted(OURS)
+    assert set(built_in) <= BUILT_IN

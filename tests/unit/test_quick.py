@@ -1,0 +1,219 @@
+"""The quick way through pd-send and the complete one can't be told apart, but by their speed."""
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pdagent import quick
+from pdagent.commands import send
+from pdagent.submission import Submission
+
+NOT_PLAIN = 200  # no exit code of ours: `quick.main` has returned
+Outcome = tuple[int, bytes, bytes, list[str]]
+
+
+def in_a_child(task: Callable[[], int], root: Path) -> tuple[int, bytes, bytes]:
+    """Exit code, stdout and stderr of a task in a process of its own."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if not pid:
+            code = 255
+            try:
+                os.dup2(out.fileno(), 1)
+                os.dup2(err.fileno(), 2)
+                sys.stdout = os.fdopen(1, "w", closefd=False)
+                sys.stderr = os.fdopen(2, "w", closefd=False, errors="backslashreplace")
+                code = task()
+            except SystemExit as leaving:
+                code = leaving.code if isinstance(leaving.code, int) else 1
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
+        out.seek(0)
+        err.seek(0)
+        return os.waitstatus_to_exitcode(status), out.read(), err.read()
+
+
+def outcome(task: Callable[[list[str]], int], arguments: list[str], conf: str = "") -> Outcome:
+    """What a way through pd-send prints, returns and queues, but for time and chance."""
+    with tempfile.TemporaryDirectory(prefix="pdagent-") as name:
+        root = Path(name)
+        for directory in ("tmp", "pdq"):
+            (root / "outqueue" / directory).mkdir(parents=True)
+        (root / "conf").write_text(f"[Main]\n{conf}\ndata_dir = {root}\n")
+        # first, so that an option that lacks its value still lacks it
+        code, out, err = in_a_child(lambda: task(["--config", f"{root}/conf", *arguments]), root)
+        queued = [plain(path) for path in sorted((root / "outqueue" / "pdq").iterdir())]
+        assert not list((root / "outqueue" / "tmp").iterdir())
+        generated = re.compile(rb"\b[0-9a-f]{32}\b")
+        return code, generated.sub(b"GENERATED", out), err, queued
+
+
+def plain(path: Path) -> str:
+    key = path.name.partition("_")[2]
+    body = json.loads(path.read_bytes())
+    text = json.dumps(body, sort_keys=True)
+    text = re.sub(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"', '"TIME"', text)
+    return key + re.sub(r'"[0-9a-f]{32}"', '"GENERATED"', text)
+
+
+def quickly(arguments: list[str]) -> int:
+    quick.main(arguments)
+    return NOT_PLAIN
+
+
+def completely(arguments: list[str]) -> int:
+    return send.main(arguments)
+
+
+NAMES = [*quick._TEXT, "-f", "--field"]
+NAMES.remove("--config")
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+VALUES = (
+    TEXTS
+    | st.sampled_from(["KEY1", "trigger", "resolve", "a=b", "=", "critical", "-", "--", "-1", "-x"])
+    | st.sampled_from(["", " ", "a b", "-a b", "\udcff", "caf\u00e9", "x" * 2000, "\U0001f525"])
+)
+GOOD = {
+    "-t": st.sampled_from(["trigger", "acknowledge", "resolve"]),
+    "-k": st.sampled_from(["KEY1", "c7a4f1e2b9d84c6fa0b1c2d3e4f50617", "a b", "\u00e4"]),
+    "--severity": st.sampled_from(["critical", "error", "warning", "info"]),
+    "-f": TEXTS.filter(lambda text: text[:1] != "-").map(lambda text: text + "=v"),
+}
+WORDS = TEXTS.filter(lambda text: text[:1] != "-")
+
+
+@st.composite
+def options(draw: st.DrawFn, name: str, values: st.SearchStrategy[str]) -> list[str]:
+    """An option as one word or as two."""
+    value = draw(values)
+    if name.startswith("--") and draw(st.booleans()):
+        return [f"{name}={value}"]
+    return [name, value]
+
+
+def shuffled(parts: list[list[str]]) -> st.SearchStrategy[list[str]]:
+    return st.permutations(parts).map(lambda order: [word for part in order for word in part])
+
+
+@st.composite
+def good_lines(draw: st.DrawFn) -> list[str]:
+    """What people and monitoring systems write."""
+    parts = [draw(options(draw(st.sampled_from(["-k", "--service-key"])), GOOD["-k"]))]
+    parts.append(draw(options(draw(st.sampled_from(["-t", "--event-type"])), GOOD["-t"])))
+    parts.append(draw(options("-d", WORDS.map(lambda text: "x" + text))))
+    parts.append(draw(options("--incident-key", WORDS.map(lambda text: "x" + text))))
+    rest = st.sampled_from(sorted(set(NAMES) - {"-k", "--service-key", "-t", "--event-type"}))
+    for name in draw(st.lists(rest, max_size=4)):
+        good = GOOD.get({"--field": "-f"}.get(name, name), WORDS.map(lambda text: "y" + text))
+        parts.append(draw(options(name, good)))
+    if draw(st.booleans()):
+        parts.append([draw(st.sampled_from(["-q", "--quiet"]))])
+    return draw(shuffled(parts))
+
+
+@st.composite
+def any_lines(draw: st.DrawFn) -> list[str]:
+    """What somebody could type: options that lack something, clash, or are none."""
+    parts = [["-k", "KEY1"], ["-t", "trigger"], ["-d", "x"]]
+    parts = [part for part in parts if draw(st.integers(0, 5))]
+    for _ in range(draw(st.integers(0, 3))):
+        name = draw(st.sampled_from(NAMES) | st.sampled_from(ODD))
+        parts.append(draw(options(name, VALUES)) if draw(st.integers(0, 4)) else [name])
+    return draw(shuffled(parts))
+
+
+ODD = ["-q", "--quiet", "-h", "--help", "--version", "--serv", "--nope", "-x", "word", "--", "-",
+       "--change", "--dry-run", "-kKEY2", "-ttrigger", "-qd", "--link", "--image", "-k=K", ""]  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+@given(good_lines())
+def test_good_lines_take_the_quick_way(arguments: list[str]) -> None:
+    """And come to the same thing as with argparse: body, output, exit code."""
+    fast = outcome(quickly, arguments)
+    assert fast[0] == 0
+    assert fast == outcome(completely, arguments)
+    assert len(fast[3]) == 1
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@given(any_lines())
+def test_any_line_comes_to_the_same_thing(arguments: list[str]) -> None:
+    """What the quick way takes, it does as argparse would; what it does not, it leaves alone."""
+    fast = outcome(quickly, arguments)
+    if fast[0] == NOT_PLAIN:
+        assert fast == (NOT_PLAIN, b"", b"", [])
+    else:
+        assert fast == outcome(completely, arguments)
+
+
+@pytest.mark.parametrize("conf", ["events_api = v1", "events_api = v2", "direct_delivery = on"])
+def test_the_configuration_counts_on_both_ways(conf: str) -> None:
+    """v1 where v1 is wanted."""
+    arguments = ["-k", "KEY1", "-t", "trigger", "-d", "x", "-f", "a=b"]
+    fast = outcome(quickly, arguments, conf)
+    assert fast[0] == 0
+    assert fast == outcome(completely, arguments, conf)
+    assert ("service_key" in fast[3][0]) == conf.endswith("v1")
+
+
+@pytest.mark.parametrize("conf", ["max_connections = x", "unknown = 1", "junk"])
+def test_a_problem_with_the_configuration_is_left_to_the_complete_way(conf: str) -> None:
+    """Which has a word for it, and queues the event all the same."""
+    arguments = ["-k", "KEY1", "-t", "trigger", "-d", "x"]
+    assert outcome(quickly, arguments, conf) == (NOT_PLAIN, b"", b"", [])
+    code, _, err, queued = outcome(completely, arguments, conf)
+    assert (code, len(queued)) == (0, 1)
+    assert err.startswith(b"pd-send: warning: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-h"],
+        ["--help"],
+        ["--version"],
+        ["-kKEY1"],
+        ["--service", "KEY1"],
+        ["-k"],
+        ["-k", "-x"],
+        ["word", "word"],
+        ["--", "x"],
+        ["--quiet=x"],
+        ["--change", "-d", "x"],
+        ["--service-key-file", "/x"],
+    ],
+)
+def test_what_is_not_plain_is_not_read(arguments: list[str]) -> None:
+    """argparse has rules of its own for these."""
+    assert quick.read(arguments) is None
+
+
+def test_reading_a_plain_line() -> None:
+    """Each option where the complete way would put it."""
+    line = ["-k", "K", "--field=a=b", "-f", "c=d", "-q", "--class", "disk", "--config", "/c"]
+    read = quick.read(line)
+    assert isinstance(read, Submission)
+    assert (read.key, read.fields, read.quiet) == ("K", ["a=b", "c=d"], True)
+    assert (read.event_class, read.config) == ("disk", "/c")
+
+
+def test_every_option_of_the_quick_way_is_one_of_the_complete() -> None:
+    """Under the same names, into the same places."""
+    known = {
+        name: action.dest for action in send.parser()._actions for name in action.option_strings
+    }
+    assert quick._TEXT.items() <= known.items()
