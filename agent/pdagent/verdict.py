@@ -7,7 +7,6 @@ failure is, since that decides who has to wait: the event, its dedup chain, its 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 # PagerDuty counts events per minute; whoever asks for much more patience is not PagerDuty.
 RETRY_AFTER_MOST = 300.0
@@ -122,6 +121,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _http_date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # 400 kB, which an idle daemon does without
+
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
     except (ValueError, OverflowError, TypeError):
