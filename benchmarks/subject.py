@@ -15,7 +15,7 @@ from tests.support.events_api import CertificateAuthority, EventsApi
 PROGRAM = Path("build/freeze/pdagent")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Subject:
     """`program` is None for the agent from source; `scale` makes backlogs longer or shorter."""
 
@@ -31,11 +31,10 @@ class Subject:
         if self.program is None:
             return from_source()
         # a copy, since a checkout may lie where the agent's user can't go
-        copy = tempfile.TemporaryDirectory(prefix="pdagent-program-")
-        self.__dict__["_copy"] = copy  # kept as long as this is
-        os.chmod(copy.name, 0o755)
-        shutil.copytree(self.program.parent, copy.name, dirs_exist_ok=True)
-        return from_program(Path(copy.name) / self.program.name)
+        self._copy = tempfile.TemporaryDirectory(prefix="pdagent-program-")
+        os.chmod(self._copy.name, 0o755)
+        shutil.copytree(self.program.parent, self._copy.name, dirs_exist_ok=True)
+        return from_program(Path(self._copy.name) / self.program.name)
 
     def events(self, count: int) -> int:
         return max(1, round(count * self.scale))

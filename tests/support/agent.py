@@ -45,11 +45,11 @@ def from_source() -> Command:
 
 def from_program(program: Path) -> Command:
     """How to run a command from a frozen program: by a link of that name beside it."""
-    links = tempfile.mkdtemp(prefix="pdagent-links-")
-    os.chmod(links, 0o755)
+    links = tempfile.TemporaryDirectory(prefix="pdagent-links-")  # kept by `command`
+    os.chmod(links.name, 0o755)
 
     def command(name: str) -> list[str]:
-        link = Path(links) / name
+        link = Path(links.name) / name
         with contextlib.suppress(FileExistsError):
             link.symlink_to(program.resolve())
         return [str(link)]
