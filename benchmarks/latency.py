@@ -11,7 +11,7 @@ from benchmarks.subject import Subject, tls_api
 from pdagent.spool import Spool
 from tests.support.events_api import EventsApi
 
-EVENTS = 200
+EVENTS = 150
 PAUSE = 0.005  # so that the daemon is idle again
 
 

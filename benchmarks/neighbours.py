@@ -9,7 +9,7 @@ from tests.support.events_api import Answer, EventsApi
 
 ROUNDS = 2
 KEYS = 20
-EVENTS = 800
+EVENTS = 600
 LATENCY = 0.05
 TROUBLES = {
     "throttled": Answer(429, retry_after=1),
