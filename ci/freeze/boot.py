@@ -1,5 +1,5 @@
-"""In place of PyInstaller's pyiboot01_bootstrap, which lists a directory of files beside the
-program: there is none."""
+"""In place of PyInstaller's pyiboot01_bootstrap, which lists the directory beside the program:
+there is none."""
 
 import sys
 
@@ -13,12 +13,14 @@ try:
     import posix
 
     posix.stat("/proc/self/exe")
-    sys._pyinstaller_pyz = (
-        "/proc/self/exe" + sys._pyinstaller_pyz[sys._pyinstaller_pyz.rindex("?") :]
-    )
+    offset = sys._pyinstaller_pyz.rpartition("?")[2]
+    sys._pyinstaller_pyz = "/proc/self/exe?" + offset
+    del offset
 except OSError:
     pass
 
+# No importer of Python's own for directories and zip files: all there is lies in the program.
+sys.path_hooks.clear()
 import pyimod02_importers
 
 pyimod02_importers.install()

@@ -33,7 +33,7 @@ if [ ! -d "$site" ]; then
     mv -T "$fresh" "$site" 2>/dev/null || [ -d "$site" ] # someone else's is as good
 fi
 
-rm -rf build/freeze build/freeze.key "$work"
+rm -rf build/freeze build/freeze.key build/runtime.lock "$work"
 mkdir -p "$work"
 cp -R "$site" "$work/site"
 [ -z "$home" ] || cp "$home/run" "$work/site/PyInstaller/bootloader/Linux-64bit-intel/run"
@@ -50,5 +50,7 @@ else
     mkdir build/freeze
     mv "$work/dist/pdagent" build/freeze/
 fi
+[ -z "$home" ] || cp "$home/lock" build/runtime.lock
 rm -rf "$work"
+.venv/bin/python ci/freeze/sbom.py build
 echo "$key" >build/freeze.key

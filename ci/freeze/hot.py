@@ -1,6 +1,6 @@
 """The last module that runs before PyInstaller's importers do: a plain `pd-send` ends here.
 
-Until here only what is built into the interpreter can be imported, besides the modules of HOT in
+Until here only what is built into the interpreter can be imported, and the modules of HOT in
 pdagent.spec.
 """
 

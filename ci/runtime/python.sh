@@ -24,23 +24,24 @@ grep -q "'encodings.utf_8'" Tools/build/freeze_modules.py || die 'freeze_modules
 # - aliases of codecs that are not in the program,
 kept=$(paste -s -d '|' "$here/codecs")
 sed -i -E "/^ +'[^']*' *: '/{/: '($kept)'/!d}" Lib/encodings/aliases.py
-# - an importer for zip files, of which there are none,
-sed -i "/^        'zipimport',$/d" Tools/build/freeze_modules.py
-# - garbage collections before the first line of ours runs.
+# - garbage collections before the first line of ours runs,
 sed -i 's/{ .threshold = 2000, }/{ .threshold = 20000, }/' Include/internal/pycore_runtime_init.h
 grep -q 'threshold = 20000' Include/internal/pycore_runtime_init.h || die 'pycore_runtime_init.h has changed: threshold'
 quietly python-freeze python3 Tools/build/freeze_modules.py --frozen-modules
+# - an importer for zip files, of which there are none.
+sed -i '/{"zipimport", /d' Python/frozen.c
 
 # A test program that takes as long to link as the interpreter.
 sed -i 's| Programs/_testembed||' Makefile.pre.in
 
-# zig's headers are newer than the glibc it links for, so what they declare is not always there. Nobody needs terminals of
-# their own here, which would take libutil.
+# zig's headers are newer than the glibc it links for, so what they declare is not always there. Terminals would
+# take libutil; posix_spawn is another function since 2.15, and the agent starts nothing.
 quietly python-configure env MODULE_BUILDTYPE=static PKG_CONFIG=/bin/false \
     ZLIB_CFLAGS="-I$out/include" ZLIB_LIBS="$out/lib/libz.a" CFLAGS="-g0 -fPIE $lto" LDFLAGS="$lto" \
     ac_cv_header_sys_auxv_h=no ac_cv_func_getauxval=no ac_cv_func_prlimit=no \
     ac_cv_func_openpty=no ac_cv_func_forkpty=no ac_cv_func_login_tty=no ac_cv_lib_util_openpty=no ac_cv_lib_util_forkpty=no \
     ac_cv_lib_util_login_tty=no ac_cv_lib_bsd_openpty=no ac_cv_lib_bsd_forkpty=no ac_cv_lib_bsd_login_tty=no \
+    ac_cv_file__dev_ptmx=no ac_cv_file__dev_ptc=no ac_cv_func_posix_spawn=no ac_cv_func_posix_spawnp=no \
     ac_cv_working_openssl_hashlib=no py_cv_module__uuid=n/a \
     ./configure --prefix=/usr --disable-shared --with-static-libpython --without-ensurepip --disable-test-modules \
     --without-mimalloc --without-doc-strings --without-readline --with-computed-gotos \

@@ -92,3 +92,9 @@ char *__wrap_pyi_path_join(char *result, const char *directory, const char *name
     int length = snprintf(result, PYI_PATH_MAX, "%s/%s", global_pyi_ctx->executable_filename, name);
     return length < PYI_PATH_MAX ? result : NULL;
 }
+
+/* Since 2.14 glibc has two: the old memcpy, which is its memmove, and a new one that old hosts do not have. */
+void *memcpy(void *restrict target, const void *restrict source, size_t size)
+{
+    return memmove(target, source, size);
+}

@@ -1,5 +1,4 @@
-"""In place of certifi, for `requests`: the system's CA bundle, not one of our own that would grow
-old."""
+"""In place of certifi, for `requests`: the system's CA bundle, not one that grows old."""
 
 import os
 

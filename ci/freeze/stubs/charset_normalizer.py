@@ -1,5 +1,4 @@
-"""In place of charset_normalizer, which `requests` asks what an answer without a charset is written
-in."""
+"""In place of charset_normalizer, which `requests` asks how an answer is encoded."""
 
 __version__ = "3.4.0"  # requests checks that it is at least 2 and less than 4
 

@@ -1,2 +1,1 @@
-"""PyInstaller imports ctypes to look for shared libraries. Our runtime has neither, so it gets
-this."""
+"""PyInstaller imports ctypes to look for shared libraries; our runtime has neither."""

@@ -1,0 +1,212 @@
+"""The frozen program does the same wherever and however it is called."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.agent import Agent, directory, from_program
+from tests.support.events import KEY, enqueue, summaries
+from tests.support.events_api import CertificateAuthority, EventsApi
+from tests.support.frozen import PROGRAM, needs_one_file, needs_program
+
+pytestmark = needs_program
+
+INTRUDER = "open('{marker}', 'w').close()\nraise SystemExit('an intruder ran')\n"
+NAMES = ("pdagent", "os", "json", "argparse", "struct", "encodings", "sitecustomize", "posix")
+
+
+@pytest.fixture
+def agent(api: EventsApi) -> Iterator[Agent]:
+    """An agent of which all commands are the frozen program, in a place of its own."""
+    with directory() as root:
+        program = root / "program"
+        shutil.copytree(PROGRAM.parent, program)
+        with Agent(root, api.url, from_program(program / "pdagent")) as agent:
+            yield agent
+
+
+@pytest.fixture
+def intruders(agent: Agent) -> Iterator[Path]:
+    """A directory with modules of well-known names, none of which may run."""
+    place, marker = agent.root / "intruders", agent.root / "marker"
+    place.mkdir()
+    for name in NAMES:
+        (place / f"{name}.py").write_text(INTRUDER.format(marker=marker))
+    for name in ("_internal", "lib-dynload"):
+        shutil.copytree(place, place / name, ignore=shutil.ignore_patterns("_internal"))
+    yield place
+    assert not marker.exists()
+
+
+def all_commands_work(agent: Agent, environment: dict[str, str], cwd: str = "/") -> None:
+    """The quick way, the complete way and the two other programs."""
+
+    def run(*command: str) -> str:
+        name, *arguments = command
+        result = subprocess.run(
+            [*agent.command(name), *arguments],
+            env={**agent.environment, **environment},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert result.returncode == 0, result
+        assert result.stderr == ""
+        return result.stdout
+
+    conf = ("--config", str(agent.conf))
+    before = len(agent.names("pdq"))
+    said = run("pd-send", *conf, "-k", KEY, "-t", "trigger", "-d", "plain ✓", "-i", "plain")
+    assert said == "Event processed. Incident Key: plain\n"
+    # an attached value is not plain
+    said = run("pd-send", *conf, f"-k{KEY}", "-ttrigger", "-d", "complete ✓", "-i", "complete")
+    assert said == "Event processed. Incident Key: complete\n"
+    assert len(agent.names("pdq")) == before + 2
+    assert run("pd-send", "-h").startswith("usage: pd-send")
+    assert "Pending" in run("pd-queue", "status", *conf)
+    assert run("pdagentd", "-h").startswith("usage: pdagentd")
+    assert "OpenSSL 3." in run("pdagent", "version")
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "LD_LIBRARY_PATH",
+        "_MEIPASS2",
+        "_PYI_APPLICATION_HOME_DIR",
+        "_PYI_ARCHIVE_FILE",
+        "PYTHONUSERBASE",
+        "PYTHONPLATLIBDIR",
+        "PYTHONPYCACHEPREFIX",
+        "TMPDIR",
+    ],
+)
+def test_directories_in_the_environment(agent: Agent, intruders: Path, variable: str) -> None:
+    all_commands_work(agent, {variable: str(intruders)})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PYTHONSTARTUP", "/etc/passwd"),
+        ("PYTHONINSPECT", "1"),
+        ("PYTHONVERBOSE", "1"),
+        ("PYTHONUTF8", "0"),
+        ("PYTHONIOENCODING", "utf-16"),
+        ("PYTHONWARNINGS", "error"),
+        ("PYTHONHASHSEED", "none"),
+        ("PYTHONMALLOC", "debug"),
+        ("PYTHONOPTIMIZE", "7"),
+        ("LC_ALL", "C"),
+        ("LC_ALL", "xx_YY.KOI8-R"),
+        ("TMPDIR", "/nowhere"),
+        ("HOME", "/nowhere"),
+    ],
+)
+def test_settings_in_the_environment(agent: Agent, variable: str, value: str) -> None:
+    all_commands_work(agent, {"LANG": "", variable: value})
+
+
+@needs_one_file
+@pytest.mark.parametrize("level", ["-1", "0", "1", "2", "99", "nonsense"])
+def test_told_to_be_a_child_of_itself(agent: Agent, intruders: Path, level: str) -> None:
+    """PyInstaller's own variables, as an attacker would set them, are neither believed nor passed
+    on."""
+    environment = {
+        "_PYI_PARENT_PROCESS_LEVEL": level,
+        "_PYI_ARCHIVE_FILE": str((agent.root / "program" / "pdagent").resolve()),
+        "_PYI_APPLICATION_HOME_DIR": str(intruders),
+        "_PYI_SPLASH_IPC": "1",
+        "PYINSTALLER_RESET_ENVIRONMENT": "1",
+        "PYINSTALLER_STRICT_UNPACK_MODE": "1",
+    }
+    all_commands_work(agent, environment)
+
+
+def test_modules_in_the_working_directory(agent: Agent, intruders: Path) -> None:
+    all_commands_work(agent, {}, cwd=str(intruders))
+
+
+@needs_one_file
+def test_modules_beside_the_program(agent: Agent, intruders: Path) -> None:
+    shutil.copytree(intruders, agent.root / "program", dirs_exist_ok=True)
+    all_commands_work(agent, {})
+
+
+@pytest.mark.parametrize("streams", [(1,), (0, 1, 2)])
+@pytest.mark.parametrize("extra", [(), ("--severity=error", "-i=closed")])
+def test_closed_streams(agent: Agent, streams: tuple[int, ...], extra: tuple[str, ...]) -> None:
+    """The event is queued, whether or not there is somebody to tell."""
+
+    def close() -> None:
+        for stream in streams:
+            os.close(stream)
+
+    arguments = ("-k", KEY, "-t", "trigger", "-d", "nobody listens", *extra)
+    assert agent.run("pd-send", *arguments, preexec=close).returncode == 0
+    assert len(agent.names("pdq")) == 1
+
+
+@needs_one_file
+def test_one_process_one_file(agent: Agent) -> None:
+    """A plain pd-send starts nothing, and makes no file but its event."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed: see ci/packages.txt")
+    trace = agent.root / "trace"
+    plain = ["--config", str(agent.conf), "-k", KEY, "-t", "trigger", "-d", "seen"]
+    calls = "trace=execve,clone,clone3,fork,vfork,openat,open,mkdir,mkdirat"
+    command = ["strace", "-f", "-o", str(trace), "-e", calls, *agent.command("pd-send"), *plain]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=agent.environment)
+    lines = trace.read_text().splitlines()
+    assert len([line for line in lines if "execve(" in line]) == 1
+    assert not [line for line in lines if "clone" in line or "fork" in line or "mkdir" in line]
+    [made] = [line for line in lines if "O_CREAT" in line]
+    assert str(agent.spool / "tmp") in made
+
+
+def test_upgrade_under_a_running_daemon(agent: Agent, api: EventsApi) -> None:
+    """The program's file is replaced before the daemon has read all of itself: what it first
+    needs at the first event must come from the file that it was started from."""
+    agent.start()
+    new = agent.root / "program" / "new"
+    new.write_bytes(b"\x00" * 100_000)
+    new.replace(agent.root / "program" / "pdagent")
+    enqueue(agent, KEY, "a", "after the upgrade")
+    assert summaries(api.wait_accepted(1)) == ["after the upgrade"]
+    assert agent.stop() == 0
+
+
+@pytest.fixture
+def authority(agent: Agent) -> CertificateAuthority:
+    (agent.root / "ca").mkdir(mode=0o755)
+    return CertificateAuthority(str(agent.root / "ca"))
+
+
+def test_no_memory_both_writable_and_executable(
+    agent: Agent, authority: CertificateAuthority
+) -> None:
+    """A delivery over TLS under the kernel's own form of systemd's MemoryDenyWriteExecute."""
+    libc = ctypes.CDLL(None)
+    if libc.prctl(66, 0, 0, 0, 0) == -1:  # PR_GET_MDWE
+        pytest.skip("this kernel has no PR_SET_MDWE")
+    real = agent.command
+
+    def command(name: str) -> list[str]:
+        # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN: inherited, and there is no way back
+        code = "import ctypes, os, sys; assert ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) == 0; "
+        return ["/usr/bin/python3", "-c", code + "os.execv(sys.argv[1], sys.argv[1:])", *real(name)]
+
+    agent.command = command
+    with EventsApi(tls=authority) as api:
+        agent.configure(events_url=api.url, ca_file=authority.ca_file)
+        agent.start()
+        agent.send(KEY, "trigger", "-d", "read-only code")
+        assert summaries(api.wait_accepted(1)) == ["read-only code"]
