@@ -62,7 +62,7 @@ class Heartbeat:
         """Sends one beat. Seconds until the next, as PagerDuty wants it; None: try again soon."""
         import requests
 
-        from pdagent.delivery import NoTrust, ca_file, proxies
+        from pdagent.connections import NoTrust, ca_file, proxies
 
         body: dict[str, object] = {
             "agent_id": self._agent_id,
