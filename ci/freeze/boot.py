@@ -25,11 +25,8 @@ import pyimod02_importers
 
 pyimod02_importers.install()
 
-# What came in before the importers were there has to be told where the rest of it is.
+# The package itself is frozen into Python; the codecs that are not lie in the program.
 import encodings
 
-import pdagent
-
 encodings.__path__.append(sys._MEIPASS + "/encodings")
-pdagent.__path__ = [sys._MEIPASS + "/pdagent"]
-del posix, encodings, pdagent, pyimod02_importers
+del posix, encodings, pyimod02_importers

@@ -172,6 +172,7 @@ def test_one_process_one_file(agent: Agent) -> None:
     assert str(agent.spool / "tmp") in made
 
 
+@needs_one_file
 def test_upgrade_under_a_running_daemon(agent: Agent, api: EventsApi) -> None:
     """The program's file is replaced before the daemon has read all of itself: what it first
     needs at the first event must come from the file that it was started from."""
