@@ -17,7 +17,8 @@ for tar; do
     name=$(basename "$tar" .tar)
     image=localhost/pdagent-host:$name
     podman image exists "$image" && continue
-    podman images --quiet --filter "reference=localhost/pdagent-host:${name%-*}-*" | xargs -r podman rmi --force >/dev/null
+    podman images --format '{{.Repository}}:{{.Tag}}' | grep -x "localhost/pdagent-host:${name%-*}-.\{12\}" |
+        xargs -r podman rmi --force >/dev/null
     podman import --quiet --change 'CMD ["/sbin/init"]' --change 'ENV container=podman' \
         --change 'STOPSIGNAL SIGRTMIN+3' "$tar" "$image" >/dev/null
 done

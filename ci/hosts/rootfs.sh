@@ -49,6 +49,6 @@ mmdebstrap --quiet --aptopt='Acquire::Check-Valid-Until "false"' \
     --variant=minbase --include="$packages" --dpkgopt=force-unsafe-io \
     --customize-hook="chroot \"\$1\" sh -s $family $init <userland.sh" \
     "$suite" "$TMPDIR/root.tar" "$mirror" >&2
-rm -f "$cache/$name"-*.tar
+rm -f "$cache/$name"-????????????.tar
 mv "$TMPDIR/root.tar" "$tar"
 echo "$tar"

@@ -47,6 +47,7 @@ END
 
 # What the packages of a real system would provide, in one package that holds nothing.
 work=$(mktemp -d)
+quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2 && exit 1; }; }
 cat >"$work/base.spec" <<END
 Name: base-system
 Version: 9
@@ -60,8 +61,8 @@ Provides: /usr/sbin/useradd, /usr/sbin/groupadd, /usr/bin/getent
 END
 [ "$init" != systemd ] || echo 'Provides: systemd' >>"$work/base.spec"
 printf '%%description\nStands for the packages of the base system.\n%%files\n' >>"$work/base.spec"
-rpmbuild --quiet -bb --define "_topdir $work" "$work/base.spec"
-rpm --force-debian -i --nodeps "$work"/RPMS/noarch/base-system-9-1.noarch.rpm
+quietly rpmbuild -bb --define "_topdir $work" "$work/base.spec"
+quietly rpm -i --nodeps "$work"/RPMS/noarch/base-system-9-1.noarch.rpm
 rm -rf "$work"
 
 # dpkg goes, so that nobody, maintainer scripts and testinfra included, takes this for a deb host.
