@@ -6,7 +6,7 @@ export PYTHONPATH := agent:.
 export PYTHONDONTWRITEBYTECODE := 1
 export RUNTIME ?= own
 
-.PHONY: help setup demo test lint bench freeze runtime runtime-lock packages repos hosts requirements clean
+.PHONY: help setup demo test lint bench freeze runtime runtime-lock packages repos hosts reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -21,7 +21,8 @@ demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
 
 test: lint repos ## every test, that of the packages on hosts included (as root)
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration tests/faults
+	@$(PYTHON) -m pytest tests/package
 	@VENV=$(VENV) ci/hosts/run.sh
 
 lint: setup ## ruff, mypy --strict, shellcheck
@@ -50,6 +51,9 @@ repos: packages ## signed apt and yum repositories in dist/repo
 
 hosts: repos ## the packages on hosts with a real init, in containers (as root)
 	@VENV=$(VENV) ci/hosts/run.sh
+
+reference: setup ## docs/commands.md and docs/configuration.md, from the agent itself
+	@$(PYTHON) ci/reference.py docs
 
 requirements: setup ## pin the newest development tools into ci/requirements.txt
 	@ci/requirements.sh

@@ -10,6 +10,7 @@ evidence.
 
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -139,7 +140,11 @@ class Cleanup:
 
     def _remove(self, directory: str, name: str) -> bool:
         try:
-            os.unlink(f"{self._root}/{directory}/{name}")
+            path = f"{self._root}/{directory}/{name}"
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)  # somebody made it in pdq/, and it was set aside
+            else:
+                os.unlink(path)
         except OSError as error:
             log.error("Cleanup: cannot remove %s: %s", masked_name(name), error.strerror)
             return False

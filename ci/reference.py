@@ -1,0 +1,75 @@
+"""Writes the reference part of docs/ from what the agent says about itself: docs/commands.md from
+the argument parsers, docs/configuration.md from the configuration's keys.
+
+usage: python ci/reference.py DIRECTORY
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from pdagent.config import KEYS
+
+COMMANDS = {"pd-send": "send", "pd-queue": "queue", "pdagentd": "daemon", "pdagent": "agent"}
+MADE = "<!-- Made by `make reference`; do not edit. -->\n\n"
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def rows(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction) or action.help is argparse.SUPPRESS:
+            continue
+        value = ""
+        if action.nargs != 0:
+            value = f" {action.metavar or action.dest.upper()}" if action.option_strings else ""
+        names = [f"`{name}{value}`" for name in action.option_strings] or [f"`{action.dest}`"]
+        yield f"| {cell(', '.join(names))} | {cell(action.help or '')} |\n"
+
+
+def section(parser: argparse.ArgumentParser, title: str, level: str) -> Iterator[str]:
+    yield f"{level} {title}\n\n{parser.description}\n\n| option | meaning |\n|---|---|\n"
+    yield from rows(parser)
+    yield "\n"
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in sorted(action.choices.items()):
+                yield from section(command, f"{title} {name}", level + "#")
+
+
+def commands() -> str:
+    parts = [
+        MADE,
+        "# Commands\n\nExit codes are the same for all: [exit codes](exit-codes.md).\n\n",
+    ]
+    for name, module in COMMANDS.items():
+        parts += section(import_module(f"pdagent.commands.{module}").parser(), name, "##")
+    return "".join(parts).rstrip() + "\n"
+
+
+def configuration() -> str:
+    text = (
+        MADE + "# Configuration\n\n"
+        "`/etc/pdagent.conf`, or the file that `--config` or `PDAGENT_CONF` names, has one "
+        "section, `[Main]`, of lines `key = value`. Comments begin with `#` or `;`. A key that is "
+        "not there has its default. `pdagentd` reads the file again on SIGHUP "
+        "(`systemctl reload pdagent`).\n\n"
+        "A mistake keeps `pdagentd` from starting, with exit code 78, and the file and line in its "
+        "log. It never keeps `pd-send` from queueing an event. A key that the agent does not know "
+        "is only warned of.\n\n"
+        "| key | default | meaning |\n|---|---|---|\n"
+    )
+    for key in KEYS:
+        default = f"`{key.default}`" if key.default else ""
+        text += f"| `{key.name}` | {default} | {cell(key.meaning)} |\n"
+    return text
+
+
+if __name__ == "__main__":
+    directory = Path(sys.argv[1])
+    (directory / "commands.md").write_text(commands())
+    (directory / "configuration.md").write_text(configuration())
