@@ -62,7 +62,7 @@ class Daemon:
         self._settlement = Settlement(self._backlog, state, counters)
         nudged_fd = self._catch_signals()
         self._workers = Workers(self._config, self._backlog, self._settlement, self._nudge)
-        self._cleanup = Cleanup(self._root, state, time.time, time.monotonic)
+        self._cleanup = Cleanup(self._root, state, time.time, _running)
         self._counters = counters
         self._start_heartbeat(agent_id)
         self._scan(always=True)
@@ -217,6 +217,11 @@ class Daemon:
             return {"count": self._workers.pending}
 
         Heartbeat(self._config, agent_id, self._counters.started_on, snapshot).start()
+
+
+def _running() -> float:
+    """Seconds that went by, those in which the machine was suspended included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def serve(

@@ -182,15 +182,25 @@ def test_a_damaged_memory_of_the_clock_cleans_nothing_early(host: Host, damage: 
     assert path.exists()
 
 
-def test_what_cannot_be_removed_is_said_and_does_not_stop_the_rest(
-    host: Host, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Somebody's directory that holds files; the events beside it go."""
+def test_a_directory_that_was_set_aside_goes_with_all_that_is_in_it(host: Host) -> None:
+    """Somebody made it in pdq/."""
     host.live(1)
     (host.root / "err" / "dir").mkdir()
     (host.root / "err" / "dir" / "file").touch()
-    path = host.put("err")
     host.live(WEEK + 60)
+    assert not (host.root / "err" / "dir").exists()
+
+
+@pytest.mark.skipif(not ROOT, reason="needs mount(2)")
+def test_what_cannot_be_removed_is_said_and_does_not_stop_the_rest(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mount point; the events beside it go."""
+    host.live(1)
+    (host.root / "err" / "dir").mkdir()
+    path = host.put("err")
+    with mounted(host.root / "err" / "dir", "size=64k"):
+        host.live(WEEK + 60)
     assert not path.exists()
     assert "cannot remove" in caplog.text
 
