@@ -20,8 +20,9 @@ $(VENV)/.ready: ci/setup.sh ci/packages.txt ci/requirements.txt
 demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
 
-test: lint repos ## every test, that of the packages on hosts included (as root)
+test: lint ## every test, those of the packages on hosts included (as root)
 	@$(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration tests/faults
+	@$(MAKE) --no-print-directory repos
 	@$(PYTHON) -m pytest tests/package
 	@VENV=$(VENV) ci/hosts/run.sh
 
