@@ -93,8 +93,9 @@ char *__wrap_pyi_path_join(char *result, const char *directory, const char *name
     return length < PYI_PATH_MAX ? result : NULL;
 }
 
-/* Since 2.14 glibc has two: the old memcpy, which is its memmove, and a new one that old hosts do not have. */
-void *memcpy(void *restrict target, const void *restrict source, size_t size)
+/* Since 2.14 glibc has two: the old memcpy, which is its memmove, and a new one that old hosts do not have. Without
+ * the attribute the compiler sees that this is memcpy, and makes it call itself. */
+__attribute__((no_builtin)) void *memcpy(void *target, const void *source, size_t size)
 {
     return memmove(target, source, size);
 }
