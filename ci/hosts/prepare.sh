@@ -5,7 +5,8 @@ set -eu
 engine=$1 image=$2 tag=$3 init=$4
 cd "$(dirname "$0")"
 
-"$engine" build --tag "$tag" --file - . <<END
+# shellcheck disable=SC2086  # one word an option
+"$engine" build ${PDAGENT_BUILD_OPTIONS:-} --tag "$tag" --file - . <<END
 FROM $image
 COPY install.sh /tmp/
 RUN sh /tmp/install.sh $init && rm /tmp/install.sh

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Runs tests/hosts on every host of hosts.txt in the lab, or on the images that PDAGENT_HOST_IMAGES names, without it.
 # usage: ci/hosts/run.sh [PYTEST-ARGUMENT]...
-#   PDAGENT_HOST_IMAGES  ROLE=IMAGE..., for example "deb=ubuntu:22.04 deb-sysv=debian:12 rpm=rockylinux:9"
-#   PDAGENT_ENGINE       podman (default) or docker, for those images
-#   PDAGENT_RUN_OPTIONS  more options for "podman run", for those images
-#   VENV                 the virtual environment; default .venv
+#   PDAGENT_HOST_IMAGES    ROLE=IMAGE..., for example "deb=ubuntu:22.04 deb-sysv=debian:12 rpm=rockylinux:9"
+#   PDAGENT_ENGINE         podman (default) or docker, for those images
+#   PDAGENT_BUILD_OPTIONS  more options for "podman build", for those images
+#   PDAGENT_RUN_OPTIONS    more options for "podman run", for those images
+#   VENV                   the virtual environment; default .venv
 set -eu
 here=$(dirname "$0")
 VENV=${VENV:-.venv}

@@ -89,11 +89,16 @@ def proxy() -> Iterator[Callable[..., Proxy]]:
         each.close()
 
 
+described: dict[Spec, str] = {}
+
+
 @contextmanager
 def booted(engine: Engine, spec: Spec, image: str, note: Note) -> Iterator[Host]:
     host = Host(engine, spec, image, NAMES)
     try:
-        note(PROPERTY, describe(host))
+        if spec not in described:
+            described[spec] = describe(host)
+        note(PROPERTY, described[spec])
         yield host
     finally:
         host.remove()

@@ -49,8 +49,9 @@ class Table:
             return
         say = terminalreporter.write_line
         terminalreporter.section("hosts")
+        width = max(len(host) for host in hosts)
         for number, host in enumerate(hosts, 1):
-            say(f"{number:>3}  {host:<20} {self.labels.get(host, 'never got up')}")
+            say(f"{number:>3}  {host:<{width}}  {self.labels.get(host, 'never got up')}")
         width = max(len(case) for case in self.cells)
         say("")
         say(" " * width + "".join(f"{number:>5}" for number in range(1, len(hosts) + 1)))

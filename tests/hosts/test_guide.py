@@ -35,14 +35,10 @@ def test_install(host: Host) -> None:
     assert {host.packages.version(name) for name in PACKAGES} == {"3.0.0"}
     assert host.packages.check() == ""
 
-    user = host.testinfra.user("pdagent")
-    assert (user.group, user.home, user.shell.split("/")[-1]) == (
-        "pdagent",
-        "/var/lib/pdagent",
-        "nologin",
-    )
-    assert host.testinfra.service("pdagent").is_running
-    assert host.testinfra.service("pdagent").is_enabled
+    user = host.sh("getent passwd pdagent | cut -d: -f6,7; id -Gn pdagent").splitlines()
+    assert user == ["/var/lib/pdagent:/usr/sbin/nologin", "pdagent"]
+    assert host.service.is_running
+    assert host.service.is_enabled
     assert host.sh(f"stat -c %U /proc/{host.service.pid}") == "pdagent"
 
 
