@@ -19,11 +19,15 @@ try:
 except OSError:
     pass
 
-# No importer of Python's own for directories and zip files: all there is lies in the program.
+# No importer of Python's own for directories and zip files: all there is lies in the program. But
+# PyInstaller's start-up expects the one for zip files, to change it.
 sys.path_hooks.clear()
+sys.modules["zipimport"] = type(sys)("zipimport")
+sys.modules["zipimport"].zipimporter = type("zipimporter", (), {"get_source": None})
 import pyimod02_importers
 
 pyimod02_importers.install()
+del sys.modules["zipimport"]
 
 # The package itself is frozen into Python; the codecs that are not lie in the program.
 import encodings

@@ -16,7 +16,7 @@ from tests.support.frozen import PROGRAM, ROOT, needs_one_file
 
 pytestmark = needs_one_file
 
-LIBC = {"libc", "libm", "libpthread", "libdl", "librt"}
+LIBC = {"libc", "libm", "libpthread", "libdl", "librt", "libutil"}
 SOURCES = (Path.home(), ROOT, Path("/tmp"))
 
 
