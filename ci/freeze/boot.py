@@ -19,15 +19,13 @@ try:
 except OSError:
     pass
 
-# No importer of Python's own for directories and zip files: all there is lies in the program. But
-# PyInstaller's start-up expects the one for zip files, to change it.
+# No importer of Python's own for directories and zip files: all there is lies in the program. Our
+# Python has none for zip files to begin with, so there is nothing for PyInstaller to adjust.
 sys.path_hooks.clear()
-sys.modules["zipimport"] = type(sys)("zipimport")
-sys.modules["zipimport"].zipimporter = type("zipimporter", (), {"get_source": None})
 import pyimod02_importers
 
+pyimod02_importers._patch_zipimporter_get_source = lambda: None
 pyimod02_importers.install()
-del sys.modules["zipimport"]
 
 # The package itself is frozen into Python; the codecs that are not lie in the program.
 import encodings

@@ -61,9 +61,9 @@ class OldHost(Agent):
             )
         wait_until(lambda: b"Ready:" in self.output.read_bytes() or self._died())
 
-    def call(self, name: str, *arguments: str) -> str:
+    def call(self, name: str, *arguments: str, user: User = SENDER) -> str:
         command = [*self.command(name), *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, **self.popen(SENDER))
+        result = subprocess.run(command, capture_output=True, text=True, **self.popen(user))
         assert result.returncode == 0, result
         return str(result.stdout)
 
@@ -108,7 +108,7 @@ def test_it_is_that_old(glibc: Path) -> None:
 def test_commands(agent: OldHost) -> None:
     agent.queue("queued on an old host")
     assert len(agent.names("pdq")) == 1
-    assert KEY in agent.call("pd-queue", "status", "--config", str(agent.conf))
+    assert KEY in agent.call("pd-queue", "status", "--config", str(agent.conf), user=AGENT)
     assert agent.call("pd-send", "-h").startswith("usage: pd-send")
     assert "OpenSSL 3." in agent.call("pdagent", "version")
 
