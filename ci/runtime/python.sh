@@ -34,14 +34,12 @@ sed -i '/{"zipimport", /d' Python/frozen.c
 # A test program that takes as long to link as the interpreter.
 sed -i 's| Programs/_testembed||' Makefile.pre.in
 
-# zig's headers are newer than the glibc it links for, so what they declare is not always there. Terminals would
-# take libutil; posix_spawn is another function since 2.15, and the agent starts nothing.
+# zig's headers are newer than the glibc it links for, so what they declare is not always there;
+# and posix_spawn is another function since 2.15 (the agent starts nothing).
 quietly python-configure env MODULE_BUILDTYPE=static PKG_CONFIG=/bin/false \
     ZLIB_CFLAGS="-I$out/include" ZLIB_LIBS="$out/lib/libz.a" CFLAGS="-g0 -fPIE $lto" LDFLAGS="$lto" \
     ac_cv_header_sys_auxv_h=no ac_cv_func_getauxval=no ac_cv_func_prlimit=no \
-    ac_cv_func_openpty=no ac_cv_lib_util_openpty=no ac_cv_lib_bsd_openpty=no ac_cv_search_login_tty=no \
-    ac_cv_func_forkpty=no ac_cv_lib_util_forkpty=no ac_cv_lib_bsd_forkpty=no \
-    ac_cv_file__dev_ptmx=no ac_cv_file__dev_ptc=no ac_cv_func_posix_spawn=no ac_cv_func_posix_spawnp=no \
+    ac_cv_func_posix_spawn=no ac_cv_func_posix_spawnp=no \
     ac_cv_working_openssl_hashlib=no py_cv_module__uuid=n/a \
     ./configure --prefix=/usr --disable-shared --with-static-libpython --without-ensurepip --disable-test-modules \
     --without-mimalloc --without-doc-strings --without-readline --with-computed-gotos \
