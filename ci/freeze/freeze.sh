@@ -9,7 +9,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdagent
 work=$PWD/build/freeze-work
 
 case $runtime in
-    own) home=$(ci/runtime/build.sh) python=$home/usr/bin/python3.13 stubs=$PWD/ci/freeze/stubs:$PWD/ci/freeze/build-stubs ;;
+    own) home=${RUNTIME_HOME:-$(ci/runtime/build.sh)} python=$home/usr/bin/python3.13 stubs=$PWD/ci/freeze/stubs:$PWD/ci/freeze/build-stubs ;;
     stock) home='' python=$(readlink -f .venv/bin/python) stubs=$PWD/ci/freeze/stubs ;;
     *) echo "freeze: RUNTIME is own or stock, not $runtime" >&2 && exit 2 ;;
 esac

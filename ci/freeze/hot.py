@@ -1,12 +1,24 @@
-"""The last module that runs before PyInstaller's importers do: a plain `pd-send` ends here.
+"""The last module that runs before PyInstaller's importers do: a plain `pd-send` ends here, and so
+does a plain `pd-nagios`, `pd-zabbix` or `pd-sensu`.
 
 Until here only what is built into the interpreter can be imported, and the modules of HOT in
-pdagent.spec.
+pdagent.spec, which also puts WARM before this: code by module name, marshalled and compressed.
 """
 
 import sys
 
-if sys.argv[0].rpartition("/")[2] == "pd-send":
+name = sys.argv[0].rpartition("/")[2]
+wanted = "pdagent." + name.removeprefix("pd-")
+if name == "pd-send":
     from pdagent import quick
 
     quick.main(sys.argv[1:])
+elif wanted in WARM:  # noqa: F821
+    import marshal
+    import zlib
+
+    for warm in ("pdagent.report", wanted):
+        module = sys.modules[warm] = type(sys)(warm)
+        module.__package__ = "pdagent"
+        exec(marshal.loads(zlib.decompress(WARM[warm])), module.__dict__)  # noqa: F821
+    sys.modules[wanted].main(sys.argv[1:])

@@ -25,12 +25,18 @@ for source in *.c; do
     quietly bootloader cc -O2 -g0 $harden $defines -I. -I"$out/include" -c "$source" -o "${source%.c}.o"
 done
 
+wrapped='dlopen dlsym dlclose pyi_getenv pyi_setenv pyi_unsetenv pyi_path_join'
+collect=-Wl,--gc-sections
+if [ -n "${TRAINING:-}" ]; then
+    quietly bootloader-profile cc -O2 -c "$here/profile.c" -o profile.o
+    wrapped="$wrapped _exit" collect=
+fi
 wrap=
-for symbol in dlopen dlsym dlclose pyi_getenv pyi_setenv pyi_unsetenv pyi_path_join; do
+for symbol in $wrapped; do
     wrap="$wrap -Wl,--wrap=$symbol"
 done
 # Stripped by the linker: the bootloader finds its archive at the end of the file only without a symbol table.
 # shellcheck disable=SC2086
 quietly bootloader-link cc -O2 $lto $wrap -o "$out/run" ./*.o "$out"/lib/libpython*.a "$out"/lib/libHacl*.a \
     "$out/lib/libssl.a" "$out/lib/libcrypto.a" "$out/lib/libz.a" \
-    -lm -lpthread -ldl -lrt -Wl,-s -Wl,--gc-sections -Wl,--build-id=none $harden_link
+    -lm -lpthread -ldl -lrt -Wl,-s $collect -Wl,--build-id=none $harden_link
