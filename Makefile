@@ -6,7 +6,7 @@ export PYTHONPATH := agent:.
 export PYTHONDONTWRITEBYTECODE := 1
 export RUNTIME ?= own
 
-.PHONY: help setup demo test lint bench freeze runtime runtime-lock packages repos hosts reference requirements clean
+.PHONY: help setup demo test lint faults bench freeze runtime runtime-profile runtime-lock packages repos hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -20,10 +20,11 @@ $(VENV)/.ready: ci/setup.sh ci/packages.txt ci/requirements.txt
 demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
 
-test: lint ## every test, those of the packages on hosts included (as root)
-	@$(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration tests/faults
+test: lint ## every test but the slow peers, those of the packages on hosts included (as root)
+	@$(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration
 	@$(MAKE) --no-print-directory repos
 	@$(PYTHON) -m pytest tests/package
+	@$(PYTHON) -m pytest --numprocesses 4 tests/faults
 	@VENV=$(VENV) ci/hosts/run.sh
 
 lint: setup ## ruff, mypy --strict, shellcheck
@@ -32,11 +33,17 @@ lint: setup ## ruff, mypy --strict, shellcheck
 	@$(VENV)/bin/mypy
 	@git ls-files -z | xargs -0 awk 'FNR == 1 && /^#!.*sh$$/ { print FILENAME }' | xargs shellcheck
 
+faults: freeze ## every fault of tests/faults, not the choice that `make test` has; prints a table of what they did
+	@$(PYTHON) -m pytest --numprocesses 4 --long tests/faults
+
 bench: setup ## speed, as ratios against a reference in the same run
 	@$(PYTHON) -m benchmarks
 
 runtime: setup ## OpenSSL and CPython for the program, from Debian's sources (15 minutes, then cached)
 	@ci/runtime/build.sh
+
+runtime-profile: setup ## learn anew where the program spends its time, for the runtime's compiler
+	@ci/runtime/profile.sh
 
 runtime-lock: setup ## record the newest sources and hashes for the runtime
 	@ci/runtime/lock.sh
@@ -50,8 +57,11 @@ packages: freeze ## dist/*.deb and dist/*.rpm
 repos: packages ## signed apt and yum repositories in dist/repo
 	@PATH="$(abspath $(VENV)/bin):$$PATH" ci/repos.sh dist dist/repo
 
-hosts: repos ## the packages on hosts with a real init, in containers (as root)
+hosts: repos ## the packages on hosts with a real init, and Nagios on one, in containers (as root)
 	@VENV=$(VENV) ci/hosts/run.sh
+
+peers: repos ## Nagios, Icinga 2 and Zabbix themselves, paging through the packages (as root)
+	@HOSTS= PEERS='nagios icinga zabbix' VENV=$(VENV) ci/hosts/run.sh
 
 reference: setup ## docs/commands.md and docs/configuration.md, from the agent itself
 	@$(PYTHON) ci/reference.py docs

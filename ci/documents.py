@@ -30,19 +30,29 @@ SET = (
 # command: its module, its manual's section, what it is for
 COMMANDS = {
     "pd-send": ("send", 1, "queue an event for PagerDuty"),
-    "pd-queue": ("queue", 1, "look at the queue of the PagerDuty Agent, and retry events in error"),
+    "pd-queue": ("queue", 1, "look at the queue of the PagerDuty Agent, retry and remove events"),
+    "pd-nagios": ("nagios", 1, "page for a notification of Nagios, Icinga or Naemon"),
+    "pd-zabbix": ("zabbix", 1, "page for a message of Zabbix"),
+    "pd-sensu": ("sensu", 1, "page for an event of Sensu"),
     "pdagent": ("agent", 1, "about the PagerDuty Agent on this host"),
     "pdagentd": ("daemon", 8, "deliver queued events to PagerDuty"),
 }
 
+# those in the package pdagent-integrations
+INTEGRATIONS = ("pd-nagios", "pd-zabbix", "pd-sensu")
+
 EXITS = """\
 0	done
+1	pdagent check: a warning
 2	wrong usage
+3	pdagent check: something failed
 65	bad data
-69	not delivered, where pd-send delivers directly
+69	removed from the queue by somebody, where pd-send waits
 75	try again later: the queue can't be written, or another daemon has it
+76	in error: PagerDuty refused the event for which pd-send waits
 77	not permitted
-78	wrong configuration"""
+78	wrong configuration
+79	still queued: PagerDuty does not have the event for which pd-send waits"""
 
 FILES = """\
 /etc/pdagent.conf	the configuration, see pdagent.conf(5)
@@ -50,9 +60,11 @@ FILES = """\
 /var/lib/pdagent/outqueue	the queue: events pending in pdq, delivered in suc, in error in err
 /var/log/pdagent/pdagentd.log	what became of each event"""
 
+_KEY = "PD_SERVICE_KEY\tthe integration key, where no option gives it\n"
 ENVIRONMENT = {
-    "pd-send": "PD_SERVICE_KEY\tthe integration key, where no option gives it\n",
+    "pd-send": _KEY,
     "pdagentd": "http_proxy, https_proxy, no_proxy\tthe proxy, unless proxy_url is set\n",
+    **dict.fromkeys(INTEGRATIONS, _KEY),
 }
 
 
@@ -99,7 +111,9 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
             choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else ""
             value = str(action.metavar or choices or action.dest.upper())
         names = [f"\\fB{quote(name)}\\fR" for name in action.option_strings]
-        if value:
+        if value and action.nargs == "?":
+            names = [f"{name}[=\\fI{quote(value)}\\fR]" for name in names]
+        elif value:
             names = [f"{name} \\fI{quote(value)}\\fR" for name in names] or [
                 f"\\fI{quote(value)}\\fR"
             ]
@@ -138,6 +152,8 @@ def conf_page() -> str:
         "with # or ; are comments. A key that is not there has its default.\n"
         "A wrong value keeps pdagentd from starting, with file and line in its log. It never keeps "
         "pd-send from queueing an event.\n"
+        "A second section, [Keys], gives names to integration keys, in lines such as db = KEY: for "
+        "pd-send -k @db. keys_file may have such a section, too.\n"
         "A running pdagentd reads the file again on SIGHUP, and keeps what it has if that is "
         "wrong.\n"
     )
@@ -147,12 +163,15 @@ def conf_page() -> str:
 
 
 def main(directory: Path) -> None:
-    man = directory / "man"
-    man.mkdir(parents=True, exist_ok=True)
+    for package in ("man", "man-integrations"):
+        (directory / package).mkdir(parents=True, exist_ok=True)
     (directory / "pdagent.conf").write_text(conf())
-    pages = {f"{name}.{COMMANDS[name][1]}": command_page(name) for name in COMMANDS}
-    for name, page in {**pages, "pdagent.conf.5": conf_page()}.items():
-        (man / f"{name}.gz").write_bytes(gzip.compress(page.encode(), 9, mtime=0))
+    pages = {"man/pdagent.conf.5": conf_page()}
+    for name, (_, section, _) in COMMANDS.items():
+        package = "man-integrations" if name in INTEGRATIONS else "man"
+        pages[f"{package}/{name}.{section}"] = command_page(name)
+    for name, page in pages.items():
+        (directory / f"{name}.gz").write_bytes(gzip.compress(page.encode(), 9, mtime=0))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from pdagent.__main__ import COMMANDS
 from pdagent.config import KEYS
 
-COMMANDS = {"pd-send": "send", "pd-queue": "queue", "pdagentd": "daemon", "pdagent": "agent"}
 MADE = "<!-- Made by `make reference`; do not edit. -->\n\n"
 
 
@@ -27,6 +27,8 @@ def rows(parser: argparse.ArgumentParser) -> Iterator[str]:
         value = ""
         if action.nargs != 0:
             value = f" {action.metavar or action.dest.upper()}" if action.option_strings else ""
+        if action.nargs == "?" and action.option_strings:
+            value = f"[={value.strip()}]"
         names = [f"`{name}{value}`" for name in action.option_strings] or [f"`{action.dest}`"]
         yield f"| {cell(', '.join(names))} | {cell(action.help or '')} |\n"
 
@@ -61,6 +63,7 @@ def configuration() -> str:
         "A mistake keeps `pdagentd` from starting, with exit code 78, and the file and line in its "
         "log. It never keeps `pd-send` from queueing an event. A key that the agent does not know "
         "is only warned of.\n\n"
+        "A second section, `[Keys]`, gives [names to integration keys](keys.md).\n\n"
         "| key | default | meaning |\n|---|---|---|\n"
     )
     for key in KEYS:

@@ -14,11 +14,13 @@ END
 exec 9>"$store/pdagent.lock"
 flock 9
 for tar; do
-    name=$(basename "$tar" .tar)
-    image=localhost/pdagent-host:$name
+    image=localhost/pdagent-host:$(basename "$tar" .tar)
     podman image exists "$image" && continue
-    podman images --format '{{.Repository}}:{{.Tag}}' | grep -x "localhost/pdagent-host:${name%-*}-.\{12\}" |
-        xargs -r podman rmi --force >/dev/null
     podman import --quiet --change 'CMD ["/sbin/init"]' --change 'ENV container=podman' \
         --change 'STOPSIGNAL SIGRTMIN+3' "$tar" "$image" >/dev/null
+done
+
+# An image goes with the file that it was made of.
+podman images --format '{{.Repository}}:{{.Tag}}' | sed -n 's,^localhost/pdagent-host:,,p' | while read -r name; do
+    [ -e "$(dirname "$1")/$name.tar" ] || podman rmi --force "localhost/pdagent-host:$name" >/dev/null
 done

@@ -13,12 +13,13 @@ recipe=$(grep "^$name " hosts.txt) || {
 }
 # shellcheck disable=SC2086  # the columns of hosts.txt
 set -- $recipe
-family=$2 init=$3 suite=$4
+family=$2 init=$3 suite=$4 peer=${5:-}
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdagent/hosts
 hash=$(cat rootfs.sh userland.sh | { cat && echo "$recipe"; } | sha256sum | cut -c1-12)
 tar=$cache/$name-$hash.tar
 if [ -e "$tar" ]; then
+    touch "$tar"
     echo "$tar"
     exit
 fi
@@ -37,6 +38,7 @@ systemd) packages=$packages,systemd-sysv,dbus ;;
 sysv) packages=$packages,sysvinit-core,sysvinit-utils,initscripts,insserv ;;
 esac
 [ "$family" = deb ] || packages=$packages,dnf,rpm
+[ -z "$peer" ] || packages=$packages,$peer
 
 echo "rootfs: making $name from $suite" >&2
 mkdir -p "$cache"
@@ -49,6 +51,7 @@ mmdebstrap --quiet --aptopt='Acquire::Check-Valid-Until "false"' \
     --variant=minbase --include="$packages" --dpkgopt=force-unsafe-io \
     --customize-hook="chroot \"\$1\" sh -s $family $init <userland.sh" \
     "$suite" "$TMPDIR/root.tar" "$mirror" >&2
-rm -f "$cache/$name"-????????????.tar
+# Another checkout may have another recipe. What none has used for a week goes.
+find "$cache" -maxdepth 1 -name "$name-????????????.tar" -mtime +7 -delete
 mv "$TMPDIR/root.tar" "$tar"
 echo "$tar"
