@@ -1,13 +1,21 @@
 """The dispatch: which command this is, by the name it is called by."""
 
+import posix
 import sys
+
+from pdagent import exits
 
 COMMANDS = {
     "pd-send": "send",
     "pd-queue": "queue",
+    "pd-nagios": "nagios",
+    "pd-zabbix": "zabbix",
+    "pd-sensu": "sensu",
     "pdagentd": "daemon",
     "pdagent": "agent",
 }
+# modules with a quick way for plain command lines, which does not return
+QUICK = {"pd-send": "quick", "pd-nagios": "nagios", "pd-zabbix": "zabbix", "pd-sensu": "sensu"}
 
 
 def main() -> int:
@@ -16,17 +24,16 @@ def main() -> int:
         name, arguments = arguments[0], arguments[1:]  # python -m pdagent pd-send ...
     name = name if name in COMMANDS else "pdagent"
     try:
-        if name == "pd-send":
-            from pdagent import quick
-
-            quick.main(arguments)
+        if name in QUICK:
+            module = f"pdagent.{QUICK[name]}"
+            __import__(module)  # importlib's own function would have to be imported
+            sys.modules[module].main(arguments)
         from importlib import import_module
 
         return int(import_module(f"pdagent.commands.{COMMANDS[name]}").main(arguments))
     except KeyboardInterrupt:
-        from pdagent import exits
-
-        return exits.INTERRUPTED
+        # at once: the next ^C of somebody in a hurry would end Python's own ending with a traceback
+        posix._exit(exits.INTERRUPTED)
     except BrokenPipeError:
         return 0  # whoever read our output has seen enough
 

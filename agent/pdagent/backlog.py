@@ -12,15 +12,19 @@ import json
 import os
 import re
 import stat
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pdagent import waiting
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
 
 EVENT_BYTES_MOST = (
     4 * 1024 * 1024
 )  # the old agent's limit; PagerDuty's is lower, and its own to apply
+# what an OSError is about when it is not about the file
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _NAME = re.compile(r"([0-9]{1,20})_([^/\0]*)\.txt")
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -62,6 +66,12 @@ class Pending:
         key = self.body.get("dedup_key") or self.body.get("incident_key")
         return None if key is None else str(key)
 
+    @property
+    def summary(self) -> str:
+        payload = self.body.get("payload")
+        found = payload.get("summary") if isinstance(payload, dict) else None
+        return str(found or self.body.get("description") or "")
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -78,7 +88,8 @@ def key_of(name: str) -> str | None:
     return match[2] if match else None
 
 
-def _order(name: str) -> tuple[int, str]:
+def order(name: str) -> tuple[int, str]:
+    """Sorts events' file names into queue order."""
     # by number: a name of fewer digits (a clock in 1970, a script) is older, whatever letters say
     return int(name.partition("_")[0]), name
 
@@ -107,14 +118,23 @@ class Backlog:
         self._seen_mtime = mtime
         return True
 
+    def names(self, directory: str) -> list[str]:
+        """The names of events in a directory, in queue order. Raises OSError."""
+        names = os.listdir(f"{self.root}/{directory}")
+        return sorted((name for name in names if key_of(name) is not None), key=order)
+
     def scan(self) -> tuple[list[str], list[str]]:
         """Names in pdq/: those of events, in queue order, and all others. Opens nothing."""
-        names = os.listdir(f"{self.root}/{PENDING}")
+        try:
+            names = os.listdir(f"{self.root}/{PENDING}")
+        except OSError:
+            self._seen_mtime = -1  # what came by now was not seen
+            raise
         events = [name for name in names if key_of(name) is not None]
         others = (
             [name for name in names if key_of(name) is None] if len(events) < len(names) else []
         )
-        return sorted(events, key=_order), others
+        return sorted(events, key=order), others
 
     def has(self, name: str) -> bool:
         """Whether pdq/ has an entry of that name."""
@@ -123,11 +143,22 @@ class Backlog:
     def load(self, name: str) -> Pending:
         """Reads a pending event.
 
-        Raises Hostile, Unfinished, FileNotFoundError when it is no longer there, or OSError when
-        the system is short of something and it may work later.
+        Raises Hostile, Unfinished, FileNotFoundError when it is no longer there, or OSError when it
+        may work later.
         """
+        data, links = self._contents(PENDING, name)
+        pending = understand(name, data)
+        if links > 1:
+            raise Unfinished(pending)
+        return pending
+
+    def contents(self, directory: str, name: str) -> bytes:
+        """The bytes of an entry, for a person to look at. Raises what `load` does."""
+        return self._contents(directory, name)[0]
+
+    def _contents(self, directory: str, name: str) -> tuple[bytes, int]:
         try:
-            fd = os.open(f"{self.root}/{PENDING}/{name}", _OPEN)
+            fd = os.open(f"{self.root}/{directory}/{name}", _OPEN)
         except OSError as error:
             raise _judged(error) from error
         try:
@@ -136,17 +167,18 @@ class Backlog:
                 raise Hostile("it is not a regular file")
             if status.st_size > EVENT_BYTES_MOST:
                 raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
-            data = _read(fd, EVENT_BYTES_MOST + 1)  # it may grow while we read
+            return _read(fd, EVENT_BYTES_MOST + 1), status.st_nlink  # it may grow while we read
         except OSError as error:
             raise _judged(error) from error
         finally:
             os.close(fd)
-        pending = _understand(name, data)
-        if status.st_nlink > 1:
-            raise Unfinished(pending)
-        return pending
 
     # --- moving on ------------------------------------------------------------------------------
+
+    def tell(self, name: str, problem: str = "") -> None:
+        """Tells the sender of an event that is about to be settled, if it waits: delivered, or in
+        error."""
+        waiting.tell(self.root, name, problem)
 
     def settle_delivered(self, name: str) -> None:
         """PagerDuty has it. Raises OSError.
@@ -161,6 +193,10 @@ class Backlog:
         somebody else's can't be moved)."""
         return self._move(name, PENDING, IN_ERROR)
 
+    def name_in_error(self, name: str) -> str:
+        """What an entry of pdq/ would be called if it were set aside now."""
+        return self._free(name, IN_ERROR)
+
     def adopt(self, name: str) -> None:
         """Completes an enqueue that died between link and unlink: drops the name in tmp/."""
         inode = os.lstat(f"{self.root}/{PENDING}/{name}").st_ino
@@ -170,28 +206,59 @@ class Backlog:
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
 
-    def retry(self, key: str | None) -> Iterator[tuple[str, str]]:
-        """Makes the events in error of a key (None: of all keys) pending again, oldest first;
-        yields their old and new names. Raises OSError."""
-        names = [name for name in os.listdir(f"{self.root}/{IN_ERROR}") if key_of(name) is not None]
-        for name in sorted(names, key=_order):
-            if key is None or key_of(name) == key:
-                with contextlib.suppress(FileNotFoundError):  # cleaned up meanwhile
-                    yield name, self._move(name, IN_ERROR, PENDING)
+    def retry(self, name: str) -> str:
+        """Makes an event in error pending again, and returns its name there. Raises OSError."""
+        return self._move(name, IN_ERROR, PENDING)
+
+    def purge(self, entries: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Removes entries (directory, name) for good, and returns those that were still there.
+        Raises OSError, with those done that were done.
+
+        The rename decides: whoever's comes first, this one or the daemon's that settles the event,
+        has it, and the other finds nothing. It goes to tmp/, under a name that nobody can guess:
+        crash here, and it is nobody's event, which clean-up removes. Before anything is deleted
+        the renames are made durable: what is reported as gone does not come back after a power cut.
+        """
+        token = os.urandom(16).hex()
+        claimed = []
+        try:
+            for number, (directory, name) in enumerate(entries):
+                aside = f"{self.root}/{TEMPORARY}/purged-{token}-{number}"
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(f"{self.root}/{directory}/{name}", aside)
+                    claimed.append(((directory, name), aside))
+        finally:
+            self.sync({directory for (directory, _), _ in claimed})
+            for _, aside in claimed:
+                remove(aside)
+        return [entry for entry, _ in claimed]
+
+    def sync(self, directories: Iterable[str]) -> None:
+        """Makes renames out of these and into them durable."""
+        for directory in directories:
+            fd = os.open(f"{self.root}/{directory}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def _move(self, name: str, source: str, target: str) -> str:
         # Not link and unlink, which would not overwrite: users' files can't be linked by the agent
         # (fs.protected_hardlinks). Looking first is enough where only the agent and root may add
         # names, suc/ and err/. Into pdq/ (retry) a user could slip the same name in between: it
         # would be a file with this key and microsecond made to be replaced, and its maker's loss.
+        new = self._free(name, target)
+        os.rename(f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}")
+        return new
+
+    def _free(self, name: str, target: str) -> str:
         new = name
         match = _NAME.fullmatch(name)
         while os.path.lexists(f"{self.root}/{target}/{new}"):
-            if match is None:
-                new += "~"
+            if match is None:  # cut, since it may be as long as a name can be
+                new = f"{os.fsdecode(os.fsencode(name)[:200])}~{time.time_ns()}"
             else:
                 new = file_name(int(new.partition("_")[0]) + 1, match[2])
-        os.rename(f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}")
         return new
 
     # --- counting -------------------------------------------------------------------------------
@@ -209,6 +276,17 @@ class Backlog:
         return Counter(key for name in names if (key := key_of(name)) is not None)
 
 
+def remove(path: str) -> None:
+    """Removes an entry of the spool, which may be a directory that somebody made. Raises
+    OSError."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        import shutil  # dear, and this is rare
+
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
 def _judged(error: OSError) -> Exception:
     """Whose fault it is that a file can't be read: the file's, or the moment's."""
     if error.errno == errno.ELOOP:
@@ -217,9 +295,7 @@ def _judged(error: OSError) -> Exception:
         return Hostile("it is not a regular file")
     if error.errno in (errno.EACCES, errno.EPERM):
         return Hostile("the agent may not read it")
-    if error.errno in (errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-        return error
-    return Hostile(f"it can't be read: {error.strerror}")
+    return error  # EIO, say: it may be an accepted event, on a disk that comes back
 
 
 def _read(fd: int, most: int) -> bytes:
@@ -230,7 +306,8 @@ def _read(fd: int, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _understand(name: str, data: bytes) -> Pending:
+def understand(name: str, data: bytes) -> Pending:
+    """The event in the contents of a file. Raises Hostile."""
     if not data:
         raise Hostile("it is empty")
     if len(data) > EVENT_BYTES_MOST:

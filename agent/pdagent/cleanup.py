@@ -8,14 +8,15 @@ What that costs is disk space for a while longer; the other way round it would c
 evidence.
 """
 
+import contextlib
 import logging
 import os
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from pdagent.backlog import remove
+from pdagent.budget import Disk
 from pdagent.log import masked_name
-from pdagent.spool import DELIVERED, IN_ERROR, TEMPORARY
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 from pdagent.state import State
 
 log = logging.getLogger("pdagent.cleanup")
@@ -23,26 +24,13 @@ log = logging.getLogger("pdagent.cleanup")
 STEP_SECONDS = 300.0  # more than an hour of slewing, less than anybody's clean-up threshold of days
 # Away for longer than this, a machine that was off can't be told from a clock that was stepped.
 ABSENCE_SECONDS = 86_400.0
-SCARCE_BYTES = 100 * 1024 * 1024
-SCARCE_SHARE = 0.05
 BATCH = 1000
 
+Entry = tuple[str, float, int]  # name, since when it is there, bytes of disk that it takes up
 
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """Free and total, in bytes and in inodes."""
 
-    free: int
-    total: int
-    free_files: int
-    total_files: int
-
-    @property
-    def scarce(self) -> bool:
-        """Whether events may soon find no room."""
-        room = self.total > 0 and self.free < min(SCARCE_BYTES, self.total * SCARCE_SHARE)
-        files = self.total_files > 0 and self.free_files < self.total_files * SCARCE_SHARE
-        return room or files
+def _since(entry: Entry) -> float:
+    return entry[1]
 
 
 def disk_of(path: str) -> Disk:
@@ -77,15 +65,27 @@ class Cleanup:
         """Removes what was settled, or left in tmp/, more than `threshold` seconds ago."""
         now = self._wall()
         steady_since = self._steady_since(now)
+
+        def old(changed: float) -> bool:
+            # a time outside of the steady stretch means nothing but "before it"
+            since = changed if steady_since <= changed <= now else steady_since
+            return now - since > threshold
+
         for directory in (DELIVERED, IN_ERROR, TEMPORARY):
             removed = 0
-            for name, changed in self._entries(directory):
-                # a time outside of the steady stretch means nothing but "before it"
-                since = changed if steady_since <= changed <= now else steady_since
-                if now - since > threshold and self._remove(directory, name):
+            for name, changed, _ in self._entries(f"{self._root}/{directory}"):
+                if old(changed) and self._remove(directory, name):
                     removed += 1
             if removed:
                 log.info("Cleanup: removed %d files from %s", removed, directory)
+        # crash between a reason and the move of its event, which was delivered later on; or between
+        # the removals of an event and of its reason
+        reasons = self._state.reasons
+        places = [f"{self._root}/{directory}" for directory in (IN_ERROR, PENDING)]
+        for name, changed, _ in self._entries(reasons) if os.path.isdir(reasons) else ():
+            if old(changed) and not any(os.path.lexists(f"{place}/{name}") for place in places):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{reasons}/{name}")
 
     def disk_is_scarce(self) -> bool:
         """Whether delivered events had better make room."""
@@ -94,9 +94,22 @@ class Cleanup:
         except OSError:  # the spool is gone; others say so
             return False
 
+    def trim(self, most: int, most_bytes: int) -> None:
+        """Removes delivered events, the oldest first, until `most` are left that take up no more
+        than `most_bytes` of disk."""
+        size = removed = 0
+        newest_first = sorted(self._entries(f"{self._root}/{DELIVERED}"), key=_since, reverse=True)
+        for number, (name, _, room) in enumerate(newest_first):
+            size += room
+            if number >= most or size > most_bytes:
+                removed += self._remove(DELIVERED, name)
+        if removed:
+            log.info("Cleanup: removed the %d oldest delivered events: the rest is enough", removed)
+
     def relieve(self) -> None:
         """While the disk is short, removes delivered events, the oldest first."""
-        oldest = [name for name, _ in sorted(self._entries(DELIVERED), key=lambda entry: entry[1])]
+        delivered = self._entries(f"{self._root}/{DELIVERED}")
+        oldest = [name for name, _, _ in sorted(delivered, key=_since)]
         removed = 0
         for start in range(0, len(oldest), BATCH):
             if not self.disk_is_scarce():
@@ -125,26 +138,23 @@ class Cleanup:
         self._state.write("clock", {"seen": now, "steady_since": since})
         return since
 
-    def _entries(self, directory: str) -> list[tuple[str, float]]:
-        found = []
+    def _entries(self, directory: str) -> list[Entry]:
+        found: list[Entry] = []
         try:
-            with os.scandir(f"{self._root}/{directory}") as entries:
+            with os.scandir(directory) as entries:
                 for entry in entries:
                     try:
-                        found.append((entry.name, entry.stat(follow_symlinks=False).st_ctime))
+                        status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
+                    found.append((entry.name, status.st_ctime, status.st_blocks * 512))
         except OSError as error:
-            log.error("Cleanup: cannot look into %s/%s: %s", self._root, directory, error.strerror)
+            log.error("Cleanup: cannot look into %s: %s", directory, error.strerror)
         return found
 
     def _remove(self, directory: str, name: str) -> bool:
         try:
-            path = f"{self._root}/{directory}/{name}"
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)  # somebody made it in pdq/, and it was set aside
-            else:
-                os.unlink(path)
+            remove(f"{self._root}/{directory}/{name}")
         except OSError as error:
             log.error("Cleanup: cannot remove %s: %s", masked_name(name), error.strerror)
             return False

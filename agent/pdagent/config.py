@@ -1,4 +1,4 @@
-"""The configuration: `/etc/pdagent.conf`, section [Main].
+"""The configuration: `/etc/pdagent.conf`, sections [Main] and [Keys].
 
 Every `pd-send` reads it, so built-in modules only, and no configparser. A problem never raises: the
 reader gets usable values and a list of what is wrong, and decides what that means. `%` is a
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "/etc/pdagent.conf"
 SECTION = "main"
+KEYS_SECTION = "keys"
+TOKEN_CHARS = 16
+KEY_NAME_CHARS = 30  # fewer than a key has: a key is never taken for a name and shown
 _MAX_BYTES = 1_048_576
 _YES = ("1", "yes", "true", "on")
 _NO = ("0", "no", "false", "off")
@@ -67,6 +70,31 @@ def _address(text: str) -> str:
     return text
 
 
+def is_key_name(text: str) -> bool:
+    """Whether this is how an integration key is called: `@`, then letters, digits and `-_.`"""
+    name = text[1:].replace("-", "x").replace(".", "x").replace("_", "x")
+    return text[:1] == "@" and len(name) <= KEY_NAME_CHARS and name.isascii() and name.isalnum()
+
+
+def _listening(text: str) -> str:
+    """Where to listen: a path, or an IP address and a port. Empty: nowhere."""
+    if not text or text[0] == "/":
+        return _optional_path(text)
+    host, _, port = text.rpartition(":")
+    try:
+        _address(host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host.replace(":", "?"))
+        _number(1, 65_535)(port)
+    except ValueError as error:
+        raise ValueError("must be IP-ADDRESS:PORT, or an absolute path") from error
+    return text
+
+
+def _token(text: str) -> str:
+    if text and not (text.isprintable() and " " not in text and len(text) >= TOKEN_CHARS):
+        raise ValueError(f"must have {TOKEN_CHARS} characters at least, and no blanks")
+    return text
+
+
 class Key:
     """A configuration key: its name, default (as written in the file), parser, and meaning."""
 
@@ -104,6 +132,26 @@ KEYS = (
         "until they are delivered or refused, however long that takes.",
     ),
     Key(
+        "max_delivered_events",
+        "100000",
+        _number(0, 100_000_000),
+        "How many delivered events are kept at most, even if they are not old yet.",
+    ),
+    Key(
+        "max_delivered_bytes",
+        "268435456",
+        _number(0, 1 << 50),
+        "How many bytes of disk delivered events may take up at most. Where the disk runs short "
+        "they go before that.",
+    ),
+    Key(
+        "pending_warning",
+        "10000",
+        _number(0, 100_000_000),
+        "So many pending events are worth a warning in the log and in pd-queue status; 0: none "
+        "are. Pending events are never removed.",
+    ),
+    Key(
         "backoff_interval_secs",
         "60",
         _number(1, 86_400),
@@ -127,6 +175,13 @@ KEYS = (
         "auto",
         _one_of("auto", "v2", "v1"),
         "The Events API to write for. auto is v2, and v1 for keys that PagerDuty refuses for v2.",
+    ),
+    Key(
+        "integrations_events_api",
+        "v1",
+        _one_of("v1", "v2"),
+        "The Events API that pd-nagios, pd-zabbix and pd-sensu write for: v1 is what PagerDuty's "
+        "integrations of these names expect, v2 is for keys of Events API v2 integrations.",
     ),
     Key(
         "service_region",
@@ -155,6 +210,33 @@ KEYS = (
         "A PEM file of certificate authorities to trust, instead of the system's.",
     ),
     Key(
+        "keys_file",
+        "",
+        _optional_path,
+        "A file with a section [Keys] of its own: names of integration keys, for pd-send -k @NAME. "
+        "It may be readable by the group pdagent alone.",
+    ),
+    Key(
+        "listen",
+        "",
+        _listening,
+        "Where to serve an Events API of the agent's own, such as 127.0.0.1:49463, or the path of "
+        "a Unix socket, such as /run/pdagent/events.sock. Empty: nowhere.",
+    ),
+    Key(
+        "listen_token",
+        "",
+        _token,
+        "What clients of that API have to send as Authorization: Token token=... (or Bearer ...). "
+        "Must be set where other hosts can reach it.",
+    ),
+    Key(
+        "listen_pending_most",
+        "100000",
+        _number(1, 10_000_000),
+        "Pending events from which on that API answers 429. pd-send queues all the same.",
+    ),
+    Key(
         "max_connections",
         "32",
         _number(1, 256),
@@ -162,9 +244,10 @@ KEYS = (
     ),
     Key(
         "direct_delivery",
-        "off",
+        "on",
         _switch,
-        "on: where the queue can't be written, pd-send delivers to PagerDuty itself.",
+        "on: where the queue can't be written (a full disk), pd-send and the integrations deliver "
+        "to PagerDuty themselves, and succeed only if PagerDuty has the event. off: they fail.",
     ),
     Key(
         "heartbeat",
@@ -173,6 +256,25 @@ KEYS = (
         "on: tell PagerDuty every hour that the agent runs, with counts of pending events.",
     ),
     Key("heartbeat_url", api.HEARTBEAT_URL, _url, "Where the heartbeat goes."),
+    Key(
+        "metrics_listen",
+        "",
+        _listening,
+        "Where to serve metrics for Prometheus, and /healthz: ADDRESS:PORT, such as "
+        "127.0.0.1:9110, or the path of a Unix socket. Empty: nowhere.",
+    ),
+    Key(
+        "metrics_remote",
+        "off",
+        _switch,
+        "on: metrics_listen may be an address that other hosts can reach.",
+    ),
+    Key(
+        "metrics_file",
+        "",
+        _optional_path,
+        "A file to write the same metrics to, for node_exporter's textfile collector.",
+    ),
     Key("data_dir", "/var/lib/pdagent", _path, "Where the queue and the agent's state are kept."),
     Key("log_dir", "/var/log/pdagent", _path, "Where pdagentd.log is kept."),
     Key("run_dir", "/var/run/pdagent", _path, "Where the background daemon keeps its pid file."),
@@ -183,28 +285,43 @@ _BY_NAME = {key.name: key for key in KEYS}
 class Config:
     """The values of all keys, typed. Frozen by custom: nobody assigns after `load`."""
 
-    __slots__ = tuple(_BY_NAME)
+    __slots__ = (*_BY_NAME, "keys")
 
     send_interval_secs: int
     cleanup_interval_secs: int
     cleanup_threshold_secs: int
+    max_delivered_events: int
+    max_delivered_bytes: int
+    pending_warning: int
     backoff_interval_secs: int
     retry_limit_for_possible_errors: int
     source_address: str
     events_api: str
+    integrations_events_api: str
     service_region: str
     events_url: str
     proxy_url: str
     ca_file: str
+    keys_file: str
+    listen: str
+    listen_token: str
+    listen_pending_most: int
     max_connections: int
     direct_delivery: bool
     heartbeat: bool
     heartbeat_url: str
+    metrics_listen: str
+    metrics_remote: bool
+    metrics_file: str
     data_dir: str
     log_dir: str
     run_dir: str
 
-    def __init__(self, values: dict[str, str | int | bool]) -> None:
+    def __init__(
+        self, values: dict[str, str | int | bool], keys: "dict[str, str] | None" = None
+    ) -> None:
+        # Integration keys by name; None: they could not be read.
+        self.keys: dict[str, str] | None = keys
         for key in KEYS:
             value = values[key.name] if key.name in values else key.parse(key.default)
             setattr(self, key.name, value)
@@ -219,13 +336,15 @@ class Config:
 
 
 class Problem:
-    """Something wrong with the file. `fatal`: pdagentd must not guess what was meant."""
+    """Something wrong with the file. `fatal`: pdagentd must not guess what was meant. `intended`:
+    so, probably, for this user."""
 
-    __slots__ = ("fatal", "text")
+    __slots__ = ("fatal", "intended", "text")
 
-    def __init__(self, text: str, fatal: bool) -> None:
+    def __init__(self, text: str, fatal: bool, intended: bool = False) -> None:
         self.text = text
         self.fatal = fatal
+        self.intended = intended
 
 
 def path_from(option: str | None) -> str:
@@ -240,15 +359,65 @@ def load(path: str) -> tuple[Config, list[Problem]]:
         text = _read(path)
     except OSError as error:
         why = posix.strerror(error.errno or 0)
-        return Config({}), [Problem(f"Unable to read the config file at: {path}: {why}", True)]
+        text = f"Unable to read the config file at: {path}: {why}"
+        return Config({}), [
+            Problem(text, True, isinstance(error, PermissionError) and _group(path))
+        ]
     except ValueError as error:  # a NUL in the path
         return Config({}), [Problem(f"Unable to read the config file at: {path!r}: {error}", True)]
-    values, problems = parse(text, path)
-    return Config(values), problems
+    keys: dict[str, str] = {}
+    values, problems = parse(text, path, keys)
+    # what can't be understood may be the key that somebody asks for
+    whole = not [problem for problem in problems if problem.fatal]
+    return Config(values, keys if whole else None), problems
 
 
-def parse(text: str, path: str) -> tuple[dict[str, str | int | bool], list[Problem]]:
-    """The values in `text`, and what is wrong with it by file and line."""
+def load_keys(settings: Config) -> list[Problem]:
+    """Adds the keys of `keys_file` to those of `settings`. None of the problems is fatal."""
+    keys, problems = _file_of_keys(settings.keys_file)
+    if keys:
+        settings.keys = {**(settings.keys or {}), **keys}
+    return problems
+
+
+def _file_of_keys(path: str) -> tuple[dict[str, str], list[Problem]]:
+    keys: dict[str, str] = {}
+    if not path:
+        return keys, []
+    try:
+        _, problems = parse(_read(path), path, keys, KEYS_SECTION)
+    except OSError as error:
+        why = posix.strerror(error.errno or 0)
+        return keys, [Problem(f"Unable to read the keys_file at: {path}: {why}", False)]
+    return keys, [Problem(problem.text, False) for problem in problems]
+
+
+def key_named(name: str, settings: Config) -> str | None:
+    """The integration key that `@db` stands for, None if there is none of that name."""
+    return (settings.keys or {}).get(name[1:].lower())
+
+
+def knows_not(name: str, settings: Config) -> bool:
+    """Whether it is certain that no key has that name, to someone who may not read all files."""
+    if settings.keys is None or key_named(name, settings):
+        return False
+    keys, problems = _file_of_keys(settings.keys_file)
+    return not problems and name[1:].lower() not in keys
+
+
+def _group(path: str) -> bool:
+    """Whether a file is for its group: to others, a file that can't be read is no mistake then."""
+    try:
+        return bool(posix.stat(path).st_mode & 0o040)
+    except OSError:
+        return False
+
+
+def parse(
+    text: str, path: str, keys: "dict[str, str] | None" = None, main: str = SECTION
+) -> tuple[dict[str, str | int | bool], list[Problem]]:
+    """The values in `text`, and what is wrong with it by file and line. Fills `keys` with those of
+    the section [Keys]. `main`: the section that must be there."""
     values: dict[str, str | int | bool] = {}
     problems = []
     section = None
@@ -260,25 +429,48 @@ def parse(text: str, path: str) -> tuple[dict[str, str | int | bool], list[Probl
             continue
         if line[0] == "[" and line[-1] == "]":
             section = line[1:-1].strip().lower()
-            seen_main = seen_main or section == SECTION
+            seen_main = seen_main or section == main
             continue
         name, value, separated = _halves(line)
         if not separated or not name:
             problems.append(Problem(where + "is neither 'key = value' nor '[section]'", True))
-        elif section != SECTION:
+        elif section == KEYS_SECTION:
+            problem = _key_problem(name, value)
+            if problem:
+                problems.append(Problem(where + problem, True))
+            elif keys is not None:
+                keys[name] = value
+        elif section != main:
             problems.append(
-                Problem(where + f"{name} is outside the section [Main]", section is None)
+                Problem(
+                    where + f"{_shown(name)} is outside the section [{main.capitalize()}]",
+                    section is None,
+                )
             )
         elif name not in _BY_NAME:
-            problems.append(Problem(where + f"{name} is not a key that pdagent knows", False))
+            text = f"{_shown(name)} is not a key that pdagent knows"
+            problems.append(Problem(where + text, False))
         else:
             try:
                 values[name] = _BY_NAME[name].parse(value)
             except ValueError as error:
                 problems.append(Problem(where + f"Bad {name}: {error}", True))
     if not seen_main:
-        problems.append(Problem(f"{path}: Config is missing [Main] section", True))
+        problems.append(Problem(f"{path}: Config is missing [{main.capitalize()}] section", True))
     return values, problems
+
+
+def _key_problem(name: str, value: str) -> str:
+    """What is wrong with a line of [Keys]. Never quotes the value, which is a secret; the name may
+    be one, where somebody turned them round."""
+    if not is_key_name("@" + name):
+        return (
+            f"the name of a key is at most {KEY_NAME_CHARS} letters, digits, hyphens, dots and "
+            "underscores"
+        )
+    if not value or not value.isprintable() or "/" in value or " " in value or value[0] == "@":
+        return f"Bad {name}: must be an integration key"
+    return ""
 
 
 def _halves(line: str) -> tuple[str, str, bool]:
@@ -286,6 +478,11 @@ def _halves(line: str) -> tuple[str, str, bool]:
     if at < 0:
         return "", "", False
     return line[:at].strip().lower(), line[at + 1 :].strip(), True
+
+
+def _shown(name: str) -> str:
+    # whatever else the file is, a terminal and a log get one line of text
+    return "".join([c if c.isprintable() else "?" for c in name])[:80]
 
 
 def _without_comment(line: str) -> str:

@@ -163,6 +163,7 @@ class Adapter(HTTPAdapter):
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._more: dict[str, Any] = {}
+        self._pools: dict[str | None, Any] = {}
         if config.source_address != "0.0.0.0":  # noqa: S104  (means: not set)
             self._more["source_address"] = (config.source_address, 0)
         super().__init__(pool_maxsize=config.max_connections)
@@ -177,6 +178,15 @@ class Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **kwargs, **self._more)
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
         return manager
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        pool = self._pools.get(request.url)  # the few that there are lead through the same proxy
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._pools[request.url] = pool
+        return pool
 
     def build_connection_pool_key_attributes(
         self, request: Any, verify: Any, cert: Any = None
@@ -221,3 +231,20 @@ def proxies(config: Config, url: str) -> dict[str, str]:
     if config.proxy_url:
         return {"http": config.proxy_url, "https": config.proxy_url}
     return requests.utils.get_environ_proxies(url)
+
+
+def cause(error: BaseException, ways: Mapping[str, str]) -> str:
+    """What is at the bottom of what requests and urllib3 have wrapped around it, without the
+    passwords of the proxies `ways`."""
+    seen = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        # not __context__: what was being handled meanwhile may be no cause, but somebody's path
+        inner = [getattr(error, "reason", None), error.__cause__, *error.args]
+        error = next((e for e in inner if isinstance(e, BaseException)), error)
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    text = text.replace("Tunnel connection failed:", "the proxy answered")
+    for proxy in ways.values():
+        if "@" in proxy:
+            text = text.replace(proxy, "the proxy").replace(proxy.rpartition("@")[0], "***")
+    return "".join(c if c.isprintable() else " " for c in text)[:300]

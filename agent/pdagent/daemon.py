@@ -18,19 +18,31 @@ from collections.abc import Callable, Sequence
 from pdagent import __version__, config, exits
 from pdagent import log as logs
 from pdagent.backlog import Backlog, key_of
+from pdagent.budget import many_pending
 from pdagent.cleanup import Cleanup
 from pdagent.config import Config
 from pdagent.layout import CannotRun, make_directories, open_wake, take_lock
 from pdagent.notify import Notifier
 from pdagent.settlement import Settlement
-from pdagent.spool import PENDING
+from pdagent.spool import PENDING, Spool
 from pdagent.state import Counters, State
 from pdagent.workers import Workers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdagent.insight import Insight
+    from pdagent.listen import Listener
 
 log = logging.getLogger("main")
 
 STOP_SECONDS = 15.0
 WAKE_BYTES = 65_536
+ANSWER_SECONDS = 5.0
+# what is taken up by a restart only
+_FIXED = (
+    *("listen", "heartbeat", "heartbeat_url", "data_dir", "log_dir", "run_dir"),
+    *("metrics_listen", "metrics_remote", "metrics_file"),
+)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -45,27 +57,43 @@ class Daemon:
         self._root = settings.spool_dir
         make_directories(settings)
         self._lock = take_lock(self._root)
+        self._state = State(settings.data_dir)
+        # before the FIFO has a reader, which is how others know that we run
+        self._state.withdraw_holds()
         self._wake_fd = open_wake(self._root)
         self._signals: set[int] = set()
         self._stop_reason: int | None = None
         self._cleaning: threading.Thread | None = None
+        self._listener: Listener | None = None
+        self._listens_at = settings.listen  # until the end; see Listener.close
+        self._deaf = ""  # why it does not, said once
+        self._insight: Insight | None = None
+        self._turns = 0
 
     def run(self, ready: Callable[[], None]) -> int:
         """Serves until a signal ends it. Calls `ready` once events are being sent."""
         log.info("*** pdagentd starting! pid=%d", os.getpid())
         log.info("Agent version: %s", __version__)
-        state = State(self._config.data_dir)
+        state = self._state
         agent_id = state.agent_id()
         log.info("Agent ID: %s", agent_id)
         counters = Counters(state, time.time())
         self._backlog = Backlog(self._root)
         self._settlement = Settlement(self._backlog, state, counters)
         nudged_fd = self._catch_signals()
-        self._workers = Workers(self._config, self._backlog, self._settlement, self._nudge)
+        self._workers = Workers(
+            self._config, self._backlog, self._settlement, self._nudge, state.tell_holds
+        )
         self._cleanup = Cleanup(self._root, state, time.time, _running)
         self._counters = counters
+        self._trimmed = counters.delivered
+        self._crowded = False
         self._start_heartbeat(agent_id)
+        self._check_listen()
+        self._listen()
         self._scan(always=True)
+        self._workers.tally.begin()
+        self._show_insight()
         ready()
         self._notifier.ready()
         log.info("Ready: %d events pending in %s", self._workers.pending, self._root)
@@ -81,12 +109,13 @@ class Daemon:
         next_cleanup = next_tick = time.monotonic()
         while self._stop_reason is None:
             now = time.monotonic()
+            self._turns += 1
             if now >= next_tick:
                 next_tick = now + self._pace()
                 self._tick()
             if now >= next_cleanup:
                 next_cleanup = now + self._config.cleanup_interval_secs
-                self._clean(self._cleanup.sweep, self._config.cleanup_threshold_secs)
+                self._clean(self._sweep)
             due = self._workers.tend(now)
             until = min(next_tick, next_cleanup, next_tick if due is None else due)
             for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
@@ -106,16 +135,41 @@ class Daemon:
         self._scan()
         self._settlement.tidy()
         self._counters.save()
+        self._listen()
+        self._keep_within_budget()
+        if self._insight is not None:
+            self._insight.tick()
+        if not self._workers.pending:
+            _give_back()
+
+    def _keep_within_budget(self) -> None:
+        # counting what is there costs a look at each file: a tenth more than the most will do
+        fresh = self._counters.delivered - self._trimmed
         if self._cleanup.disk_is_scarce():
             self._clean(self._cleanup.relieve)
+        elif fresh > self._config.max_delivered_events // 10 and self._clean(self._trim):
+            self._trimmed += fresh
+        crowd = many_pending(self._workers.pending, self._config.pending_warning)
+        if crowd and not self._crowded:
+            log.warning("%s. They are kept, and sent as soon as they can be.", crowd)
+        elif self._crowded and not crowd:
+            log.warning("%d events pending: no longer many", self._workers.pending)
+        self._crowded = bool(crowd)
 
-    def _clean(self, task: Callable[..., None], *arguments: float) -> None:
+    def _sweep(self) -> None:
+        self._cleanup.sweep(self._config.cleanup_threshold_secs)
+        self._trim()
+
+    def _trim(self) -> None:
+        self._cleanup.trim(self._config.max_delivered_events, self._config.max_delivered_bytes)
+
+    def _clean(self, task: Callable[[], None]) -> bool:
         # A clean-up of a million files must hold up neither new events nor the watchdog.
-        if self._cleaning is None or not self._cleaning.is_alive():
-            self._cleaning = threading.Thread(
-                target=task, args=arguments, name="Cleanup", daemon=True
-            )
-            self._cleaning.start()
+        if self._cleaning is not None and self._cleaning.is_alive():
+            return False
+        self._cleaning = threading.Thread(target=task, name="Cleanup", daemon=True)
+        self._cleaning.start()
+        return True
 
     def _scan(self, always: bool = False) -> None:
         try:
@@ -132,6 +186,7 @@ class Daemon:
         for name in names:
             if name not in self._settlement:
                 log.warning("in error: %s: Badly named event", logs.masked_name(name))
+                self._workers.tally.count_refused("unreadable")
                 self._settlement.in_error(name, "its name is not an event's")
 
     def _woken(self) -> None:
@@ -166,7 +221,9 @@ class Daemon:
         return receiver
 
     def _nudge(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # full: the main thread is about to look
+        # Full: the main thread is about to look. Any other error costs the time until it looks by
+        # itself; a worker that died of it would cost the event that it has just claimed.
+        with contextlib.suppress(OSError):
             os.write(self._nudge_fd, b"\0")
 
     def _signalled(self, nudged_fd: int) -> None:
@@ -182,15 +239,15 @@ class Daemon:
     def _reload(self) -> None:
         self._notifier.reloading(time.monotonic_ns())
         settings, problems = config.load(self._path)
+        key_problems = config.load_keys(settings)
+        problems += key_problems
         for problem in problems:
             log.warning("%s", problem.text)
-        if any(problem.fatal for problem in problems):
+        if key_problems or any(problem.fatal for problem in problems):
             log.error("the new configuration has errors; going on with the old one")
         else:
             moved = [
-                name
-                for name in ("heartbeat", "heartbeat_url", "data_dir", "log_dir", "run_dir")
-                if getattr(settings, name) != getattr(self._config, name)
+                name for name in _FIXED if getattr(settings, name) != getattr(self._config, name)
             ]
             if moved:
                 log.warning("a new %s needs a restart", ", ".join(moved))
@@ -202,11 +259,51 @@ class Daemon:
     def _stop(self) -> int:
         log.info("Stopping due to signal #: %d", self._stop_reason)
         self._notifier.stopping()
+        if self._listener is not None:
+            self._listener.close()
+        if self._insight is not None:
+            self._insight.close()
         if not self._workers.stop(STOP_SECONDS):
             log.warning("some events did not get an answer in time; they stay pending")
         self._counters.save()
         log.info("*** pdagentd exiting normally! pid=%d", os.getpid())
         return exits.DONE
+
+    def _check_listen(self) -> None:
+        """Raises CannotRun for an address that would let the whole network in."""
+        address = self._listens_at
+        if not address:
+            return
+        from pdagent.listen import is_local
+
+        text = "lets other hosts in: set listen_token"
+        try:
+            if is_local(address) or self._config.listen_token:
+                return
+        except ValueError as error:
+            text = str(error)
+        raise CannotRun(f"{self._path}: listen = {address}: {text}", exits.BAD_CONFIG)
+
+    def _listen(self) -> None:
+        """Serves the Events API of our own, if it is wanted and as soon as it can be."""
+        address = self._listens_at
+        if not address or self._listener is not None:
+            return
+        from pdagent.endpoint import BOUNDS, Endpoint
+        from pdagent.listen import Listener, is_local
+
+        def pending() -> int:
+            return self._workers.pending
+
+        app = Endpoint(lambda: self._config, Spool(self._root), pending, is_local(address))
+        try:
+            self._listener = Listener(address, app, BOUNDS)
+        except OSError as error:
+            if str(error) != self._deaf:
+                log.error("cannot listen at %s: %s; trying again", address, error)
+            self._deaf = str(error)
+            return
+        log.info("Listening at %s", address)
 
     def _start_heartbeat(self, agent_id: str) -> None:
         if not self._config.heartbeat:
@@ -217,6 +314,29 @@ class Daemon:
             return {"count": self._workers.pending}
 
         Heartbeat(self._config, agent_id, self._counters.started_on, snapshot).start()
+
+    def _show_insight(self) -> None:
+        if self._config.metrics_listen or self._config.metrics_file:
+            from pdagent.insight import Insight
+
+            workers = self._workers
+            self._insight = Insight(self._config, workers.tally, workers.standing, self._answers)
+
+    def _answers(self) -> bool:
+        """Whether the main loop comes round; from other threads."""
+        turns, deadline = self._turns, time.monotonic() + ANSWER_SECONDS
+        self._nudge()
+        while self._turns == turns and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self._turns != turns
+
+
+def _give_back() -> None:
+    """Lets go of memory that working took and waiting does not."""
+    with contextlib.suppress(ImportError):  # it is the packaged program's Python that has it
+        from _pages import release  # type: ignore[import-not-found]
+
+        release()
 
 
 def _running() -> float:

@@ -16,7 +16,15 @@ from urllib3.util import Timeout
 from pdagent import __version__, api
 from pdagent.backlog import Pending
 from pdagent.config import Config
-from pdagent.connections import CONNECT_SECONDS, Adapter, NoTrust, Post, begin, proxies
+from pdagent.connections import (
+    CONNECT_SECONDS,
+    Adapter,
+    NoTrust,
+    Post,
+    begin,
+    cause,
+    proxies,
+)
 from pdagent.event import BadEvent, as_v1, encode, shrink
 from pdagent.verdict import (
     Delivered,
@@ -50,11 +58,9 @@ class Delivery:
         self._open()
 
     def _open(self) -> None:
-        self._session = requests.Session()
-        self._session.trust_env = False  # what it would read per request is read here, once
-        adapter = Adapter(self._config)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        # Without a Session around it: there are no cookies, redirects or hooks, and what it reads
+        # from the environment for each request is read here, once.
+        self._adapter = Adapter(self._config)
         self._proxies = proxies(self._config, self._config.base_url)
         self._templates = {version: self._template(path) for version, path in _PATHS.items()}
 
@@ -83,7 +89,8 @@ class Delivery:
         if isinstance(second, Delivered):
             self._v1_keys.add(key)
         if isinstance(second, Refused):
-            return Refused(verdict.status, f"{verdict.reason} (and as v1: {second.reason})")
+            reason = f"{verdict.reason} (and as v1: {second.reason})"
+            return Refused(verdict.status, reason, about_key=True)
         return second
 
     def _deliver_v1(self, pending: Pending) -> Verdict:
@@ -132,15 +139,14 @@ class Delivery:
         request = self._templates[version].copy()
         request.body = data
         request.headers["Content-Length"] = str(len(data))
-        response = self._session.send(
+        response = self._adapter.send(
             request,
             stream=True,
             timeout=Timeout(connect=CONNECT_SECONDS, read=TOTAL_SECONDS),  # type: ignore[arg-type]
-            allow_redirects=False,
             proxies=self._proxies,
         )
         with response:
-            return judge(
+            verdict = judge(
                 response.status_code,
                 response.headers,
                 _answer(response),
@@ -150,29 +156,19 @@ class Delivery:
                 and request.url is not None
                 and request.url.startswith("http:"),
             )
+        if isinstance(verdict, Unreachable):
+            # Somebody else's answer. On this connection he would go on answering, when new ones
+            # lead to PagerDuty again.
+            self._open()
+        return verdict
 
     def _failure(self, post: Post, error: Exception) -> Verdict:
         if post.sent and (post.overdue or isinstance(error, requests.Timeout)):
             return Troubled(f"no answer within {TOTAL_SECONDS:.0f} s")
         if isinstance(error, requests.exceptions.SSLError):
             self._open()  # the host's CAs may have been put right meanwhile: read them anew
-        why = "timed out" if post.overdue else self._innermost(error)
+        why = "timed out" if post.overdue else cause(error, self._proxies)
         return Unreachable(why)
-
-    def _innermost(self, error: BaseException) -> str:
-        """The cause at the bottom of what requests and urllib3 have wrapped around it, without
-        secrets."""
-        seen = set()
-        while id(error) not in seen:
-            seen.add(id(error))
-            # not __context__: what was being handled meanwhile may be no cause, but somebody's path
-            inner = [getattr(error, "reason", None), error.__cause__, *error.args]
-            error = next((e for e in inner if isinstance(e, BaseException)), error)
-        text = str(error) or type(error).__name__
-        for proxy in self._proxies.values():
-            if "@" in proxy:
-                text = text.replace(proxy, "the proxy").replace(proxy.rpartition("@")[0], "***")
-        return "".join(c if c.isprintable() else " " for c in text)[:300]
 
     def abort_overdue(self, now: float) -> None:
         """Ends posts past their deadline, whatever they are waiting for. `now` is monotonic."""

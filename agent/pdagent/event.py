@@ -39,7 +39,7 @@ class Event:
 
     `action` is one of `api.ACTIONS`, or "change". Texts may hold anything that a command line can,
     lone surrogates included. `links` are (href, text) and `images` (src, href) pairs, the second
-    part "" where there is none.
+    part "" where there is none. `events_api` is None where the configuration's counts.
     """
 
     __slots__ = (
@@ -52,6 +52,7 @@ class Event:
         "description",
         "details",
         "event_class",
+        "events_api",
         "group",
         "images",
         "key",
@@ -79,6 +80,7 @@ class Event:
         images: tuple[tuple[str, str], ...] = (),
         queued_by: str = "pd-send",
         agent_id: str | None = None,
+        events_api: str | None = None,
     ) -> None:
         self.key = key
         self.action = action
@@ -96,13 +98,17 @@ class Event:
         self.images = images
         self.queued_by = queued_by
         self.agent_id = agent_id
+        self.events_api = events_api
 
     def body(self, version: str, clock_ns: int) -> bytes:
         """The body to post, as Events API `version` ("v1" or "v2") wants it; `clock_ns` is the
         moment of enqueue, in nanoseconds since the epoch."""
-        if self.action == "change":
-            return encode(self._change(clock_ns))
-        return encode(self._v1(clock_ns) if version == "v1" else self._v2(clock_ns))
+        try:
+            if self.action == "change":
+                return encode(self._change(clock_ns))
+            return encode(self._v1(clock_ns) if version == "v1" else self._v2(clock_ns))
+        except RecursionError as error:
+            raise BadEvent("the event's details are nested too deep") from error
 
     def _v2(self, clock_ns: int) -> Body:
         body: Body = {"routing_key": self.key, "event_action": self.action}
@@ -240,9 +246,12 @@ def shorten_key(key: str | None) -> str | None:
     """A dedup key within PagerDuty's limit. Two keys that differ only past it must stay two."""
     if key is None or len(key) <= api.DEDUP_KEY_CHARS:
         return key
-    from hashlib import sha256
-
-    digest = sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    # FNV-1a, 128 bits, since hashlib is not among what the frozen pd-send can import this early:
+    # nobody has anything to gain from two keys that are taken for one
+    number = 0x6C62272E07BB014262B821756295C58D
+    for byte in key.encode("utf-8", "surrogatepass"):
+        number = (number ^ byte) * 0x0000000001000000000000000000013B % (1 << 128)
+    digest = f"{number:032x}"
     return key[: api.DEDUP_KEY_CHARS - len(digest) - 1] + "~" + digest
 
 

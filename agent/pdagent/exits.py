@@ -1,10 +1,15 @@
 """Exit codes, the same for every command; the numbers are those of sysexits(3)."""
 
 DONE = 0
+WARNING = 1  # pdagent check: nothing failed, something will
 USAGE = 2  # argparse's
+CHECK_FAILED = 3  # pdagent check: pages do not go out, or will not for long
 BAD_DATA = 65  # EX_DATAERR
-NOT_DELIVERED = 69  # EX_UNAVAILABLE: direct delivery was tried and PagerDuty did not take it
-TRY_AGAIN = 75  # EX_TEMPFAIL: the spool can't be written, or another daemon has it
+NO_SUCH_EVENT = 66  # EX_NOINPUT: pd-queue
+REMOVED = 69  # EX_UNAVAILABLE: pd-send --wait, and somebody removed the event
+TRY_AGAIN = 75  # EX_TEMPFAIL: neither queued nor delivered, or another daemon has the spool
+REFUSED = 76  # EX_PROTOCOL: pd-send --wait, and the event is in error
 NOT_PERMITTED = 77  # EX_NOPERM
 BAD_CONFIG = 78  # EX_CONFIG
+STILL_QUEUED = 79  # none of sysexits': pd-send --wait, and PagerDuty does not have it yet
 INTERRUPTED = 130  # what a shell reports for SIGINT

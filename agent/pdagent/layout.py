@@ -84,6 +84,19 @@ def take_lock(root: str) -> int:
     return fd
 
 
+def is_served(root: str) -> bool:
+    """Whether a daemon serves the spool: then its FIFO has a reader. (To try its lock would be to
+    take it, and a daemon that starts in that moment would find the spool served.)"""
+    try:
+        fd = os.open(f"{root}/{WAKE}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # ENXIO: nobody reads
+        return False
+    try:
+        return stat.S_ISFIFO(os.fstat(fd).st_mode)
+    finally:
+        os.close(fd)
+
+
 def open_wake(root: str) -> int:
     """The FIFO by which senders wake the daemon, as an open descriptor. Raises CannotRun."""
     path = f"{root}/{WAKE}"

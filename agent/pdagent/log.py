@@ -1,12 +1,14 @@
 """The daemon's log: `pdagentd.log`, in the old agent's line format and never unbounded, and stderr
 in the foreground, which under systemd is the journal. Integration keys show as their last four
-characters."""
+characters, or as their names."""
 
 import contextlib
 import logging
-import logging.handlers
 import os
 import sys
+from io import TextIOWrapper
+
+from pdagent.config import is_key_name
 
 FORMAT = "%(asctime)s %(levelname)-7s %(threadName)-20s %(name)-20s %(message)s"
 FILE_BYTES = 1_048_576
@@ -23,8 +25,10 @@ def set_up(log_dir: str, foreground: bool) -> None:
         handler.close()
     logging.raiseExceptions = False  # a full disk must not end in tracebacks
     problem = None
+    handler = _file(log_dir)
+    root.addHandler(handler)
     try:
-        root.addHandler(_file(log_dir))
+        handler.open()
     except OSError as error:
         problem = f"cannot write {log_dir}/pdagentd.log: {error.strerror}; logging to stderr only"
     if foreground or problem:
@@ -38,22 +42,63 @@ def set_up(log_dir: str, foreground: bool) -> None:
 
 def last_words(log_dir: str, text: str) -> None:
     """Writes why a daemon does not even start into its log, if there can be one."""
-    with contextlib.suppress(OSError):
-        logging.getLogger().addHandler(_file(log_dir))
-        logging.getLogger("main").error("%s", text)
+    logging.getLogger().addHandler(_file(log_dir))
+    logging.getLogger("main").error("%s", text)
 
 
-def _file(log_dir: str) -> logging.Handler:
-    os.makedirs(log_dir, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(
-        f"{log_dir}/pdagentd.log", maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
-    )
+class _Rotated(logging.FileHandler):
+    """A file that makes way for a new one when it is full, and is opened as soon as it can be where
+    somebody removed it or it could not be opened. Those of logging.handlers bring pickle, queues
+    and sockets along: 0.8 MB that an idle daemon does not need."""
+
+    stream: TextIOWrapper | None
+
+    def open(self) -> None:
+        """Opens the file, below a directory that is made if need be, in place of the one that is
+        open. Raises OSError."""
+        os.makedirs(os.path.dirname(self.baseFilename), exist_ok=True)
+        old, self.stream = self.stream, self._open()
+        if old is not None:
+            with contextlib.suppress(OSError):  # what it could not write, on a full disk
+                old.close()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # then the old one grows until it can be
+            if self.stream is None or not _is_at(self.baseFilename, self.stream):
+                self.open()
+            elif os.fstat(self.stream.fileno()).st_size >= FILE_BYTES:
+                self._rename_all()
+                self.open()
+        if self.stream is not None:
+            super().emit(record)
+
+    def _rename_all(self) -> None:
+        for number in range(FILES, 0, -1):
+            # crash between two of these: a number is missing, and the next time fills it
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self._numbered(number - 1), self._numbered(number))
+
+    def _numbered(self, number: int) -> str:
+        return f"{self.baseFilename}.{number}" if number else self.baseFilename
+
+
+def _is_at(path: str, file: TextIOWrapper) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _file(log_dir: str) -> _Rotated:
+    handler = _Rotated(f"{log_dir}/pdagentd.log", encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter(FORMAT))
     return handler
 
 
 def masked(key: str) -> str:
-    """An integration key as logs may show it."""
+    """An integration key as logs may show it: its end, or what it is called."""
+    if is_key_name(key):
+        return key
     return "*" + printable(key[-4:] if len(key) > 8 else "")
 
 

@@ -8,9 +8,14 @@ takes over.
 import posix
 
 from pdagent import config, exits
-from pdagent.event import BadEvent
+from pdagent.event import BadEvent, Event
 from pdagent.spool import SpoolError
 from pdagent.submission import Submission, UsageError, accept, receipt, say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdagent.config import Config
+    from pdagent.report import Report
 
 _TEXT = {
     "-k": "key",
@@ -37,38 +42,59 @@ _TEXT = {
 def read(arguments: list[str]) -> Submission | None:
     """The submission that a plain command line describes, None for one that is not plain."""
     submission = Submission()
+    return submission if fill(submission, _TEXT, arguments) else None
+
+
+def fill(target: "Submission | Report", texts: dict[str, str], arguments: list[str]) -> bool:
+    """Puts a plain command line's options into `target`, by the names in `texts`. False if it is
+    not plain: then `target` is of no use."""
     rest = iter(arguments)
     for argument in rest:
         if argument in ("-q", "--quiet"):
-            submission.quiet = True
+            target.quiet = True
             continue
         if argument[:2] == "--" and "=" in argument:
             argument, _, value = argument.partition("=")
         else:
             value = next(rest, "-")
             if value[:1] == "-":  # argparse has rules of its own for these
-                return None
+                return False
         if argument in ("-f", "--field"):
-            submission.fields.append(value)
-        elif argument in _TEXT:
-            setattr(submission, _TEXT[argument], value)
+            target.fields.append(value)
+        elif argument in texts:
+            setattr(target, texts[argument], value)
         else:
-            return None
-    return submission
+            return False
+    return True
+
+
+_tried = False  # by the frozen program, before it had its importers
+left: tuple[Event, "Config", SpoolError, bool] | None = None  # what the spool did not take
 
 
 def main(arguments: list[str]) -> None:
-    """Sends and exits, or returns having done nothing."""
+    """Sends and exits, or returns having done nothing; but what the spool did not take is `left`,
+    to be dealt with as it is. The second call does nothing."""
+    global _tried, left
+    if _tried:
+        return
+    _tried = True
     submission = read(arguments)
     if submission is None:
         return
     try:
         settings, problems = config.load(config.path_from(submission.config))
-        if problems:
+        if problems and not problems[0].intended:
             return
         event = submission.event(settings)
+    except (UsageError, BadEvent):
+        return
+    try:
         accept(event, settings)
-    except (UsageError, BadEvent, SpoolError):
+    except BadEvent:
+        return
+    except SpoolError as error:
+        left = (event, settings, error, submission.quiet)
         return
     if not submission.quiet:
         say(receipt(event))

@@ -11,23 +11,31 @@ events go out in the order of their arrival here. Three kinds of hold change tha
   follow it with
   the same dedup key. They are parked in order; the rest of the lane goes on.
 - a *key* hold (throttled, or several troubled events in a row) keeps back a lane.
-- the *destination* hold (nothing is reached) keeps back everything but one probe at a time.
+- the *destination* hold (nothing is reached, see `outage`) keeps back everything but one probe at a
+  time.
 
 A hold has a scope, a cause and an end. No hold outlives the process: after a restart everything is
 tried.
 """
 
 import heapq
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 
+from pdagent.backlog import order
 from pdagent.backoff import Backoff
+from pdagent.holds import Held, Hold, Tries
+from pdagent.outage import Doubt, Outage
+from pdagent.tally import Standing
 from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
 TROUBLES_IN_A_ROW = 3  # then the key, not the event, is taken to be in trouble
 LEAST_TROUBLE_SECONDS = 24 * 3600.0
+HOLDS_TOLD = 1000  # a person reads no more, and the telling must not cost more with 100,000
 
 
 class Fate(Enum):
@@ -57,32 +65,38 @@ class Entry:
         "key",
         "missed_at",
         "name",
+        "retried",
         "troubled_at",
         "troubled_since",
         "troubles",
         "unfinished_since",
+        "unreadable_since",
     )
 
-    def __init__(self, name: str, key: str) -> None:
+    def __init__(self, name: str, key: str, retried: bool = False) -> None:
         self.name = name
         self.key = key
+        self.retried = retried  # by a person, after it was in error
         self.chain: str | None = None  # known once the file was read
         self.troubles = 0
         self.troubled_since = 0.0
         self.troubled_at = 0.0
         self.missed_at: float | None = None  # when it last found nothing reachable
         self.unfinished_since: float | None = None  # its writer may not be done with it
+        self.unreadable_since: float | None = None  # its disk may come back
 
 
 class _Chain:
     """A held dedup chain: its events in order, the first of them the one in trouble."""
 
-    __slots__ = ("backoff", "entries", "unfinished", "until")
+    __slots__ = ("backoff", "entries", "since", "unfinished", "until", "why")
 
     def __init__(self, backoff: Backoff) -> None:
         self.entries: deque[Entry] = deque()
         self.backoff = backoff
+        self.since = 0.0
         self.until = 0.0
+        self.why = ""
         self.unfinished = False  # held for its first event's writer
 
 
@@ -95,10 +109,13 @@ class _Lane:
         "chains",
         "due",
         "key",
+        "last",
         "queued",
+        "since",
         "troubles",
         "until",
         "waiting",
+        "why",
     )
 
     def __init__(self, key: str, backoff: Backoff) -> None:
@@ -107,10 +124,23 @@ class _Lane:
         self.chains: dict[str, _Chain] = {}
         self.due: list[tuple[float, str]] = []  # a heap of when chains are due
         self.busy = False
+        self.last: Entry | None = None  # delivered
         self.queued = False
+        self.since: float | None = None  # held since; None: it is not
         self.until = 0.0
+        self.why = ""
         self.troubles = 0
         self.backoff = backoff
+
+    def held_by(self, entry: Entry) -> _Chain | None:
+        """The chain that waits for this event, its first, if one does."""
+        chain = self.chains.get(entry.chain) if entry.chain is not None else None
+        return chain if chain is not None and chain.entries[0] is entry else None
+
+    @property
+    def events(self) -> int:
+        chained = sum(len(chain.entries) for chain in self.chains.values())
+        return self.busy + len(self.waiting) + chained
 
     def due_chain(self, now: float) -> _Chain | None:
         while self.due and self.due[0][0] <= now:
@@ -133,10 +163,10 @@ class Scheduler:
         self._ready: deque[_Lane] = deque()
         self._timers: list[tuple[float, int, _Lane]] = []
         self._timer_count = 0
-        self._destination = self._backoff()
-        self._unreachable_since: float | None = None
-        self._unreachable_until = 0.0
-        self._probe: Entry | None = None
+        self._outage = Outage(random)
+        self._claimed = 0
+        self._tries: dict[str, Tries] = {}
+        self.changes = 0  # counts what `held` would tell differently
         self._delivered_at = float("-inf")
 
     def configure(self, cap: float, retry_limit: int) -> None:
@@ -153,28 +183,34 @@ class Scheduler:
         return name in self._known
 
     @property
-    def unreachable(self) -> bool:
-        """Whether the destination is held."""
-        return self._unreachable_since is not None
+    def names(self) -> list[str]:
+        """All that are pending."""
+        return list(self._known)
 
-    def add(self, name: str, key: str) -> None:
-        """An event has become pending. The order of these calls is the order of acceptance."""
+    @property
+    def unreachable(self) -> bool:
+        """Whether the last that was heard of PagerDuty is that it can't be reached."""
+        return self._outage.lasts
+
+    def add(self, name: str, key: str, retried: bool = False) -> None:
+        """An event has become pending. The order of these calls is the order of acceptance; only
+        one that is `retried` belongs where its name says."""
         known = self._known.get(name)
         if known is not None:
             self._finish(known)
             return
-        entry = self._known[name] = Entry(name, key)
+        entry = self._known[name] = Entry(name, key, retried)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane(key, self._backoff())
-        lane.waiting.append(entry)
+        _line_up(lane.waiting, entry)
         self._offer(lane)
 
     def _finish(self, entry: Entry) -> None:
         # Heard of again while it waits for its writer: which may be done now.
         lane = self._lanes[entry.key]
-        held = lane.chains.get(entry.chain) if entry.chain is not None else None
-        if held is not None and held.unfinished and held.entries[0] is entry:
+        chain = lane.held_by(entry)
+        if chain is not None and chain.unfinished:
             self._hold_chain(entry, lane, float("-inf"))
 
     # --- handing out ----------------------------------------------------------------------------
@@ -192,14 +228,17 @@ class Scheduler:
             if entry is None:
                 continue
             lane.busy = True
-            if self.unreachable:
-                self._probe = entry
+            self._claimed += 1
+            if self._outage.lasts:
+                self._outage.probe = entry.name
             return entry
         return None
 
     def _next(self, lane: _Lane, now: float) -> Entry | None:
         if lane.busy or lane.until > now or self._lanes.get(lane.key) is not lane:
             return None
+        if self._outage.lasts and lane.waiting:
+            return lane.waiting.popleft()  # a probe is one that was not tried yet, if there is any
         chain = lane.due_chain(now)
         if chain is not None:
             return chain.entries[0]
@@ -211,9 +250,7 @@ class Scheduler:
 
     def has_work(self, now: float) -> bool:
         """Whether `claim` might give an event."""
-        if self.unreachable and (self._probe is not None or now < self._unreachable_until):
-            return False
-        return bool(self._ready)
+        return bool(self._ready) and self._claimed < self._outage.room and self._outage.allows(now)
 
     def may_send(self, entry: Entry, chain: str) -> bool:
         """Whether a claimed event, now that its chain is known, may go. If not, it is parked behind
@@ -224,17 +261,60 @@ class Scheduler:
         held = lane.chains.get(entry.chain)
         if held is None or held.entries[0] is entry:
             return True
-        held.entries.append(entry)
+        _line_up(held.entries, entry)
         self._release(entry, lane)
         return False
+
+    def overtaken(self, entry: Entry) -> bool:
+        """Whether a claimed event that was retried comes too late: a younger one of its chain was
+        on its way when it was retried, and has been delivered."""
+        last = self._lanes[entry.key].last
+        if last is None or not entry.retried or last.chain != entry.chain:
+            return False
+        return order(last.name) > order(entry.name)
 
     def next_due(self, now: float) -> float | None:
         """When a hold ends next and `claim` has something to say that it does not say now; None if
         never."""
         self._ring(now)
-        if self.unreachable and self._ready and self._unreachable_until > now:
-            return self._unreachable_until
+        until = self._outage.until
+        if until is not None and self._ready and until > now:
+            return until
         return self._timers[0][0] if self._timers else None
+
+    def held(self, now: float) -> Held:
+        """What is held at this moment, and what was tried in vain: HOLDS_TOLD of each at most."""
+        holds = self._holds(now)
+        told = tuple(islice(holds, HOLDS_TOLD))
+        tries = dict(islice(self._tries.items(), HOLDS_TOLD))
+        return Held(told, tries, more=sum(1 for _ in holds))
+
+    def _holds(self, now: float) -> Iterator[Hold]:
+        outage = self._outage
+        if outage.lasts:  # whatever is in doubt: for a person it is the way that is broken
+            yield Hold("destination", outage.why, outage.since, max(now, outage.next_try))
+        for lane in self._lanes.values():
+            if lane.since is not None and (lane.busy or lane.waiting or lane.chains):
+                yield Hold("key", lane.why, lane.since, max(now, lane.until), lane.key)
+        for lane in self._lanes.values():
+            for name, chain in lane.chains.items():
+                if chain.why:
+                    until = max(now, chain.until)
+                    yield Hold("chain", chain.why, chain.since, until, lane.key, name)
+
+    def standing(self) -> Standing:
+        """How many events wait, and for how many holds. An event may wait for several."""
+        lanes = list(self._lanes.values())
+        keys = [lane for lane in lanes if lane.since is not None and lane.events]
+        chains = [chain for lane in lanes for chain in lane.chains.values() if chain.why]
+        holds = {
+            "destination": (1, len(self._known)) if self.unreachable else (0, 0),
+            "key": (len(keys), sum(lane.events for lane in keys)),
+            "chain": (len(chains), sum(len(chain.entries) for chain in chains)),
+        }
+        # a dict keeps its order, which is that of acceptance
+        oldest = next(iter(self._known), None)
+        return Standing(len(self._known), oldest, holds, not self.unreachable)
 
     # --- what became of it ----------------------------------------------------------------------
 
@@ -242,8 +322,10 @@ class Scheduler:
         """A claimed event is no longer pending: settled, removed by a person, or set aside."""
         lane = self._lanes[entry.key]
         del self._known[entry.name]
-        chain = lane.chains.get(entry.chain) if entry.chain is not None else None
-        if chain is not None and chain.entries[0] is entry:
+        if self._tries.pop(entry.name, None) is not None:
+            self.changes += 1
+        chain = lane.held_by(entry)
+        if chain is not None:
             chain.entries.popleft()
             del lane.chains[entry.chain or ""]
             # the rest of the chain is older than what waits, so it goes first
@@ -257,10 +339,10 @@ class Scheduler:
         self._hold_chain(entry, lane, until, unfinished=True)
         self._release(entry, lane)
 
-    def delay(self, entry: Entry, now: float, until: float) -> None:
+    def delay(self, entry: Entry, now: float, until: float, why: str = "can't be read") -> None:
         """A claimed event can't even be read now. Its chain is unknown, so its whole key waits."""
         lane = self._lanes[entry.key]
-        self._hold_lane(lane, until)
+        self._hold_lane(lane, now, until, why)
         self._put_back(entry, lane, now)
 
     def settle(self, entry: Entry, verdict: Verdict, started: float, now: float) -> Ruling:
@@ -274,24 +356,35 @@ class Scheduler:
             case Delivered() | Refused():
                 lane.backoff.succeeded()
                 lane.troubles = 0
-                self._reached()
+                self._let_go(lane)
+                self._answered(now, taken=True)
                 if isinstance(verdict, Delivered):
                     self._delivered_at = now
+                    lane.last = entry
                 return Ruling(Fate.DELIVERED if isinstance(verdict, Delivered) else Fate.REFUSED)
             case Throttled():
-                self._reached()
+                self._answered(now)
                 # "Retry-After: 0" says no more than 429 itself does
                 wait = verdict.retry_after or lane.backoff.failed(self._cap)
-                self._hold_lane(lane, now + wait)
+                why = f"throttled: PagerDuty answered {verdict.status}"
+                self._tried(entry, now, why)
+                self._hold_lane(lane, now, now + wait, why)
                 self._put_back(entry, lane, now)
                 return Ruling(Fate.WAITS, "key", wait)
             case Troubled():
-                self._reached()
-                return self._troubled(entry, lane, now)
+                self._answered(now)
+                self._tried(entry, now, verdict.why)
+                return self._troubled(entry, lane, now, verdict.why)
             case Unreachable():
-                return self._unreachable(entry, lane, started, now)
+                self._tried(entry, now, verdict.why)
+                return self._unreachable(entry, lane, started, now, verdict.why)
 
-    def _troubled(self, entry: Entry, lane: _Lane, now: float) -> Ruling:
+    def _tried(self, entry: Entry, now: float, why: str) -> None:
+        before = self._tries.get(entry.name)
+        self._tries[entry.name] = Tries(1 if before is None else before.number + 1, now, why)
+        self.changes += 1
+
+    def _troubled(self, entry: Entry, lane: _Lane, now: float, why: str) -> Ruling:
         if not entry.troubles:
             entry.troubled_since = now
         others_get_through = self._delivered_at > entry.troubled_at
@@ -303,44 +396,63 @@ class Scheduler:
             and others_get_through
         ):
             return Ruling(Fate.GIVEN_UP)
-        wait = self._wait_in_chain(entry, lane, now)
+        wait = self._wait_in_chain(entry, lane, now, why)
         lane.troubles += 1
         scope = "event"
         if lane.troubles >= TROUBLES_IN_A_ROW:
             scope = "key"
-            wait = max(wait, self._hold_lane(lane, now + lane.backoff.failed(self._cap)) - now)
+            until = now + lane.backoff.failed(self._cap)
+            self._hold_lane(lane, now, until, f"{lane.troubles} failures in a row: {why}")
+            wait = max(wait, until - now)
+        else:
+            self._let_go(lane)
         self._release(entry, lane)
         return Ruling(Fate.WAITS, scope, wait)
 
-    def _unreachable(self, entry: Entry, lane: _Lane, started: float, now: float) -> Ruling:
+    def _unreachable(
+        self, entry: Entry, lane: _Lane, started: float, now: float, why: str
+    ) -> Ruling:
         missed_before, entry.missed_at = entry.missed_at, now
         if missed_before is not None and self._delivered_at > missed_before:
             # Twice in vain while others got through: something on the way dislikes this event (a
             # proxy that filters, say). It must not hold up the others time and again.
-            wait = self._wait_in_chain(entry, lane, now)
+            wait = self._wait_in_chain(entry, lane, now, why)
             self._release(entry, lane)
             return Ruling(Fate.WAITS, "event", wait)
-        since = self._unreachable_since
-        if since is None or started >= since:
-            wait = self._destination.failed(self._cap)
-            self._unreachable_until = now + wait
-            if since is None:
-                self._unreachable_since = now
-        # else: sent before the outage was known, so it tells nothing new about it
-        self._put_back(entry, lane, now)
-        return Ruling(Fate.WAITS, "destination", max(0.0, self._unreachable_until - now))
+        wait = self._outage.missed(entry.name, entry.key, started, now, self._cap, why)
+        # In its chain, so that it makes room for the others of its key.
+        self._hold_chain(entry, lane, now + wait)
+        if self._outage.doubt is Doubt.KEY:
+            lane.until = now + wait
+            self._set_timer(lane.until, lane)
+        self._release(entry, lane)
+        return Ruling(Fate.WAITS, self._outage.doubt.value, wait)
 
-    def _reached(self) -> None:
-        self._unreachable_since = None
-        self._destination.succeeded()
+    def _answered(self, now: float, taken: bool = False) -> None:
+        if self._outage.lasts:
+            self.changes += 1
+        for name in self._outage.answered(taken):
+            entry = self._known.get(name)
+            if entry is None:
+                continue
+            lane = self._lanes[entry.key]
+            chain = lane.chains.get(entry.chain) if entry.chain is not None else None
+            if chain is not None and chain.until > now:
+                self._hold_chain(chain.entries[0], lane, now)
+            # Nothing but the outage holds this lane: what else does is an answer, which ended it.
+            lane.until = min(lane.until, now)
+            self._offer(lane)
 
     # --- lanes and holds ------------------------------------------------------------------------
 
     def _backoff(self) -> Backoff:
         return Backoff(self._random)
 
-    def _wait_in_chain(self, entry: Entry, lane: _Lane, now: float) -> float:
-        wait = self._chain_of(entry, lane).backoff.failed(self._cap)
+    def _wait_in_chain(self, entry: Entry, lane: _Lane, now: float, why: str) -> float:
+        chain = self._chain_of(entry, lane)
+        wait = chain.backoff.failed(self._cap)
+        chain.since = chain.since if chain.why else now
+        chain.why = why
         self._hold_chain(entry, lane, now + wait)
         return wait
 
@@ -361,22 +473,29 @@ class Scheduler:
         heapq.heappush(lane.due, (until, entry.chain or ""))
         self._set_timer(until, lane)
 
-    def _hold_lane(self, lane: _Lane, until: float) -> float:
+    def _hold_lane(self, lane: _Lane, now: float, until: float, why: str) -> None:
+        lane.since = now if lane.since is None else lane.since
         lane.until = until
+        lane.why = why
+        self.changes += 1
         self._set_timer(until, lane)
-        return until
+
+    def _let_go(self, lane: _Lane) -> None:
+        if lane.since is not None:
+            lane.since = None
+            self.changes += 1
 
     def _put_back(self, entry: Entry, lane: _Lane, now: float) -> None:
-        held = lane.chains.get(entry.chain) if entry.chain is not None else None
-        if held is not None and held.entries[0] is entry:
+        if lane.held_by(entry) is not None:
             self._hold_chain(entry, lane, now)  # due again as soon as the lane is
         else:
             lane.waiting.appendleft(entry)
         self._release(entry, lane)
 
     def _release(self, entry: Entry, lane: _Lane) -> None:
-        if self._probe is entry:
-            self._probe = None
+        if self._outage.probe == entry.name:
+            self._outage.probe = ""
+        self._claimed -= 1
         lane.busy = False
         self._offer(lane)
 
@@ -392,3 +511,11 @@ class Scheduler:
     def _set_timer(self, at: float, lane: _Lane) -> None:
         self._timer_count += 1  # breaks ties, so that lanes are never compared
         heapq.heappush(self._timers, (at, self._timer_count, lane))
+
+
+def _line_up(line: deque[Entry], entry: Entry) -> None:
+    """At its end, or where its name says if it is retried."""
+    if entry.retried:
+        line.insert(bisect_left(line, order(entry.name), key=lambda e: order(e.name)), entry)
+    else:
+        line.append(entry)

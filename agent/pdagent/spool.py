@@ -38,15 +38,23 @@ _REMEDIES = {
     errno.ENOTDIR: "Is the agent installed, and has pdagentd been started once?",
     errno.EACCES: "The directory must let every user add files (mode 3733).",
     errno.EPERM: "The directory must let every user add files (mode 3733).",
-    errno.EROFS: "Mount the file system writable, or set direct_delivery = on.",
-    errno.ENOSPC: "Free some space, or set direct_delivery = on.",
-    errno.EDQUOT: "Free some space or raise the quota, or set direct_delivery = on.",
+    errno.EROFS: "Mount the file system writable.",
+    errno.ENOSPC: "Free some space.",
+    errno.EDQUOT: "Free some space, or raise the quota.",
 }
 
 
 class SpoolError(Exception):
     """The event could not be made safe in the spool, and is not in it. The text names the path, the
-    system's reason and the remedy."""
+    system's reason (`cause`) and the remedy. `key` and `body` are the event's."""
+
+    def __init__(self, key: str, body: bytes, path: str, error: OSError) -> None:
+        number = error.errno or errno.EIO
+        self.key = key
+        self.body = body
+        self.cause = f"cannot write to {path}: {posix.strerror(number)}"
+        remedy = _REMEDIES.get(number, "")
+        super().__init__(f"{self.cause}. The event was not queued. {remedy}".rstrip())
 
 
 def file_name(microseconds: int, key: str) -> str:
@@ -74,6 +82,8 @@ class Spool:
         try:
             fd, temporary = self._create(key)
             try:
+                # whatever the umask took away: the agent's group must read it
+                posix.fchmod(fd, FILE_MODE)
                 _write(fd, body)
                 # crash from here on: whole in tmp/, never acknowledged, cleaned up one day
                 path = f"{self.root}/{PENDING}"
@@ -90,7 +100,7 @@ class Spool:
             if temporary:
                 _unlink(temporary)
             if isinstance(error, OSError):
-                raise SpoolError(_explain(path, error)) from error
+                raise SpoolError(key, body, path, error) from error
             raise
         # crash before this unlink: pending *and* in tmp/, perhaps acknowledged. Both are fine, it
         # must be sent once: the daemon drops the second name (Backlog.adopt).
@@ -99,21 +109,12 @@ class Spool:
         self.wake(name)
         return name
 
-    def wake(self, name: str) -> None:
-        """Tells the daemon of a pending file. Nobody listening, or too busy to, is fine: it will
-        look."""
-        try:
-            fd = posix.open(f"{self.root}/{WAKE}", _POKE)
-        except OSError:
-            return
-        try:
-            if posix.fstat(fd).st_mode & _S_IFMT == _S_IFIFO:
-                # a line of its own, even behind a stranger's unfinished one
-                posix.write(fd, b"\n" + name.encode("utf-8", "surrogateescape") + b"\n")
-        except OSError:
-            pass
-        finally:
-            posix.close(fd)
+    def wake(self, name: str) -> bool:
+        """Tells the daemon of a pending file. Nobody listening (then False), or too busy to, is
+        fine: it will look."""
+        # a line of its own, even behind a stranger's unfinished one
+        line = b"\n" + name.encode("utf-8", "surrogateescape") + b"\n"
+        return poke(f"{self.root}/{WAKE}", line)
 
     def _create(self, key: str) -> tuple[int, str]:
         now = self.clock_ns() // 1000
@@ -123,9 +124,6 @@ class Spool:
                 fd = posix.open(path, _CREATE, FILE_MODE)
             except FileExistsError:
                 continue  # another sender of this key, in this very microsecond
-            posix.fchmod(
-                fd, FILE_MODE
-            )  # whatever the umask took away: the agent's group must read it
             return fd, path
         raise FileExistsError(errno.EEXIST, posix.strerror(errno.EEXIST))
 
@@ -136,11 +134,14 @@ class Spool:
         for tries in range(_NAME_TRIES):
             path = f"{self.root}/{PENDING}/{file_name(now + tries, key)}"
             try:
-                posix.link(temporary, path)
+                self._name(temporary, path)
             except FileExistsError:
                 continue
             return path
         raise FileExistsError(errno.EEXIST, posix.strerror(errno.EEXIST))
+
+    def _name(self, temporary: str, pending: str) -> None:
+        posix.link(temporary, pending)
 
     def _sync_link(self, fd: int) -> None:
         # fsync(2): a file's fsync need not make its directory entry durable; the directory's does.
@@ -160,6 +161,22 @@ class Spool:
             posix.close(directory)
 
 
+def poke(path: str, line: bytes) -> bool:
+    """Writes to a FIFO without ever waiting. Returns whether somebody has it open to read."""
+    try:
+        fd = posix.open(path, _POKE)
+    except OSError:
+        return False
+    try:
+        if posix.fstat(fd).st_mode & _S_IFMT == _S_IFIFO:
+            posix.write(fd, line)
+    except OSError:
+        pass  # full: it will be read
+    finally:
+        posix.close(fd)
+    return True
+
+
 def _write(fd: int, body: bytes) -> None:
     rest = memoryview(body)
     while rest:
@@ -175,9 +192,3 @@ def _unlink(path: str) -> None:
         posix.unlink(path)
     except OSError:
         pass
-
-
-def _explain(path: str, error: OSError) -> str:
-    number = error.errno or errno.EIO
-    remedy = _REMEDIES.get(number, "Set direct_delivery = on to deliver without the spool.")
-    return f"cannot write to {path}: {posix.strerror(number)}. The event was not queued. {remedy}"

@@ -1,5 +1,5 @@
 """What the daemon remembers beside the spool: `agent_id.txt`, and in `db/` the counters, why events
-are in error, and the clock that clean-up goes by.
+are in error, what is held, and the clock that clean-up goes by.
 
 Each is written whole or not at all. A file that is empty or damaged (a crash of an old agent, a
 full disk) is set aside under another name and said once; it never stops the daemon.
@@ -13,13 +13,17 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pdagent.holds import Held
 from pdagent.log import masked_name
 
 log = logging.getLogger("pdagent.state")
 
+MANY = 100  # names, from which on listing the directory is cheaper than looking for each
 
-def write_whole(path: str, text: str, mode: int = 0o640) -> None:
-    """Replaces the file: after a crash it holds the old text or the new one. Raises OSError."""
+
+def write_whole(path: str, text: str, mode: int = 0o640, durable: bool = True) -> None:
+    """Replaces the file: after a crash it holds the old text or the new one, unless it need not be
+    durable, then after a crash of the host perhaps neither. Raises OSError."""
     temporary = f"{path}.tmp"
     fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, mode)
     try:
@@ -27,7 +31,8 @@ def write_whole(path: str, text: str, mode: int = 0o640) -> None:
         with open(fd, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         # crash here: the old text stays, and a .tmp that the next write takes over
         os.replace(temporary, path)
     except BaseException:
@@ -54,11 +59,12 @@ class Reason:
 
 class State:
     """The files below `data_dir`. Methods that write return normally when the disk is full: events
-    matter more than the memory of them, and the log says what was lost."""
+    matter more than the memory of them. They tell whether it was written; the log says why not."""
 
     def __init__(self, data_dir: str) -> None:
         self._db = f"{data_dir}/db"
-        self._reasons = f"{self._db}/reasons"
+        self.reasons = f"{self._db}/reasons"  # a file for each event in error, of the same name
+        self._holds = f"{self._db}/holds"
         self._agent_id = f"{data_dir}/agent_id.txt"
 
     def agent_id(self) -> str:
@@ -89,28 +95,29 @@ class State:
             return {}
         return value
 
-    def write(self, name: str, value: dict[str, object]) -> None:
-        self._write(f"{self._db}/{name}", json.dumps(value, indent=4, sort_keys=True) + "\n")
+    def write(self, name: str, value: dict[str, object]) -> bool:
+        text = json.dumps(value, indent=4, sort_keys=True) + "\n"
+        return self._write(f"{self._db}/{name}", text)
 
-    def keep_reason(self, event: str, reason: Reason) -> None:
+    def keep_reason(self, event: str, reason: Reason) -> bool:
         """Why the event of that file name is in error."""
         with contextlib.suppress(OSError):  # most often it is there; else the write will say why
-            os.mkdir(self._reasons, 0o750)  # reasons can quote events, which are not everybody's
+            os.mkdir(self.reasons, 0o750)  # reasons can quote events, which are not everybody's
         text = {
             "at": reason.at,
             "attempts": reason.attempts,
             "reason": reason.reason,
             "status": reason.status,
         }
-        path = self._reason_file(event)
-        self._write(path, json.dumps(text) + "\n", said=f"{self._reasons}/{masked_name(event)}")
+        said = f"{self.reasons}/{masked_name(event)}"
+        return self._write(self._reason_file(event), json.dumps(text) + "\n", said=said)
 
     def reason(self, event: str) -> Reason | None:
         try:
             with open(self._reason_file(event), encoding="utf-8") as file:
                 value = json.load(file)
             return Reason(value["at"], value["status"], value["reason"], value["attempts"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def move_reason(self, event: str, new: str) -> None:
@@ -122,19 +129,55 @@ class State:
         with contextlib.suppress(OSError):
             os.unlink(self._reason_file(event))
 
+    def with_reason(self, events: list[str]) -> set[str]:
+        """Those of the events that a reason is kept for."""
+        if len(events) < MANY:
+            return {event for event in events if os.path.lexists(self._reason_file(event))}
+        try:
+            kept = set(os.listdir(self.reasons))
+        except OSError:
+            return set()
+        return {event for event in events if os.path.basename(self._reason_file(event)) in kept}
+
+    def tell_holds(self, held: Held) -> None:
+        """Lets people know what is held. Where that can't be written, an old text must not stand
+        for it."""
+        try:
+            write_whole(self._holds, held.dumps(), durable=False)
+        except OSError as error:
+            log.debug("cannot write %s: %s", self._holds, error.strerror)
+            self.withdraw_holds()
+
+    def withdraw_holds(self) -> None:
+        """Another daemon's holds, or another time's, are not ours."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._holds)
+
+    def holds(self) -> Held | None:
+        """What the running daemon last told, None where nobody knows. Raises PermissionError."""
+        try:
+            with open(self._holds, encoding="utf-8") as file:
+                return Held.loads(file.read())
+        except PermissionError:
+            raise
+        except (OSError, ValueError):
+            return None
+
     def _reason_file(self, event: str) -> str:
         name = os.fsencode(event)
         if len(name) > 200:  # a vandal's: the longest leave no room for a suffix
             from hashlib import sha256
 
             event = sha256(name).hexdigest()
-        return f"{self._reasons}/{event}"
+        return f"{self.reasons}/{event}"
 
-    def _write(self, path: str, text: str, mode: int = 0o640, said: str = "") -> None:
+    def _write(self, path: str, text: str, mode: int = 0o640, said: str = "") -> bool:
         try:
             write_whole(path, text, mode)
         except OSError as error:
             log.error("cannot write %s: %s", said or path, error.strerror)
+            return False
+        return True
 
 
 class Counters:
@@ -151,10 +194,10 @@ class Counters:
         self._saved = None if not kept else self._as_dict()
 
     def save(self) -> None:
-        """Writes the counters if they have changed since."""
-        if self._as_dict() != self._saved:
-            self._saved = self._as_dict()
-            self._state.write("aggregates", self._saved)
+        """Writes the counters if they have changed since they were last written."""
+        now = self._as_dict()
+        if now != self._saved and self._state.write("aggregates", now):
+            self._saved = now
 
     def _as_dict(self) -> dict[str, object]:
         return {
@@ -167,6 +210,11 @@ class Counters:
 def iso(wall: float) -> str:
     """Seconds since the epoch as 2026-11-23T02:52:36Z."""
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_of(text: str) -> float:
+    """What `iso` was made of. Raises ValueError."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _whole(value: object) -> int:

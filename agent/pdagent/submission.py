@@ -8,12 +8,16 @@ import posix
 import time
 
 from pdagent import api
+from pdagent.config import knows_not
 from pdagent.event import BadEvent, Event, check_key, generated_dedup_key, shorten_key
 from pdagent.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.config import Config
+    from pdagent.intake import Intake
+
+    Submitted = Event | Intake
 
 
 class UsageError(Exception):
@@ -37,12 +41,14 @@ class Submission:
         "group",
         "images",
         "incident_key",
+        "json",
         "key",
         "key_file",
         "links",
         "quiet",
         "severity",
         "source",
+        "wait",
     )
 
     def __init__(self) -> None:
@@ -65,10 +71,12 @@ class Submission:
         self.images: list[str] = []
         self.config: str | None = None
         self.dry_run = False
+        self.json: str | None = None
+        self.wait: float | None = None
 
     def event(self, config: "Config") -> Event:
         """The event asked for. Raises UsageError."""
-        key = self._key()
+        key = integration_key(self.key, self.key_file)
         action = "change" if self.change else self.action
         if self.change and self.action is not None:
             raise UsageError("argument --change: not allowed with argument -t/--event-type")
@@ -96,7 +104,7 @@ class Submission:
             action,
             description=self.description,
             dedup_key=dedup_key,
-            details=dict([_pair(field) for field in self.fields]),
+            details=dict([pair(field) for field in self.fields]),
             client=self.client,
             client_url=self.client_url,
             source=self.source or posix.uname().nodename,
@@ -109,33 +117,42 @@ class Submission:
             agent_id=agent_id(config.data_dir) if config.events_api == "v1" else None,
         )
 
-    def _key(self) -> str:
-        if self.key is not None:
-            origin, key = "argument -k/--service-key", self.key
-        elif self.key_file is not None:
-            origin, key = "argument --service-key-file", _first_line(self.key_file)
-        elif b"PD_SERVICE_KEY" in posix.environ:
-            origin = "PD_SERVICE_KEY"
-            key = posix.environ[b"PD_SERVICE_KEY"].decode("utf-8", "surrogateescape")
-        else:
-            raise UsageError("argument -k/--service-key is required")
-        try:
-            return check_key(key)
-        except BadEvent as error:
-            raise UsageError(f"{origin}: {error}") from error
+
+def integration_key(key: str | None, key_file: str | None, option: str = "-k/--service-key") -> str:
+    """The key from the first of these that there is: the option, the file, the environment. Raises
+    UsageError."""
+    if key is not None:
+        origin = f"argument {option}"
+    elif key_file is not None:
+        origin = "argument --service-key-file"
+        key = _first_line(key_file)
+    elif b"PD_SERVICE_KEY" in posix.environ:
+        origin = "PD_SERVICE_KEY"
+        key = posix.environ[b"PD_SERVICE_KEY"].decode("utf-8", "surrogateescape")
+    else:
+        raise UsageError(f"argument {option} is required")
+    try:
+        return check_key(key)
+    except BadEvent as error:
+        raise UsageError(f"{origin}: {error}") from error
 
 
-def body(event: Event, config: "Config") -> bytes:
+def body(event: "Submitted", config: "Config") -> bytes:
     """The body for `event` that goes into the spool."""
-    return event.body("v1" if config.events_api == "v1" else "v2", time.time_ns())
+    wanted = event.events_api or config.events_api
+    return event.body("v1" if wanted == "v1" else "v2", time.time_ns())
 
 
-def accept(event: Event, config: "Config") -> None:
-    """Puts the event on stable storage. Raises SpoolError."""
-    Spool(config.spool_dir).enqueue(event.key, body(event, config))
+def accept(event: "Submitted", config: "Config", spool: Spool | None = None) -> None:
+    """Puts the event on stable storage. Raises SpoolError, and BadEvent for a key by a name that
+    nobody has."""
+    # Where the names can't all be read the daemon says it, and keeps the event: see `keys`.
+    if event.key[:1] == "@" and knows_not(event.key, config):
+        raise BadEvent(f"no integration key is named {event.key}. The event was not queued.")
+    (spool or Spool(config.spool_dir)).enqueue(event.key, body(event, config))
 
 
-def receipt(event: Event) -> str:
+def receipt(event: "Submitted") -> str:
     """What a person, or a script, reads after the event was accepted."""
     if event.dedup_key is None:  # a change event's
         return "Event processed."
@@ -164,7 +181,8 @@ def _random() -> bytes:
     return posix.urandom(16)
 
 
-def _pair(field: str) -> tuple[str, object]:
+def pair(field: str) -> tuple[str, object]:
+    """A detail of KEY=VALUE. Raises UsageError."""
     name, equals, value = field.partition("=")
     if not equals:
         raise UsageError(f"argument -f/--field: {field!r} is not of the form KEY=VALUE")

@@ -82,6 +82,9 @@ def judge(
     PagerDuty's place.
     """
     if 200 <= status < 300:
+        if _is_html(headers, body) and _pagerdutys_words(body) is None:
+            # A captive portal, or a proxy that opens TLS, says so too when it has taken nothing.
+            return Unreachable(f"answered {status} with a web page, which PagerDuty does not")
         return Delivered(status)
     words = _pagerdutys_words(body)
     if status == 429 or (v1 and status == 403 and not _is_html(headers, body)):

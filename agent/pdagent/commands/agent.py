@@ -4,19 +4,46 @@ import argparse
 import platform
 
 from pdagent import __version__, exits
-from pdagent.commands import common
+from pdagent.commands import check, common
 from pdagent.submission import say
 
 
 def parser() -> argparse.ArgumentParser:
+    return _parsers()[0]
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The command's, and that of `check`."""
     parser = common.parser("pdagent", "About the PagerDuty Agent on this host.")
     common.options(parser)
-    parser.add_argument("command", choices=["version"], help="version: what exactly is installed")
-    return parser
+    commands = parser.add_subparsers(
+        title="sub-commands", dest="command", metavar="{check,version}", prog="pdagent"
+    )
+    checks = commands.add_parser(
+        "check",
+        help="see whether pages would go out from this host",
+        description="See whether pages would go out from this host, and what to do where they "
+        "would not. Sends nothing, unless told to.",
+        add_help=False,
+    )
+    check.options(common.options(checks, default=argparse.SUPPRESS))
+    version = commands.add_parser(
+        "version",
+        help="what exactly is installed",
+        description="What exactly is installed.",
+        add_help=False,
+    )
+    common.options(version, default=argparse.SUPPRESS)
+    return parser, checks
 
 
 def main(arguments: list[str]) -> int:
-    parser().parse_args(arguments)
+    parser, checks = _parsers()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.error("too few arguments")
+    if options.command == "check":
+        return check.main(checks, options)
     import ssl
 
     say(f"pdagent {__version__}, Python {platform.python_version()}, {ssl.OPENSSL_VERSION}")

@@ -1,12 +1,15 @@
 """What all commands share: options, and how they speak to a person."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from pdagent import __version__, config
 from pdagent.submission import say
 
-Ready = Callable[[], None]
+PIECE = 8192
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -36,8 +39,45 @@ def options(parser: argparse.ArgumentParser, default: str | None = None) -> argp
     return group
 
 
+def abbreviations(option: str, shortest: str) -> list[str]:
+    """What argparse took for a long option before others came that begin like it."""
+    return [option[:length] for length in range(len(shortest), len(option))]
+
+
+def emit(parts: Iterable[str], at_once: bool = False) -> None:
+    """Prints text past Python's streams, as `say` does: each part at once, where that is asked for
+    or on a terminal, else in large pieces. Raises BrokenPipeError when nobody reads on."""
+    at_once = at_once or os.isatty(1)
+    waiting = bytearray()
+    for part in parts:
+        waiting += part.encode("utf-8", "surrogateescape")
+        if at_once or len(waiting) >= PIECE:
+            _write(waiting)
+    _write(waiting)
+
+
+def _write(waiting: bytearray) -> None:
+    try:
+        while waiting:
+            del waiting[: os.write(1, waiting)]
+    except BrokenPipeError:
+        raise
+    except OSError:  # a closed stdout
+        waiting.clear()
+
+
+def columns(fd: int = 1) -> int | None:
+    """How wide the terminal is, None where there is none."""
+    try:
+        return os.get_terminal_size(fd).columns or None
+    except OSError:
+        return None
+
+
 def warn(command: str, problems: Sequence[config.Problem]) -> None:
-    """One line, however much is wrong with the configuration."""
+    """One line, however much is wrong with the configuration; none if that is intended."""
+    if problems[0].intended:
+        return
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     kept = "; going on with defaults" if any(problem.fatal for problem in problems) else ""
     say(f"{command}: warning: {problems[0].text}{more}{kept}", 2)
@@ -47,3 +87,14 @@ def fail(command: str, text: str, code: int) -> int:
     """Says on stderr what is wrong, in one line, and gives the exit code back."""
     say(f"{command}: {text}", 2)
     return code
+
+
+def refuse(parser: argparse.ArgumentParser, text: str) -> NoReturn:
+    """Leaves with a usage error."""
+    # arguments may hold bytes that stderr can't show
+    parser.error(text.encode("utf-8", "backslashreplace").decode())
+
+
+def show(body: bytes) -> None:
+    """Prints a body for a person."""
+    say(json.dumps(json.loads(body), indent=4, sort_keys=True))

@@ -1,15 +1,24 @@
-"""`pdagentd`: the daemon."""
+"""`pdagentd`: the daemon.
 
-import argparse
+What the other commands share, argparse above all, is imported only where a person is spoken to: it
+would be two megabytes of every idle daemon.
+"""
+
 import os
+from collections.abc import Callable
 
 from pdagent import config, exits
-from pdagent.commands import common
 from pdagent.daemon import serve
 from pdagent.layout import CannotRun
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
-def parser() -> argparse.ArgumentParser:
+
+def parser() -> "argparse.ArgumentParser":
+    from pdagent.commands import common
+
     parser = common.parser("pdagentd", "Send the events queued on this host to PagerDuty.")
     group = common.options(parser)
     group.add_argument(
@@ -22,30 +31,37 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    options = parser().parse_args(arguments)
+    foreground = arguments in (["-f"], ["--foreground"])  # as units and init scripts start it
+    path = None
+    if arguments and not foreground:
+        options = parser().parse_args(arguments)
+        foreground, path = options.foreground, options.config
     if os.geteuid() == 0:
-        return common.fail(
-            "pdagentd",
+        return _fail(
             "Agent should not be run as root. Use: sudo service pdagent <command>",
             exits.NOT_PERMITTED,
         )
-    path = os.path.abspath(config.path_from(options.config))
+    path = os.path.abspath(config.path_from(path))
     settings, problems = config.load(path)
     fatal = next((problem for problem in problems if problem.fatal), None)
     if fatal is not None:
         return _refuse(settings, fatal.text)
+    # Whatever is wrong with these, events by other keys go out.
+    problems += config.load_keys(settings)
 
-    def run(ready: common.Ready) -> int:
+    def run(ready: Callable[[], None]) -> int:
         try:
-            return serve(path, settings, problems, ready, options.foreground)
+            return serve(path, settings, problems, ready, foreground)
         except CannotRun as problem:
-            if not options.foreground:  # else the log has said it on stderr
-                common.fail("pdagentd", str(problem), problem.code)
+            if not foreground:  # else the log has said it on stderr
+                _fail(str(problem), problem.code)
             return problem.code
 
-    if options.foreground:
+    if foreground:
         return run(lambda: None)
     if problems:
+        from pdagent.commands import common
+
         common.warn("pdagentd", problems)
     from pdagent.background import daemonize
 
@@ -53,7 +69,7 @@ def main(arguments: list[str]) -> int:
         os.makedirs(settings.run_dir, exist_ok=True)
     except OSError as error:
         text = f"cannot make the directory {settings.run_dir}: {error.strerror}"
-        return common.fail("pdagentd", text, exits.NOT_PERMITTED)
+        return _fail(text, exits.NOT_PERMITTED)
     pid_file = f"{settings.run_dir}/pdagentd.pid"
     return daemonize(pid_file, run)
 
@@ -63,4 +79,10 @@ def _refuse(settings: config.Config, text: str) -> int:
 
     os.umask(0o027)
     log.last_words(settings.log_dir, text)
-    return common.fail("pdagentd", text, exits.BAD_CONFIG)
+    return _fail(text, exits.BAD_CONFIG)
+
+
+def _fail(text: str, code: int) -> int:
+    from pdagent.commands import common
+
+    return common.fail("pdagentd", text, code)

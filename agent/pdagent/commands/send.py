@@ -1,19 +1,34 @@
 """`pd-send`: queue an event."""
 
 import argparse
-import json
-from typing import NoReturn
+import math
+import os
+from typing import TYPE_CHECKING, Literal
 
-from pdagent import config, exits
+from pdagent import config, exits, quick
 from pdagent.commands import common
-from pdagent.event import BadEvent, Event
+from pdagent.event import BadEvent
 from pdagent.spool import SpoolError
-from pdagent.submission import Submission, UsageError, accept, body, receipt, say
+from pdagent.submission import (
+    Submission,
+    UsageError,
+    accept,
+    body,
+    integration_key,
+    receipt,
+    say,
+)
+
+if TYPE_CHECKING:
+    from pdagent.submission import Submitted
+
+WAIT_MOST = 31_536_000.0  # a year
+BODY_BYTES = 4 * 1024 * 1024  # what the daemon reads of a file; PagerDuty's limit is lower
 
 # Abbreviations that were the old agent's, and that options which have come since would make
 # ambiguous.
 _STILL_MEAN = {
-    "key": ["--service-key"[:length] for length in range(len("--s"), len("--service-key"))],
+    "key": common.abbreviations("--service-key", "--s"),
     "description": ["--d"],
     "incident_key": ["--i"],
 }
@@ -21,7 +36,9 @@ _STILL_MEAN = {
 
 def parser() -> argparse.ArgumentParser:
     parser = common.parser(
-        "pd-send", "Queue up a trigger, acknowledge, or resolve event to PagerDuty."
+        "pd-send",
+        "Queue up a trigger, acknowledge, or resolve event to PagerDuty. "
+        "With the first word change: a change event.",
     )
     group = common.options(parser)
     group.add_argument(
@@ -84,7 +101,21 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--change",
         action="store_true",
-        help="send a change event (something was deployed or configured); it has no event type",
+        help="send a change event (something was deployed or configured), which has no event "
+        "type; the same as the first word change",
+    )
+    group.add_argument(
+        "--json",
+        metavar="FILE",
+        help="send the Events API v2 body in FILE (-: standard input); the key may be in it",
+    )
+    group.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        nargs="?",
+        type=_seconds,
+        const=math.inf,
+        help="return when PagerDuty has the event, or has refused it, or after SECONDS",
     )
     group.add_argument(
         "--dry-run", action="store_true", help="print the body that would be sent, queue nothing"
@@ -94,10 +125,19 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= WAIT_MOST:
+        raise ValueError
+    return seconds
+
+
 def main(arguments: list[str]) -> int:
+    if quick.left is not None:
+        return _without_spool(*quick.left)
     arguments_parser = parser()
     submission = Submission()
-    arguments_parser.parse_args(arguments, namespace=submission)
+    arguments_parser.parse_args(_with_change(arguments), namespace=submission)
     submission.fields = submission.fields or []
     submission.links = submission.links or []
     submission.images = submission.images or []
@@ -106,37 +146,127 @@ def main(arguments: list[str]) -> int:
     if problems and not submission.quiet:
         common.warn("pd-send", problems)
     try:
-        event = submission.event(settings)
+        event = _event(submission, settings)
         if submission.dry_run:
-            say(json.dumps(json.loads(body(event, settings)), indent=4, sort_keys=True))
+            common.show(body(event, settings))
             return exits.DONE
+        if submission.wait is not None:
+            return _wait(event, settings, submission.wait, submission.quiet)
         accept(event, settings)
     except UsageError as error:
-        _refuse(arguments_parser, str(error))
+        common.refuse(arguments_parser, str(error))
     except BadEvent as error:
         return common.fail("pd-send", str(error), exits.BAD_DATA)
     except SpoolError as error:
-        return _without_spool(event, settings, str(error), submission.quiet)
+        return _without_spool(event, settings, error, submission.quiet)
     if not submission.quiet:
         say(receipt(event))
     return exits.DONE
 
 
-def _refuse(arguments_parser: argparse.ArgumentParser, text: str) -> NoReturn:
-    # arguments may hold bytes that stderr can't show
-    arguments_parser.error(text.encode("utf-8", "backslashreplace").decode())
+def _with_change(arguments: list[str]) -> list[str]:
+    """The first word change, which --config may precede, as the option. Not a positional argument:
+    an unquoted "-d disk change" must remain a mistake."""
+    at = 2 if arguments[:1] == ["--config"] else 0
+    if arguments[at : at + 1] == ["change"]:
+        return [*arguments[:at], "--change", *arguments[at + 1 :]]
+    return arguments
 
 
-def _without_spool(event: Event, settings: config.Config, why: str, quiet: bool) -> int:
-    if not settings.direct_delivery:
-        return common.fail("pd-send", why, exits.TRY_AGAIN)
+def _event(submission: Submission, settings: config.Config) -> "Submitted":
+    if submission.json is None:
+        return submission.event(settings)
+    from pdagent.intake import Invalid, NotJson, read
+
+    def key() -> str:
+        return integration_key(submission.key, submission.key_file)
+
+    _check_alone(submission)
+    kind: Literal["change", "v2"] = "change" if submission.change else "v2"
+    try:
+        intake = read(_contents(submission.json), kind, os.urandom, key)
+    except NotJson as error:
+        raise BadEvent(f"the body is not JSON: {error}. The event was not queued.") from error
+    except Invalid as error:
+        more = ""
+        if kind == "v2" and any("event_action" in fault for fault in error.errors):
+            more = " (a change event: pd-send change --json)"
+        raise BadEvent(f"{error}{more}. The event was not queued.") from error
+    given = submission.key is not None or submission.key_file is not None
+    if given and key() != intake.key:
+        raise UsageError("argument --json: the body has an integration key of its own, another one")
+    return intake
+
+
+def _check_alone(submission: Submission) -> None:
+    """With --json, all there is to say about the event is in the body."""
+    beside = {
+        "-t/--event-type": submission.action,
+        "-d/--description": submission.description,
+        "-i/--incident-key": submission.incident_key,
+        "-c/--client": submission.client,
+        "-u/--client-url": submission.client_url,
+        "-f/--field": submission.fields,
+        "--severity": submission.severity,
+        "--source": submission.source,
+        "--component": submission.component,
+        "--group": submission.group,
+        "--class": submission.event_class,
+        "--link": submission.links,
+        "--image": submission.images,
+    }
+    for option, value in beside.items():
+        if value:
+            raise UsageError(f"argument --json: not allowed with argument {option}")
+
+
+def _contents(path: str) -> bytes:
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            data = file.read(BODY_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"argument --json: cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the path
+        raise UsageError(f"argument --json: cannot read {path!r}: {error}") from error
+    if len(data) > BODY_BYTES:
+        raise BadEvent(f"the body is larger than {BODY_BYTES} bytes. The event was not queued.")
+    return data
+
+
+def _wait(event: "Submitted", settings: config.Config, seconds: float, quiet: bool) -> int:
+    from pdagent.waiting import Removed, WaitingSpool
+
+    with WaitingSpool(settings.spool_dir) as spool:
+        accept(event, settings, spool)
+        if not quiet:
+            say(receipt(event))
+            if not spool.heard:
+                say("pd-send: warning: pdagentd is not running; the event waits for it", 2)
+        try:
+            problem = spool.wait(seconds)
+        except Removed:
+            text = "somebody removed the event from the queue before PagerDuty had it"
+            return common.fail("pd-send", text, exits.REMOVED)
+    if problem is None:
+        text = (
+            f"PagerDuty does not have the event after {seconds:g} s. It stays queued, and is sent"
+        )
+        return common.fail("pd-send", text + " as soon as it can be.", exits.STILL_QUEUED)
+    if problem:
+        return common.fail("pd-send", f"the event is in error: {problem}", exits.REFUSED)
+    return exits.DONE
+
+
+def _without_spool(
+    event: "Submitted", settings: config.Config, error: SpoolError, quiet: bool
+) -> int:
     from pdagent import direct
 
-    problem = direct.deliver(event, settings)
-    if problem:
-        return common.fail(
-            "pd-send", f"{why} Direct delivery failed: {problem}", exits.NOT_DELIVERED
-        )
+    outcome = direct.instead(settings, error)
+    if not outcome.accepted:
+        return common.fail("pd-send", outcome.text, exits.TRY_AGAIN)
     if not quiet:
         say(receipt(event))
+        if outcome.text:
+            say(f"pd-send: warning: {outcome.text}", 2)
     return exits.DONE

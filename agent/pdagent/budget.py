@@ -1,0 +1,49 @@
+"""The disk budget: when the spool is so full that a person should know. Pure.
+
+What keeps it within bounds is in `cleanup`: delivered events go first, by number, size and free
+space; events in error go by age; pending events never go.
+"""
+
+from dataclasses import dataclass
+
+SCARCE_BYTES = 100 * 1024 * 1024
+SCARCE_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Free and total, in bytes and in inodes."""
+
+    free: int
+    total: int
+    free_files: int
+    total_files: int
+
+    @property
+    def scarce(self) -> bool:
+        """Whether events may soon find no room."""
+        room = self.total > 0 and self.free < min(SCARCE_BYTES, self.total * SCARCE_SHARE)
+        return room or self.scarce_files
+
+    @property
+    def scarce_files(self) -> bool:
+        """Whether it is inodes that there are too few of."""
+        return self.total_files > 0 and self.free_files < self.total_files * SCARCE_SHARE
+
+
+def many_pending(pending: int, mark: int) -> str:
+    """What to say of so many pending events; "" if `mark` is not passed. A mark of 0 is none."""
+    if not mark or pending <= mark:
+        return ""
+    return f"{pending} events are pending, more than pending_warning = {mark}"
+
+
+def short_of_room(disk: Disk) -> str:
+    """What to say of a disk; "" if it has room."""
+    if not disk.scarce:
+        return ""
+    if disk.scarce_files:
+        left = f"{disk.free_files} of {disk.total_files} inodes"
+    else:
+        left = f"{disk.free // 1024} of {disk.total // 1024} kB"
+    return f"the disk is short: {left} are free; delivered events are removed to make room"

@@ -1,0 +1,67 @@
+"""Findings: what a check has to say. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Level(Enum):
+    """How good or bad a finding is, from best to worst. UNKNOWN: nobody looked, or was allowed
+    to."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+_ORDER = list(Level)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line for a person: what was looked at, what was seen, and, unless all is well, what to
+    do."""
+
+    level: Level
+    subject: str
+    text: str
+    remedy: str = ""
+
+
+def ok(subject: str, text: str) -> Finding:
+    return Finding(Level.OK, subject, text)
+
+
+def unknown(subject: str, text: str, remedy: str = "") -> Finding:
+    return Finding(Level.UNKNOWN, subject, text, remedy)
+
+
+def warning(subject: str, text: str, remedy: str) -> Finding:
+    return Finding(Level.WARNING, subject, text, remedy)
+
+
+def failed(subject: str, text: str, remedy: str) -> Finding:
+    return Finding(Level.FAILED, subject, text, remedy)
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    """The level of the worst of them; what is unknown is nobody's fault."""
+    found = max((finding.level for finding in findings), key=_ORDER.index, default=Level.OK)
+    return Level.OK if found is Level.UNKNOWN else found
+
+
+_UNITS = ((1, 120, "s"), (60, 120, "min"), (3600, 48, "h"), (86_400, 730, "days"))
+
+
+def days(seconds: float) -> str:
+    """A span of time as people say it: 90 s, 12 min, 5 h, 3 days, 2 years."""
+    for size, most, unit in _UNITS:
+        if seconds < size * most:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 31_557_600:.0f} years"
+
+
+def several(count: int, one: str, more: str) -> str:
+    """A number with its noun: 1 address, 2 addresses."""
+    return f"{count:,} {one if count == 1 else more}"

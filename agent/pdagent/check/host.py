@@ -1,0 +1,42 @@
+"""The host, as the checks see it: its clock, its files, and the few programs that they ask."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+PROGRAM_SECONDS = 5.0
+
+
+def ask(command: Sequence[str]) -> str | None:
+    """What a program prints, None where it is not there or does not answer in time."""
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROGRAM_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace").strip()
+
+
+@dataclass(frozen=True)
+class Host:
+    """`root` goes before the paths that no setting names; `now` gives seconds since the epoch."""
+
+    root: str = ""
+    now: Callable[[], float] = time.time
+    ask: Callable[[Sequence[str]], str | None] = ask
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def path(self, path: str) -> str:
+        return self.root + path
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self.path(path))

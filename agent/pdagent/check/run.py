@@ -1,0 +1,60 @@
+"""Runs checks: all at once, each for a bounded time, none able to spoil another."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pdagent.check.finding import Finding, failed, unknown
+
+SECONDS = 25.0  # more than connecting and waiting for an answer may take together
+
+Look = Callable[[], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What to look at, and how."""
+
+    subject: str
+    look: Look
+
+
+@dataclass(slots=True)
+class _Running:
+    check: Check
+    findings: list[Finding] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        subject = self.check.subject
+        try:
+            for finding in self.check.look():
+                self.findings.append(finding)
+        except PermissionError as error:
+            self.findings.append(
+                unknown(subject, f"this user may not look at {error.filename}", "Run it as root.")
+            )
+        except Exception as error:  # a check that fails is a finding, like any other
+            text = f"could not be checked: {type(error).__name__}: {error}"
+            self.findings.append(failed(subject, text, "Please report this: it is a bug."))
+        finally:
+            self.done.set()
+
+
+def run(checks: Sequence[Check], seconds: float = SECONDS) -> list[Finding]:
+    """What the checks found, in their order. Takes no longer than `seconds`."""
+    running = [_Running(check) for check in checks]
+    for each in running:
+        # a thread that hangs (in a name service, say) must not keep the process from ending
+        threading.Thread(target=each.run, name=each.check.subject, daemon=True).start()
+    deadline = time.monotonic() + seconds
+    findings = []
+    for each in running:
+        in_time = each.done.wait(max(0.0, deadline - time.monotonic()))
+        findings += list(each.findings)
+        if not in_time:
+            text = f"no answer within {seconds:.0f} s"
+            remedy = "See what makes this host so slow, and look again."
+            findings.append(failed(each.check.subject, text, remedy))
+    return findings

@@ -1,0 +1,113 @@
+"""The daemon: does it run, and does it answer?
+
+Anyone may write to the FIFO by which senders wake it, so anyone can find out. Opening it for
+writing fails while nobody reads; and an empty line, which means nothing, is gone from it as soon as
+the daemon's main loop has come round to it.
+"""
+
+import array
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import termios
+from collections.abc import Iterator
+
+from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
+from pdagent.check.host import Host
+from pdagent.config import Config
+from pdagent.spool import WAKE
+
+SUBJECT = "daemon"
+BOOT = "boot"
+ANSWER_SECONDS = 5.0
+_START = "systemctl start pdagent (or: service pdagent start). Its log says why it ended."
+_POKE = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def daemon(settings: Config, host: Host) -> Iterator[Finding]:
+    """Whether somebody serves the spool."""
+    path = f"{settings.spool_dir}/{WAKE}"
+    try:
+        fd = os.open(path, _POKE)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ENOENT, errno.ELOOP):
+            yield failed(SUBJECT, "pdagentd does not run; events wait in the queue", _START)
+            return
+        raise
+    try:
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            yield failed(SUBJECT, f"{path} is not a FIFO", "Restart pdagentd: it makes it anew.")
+        elif not _answers(fd, host):
+            text = f"pdagentd runs, but has not looked up for {ANSWER_SECONDS:.0f} s"
+            yield failed(SUBJECT, text, "systemctl restart pdagent; please report what its log has")
+        else:
+            yield from _running(settings, host)
+    finally:
+        os.close(fd)
+
+
+def _answers(fd: int, host: Host) -> bool:
+    with contextlib.suppress(BlockingIOError):  # full: then let us see whether it is emptied
+        os.write(fd, b"\n")
+    deadline = host.monotonic() + ANSWER_SECONDS
+    while _unread(fd):
+        if host.monotonic() >= deadline:
+            return False
+        host.sleep(0.01)
+    return True
+
+
+def _unread(fd: int) -> int:
+    count = array.array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return count[0]
+
+
+def _running(settings: Config, host: Host) -> Iterator[Finding]:
+    pid = pid_of(settings, host)
+    if pid is None:
+        yield ok(SUBJECT, "runs, and answers")
+        return
+    try:
+        program = os.readlink(host.path(f"/proc/{pid}/exe"))
+    except OSError:
+        program = ""
+    if program.endswith(" (deleted)"):
+        text = "runs, and answers, but from a program that has been replaced since"
+        yield warning(SUBJECT, text, "systemctl restart pdagent (or: service pdagent restart)")
+        return
+    try:
+        since = host.now() - os.stat(host.path(f"/proc/{pid}")).st_mtime
+        yield ok(SUBJECT, f"runs as process {pid} for {days(max(0.0, since))}, and answers")
+    except OSError:
+        yield ok(SUBJECT, f"runs as process {pid}, and answers")
+
+
+def pid_of(settings: Config, host: Host) -> int | None:
+    """The process that serves the spool; None: there is none, or this user may not know.
+
+    The lock itself is not tried: a daemon that starts just then would find it taken.
+    """
+    try:
+        with open(f"{settings.spool_dir}/daemon.lock", encoding="ascii") as file:
+            pid = int(file.read(32))
+        with open(host.path(f"/proc/{pid}/cmdline"), "rb") as file:
+            return pid if b"pdagentd" in file.read(4096) else None
+    except (OSError, ValueError):
+        return None
+
+
+def boot(host: Host) -> Iterator[Finding]:
+    """Whether it will run after the next boot, as far as systemd is asked."""
+    if not host.exists("/run/systemd/system"):
+        return
+    said = host.ask(["systemctl", "is-enabled", "pdagent"])
+    if said is None:
+        yield unknown(BOOT, "systemctl does not answer")
+    elif said in ("disabled", "masked"):
+        remedy = "systemctl enable pdagent" if said == "disabled" else "systemctl unmask pdagent"
+        yield warning(BOOT, f"the service is {said}: it does not start with the host", remedy)
+    elif said.startswith("enabled"):
+        yield ok(BOOT, "the service starts with the host")

@@ -1,0 +1,66 @@
+"""`pd-nagios`: a notification of Nagios, Icinga or Naemon."""
+
+import argparse
+
+from pdagent.commands import common, integration
+from pdagent.nagios import TYPES, NagiosReport
+
+# Abbreviations that were the old agent's.
+_STILL_MEAN = {
+    "key": common.abbreviations("--service-key", "--s"),
+    "notification": common.abbreviations("--event-t", "--e"),
+}
+
+
+def parser() -> integration.Parser:
+    parser = integration.parser(
+        "pd-nagios", "Enqueue an event from Nagios, Icinga or Naemon to PagerDuty."
+    )
+    group = integration.options(parser)
+    group.add_argument(
+        "-k",
+        "--service-key",
+        dest="key",
+        metavar="SERVICE_KEY",
+        help="Service API Key, also called integration key, or the absolute path of a file that "
+        "holds it (default: PD_SERVICE_KEY of the environment)",
+    )
+    group.add_argument(
+        "-t",
+        "--event-type",
+        dest="notification",
+        metavar="TYPE",
+        help=f"$NOTIFICATIONTYPE$: {', '.join(TYPES)}",
+    )
+    group.add_argument(
+        "-i",
+        "--incident-key",
+        help="Incident Key, also called dedup key (default: made of host and service)",
+    )
+    group.add_argument(
+        "-f",
+        "--field",
+        dest="fields",
+        metavar="FIELDS",
+        action="append",
+        help="Add given KEY=VALUE pair to the event details; a service's event needs HOSTNAME, "
+        "SERVICEDESC and SERVICESTATE, a host's HOSTNAME and HOSTSTATE",
+    )
+    group.add_argument(
+        "-n",
+        "--notification-type",
+        dest="kind",
+        metavar="{service,host}",
+        help="what the notification is about",
+    )
+    for name, abbreviations in _STILL_MEAN.items():
+        group.add_argument(*abbreviations, dest=name, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    arguments_parser = parser()
+    report = NagiosReport()
+    arguments_parser.parse_args(arguments, namespace=report)
+    report.fields = report.fields or []
+    return integration.main(arguments_parser, report)

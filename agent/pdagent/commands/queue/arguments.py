@@ -1,0 +1,177 @@
+"""The command line of `pd-queue`."""
+
+import argparse
+
+from pdagent.commands import common
+from pdagent.display import parse_span
+from pdagent.listing import STATES, UNSETTLED, Query
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+
+CHOICES = {
+    "pending": (PENDING,),
+    "in-error": (IN_ERROR,),
+    "delivered": (DELIVERED,),
+    "all": tuple(STATES),
+}
+EVENT = "a file's name, its beginning, or the name that the log shows"
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = common.parser("pd-queue", "Access local queue of PagerDuty Agent.")
+    common.options(parser)
+    commands = parser.add_subparsers(
+        title="sub-commands",
+        dest="command",
+        metavar="{list,purge,retry,show,status,watch}",
+        prog="pd-queue",
+    )
+    _list(_add(commands, "list", "list events, oldest first."))
+    _purge(_add(commands, "purge", "remove events for good."))
+    _retry(_add(commands, "retry", "set up 'dead' PagerDuty events for retry."))
+    show = _add(commands, "show", "show one event: its body and its history.")
+    show.add_argument("event", metavar="EVENT", help=EVENT)
+    _json(show)
+    status = _add(commands, "status", "print out status of local event queue.")
+    status.add_argument(
+        "-k", "--service-key", help="print status of events in given Service API Key"
+    )
+    _json(status)
+    watch = _add(commands, "watch", "watch the queue until interrupted.")
+    watch.add_argument("-k", "--service-key", help="watch events in given Service API Key")
+    _json(watch)
+    return parser
+
+
+def _list(group: argparse._ArgumentGroup) -> None:
+    _events(group)
+    group.add_argument("-k", "--service-key", help="only events in given Service API Key")
+    _state(group)
+    _filters(group)
+    group.add_argument(
+        "-n", "--limit", type=_count, metavar="N", help="at most N events (default: all)"
+    )
+    group.add_argument("-r", "--reverse", action="store_true", help="the newest first")
+    _json(group)
+
+
+def _purge(group: argparse._ArgumentGroup) -> None:
+    _events(group)
+    group.add_argument("-k", "--service-key", help="remove events in given Service API Key")
+    group.add_argument(
+        "-a",
+        "--all-keys",
+        action="store_true",
+        help="remove events in all Service API Keys (not to be used with -k)",
+    )
+    _state(group)
+    _filters(group)
+    group.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    _dry_run(group)
+    _json(group)
+
+
+def _retry(group: argparse._ArgumentGroup) -> None:
+    _events(group)
+    group.add_argument(
+        "-k",
+        "--service-key",
+        help="retry events in given Service API Key (not to be used with -a)",
+    )
+    group.add_argument(
+        "-a",
+        "--all-keys",
+        action="store_true",
+        help="retry events in all Service API Keys (not to be used with -k)",
+    )
+    _filters(group)
+    group.add_argument(
+        "--force",
+        action="store_true",
+        help="retry events too that a later one of their incident has overtaken",
+    )
+    _dry_run(group)
+    _json(group)
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, does: str
+) -> argparse._ArgumentGroup:
+    command = commands.add_parser(
+        name, help=does, description=does[0].upper() + does[1:], add_help=False
+    )
+    return common.options(command, default=argparse.SUPPRESS)
+
+
+def _events(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("events", metavar="EVENT", nargs="*", help=f"only this event: {EVENT}")
+
+
+def _state(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--state",
+        choices=list(CHOICES),
+        help="only events in this state (default: pending and in-error)",
+    )
+
+
+def _filters(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-i",
+        "--incident-key",
+        "--dedup-key",
+        metavar="KEY",
+        help="only events of this incident",
+    )
+    group.add_argument(
+        "--older", type=_age, metavar="AGE", help="only events accepted that long ago: 90s, 5m, 2d"
+    )
+    group.add_argument(
+        "--newer", type=_age, metavar="AGE", help="only events accepted since that long ago"
+    )
+    group.add_argument(
+        "--reason",
+        metavar="TEXT",
+        help="only events in error, or held, for a reason with this text or HTTP status",
+    )
+
+
+def _dry_run(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--dry-run", action="store_true", help="only show which events it would be")
+
+
+def _json(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--json", action="store_true", help="print JSON, as docs/json.md has it")
+
+
+def _age(text: str) -> float:
+    try:
+        return parse_span(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return int(text)
+
+
+def query(options: argparse.Namespace) -> Query:
+    """What the options select."""
+    state = getattr(options, "state", None)
+    if options.command == "retry":
+        states: tuple[str, ...] = (IN_ERROR,)
+    elif state is not None:
+        states = CHOICES[state]
+    else:
+        # an event that is named is meant, whatever its state
+        states = tuple(STATES) if options.events else UNSETTLED
+    return Query(
+        tuple(options.events),
+        options.service_key,
+        states,
+        options.incident_key,
+        options.older,
+        options.newer,
+        options.reason,
+    )

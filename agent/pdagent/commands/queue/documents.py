@@ -1,0 +1,92 @@
+"""What `pd-queue --json` prints; docs/json.md says what it means. A change that could break a
+reader takes a new number in `schema`."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from pdagent import __version__
+from pdagent.backlog import Count
+from pdagent.commands.queue.view import View
+from pdagent.holds import Hold
+from pdagent.listing import Record
+from pdagent.log import masked, masked_name, redacted
+from pdagent.spool import PENDING
+from pdagent.state import iso
+
+Document = dict[str, object]
+
+
+def head(view: View, what: str) -> Document:
+    """What all documents begin with."""
+    return {
+        "schema": f"pd-queue.{what}/1",
+        "version": __version__,
+        "time": iso(view.wall),
+        "running": view.running,
+    }
+
+
+def status(view: View, counts: Mapping[str, Count], key: str | None) -> Document:
+    return {
+        **head(view, "status"),
+        "keys": [
+            {
+                "key": masked(name),
+                "pending": count.pending,
+                "delivered": count.delivered,
+                "in_error": count.in_error,
+            }
+            for name, count in counts.items()
+        ],
+        "holds": None if view.held is None else [hold(view, h) for h in view.holds(key)],
+        "more_holds": view.held.more if view.held and key is None else 0,
+    }
+
+
+def hold(view: View, hold: Hold) -> Document:
+    chain = hold.chain
+    return {
+        "scope": {"chain": "dedup_key" if chain.startswith("=") else "event"}.get(
+            hold.scope, hold.scope
+        ),
+        "key": masked(hold.key) if hold.key else None,
+        "dedup_key": redacted(chain[1:], hold.key) if chain.startswith("=") else None,
+        "event": masked_name(chain) if chain and not chain.startswith("=") else None,
+        "reason": redacted(hold.why, hold.key),
+        "since": iso(view.wall_of(hold.since)),
+        "next_try": iso(view.wall_of(hold.until)),
+    }
+
+
+def event(view: View, record: Record) -> Document:
+    found, accepted, key = record.event, record.accepted, record.key
+    waits = record.hold if record.directory == PENDING else None
+    return {
+        "event": masked_name(record.name),
+        "state": record.state.replace(" ", "_"),
+        "key": masked(key),
+        "action": redacted(found.action, key) if found else None,
+        "dedup_key": redacted(found.dedup_key, key) if found and found.dedup_key else None,
+        "summary": redacted(found.summary, key) if found else None,
+        "accepted": None if accepted is None else iso(accepted),
+        "age": None if accepted is None else round(view.wall - accepted, 3),
+        "attempts": record.attempts,
+        "next_try": None if waits is None else iso(view.wall_of(waits.until)),
+        "reason": redacted(record.why, key) or None,
+        "status": record.reason.status if record.reason else None,
+    }
+
+
+def dumps(document: object) -> str:
+    """ASCII, so that no terminal takes any of it for a command."""
+    return json.dumps(document)
+
+
+def stream(view: View, records: Iterable[Record]) -> Iterable[str]:
+    """The list's document, piece by piece."""
+    yield dumps(head(view, "list"))[:-1] + ', "events": ['
+    comma = ""
+    for record in records:
+        yield f"{comma}\n{dumps(event(view, record))}"
+        comma = ","
+    yield "\n]}\n"

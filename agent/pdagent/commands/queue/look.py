@@ -1,0 +1,158 @@
+"""`pd-queue status`, `list` and `show`: looking, and changing nothing."""
+
+import argparse
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
+
+from pdagent import exits
+from pdagent.backlog import Backlog, Count
+from pdagent.budget import many_pending, short_of_room
+from pdagent.cleanup import disk_of
+from pdagent.commands import common
+from pdagent.commands.queue import documents, words
+from pdagent.commands.queue.arguments import query
+from pdagent.commands.queue.view import View
+from pdagent.display import escaped, moment
+from pdagent.history import from_log
+from pdagent.listing import NoSuchEvent, Record, matches_key
+from pdagent.log import masked, masked_name, printable, redacted
+from pdagent.spool import DELIVERED, PENDING
+from pdagent.state import iso, seconds_of
+
+
+def counts(view: View, key: str | None) -> Mapping[str, Count]:
+    """How many events there are, by key."""
+    found = Backlog(view.root).counts()
+    return {k: count for k, count in found.items() if key is None or matches_key(k, key)}
+
+
+def status(view: View, options: argparse.Namespace) -> int:
+    found = counts(view, options.service_key)
+    if options.json:
+        document = documents.status(view, found, options.service_key)
+        common.emit([documents.dumps(document) + "\n"])
+        return exits.DONE
+    if not found:
+        common.emit(["Nothing to report.\n"])
+        return exits.DONE
+    lines = words.counts(found)
+    pending = {key: count.pending for key, count in found.items()}
+    held = words.held(view, options.service_key, pending)
+    if held:
+        lines += ["", "Held:", *(f"  {line}" for line in held)]
+    remarks = (
+        many_pending(sum(pending.values()), view.settings.pending_warning),
+        short_of_room(disk_of(view.root)),
+    )
+    lines += [f"Warning: {remark}." for remark in remarks if remark]
+    common.emit(line + "\n" for line in lines)
+    return exits.DONE
+
+
+def list_events(view: View, options: argparse.Namespace) -> int:
+    wanted = query(options)
+    names = view.listing.names(wanted, view.wall)
+    if options.reverse:
+        names.reverse()
+    records = islice(view.listing.records(wanted, names), options.limit)
+    if options.json:
+        common.emit(documents.stream(view, records))
+    else:
+        first = next(records, None)
+        nothing = ["Nothing to report.\n"]
+        table = words.table(view, chain([first], records), common.columns()) if first else nothing
+        common.emit(table)
+    return exits.DONE
+
+
+# --- one event ----------------------------------------------------------------------------------
+
+
+def show(view: View, options: argparse.Namespace) -> int:
+    directory, name = view.listing.find(options.event)
+    record = view.listing.record(directory, name)
+    if record is None:
+        raise NoSuchEvent(f"{masked_name(name)} was settled at this moment; look again")
+    happened = history(view, record)
+    if options.json:
+        body = None if record.event is None else _masked(record.event.body, record.key)
+        past = [{"at": iso(at), "what": what} for at, what in happened]
+        event = {**documents.event(view, record), "body": body, "history": past}
+        document = {**documents.head(view, "show"), "event": event}
+        common.emit([documents.dumps(document) + "\n"])
+    else:
+        common.emit(line + "\n" for line in _page(view, record, happened))
+    return exits.DONE
+
+
+def history(view: View, record: Record) -> list[tuple[float, str]]:
+    """When and what happened to an event, as far as it is known: from its file's name, the log, the
+    reason that was kept, the time of its settling."""
+    event, key = record.event, record.key
+    about = ""
+    if event is not None:
+        about = printable(f"({event.action}, incident_key = {event.dedup_key})")
+    past = list(from_log(view.settings.log_dir, record.name, redacted(about, key)))
+    if record.accepted is not None:
+        past.insert(0, (record.accepted, "accepted"))
+    told = [what for _, what in past]
+    reason = view.state.reason(record.name)
+    if reason is not None and not any(reason.reason in what for what in told):
+        with contextlib.suppress(ValueError):
+            past.append((seconds_of(reason.at), f"in error: {reason.reason}"))
+    if record.directory == DELIVERED and not any(what.startswith("delivered") for what in told):
+        at = view.listing.changed(record)
+        past.append((at, "delivered"))
+    tries = record.tries
+    if tries is not None and not any(tries.why in what for what in told):
+        # the log tells of an outage once, not for each event
+        times = f", for the {tries.number}. time" if tries.number > 1 else ""
+        past.append((view.wall_of(tries.at), f"not sent{times}: {tries.why}"))
+    return [(at, redacted(what, key)) for at, what in sorted(past, key=lambda entry: entry[0])]
+
+
+def _page(view: View, record: Record, happened: list[tuple[float, str]]) -> Iterator[str]:
+    event, key = record.event, record.key
+    yield f"Event      {masked_name(record.name)}"
+    yield f"State      {record.state}"
+    if record.directory == PENDING and record.hold is not None:
+        yield f"Held       {words.hold(view, record.hold)}"
+    elif record.directory == PENDING and not view.running:
+        yield "Held       pdagentd is not running"
+    if record.why and record.directory != PENDING:
+        yield f"Reason     {words.shown(record.why, key)}"
+    yield f"Key        {masked(key)}"
+    if event is not None:
+        yield f"Kind       {words.shown(event.action, key)}, Events API {event.version}"
+        yield f"Dedup key  {words.shown(event.dedup_key or '-', key)}"
+        yield f"Summary    {words.shown(event.summary, key)}"
+    yield ""
+    yield "History"
+    for at, what in happened:
+        yield f"  {moment(at)}  {escaped(what)}"
+    yield ""
+    yield "Body"
+    if event is not None:
+        text = json.dumps(_masked(event.body, key), indent=2, ensure_ascii=False, sort_keys=True)
+    else:
+        text = redacted(view.listing.contents(record)[:4096].decode("utf-8", "replace"), key)
+    for line in text.split("\n"):
+        yield f"  {escaped(line)}"
+
+
+def _masked(value: object, key: str) -> object:
+    """A body without its integration key, wherever that may stand."""
+    if isinstance(value, str):
+        return redacted(value, key)
+    if isinstance(value, dict):
+        return {
+            redacted(name, key): masked(str(each))
+            if name in ("routing_key", "service_key")
+            else _masked(each, key)
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_masked(each, key) for each in value]
+    return value

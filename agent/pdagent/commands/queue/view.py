@@ -1,0 +1,51 @@
+"""What the sub-commands of `pd-queue` look at: the spool, and what its daemon tells."""
+
+import time
+
+from pdagent.config import Config
+from pdagent.holds import Held, Hold
+from pdagent.intervention import Intervention
+from pdagent.keys import lane
+from pdagent.layout import is_served
+from pdagent.listing import Listing, matches_key
+from pdagent.state import State
+
+
+class View:
+    """The queue of an agent with these settings, at the moment when it was made."""
+
+    def __init__(self, settings: Config) -> None:
+        self.settings = settings
+        self.root = settings.spool_dir
+        self.state = State(settings.data_dir)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks again."""
+        self.wall = time.time()
+        self.monotonic = time.monotonic()
+        self.running = is_served(self.root)
+        # what a daemon told before it ended is over
+        self.held: Held | None = self.state.holds() if self.running else Held()
+
+    def wall_of(self, monotonic: float) -> float:
+        """A moment of the daemon's as seconds since the epoch."""
+        return self.wall + monotonic - self.monotonic
+
+    def lane(self, key: str) -> str:
+        """The key whose events those of this key, or key's name, wait for."""
+        return lane(key, self.settings)
+
+    def holds(self, key: str | None) -> list[Hold]:
+        """The holds that concern a key, or all."""
+        held = self.held.holds if self.held else ()
+        wanted = None if key is None else self.lane(key)
+        return [h for h in held if wanted is None or not h.key or matches_key(h.key, wanted)]
+
+    @property
+    def listing(self) -> Listing:
+        return Listing(self.root, self.state, self.held, self.lane)
+
+    @property
+    def intervention(self) -> Intervention:
+        return Intervention(self.root, self.state)

@@ -1,0 +1,158 @@
+"""`pd-queue watch`: the queue as it changes; a live view on a terminal, lines elsewhere."""
+
+import argparse
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from pdagent import exits
+from pdagent.backlog import Count, key_of
+from pdagent.commands import common
+from pdagent.commands.queue import documents, words
+from pdagent.commands.queue.view import View
+from pdagent.commands.terminal import colours
+from pdagent.display import moment, padded
+from pdagent.listing import Query, Record
+from pdagent.log import masked
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+from pdagent.terminal import Line, Screen, has_screen
+
+# As often as this at most, and so that looking takes a twentieth of the time.
+PAUSE_SECONDS = 1.0
+PAUSE_SHARE = 0.05
+# A directory's stamp ticks more slowly than files come.
+TICK_SECONDS = 0.1
+KEYS_SHOWN = 5
+HOLDS_SHOWN = 6
+
+
+def watch(view: View, options: argparse.Namespace) -> int:
+    queue = Queue(view, options.service_key)
+    if options.json or not has_screen(os.environ):
+        common.emit(_follow(queue, options.json), at_once=True)
+        return exits.DONE
+    queue.look()  # what can't be looked at is said before the screen is taken
+    with Screen(colours()) as screen:
+        while True:
+            screen.draw(frame(queue, *screen.size()))
+            if "q" in screen.wait(queue.pause):
+                return exits.DONE
+            queue.look()
+
+
+class Queue:
+    """The queue as it was when it was last looked at. Directories are listed only when they have
+    changed."""
+
+    def __init__(self, view: View, key: str | None) -> None:
+        self.view = view
+        self.key = key
+        self.pause = PAUSE_SECONDS
+        self._names: dict[str, list[str]] = {}
+        self._keys: dict[str, Counter[str]] = {}
+        self._stamps: dict[str, int] = {}
+
+    def look(self) -> None:
+        """Looks again. Raises OSError."""
+        began = time.monotonic()
+        self.view.refresh()
+        for directory in (PENDING, IN_ERROR, DELIVERED):
+            stamp = os.stat(f"{self.view.root}/{directory}").st_mtime_ns
+            if stamp != self._stamps.get(directory):
+                steady = self.view.wall - stamp / 1e9 > TICK_SECONDS
+                self._stamps[directory] = stamp if steady else -1
+                query = Query(key=self.key, states=(directory,))
+                names = [name for _, name in self.view.listing.names(query, self.view.wall)]
+                self._names[directory] = names
+                self._keys[directory] = Counter(key_of(name) or "" for name in names)
+        self.pause = max(PAUSE_SECONDS, (time.monotonic() - began) / PAUSE_SHARE)
+
+    def number(self, directory: str) -> int:
+        """How many events there are in it."""
+        return len(self._names[directory])
+
+    def counts(self) -> dict[str, Count]:
+        """Events by key and state, the keys with most trouble first."""
+        pending, delivered, in_error = (self._keys[d] for d in (PENDING, DELIVERED, IN_ERROR))
+        keys = sorted(
+            pending.keys() | delivered.keys() | in_error.keys(),
+            key=lambda key: (-pending[key], -in_error[key], -delivered[key], key),
+        )
+        return {key: Count(pending[key], delivered[key], in_error[key]) for key in keys}
+
+    def held(self, most: int) -> list[str]:
+        """What is held, a line each."""
+        return words.held(self.view, self.key, self._keys[PENDING], most)
+
+    def oldest(self, most: int) -> Iterator[Record]:
+        """Pending events, the oldest first."""
+        return self._records(PENDING, self._names[PENDING][:most])
+
+    def newest(self, most: int) -> Iterator[Record]:
+        """Events in error, the newest first."""
+        names = self._names[IN_ERROR]
+        return self._records(IN_ERROR, names[: -most - 1 : -1] if most else [])
+
+    def _records(self, directory: str, names: list[str]) -> Iterator[Record]:
+        return self.view.listing.records(Query(), [(directory, name) for name in names])
+
+
+def _follow(queue: Queue, as_json: bool) -> Iterator[str]:
+    """A line now and whenever something has changed."""
+    before = None
+    while True:
+        queue.look()
+        view = queue.view
+        totals = tuple(queue.number(d) for d in (PENDING, IN_ERROR, DELIVERED))
+        holds = view.holds(queue.key)
+        seen = totals, view.running, [(h.scope, h.key, h.chain, h.why) for h in holds]
+        if seen != before:
+            before = seen
+            if as_json:
+                yield documents.dumps(documents.status(view, queue.counts(), queue.key)) + "\n"
+            else:
+                held = "".join(f"; {line}" for line in queue.held(HOLDS_SHOWN))
+                yield f"{moment(view.wall)} {_totals(queue)}{held}\n"
+        time.sleep(queue.pause)
+
+
+def _totals(queue: Queue) -> str:
+    pending, in_error = queue.number(PENDING), queue.number(IN_ERROR)
+    return f"{pending} pending, {in_error} in error, {queue.number(DELIVERED)} delivered"
+
+
+def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
+    """The screen: totals, holds, keys, and in what room is left the events themselves."""
+    view = queue.view
+    state = "pdagentd is running" if view.running else "pdagentd is NOT running"
+    now = " " + moment(view.wall)[-8:]
+    title = f"The queue of {os.uname().nodename}: {_totals(queue)}"
+    lines: list[Line] = [("title", padded(title, max(0, columns - len(now))) + now)]
+    lines.append(("" if view.running else "error", state))
+    held = queue.held(HOLDS_SHOWN)
+    if held:
+        lines += [("", ""), *(("held", f"held: {line}") for line in held)]
+    heading = f"{'KEY':<8}{'PENDING':>10}{'SUCCESS':>10}{'IN ERROR':>10}"
+    lines += [("", ""), ("heading", padded(heading, columns))]
+    counts = queue.counts()
+    for key, count in list(counts.items())[:KEYS_SHOWN]:
+        text = f"{masked(key):<8}{count.pending:>10}{count.delivered:>10}{count.in_error:>10}"
+        lines.append(("error" if count.in_error else "", text))
+    if len(counts) > KEYS_SHOWN:
+        lines.append(("faint", f"and {len(counts) - KEYS_SHOWN} more"))
+    room = rows - len(lines) - 3  # an empty line, the heading, the last line
+    if room > 0:
+        lines += [("", ""), ("heading", padded(words.HEADINGS, columns))]
+        lines += _events(queue, columns, room)
+    lines += [("", "")] * (rows - 1 - len(lines))
+    return [*lines[: rows - 1], ("faint", "q quits")]
+
+
+def _events(queue: Queue, columns: int, room: int) -> list[Line]:
+    in_error = min(queue.number(IN_ERROR), max(room // 3, room - queue.number(PENDING)))
+    styled = [("error", record) for record in queue.newest(in_error)]
+    styled += [
+        ("held" if record.hold else "", record) for record in queue.oldest(room - len(styled))
+    ]
+    return [(style, words.line(queue.view, record, columns)) for style, record in styled]

@@ -1,0 +1,40 @@
+"""`pd-zabbix`: a message of Zabbix's, as an alert script gets it."""
+
+from pdagent.commands import integration
+from pdagent.zabbix import MESSAGES, ZabbixReport, split
+
+
+def parser() -> integration.Parser:
+    parser = integration.parser("pd-zabbix", "Enqueue an event from Zabbix to PagerDuty.")
+    parser.usage = "pd-zabbix [OPTION]... [KEY] TYPE BODY"
+    integration.options(parser)
+    words = parser.add_argument_group("positional arguments, behind all options")
+    words.add_argument(
+        "key",
+        metavar="KEY",
+        nargs="?",
+        help="Service API Key, also called integration key, or the absolute path of a file that "
+        "holds it; left out where --service-key-file or PD_SERVICE_KEY of the environment has it",
+    )
+    words.add_argument(
+        "message",
+        metavar="TYPE",
+        nargs="?",
+        help=f"what happened: {', '.join(MESSAGES)}; PROBLEM, OK and the like will do",
+    )
+    words.add_argument(
+        "body",
+        metavar="BODY",
+        nargs="?",
+        help="lines of NAME:VALUE, of which id and hostname must be there",
+    )
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    arguments_parser = parser()
+    report = ZabbixReport()
+    options, words = split(arguments)
+    arguments_parser.parse_args(options, namespace=report)
+    report.words = words
+    return integration.main(arguments_parser, report)

@@ -1,0 +1,85 @@
+"""How things are shown to a person: text of unknown origin, times, and how wide all that is.
+
+Pure. Anyone may write anything into an event, and a terminal obeys control characters: whatever
+came from outside goes through `escaped` before it is shown.
+"""
+
+import re
+import time
+import unicodedata
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_AGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw]?)")
+
+
+def escaped(text: str) -> str:
+    """Text as one line that no terminal takes for a command, nor reads from right to left: what
+    can't be printed is shown as JSON shows it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _code(c) for c in text)
+
+
+def _code(char: str) -> str:
+    number = ord(char)
+    if number > 0xFFFF:
+        number -= 0x10000
+        return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
+    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char) or f"\\u{number:04x}"
+
+
+def width(text: str) -> int:
+    """Columns that a terminal takes for it."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, columns: int) -> str:
+    """As much of the text as fits, with a mark where something is missing."""
+    if width(text) <= columns:
+        return text
+    room = max(0, columns - 1)
+    kept = ""
+    for char in text:
+        room -= _columns(char)
+        if room < 0:
+            break
+        kept += char
+    return (kept + "~")[:columns]
+
+
+def padded(text: str, columns: int) -> str:
+    """The text, cut or filled to exactly so many columns."""
+    text = cut(text, columns)
+    return text + " " * (columns - width(text))
+
+
+def span(seconds: float) -> str:
+    """A stretch of time in four columns: 12s, 5m, 3h, 2d."""
+    seconds = max(0.0, seconds)
+    for unit, least in (("d", 172_800), ("h", 7200), ("m", 120)):
+        if seconds >= least:
+            return f"{int(seconds / _UNITS[unit])}{unit}"
+    return f"{int(seconds)}s"
+
+
+def parse_span(text: str) -> float:
+    """Seconds in "90", "90s", "5m", "3h", "2d" or "1w". Raises ValueError."""
+    match = _AGE.fullmatch(text)
+    if match is None:
+        raise ValueError("must be a number and s, m, h, d or w")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def clock(wall: float, now: float) -> str:
+    """A moment in local time: the hour of today's, the date of others too."""
+    there, here = time.localtime(wall), time.localtime(now)
+    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)
+
+
+def moment(wall: float) -> str:
+    """A moment in local time, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))

@@ -1,0 +1,133 @@
+"""Listening: a WSGI application served on a loopback address or a Unix socket, within bounds.
+
+Knows sockets and bounds, does not know what is served. Importing waitress takes 2 MB and some
+milliseconds, so this module is imported when something is to listen.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import logging
+import os
+import socket
+import stat
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer, create_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+HEADER_BYTES = 16_384
+STOP_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What clients may cost: bytes of a request's body, connections at a time, requests answered at
+    a time, and seconds for a request to arrive, or for a connection to say nothing."""
+
+    body_bytes: int
+    connections: int = 100
+    threads: int = 1
+    seconds: int = 30
+
+
+def is_local(address: str) -> bool:
+    """Whether only this host can reach the address, "HOST:PORT" or a Unix socket's path."""
+    return address.startswith("/") or ipaddress.ip_address(_halves(address)[0]).is_loopback
+
+
+def open_socket(address: str) -> socket.socket:
+    """A socket bound to the address. Raises OSError."""
+    if address.startswith("/"):
+        return _open_unix(address)
+    host, port = _halves(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def _halves(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _open_unix(path: str) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX)
+    try:
+        if _is_abandoned(path):
+            os.unlink(path)
+        found.bind(path)
+        os.chmod(path, 0o666)  # noqa: S103  (whoever may run pd-send may connect)
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def _is_abandoned(path: str) -> bool:
+    """Whether a daemon that died left its socket there."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+class _Channel(HTTPChannel):
+    """A connection on which the arrival of a request counts as one activity: a client that sends a
+    byte now and then is cut off like one that sends nothing."""
+
+    def handle_read(self) -> None:
+        request, began = self.request, self.last_activity
+        super().handle_read()
+        if request is not None and self.request is request:
+            self.last_activity = began
+
+
+class Listener:
+    """Serves `app` at `address`, in threads of its own, from construction until `close`. Raises
+    OSError when it can't."""
+
+    def __init__(self, address: str, app: "WSGIApplication", bounds: Bounds) -> None:
+        logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request in line
+        self._address = address
+        bound = open_socket(address)
+        server = create_server(
+            app,
+            sockets=[bound],
+            threads=bounds.threads,
+            ident="pdagent",
+            connection_limit=bounds.connections,
+            max_request_body_size=bounds.body_bytes,
+            max_request_header_size=HEADER_BYTES,
+            inbuf_overflow=bounds.body_bytes + 1,  # bodies are small enough for memory
+            channel_timeout=bounds.seconds,
+            cleanup_interval=bounds.seconds,
+            asyncore_loop_timeout=bounds.seconds,  # nothing to do is no reason to wake up
+            asyncore_use_poll=True,
+            log_socket_errors=False,
+        )
+        assert isinstance(server, BaseWSGIServer)  # one socket, one server
+        server.channel_class = _Channel
+        self._server = server
+        # where the kernel put it, if the port was 0
+        self.port = 0 if address.startswith("/") else int(bound.getsockname()[1])
+        threading.Thread(target=server.run, name="Listener", daemon=True).start()
+
+    def close(self) -> None:
+        """Lets the requests that are being worked on be answered, and answers no more.
+
+        For a process that ends: the sockets stay open until then. (waitress closes the descriptor
+        that wakes it up twice; the second time it may be another thread's file.)
+        """
+        if self._address.startswith("/"):
+            with contextlib.suppress(OSError):
+                os.unlink(self._address)
+        self._server.task_dispatcher.shutdown(timeout=STOP_SECONDS)

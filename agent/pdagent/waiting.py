@@ -1,0 +1,119 @@
+"""Waiting for an event: how a sender who may neither list the spool nor look into `suc/` and `err/`
+hears what became of its event.
+
+The sender makes a FIFO in `tmp/`, beside the event and named after it, that the agent's group may
+write to. The daemon, about to settle an event, writes one line to its FIFO if there is one. What
+makes that safe, whoever dies when:
+
+- The FIFO is there, and open, before link(2) shows the event to the daemon: nothing is told too
+  early to be heard.
+- The daemon tells before it renames. So an event that is not in `pdq/` any more and was not told of
+  did not leave through the daemon: a person removed it.
+- The daemon dies between PagerDuty's answer and telling: the event is still in `pdq/`, the next
+  daemon sends it again, which to PagerDuty is the same event, and tells then.
+- It dies between telling and the rename: that was the truth already. Only of a refusal the next
+  daemon may find that PagerDuty has changed its mind.
+- The sender dies: nobody has the FIFO open, so opening it to write fails at once, and clean-up
+  removes it with all that died in `tmp/`.
+"""
+
+import os
+import select
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from pdagent.spool import TEMPORARY, Spool, poke
+
+# Looks for an event that somebody removed; an answer of the daemon's wakes us by itself.
+LOOK_SECONDS = 10.0
+_LINE_BYTES = 4096  # PIPE_BUF: written whole or not at all
+_DELIVERED = "delivered"
+_IN_ERROR = "in error: "
+
+
+class Removed(Exception):
+    """The event is not in the queue any more, and the daemon did not settle it."""
+
+
+def tell(root: str, name: str, problem: str = "") -> None:
+    """Tells the sender of an event, if it waits: delivered, or in error because of `problem`."""
+    line = _IN_ERROR + problem if problem else _DELIVERED
+    poke(_fifo(root, name), line.encode("utf-8", "replace")[: _LINE_BYTES - 1] + b"\n")
+
+
+def _fifo(root: str, name: str) -> str:
+    return f"{root}/{TEMPORARY}/{name}.wait"
+
+
+class WaitingSpool(Spool):
+    """A spool to enqueue one event in, and to wait for it. `monotonic` gives seconds."""
+
+    def __init__(self, root: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(root)
+        self.monotonic = monotonic
+        self._pending = self._path = ""
+        self._fd = -1
+        self.heard = False  # whether a daemon runs
+
+    def wake(self, name: str) -> bool:
+        self.heard = super().wake(name)
+        return self.heard
+
+    def _name(self, temporary: str, pending: str) -> None:
+        path = _fifo(self.root, os.path.basename(pending))
+        os.mkfifo(path, 0o620)  # FileExistsError: a stranger's; the next microsecond will do
+        self._pending, self._path = pending, path
+        try:
+            os.chmod(path, 0o620)  # whatever the umask took away
+            # For writing too: a daemon that has told and gone leaves no hang-up to wake us for ever
+            self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            super()._name(temporary, pending)
+        except BaseException:
+            self.close()
+            raise
+
+    def wait(self, seconds: float) -> str | None:
+        """Waits for the event, for so long at most. Returns "" once PagerDuty has it, the reason
+        once it is in error, None if neither happened. Raises Removed."""
+        deadline = self.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        while True:
+            is_pending = os.path.lexists(self._pending)  # first: it is told of before it is gone
+            line = self._read()
+            if line is not None:
+                return "" if line == _DELIVERED else line.removeprefix(_IN_ERROR)
+            if not is_pending:
+                raise Removed
+            left = deadline - self.monotonic()
+            if left <= 0:
+                return None
+            poll.poll(min(left, LOOK_SECONDS) * 1000 + 1)
+
+    def _read(self) -> str | None:
+        try:
+            data = os.read(self._fd, _LINE_BYTES)
+        except BlockingIOError:
+            return None
+        return data.decode("utf-8", "replace").partition("\n")[0]
+
+    def close(self) -> None:
+        """The event may go on without us."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if self._path:
+            os.unlink(self._path)
+            self._path = ""
+
+    def __enter__(self) -> "WaitingSpool":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
