@@ -1,11 +1,22 @@
 """Fixtures that bring the real parts: an Events API and an agent."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.agent import Agent, directory
 from tests.support.events_api import EventsApi
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="all faults instead of a choice of them")
+
+
+def pytest_configure() -> None:
+    # A job in the background starts with ^C ignored, and whoever is started by it: some tests send
+    # it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from types import TracebackType
 from tests.support.users import AGENT, ROOT, SENDER, User
 
 Command = Callable[[str], list[str]]
-_RUN_TIME = ("pdagent", "requests", "urllib3", "idna", "certifi", "charset_normalizer")
+_LIBRARIES = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
+_RUN_TIME = ("pdagent", *_LIBRARIES, "prometheus_client", "waitress")
 
 
 @cache
@@ -33,7 +34,7 @@ def from_source() -> Command:
         found = importlib.util.find_spec(name)
         assert found is not None
         assert found.origin is not None
-        ignore = shutil.ignore_patterns("*.so")
+        ignore = shutil.ignore_patterns("*.so", "__pycache__")
         shutil.copytree(Path(found.origin).parent, Path(copy.name) / name, ignore=ignore)
     # as installed: else every pd-send would compile what it imports
     compileall.compile_dir(copy.name, quiet=1)
@@ -107,17 +108,18 @@ class Agent:
 
     # --- the daemon -----------------------------------------------------------------------------
 
-    def start(self, wait: bool = True) -> None:
-        """Runs `pdagentd -f`; with `wait`, until it is ready."""
+    def start(self, wait: bool = True, under: Sequence[str] = ()) -> None:
+        """Runs `pdagentd -f`, perhaps `under` a command that runs others; with `wait`, until it is
+        ready."""
         assert self.daemon is None
         size = self.output.stat().st_size if self.output.exists() else 0
         with self.output.open("ab") as output:
             self.daemon = subprocess.Popen(
-                [*self.command("pdagentd"), "-f", "--config", str(self.conf)],
+                [*under, *self.command("pdagentd"), "-f"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=self.environment,
+                env={**self.environment, "PDAGENT_CONF": str(self.conf)},
                 cwd="/",
                 **AGENT.popen(),
             )
@@ -147,15 +149,18 @@ class Agent:
         name: str,
         *arguments: str | bytes,
         user: User | None = None,
+        under: Sequence[str] = (),
         environment: dict[str, str] | None = None,
         preexec: Callable[[], object] | None = None,
+        input: bytes = b"",
         check: bool = False,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Runs a command with this agent's configuration. As root by default, if the tests are."""
-        command: Sequence[str | bytes] = [*self.command(name), "--config", str(self.conf)]
+        """Runs a command with this agent's configuration, perhaps `under` one that runs
+        others, like strace. As root by default, if the tests are."""
+        command: list[str | bytes] = [*under, *self.command(name), "--config", str(self.conf)]
         result = subprocess.run(
             [*command, *arguments],
-            stdin=subprocess.DEVNULL,
+            input=input,
             capture_output=True,
             env={**self.environment, **(environment or {})},
             cwd="/",
@@ -191,7 +196,16 @@ class Agent:
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text() if self.log_file.exists() else ""
+        try:
+            return self.log_file.read_text()
+        except FileNotFoundError:  # not yet, or it is being rotated
+            return ""
+
+    @property
+    def logged(self) -> str:
+        """All that the daemon's logs say, older ones first."""
+        older = sorted(self.log_file.parent.glob(f"{self.log_file.name}.*"), reverse=True)
+        return "".join(path.read_text() for path in older) + self.log
 
     def shown_keys(self, keys: set[str | None]) -> list[str]:
         """Those of these integration keys, and of the spool's, that a log or an error shows."""

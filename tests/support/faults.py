@@ -8,17 +8,75 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.support.agent import from_source
+from pdagent.log import FILE_BYTES
+from tests.support.agent import Agent, from_source, wait_until
+from tests.support.users import AGENT, ROOT
 
 # both names of each call: which one libc uses depends on the architecture
 LINK, UNLINK, OPEN = "?link,?linkat", "?unlink,?unlinkat", "?open,?openat"
+RENAME = "?rename,?renameat,?renameat2"
+LOOK = "?stat,?lstat,?newfstatat,?fstatat64,?statx"
 TRACED = f"{OPEN},{LINK},{UNLINK},fsync,write,fchmod,?rename,?renameat,?renameat2"
+
+# all that changes what others see, or makes it last
+WRITING = (
+    f"{LINK},{UNLINK},write,pwrite64,writev,sendto,fsync,fdatasync,flock,ftruncate,"
+    "?rename,?renameat,?renameat2,?mkdir,?mkdirat,?mknod,?mknodat,?rmdir,"
+    "?chmod,fchmod,fchmodat"
+)
+
+
+def _strace(fault: str, log: Path | None) -> list[str]:
+    if not _can_trace():
+        pytest.skip("strace is not there, or not permitted")
+    calls, _, rest = fault.partition(":")
+    options = ["-f", "-qqq", "-y", "-s4096", "-o", str(log or os.devnull), "-e", f"trace={calls}"]
+    return ["strace", *options, *(["-e", f"inject={fault}"] if rest else [])]
+
+
+def points(log: Path, *below: Path) -> list[str]:
+    """The calls in a trace as strace's injections name them, such as "fsync:when=2", in order,
+    perhaps only those that concern files below some directories. It counts by call and thread."""
+    counts: Counter[tuple[str, str]] = Counter()
+    found = []
+    for line in log.read_text(errors="replace").splitlines():
+        if match := re.match(r"(\d+) +(\w+)\(", line):
+            counts[match[1], match[2]] += 1
+            if not below or any(str(directory) in line for directory in below):
+                found.append(f"{match[2]}:when={counts[match[1], match[2]]}")
+    return list(dict.fromkeys(found))
+
+
+def tracing(fault: str, *more: str, log: Path | None = None) -> list[str]:
+    """The beginning of a command line that runs a command under strace, which injects a fault: in
+    strace's words, such as "fsync:error=EIO:when=2". Calls alone are only written to `log`."""
+    # -D: signals and exit codes are the command's, not strace's
+    return [*_strace(fault, log), "-D", *more]
+
+
+@contextlib.contextmanager
+def attached(pid: int, fault: str, log: Path | None = None) -> Iterator[None]:
+    """strace on a process that runs already, on its threads and on those that come."""
+    tracer = subprocess.Popen([*_strace(fault, log), "-p", str(pid)], stderr=subprocess.DEVNULL)
+    try:
+        # it may be over already: what it was to kill is dead
+        wait_until(lambda: _is_traced(pid) or tracer.poll() is not None)
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait()
+
+
+def _is_traced(pid: int) -> bool:
+    tasks = Path(f"/proc/{pid}/task").glob("*/status")
+    return all("TracerPid:\t0\n" not in task.read_text() for task in tasks)
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -56,6 +114,15 @@ def calls(log: Path, below: Path) -> list[str]:
     lines = [line for line in log.read_text(errors="replace").splitlines() if str(below) in line]
     found = [re.match(r"(\w+)\(", line) for line in lines]
     return [match[1].removesuffix("at") for match in found if match]
+
+
+def nearly_fill_log(agent: Agent) -> None:
+    """The next line rotates it."""
+    with agent.log_file.open("wb") as file:
+        os.fchmod(file.fileno(), 0o640)  # by number: a daemon that runs may rename it any moment
+        if ROOT:
+            os.fchown(file.fileno(), AGENT.uid, AGENT.gid)
+        file.write(b"x" * (FILE_BYTES - 20) + b"\n")
 
 
 @contextlib.contextmanager

@@ -1,8 +1,14 @@
 """The frozen program, for tests that are about it: `make freeze` builds it."""
 
+import os
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.support.agent import Command, from_program
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "build" / "freeze" / "pdagent"
@@ -20,3 +26,17 @@ def one_file() -> bool:
 needs_one_file = pytest.mark.skipif(
     not one_file(), reason="build/freeze/pdagent is not the one-file program: run 'make freeze'"
 )
+
+
+_copies: list["tempfile.TemporaryDirectory[str]"] = []  # kept until the process ends
+
+
+@cache
+def command(program: Path = PROGRAM) -> Command:
+    """How to run a command from the frozen program, by any user: a checkout may lie where only its
+    owner can go, so what runs is a copy."""
+    copy = tempfile.TemporaryDirectory(prefix="pdagent-program-")
+    _copies.append(copy)
+    os.chmod(copy.name, 0o755)
+    shutil.copytree(program.parent, copy.name, dirs_exist_ok=True)
+    return from_program(Path(copy.name) / program.name)

@@ -42,7 +42,7 @@ class EventsApi:
         self._family = socket.AF_INET6 if ":" in bind else socket.AF_INET
         self._state = State(latency, rate_limit, strict_keys)
         self._tls = tls
-        self._context = tls.context(hosts) if tls else None
+        self._hosts = hosts
         # Bound but never listening, so that the port stays ours while the API is stopped: clients
         # are refused, and none of their connections gets the port for its own end.
         self._reserved = self._socket((bind, port))
@@ -83,7 +83,7 @@ class EventsApi:
             return
         if not self._thread.is_alive():
             self._thread.start()
-        listener = Listener(self._state, self._context)
+        listener = Listener(self._state, self._tls.context(self._hosts) if self._tls else None)
         self._run(listener.start(self._socket(self._address)))
         self._listener = listener
 

@@ -5,17 +5,23 @@ import os
 import ssl
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import trustme
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
+Flaw = Literal["expired", "another host", "unknown authority", "TLS 1.1"]
 
 
 class CertificateAuthority:
     """Signs what a server on this machine needs; `ca_file` is what its clients must trust.
 
-    Without a directory the file lives as long as this process.
+    Without a directory the file lives as long as this process. Servers that start while it has a
+    `flaw` have it too.
     """
+
+    flaw: Flaw | None = None
 
     def __init__(self, directory: str | None = None) -> None:
         self._ca = trustme.CA()
@@ -31,5 +37,16 @@ class CertificateAuthority:
         """A server's context, TLS 1.2 or later, with a certificate for these hosts only."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._ca.issue_cert(*hosts).configure_cert(context)
+        authority, until = self._ca, None
+        match self.flaw:
+            case "expired":
+                until = datetime.now(UTC) - timedelta(days=1)
+            case "another host":
+                hosts = ["elsewhere.example"]
+            case "unknown authority":
+                authority = trustme.CA()
+            case "TLS 1.1":
+                context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+                context.set_ciphers("DEFAULT@SECLEVEL=0")
+        authority.issue_cert(*hosts, not_after=until).configure_cert(context)
         return context
