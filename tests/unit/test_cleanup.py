@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.cleanup import Cleanup, Disk, disk_of
+from pdagent.budget import Disk
+from pdagent.cleanup import Cleanup, disk_of
 from pdagent.state import Reason, State
 from tests.support.faults import mounted
 from tests.support.users import ROOT
@@ -108,6 +109,17 @@ def test_a_reason_goes_with_its_event(host: Host) -> None:
     host.state.keep_reason(NAME, Reason("", 400, "no", 1))
     host.live(WEEK + 60)
     assert host.state.reason(NAME) is None
+
+
+def test_a_reason_without_its_event_goes_in_time(host: Host) -> None:
+    """A crash between the two leaves one: it is kept as long as its event would be."""
+    host.put("err")
+    reason = Reason("2026-11-23T00:00:00Z", 400, "refused", 1)
+    host.state.keep_reason("1_GONE.txt", reason)
+    host.live(WEEK - DAY)
+    assert host.state.reason("1_GONE.txt") == reason
+    host.live(2 * DAY)
+    assert host.state.reason("1_GONE.txt") is None
 
 
 @pytest.mark.parametrize("step", [-3600.0, -WEEK, 3600.0, WEEK, 365 * DAY, -50 * 365 * DAY])
@@ -248,6 +260,21 @@ def test_scarcity_takes_the_oldest_delivered_events(
     clocks = (lambda: host.wall), (lambda: host.running)
     Cleanup(str(host.root), host.state, *clocks, disk).relieve()
     assert [path.exists() for path in paths] == [False, False, True, True, True]
+    assert all(path.exists() for path in others)
+
+
+@pytest.mark.parametrize(
+    ("most", "files_of_bytes", "left"), [(2, 5, 2), (5, 3, 3), (0, 5, 0), (9, 9, 5)]
+)
+def test_the_oldest_delivered_events_over_the_budget_go(
+    host: Host, most: int, files_of_bytes: int, left: int
+) -> None:
+    """By number and by the disk that they take up, whichever is passed first; nothing else goes."""
+    paths = settle_in_order(host, 5)
+    others = [host.put(place) for place in ("pdq", "err", "tmp")]
+    room = paths[0].stat().st_blocks * 512
+    host.cleanup.trim(most, files_of_bytes * room)
+    assert [path.exists() for path in paths] == [False] * (5 - left) + [True] * left
     assert all(path.exists() for path in others)
 
 

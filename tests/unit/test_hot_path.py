@@ -1,13 +1,18 @@
-"""What a plain pd-send loads: built-in modules, and as few of ours as it takes."""
+"""What a plain pd-send loads: built-in modules, and as few of ours as it takes. So it is with the
+commands of monitoring tools, which add a few."""
 
 import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.faults import python
 
 # Each name more costs every pd-send of every host; think of `pdagent.commands.send` first.
-OURS = (Path(__file__).parents[2] / "ci" / "freeze" / "hot-modules").read_text().split()
+FREEZE = Path(__file__).parents[2] / "ci" / "freeze"
+OURS = (FREEZE / "hot-modules").read_text().split()
+WARM = (FREEZE / "warm-modules").read_text().split()
 BUILT_IN = {"posix", "time", "errno"}
 
 REPORT = """
@@ -22,17 +27,20 @@ def report(code):
     posix.write(2, text.encode())
     leave(code)
 posix._exit = report
-from pdagent import quick
-quick.main(sys.argv)
+module = "pdagent." + sys.argv.pop(0)
+__import__(module)
+sys.modules[module].main(sys.argv)
 """
 
 
-def loaded(root: Path, *arguments: str) -> tuple[int, list[str], list[str]]:
-    """The exit code of a quick pd-send, and the modules that it loads: files, and built in."""
+def loaded(
+    root: Path, *arguments: str, module: str = "quick", stdin: bytes = b""
+) -> tuple[int, list[str], list[str]]:
+    """The exit code of a quick way, and the modules that it loads: files, and built in."""
     conf = root.parent / "pdagent.conf"
     conf.write_text(f"# as shipped\n[Main]\nsend_interval_secs = 10\ndata_dir = {root.parent}\n")
-    command = python(REPORT, "--config", str(conf), *arguments)
-    done = subprocess.run(command, capture_output=True, check=False)
+    command = python(REPORT, module, "--config", str(conf), *arguments)
+    done = subprocess.run(command, capture_output=True, check=False, input=stdin)
     code, files, built_in = json.loads(done.stderr.decode().replace("'", '"'))
     return code, files, built_in
 
@@ -58,3 +66,29 @@ def test_a_generated_key_and_a_cut_event_load_no_more(root: Path) -> None:
     assert code == 0
     assert sorted(files) == sorted(OURS)
     assert set(built_in) <= BUILT_IN
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "stdin", "besides"),
+    [
+        (
+            "nagios",
+            ["-k", "KEY1", "-t", "PROBLEM", "-n", "host", "-f", "HOSTNAME=h", "-f", "HOSTSTATE=UP"],
+            b"",
+            set(),
+        ),
+        ("zabbix", ["--events-api", "v2", "KEY1", "PROBLEM", "id:1\nhostname:h"], b"", set()),
+        ("sensu", ["-k", "KEY1"], b'{"id": "1", "action": "create"}', {"_json"}),
+    ],
+)
+def test_monitoring_tools_load_little_more(
+    root: Path, tool: str, arguments: list[str], stdin: bytes, besides: set[str]
+) -> None:
+    """Two modules of ours, and for Sensu a scanner, which is built into the program."""
+    code, files, built_in = loaded(root, *arguments, module=tool, stdin=stdin)
+    assert code == 0
+    assert len(list((root / "pdq").iterdir())) == 1
+    wanted = {"pdagent.report", f"pdagent.{tool}"}
+    assert wanted < set(WARM)
+    assert set(files) - besides == {*OURS, *wanted}
+    assert set(built_in) <= BUILT_IN | besides

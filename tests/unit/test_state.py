@@ -128,14 +128,20 @@ def test_what_was_written_is_read(data_dir: Path) -> None:
 def test_a_full_disk_costs_the_memory_and_not_the_daemon(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every method that writes returns, and the log says what was lost, without the key."""
+    """Every method that writes returns, and the log says what was lost, without the key. Counters
+    are written when there is room again."""
     with mounted(data_dir / "db", "size=4k,nr_inodes=2"):
-        (data_dir / "db" / "filler").write_bytes(b"x" * 4096)
+        filler = data_dir / "db" / "filler"
+        filler.write_bytes(b"x" * 4096)
         state = State(str(data_dir))
-        state.write("clock", {"a": 1})
-        state.keep_reason(NAME, REASON)
-        Counters(state, WALL).save()
+        assert not state.write("clock", {"a": 1})
+        assert not state.keep_reason(NAME, REASON)
+        counters = Counters(state, WALL)
+        counters.save()
         assert state.reason(NAME) is None
+        filler.unlink()
+        counters.save()
+        assert state.read("aggregates")["successful_events_count"] == 0
     assert "No space left on device" in caplog.text
     assert "c7a4f1e2b9d84c6f" not in caplog.text
 

@@ -68,6 +68,7 @@ def test_every_option_reaches_the_event() -> None:
         "images": (("http://img", "http://to"),),
         "queued_by": "pd-send",
         "agent_id": None,
+        "events_api": None,
     }
 
 

@@ -36,10 +36,18 @@ def verdict(
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-@pytest.mark.parametrize("body", [b"", b"{}", b"not json", HTML, WORDS])
+@pytest.mark.parametrize("body", [b"", b"{}", b"not json", WORDS])
 def test_2xx_is_delivered(status: int, body: bytes) -> None:
     """Whatever else the answer says."""
     assert verdict(status, body) == Delivered(status)
+
+
+def test_a_web_page_is_no_delivery() -> None:
+    """A portal's 200 takes no event; PagerDuty's own words do, whatever type they are sent as."""
+    page = {"Content-Type": "text/html"}
+    assert isinstance(verdict(200, HTML), Unreachable)
+    assert isinstance(verdict(200, b"Please log in", page), Unreachable)
+    assert verdict(202, WORDS, page) == Delivered(202)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 404, 405, 406, 410, 415, 422, 451])
@@ -212,4 +220,5 @@ def test_no_retry_after_makes_it_fail(value: str, date: str) -> None:
 def test_every_answer_gets_a_verdict(status: int, body: bytes, v1: bool, proxied: bool) -> None:
     """Nothing that comes over the wire raises, and only a 2xx is a delivery."""
     found = verdict(status, body, v1=v1, proxied=proxied)
-    assert isinstance(found, Delivered) == (200 <= status < 300)
+    taken = 200 <= status < 300 and body.lstrip()[:1] != b"<"
+    assert isinstance(found, Delivered) == taken

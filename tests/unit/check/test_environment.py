@@ -1,0 +1,88 @@
+"""The service's environment, from wherever it can be seen."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pdagent.check.environment import Environment, find
+from pdagent.check.host import Host
+from pdagent.config import Config
+from pdagent.environment import parse
+
+OWN = {"https_proxy": "http://mine:1", "HOME": "/root"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Config:
+    (tmp_path / "lib/outqueue").mkdir(parents=True)
+    return Config({"data_dir": str(tmp_path / "lib")})
+
+
+def files(root: Path, text: str) -> Path:
+    path = root / "etc/default/pdagent"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def running(root: Path, settings: Config, environment: bytes, command: bytes) -> None:
+    process = root / "proc/77"
+    process.mkdir(parents=True)
+    (process / "environ").write_bytes(environment)
+    (process / "cmdline").write_bytes(command)
+    Path(f"{settings.spool_dir}/daemon.lock").write_text("77\n")
+
+
+def test_parse() -> None:
+    """What the init script and systemd read, no more: comments, quotes, other names."""
+    text = "# http_proxy=a\n;b=c\n https_proxy = 'http://p:1' \n"
+    text += 'no_proxy="x,y"\nPATH=/bin\nnonsense\n'
+    assert parse(text) == {"https_proxy": "http://p:1", "no_proxy": "x,y"}
+
+
+def test_nobody_says_anything(tmp_path: Path, settings: Config) -> None:
+    """Without a file and without a daemon it is the caller's own."""
+    found = find(settings, Host(str(tmp_path)), OWN)
+    assert found == Environment({"https_proxy": "http://mine:1"}, "your environment")
+
+
+def test_the_file(tmp_path: Path, settings: Config) -> None:
+    """The caller's own proxies don't count where the service has its file."""
+    files(tmp_path, "http_proxy=http://p:1\n")
+    found = find(settings, Host(str(tmp_path)), OWN)
+    assert found == Environment({"http_proxy": "http://p:1"}, "/etc/default/pdagent")
+    environment = dict(OWN)
+    found.apply(environment)
+    assert environment == {"HOME": "/root", "http_proxy": "http://p:1"}
+
+
+def test_a_hidden_file(tmp_path: Path, settings: Config) -> None:
+    """A file that only root may read is named."""
+    path = files(tmp_path, "")
+    path.unlink()
+    path.mkdir()  # not to be read by root either
+    found = find(settings, Host(str(tmp_path)), OWN)
+    assert found == Environment(
+        {"https_proxy": "http://mine:1"}, "your environment", "/etc/default/pdagent"
+    )
+
+
+def test_the_running_daemon(tmp_path: Path, settings: Config) -> None:
+    """What the daemon has counts; a file that was changed since is stale."""
+    path = files(tmp_path, "http_proxy=http://p:1\n")
+    running(tmp_path, settings, b"http_proxy=http://p:1\0A=b\0", b"pdagentd\0-f\0")
+    host = Host(str(tmp_path))
+    assert find(settings, host, OWN) == Environment(
+        {"http_proxy": "http://p:1"}, "the running daemon"
+    )
+    path.write_text("http_proxy=http://other:1\n")
+    assert find(settings, host, OWN).stale == "/etc/default/pdagent"
+
+
+def test_another_process_of_that_number(tmp_path: Path, settings: Config) -> None:
+    """A lock that a dead daemon left names nobody."""
+    running(tmp_path, settings, b"http_proxy=http://p:1\0", b"sleep\0")
+    assert find(settings, Host(str(tmp_path)), {}).source == "your environment"
+    os.unlink(f"{settings.spool_dir}/daemon.lock")
+    assert find(settings, Host(str(tmp_path)), {}).source == "your environment"

@@ -1,0 +1,95 @@
+"""Directories, their modes, and the room on their disk."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pdagent.budget import Disk
+from pdagent.check.finding import Finding, Level
+from pdagent.check.layout import directories, disk
+from pdagent.config import Config
+
+GB = 10**9
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Config:
+    """Those of an agent that is laid out as it should be."""
+    settings = Config({"data_dir": str(tmp_path / "lib"), "log_dir": str(tmp_path / "log")})
+    for name, mode in (
+        ("lib", 0o755),
+        ("lib/outqueue", 0o755),
+        ("lib/outqueue/tmp", 0o3733),
+        ("lib/outqueue/pdq", 0o3733),
+        ("lib/outqueue/suc", 0o2750),
+        ("lib/outqueue/err", 0o2750),
+        ("lib/db", 0o755),
+        ("log", 0o755),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    return settings
+
+
+def only(settings: Config) -> Finding:
+    [finding] = directories(settings)
+    return finding
+
+
+def test_as_installed(settings: Config) -> None:
+    assert only(settings).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "level", "says"),
+    [
+        ("pdq", 0o2755, Level.FAILED, "not every user can send"),
+        ("tmp", 0o1733, Level.FAILED, "can't read what users add"),
+        ("pdq", 0o2733, Level.WARNING, "remove each other's"),
+        ("tmp", 0o3777, Level.WARNING, "whose events are there"),
+        ("err", 0o2755, Level.WARNING, "others can look"),
+    ],
+)
+def test_modes(settings: Config, name: str, mode: int, level: Level, says: str) -> None:
+    """A wrong mode is named with what it allows or forbids, and the command that puts it right
+    does."""
+    path = Path(settings.spool_dir) / name
+    path.chmod(mode)
+    bad = only(settings)
+    assert (bad.level, says in bad.text) == (level, True)
+    command, wanted, target = bad.remedy.split()
+    assert (command, target) == ("chmod", str(path))
+    path.chmod(int(wanted, 8))
+    assert only(settings).level is Level.OK
+
+
+def test_missing(settings: Config) -> None:
+    """What is not there is named; a file in a directory's place as well."""
+    os.rmdir(f"{settings.spool_dir}/suc")
+    assert f"{settings.spool_dir}/suc does not exist" in only(settings).text
+    Path(f"{settings.spool_dir}/suc").touch()
+    assert "is not a directory" in only(settings).text
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    """An agent that was never installed is one finding, not seven."""
+    assert only(Config({"data_dir": str(tmp_path / "none")})).level is Level.FAILED
+
+
+@pytest.mark.parametrize(
+    ("space", "level", "says"),
+    [
+        (Disk(50 * GB, 100 * GB, 10**6, 10**7), Level.OK, "50.0 GB free of 100.0 GB"),
+        (Disk(50 * GB, 100 * GB, 0, 0), Level.OK, "50.0 GB free of 100.0 GB"),
+        (Disk(10**7, 100 * GB, 10**6, 10**7), Level.WARNING, "nearly full: 10 MB"),
+        (Disk(50 * GB, 100 * GB, 10**5, 10**7), Level.WARNING, "100,000 inodes of 10,000,000"),
+        (Disk(1000, 100 * GB, 10**6, 10**7), Level.FAILED, "full: 1 kB free"),
+        (Disk(50 * GB, 100 * GB, 7, 10**7), Level.FAILED, "7 inodes"),
+    ],
+)
+def test_disk(settings: Config, space: Disk, level: Level, says: str) -> None:
+    """Bytes and inodes, either of which can run out. btrfs has no fixed number of inodes."""
+    [finding] = disk(settings, lambda _: space)
+    assert finding.level is level
+    assert says in finding.text

@@ -1,0 +1,110 @@
+"""The documents hang together: files that they show are right, links lead somewhere, and no example
+is left out without a reason."""
+
+import re
+import shutil
+import subprocess
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from pdagent import environment
+from pdagent.config import parse
+from tests.support.documents import REPOSITORY, Block, blocks, documents
+
+FILES = [b for page in documents() for b in blocks(page) if b.kind == "file"]
+TEMPLATES = REPOSITORY / "packaging" / "repo"
+HOSTS = {"all", "deb", "rpm", "systemd", "sysv"}
+
+
+def conf(block: Block, _: Path) -> None:
+    text = block.text if "[Main]" in block.text else f"[Main]\n{block.text}"
+    assert [problem.text for problem in parse(text, str(block))[1]] == []
+
+
+def variables(block: Block, _: Path) -> None:
+    assert len(environment.parse(block.text)) == len(block.text.splitlines())
+
+
+def unit(block: Block, _: Path) -> None:
+    parser = ConfigParser()
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(block.text)
+    assert parser.sections() == ["Service"]
+
+
+def prometheus(block: Block, place: Path) -> None:
+    if not shutil.which("promtool"):
+        pytest.skip("prometheus is not installed")
+    (place / "prometheus.yml").write_text(block.text)
+    subprocess.run(["promtool", "check", "config", place / "prometheus.yml"], check=True)
+
+
+def alertmanager(block: Block, place: Path) -> None:
+    if not shutil.which("amtool"):
+        pytest.skip("prometheus-alertmanager is not installed")
+    (place / "alertmanager.yml").write_text(block.text)
+    subprocess.run(["amtool", "check-config", place / "alertmanager.yml"], check=True)
+
+
+def source(block: Block, _: Path) -> None:
+    """What the repository offers ready-made, or what the keyring package brings."""
+    offered = (TEMPLATES / block.argument).read_text()
+    offered = offered.replace("@REPO_URL@", "https://packages.pagerduty.com/pdagent")
+    brought = (TEMPLATES / "keyring.yaml").read_text()
+    for line in block.text.splitlines():
+        assert line in offered or line.partition("file://")[2] in brought
+
+
+CHECKS = {
+    "pdagent.conf": conf,
+    "pdagent.conf used": conf,
+    "environment": variables,
+    "unit": unit,
+    "prometheus.yml": prometheus,
+    "alertmanager.yml": alertmanager,
+    "pdagent.sources": source,
+    "pdagent.list": source,
+    "pdagent.repo": source,
+}
+
+
+@pytest.mark.parametrize("block", FILES, ids=str)
+def test_files(block: Block, tmp_path: Path) -> None:
+    """What a page has people put into a file is good there."""
+    CHECKS[block.argument](block, tmp_path)
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
+def test_marks(page: Path) -> None:
+    """Marks are known ones: a host's kinds; a reason in more than a word, where none runs it."""
+    text = page.read_text()
+    assert text.count("<!--") == sum(block.kind != "run" for block in blocks(page))
+    for block in blocks(page):
+        if block.kind in ("host", "bare"):
+            assert set(block.argument.split()) <= HOSTS, block
+        if block.kind == "not run":
+            assert " " in block.argument, block
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
+def test_links(page: Path) -> None:
+    """Every link within the repository leads to a file, and to a heading of it."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        name, _, heading = target.partition("#")
+        if "://" in name:
+            continue
+        there = (page.parent / name).resolve() if name else page
+        assert there.exists(), f"{page.name}: {target}"
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
+            assert heading in anchors, f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    """The README leads to every page."""
+    text = (REPOSITORY / "README.md").read_text()
+    pages = {f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")}
+    assert pages - set(re.findall(r"\]\((docs/[\w-]+\.md)", text)) == set()

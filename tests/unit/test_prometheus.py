@@ -1,0 +1,61 @@
+"""What docs/prometheus offers: alerts that fire when they should, panels that ask for what there
+is."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from pdagent.metrics import Collected
+from pdagent.tally import Standing, Tally
+
+HERE = Path(__file__).parent
+OFFERED = HERE.parents[1] / "docs" / "prometheus"
+ALERTS = OFFERED / "alerts.yml"
+
+pytestmark = pytest.mark.skipif(not shutil.which("promtool"), reason="prometheus is not installed")
+
+
+def promtool(*arguments: str | Path) -> None:
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def panels() -> Iterator[str]:
+    """The dashboard's questions, its variables filled in."""
+    for panel in json.loads((OFFERED / "dashboard.json").read_text())["panels"]:
+        for target in panel["targets"]:
+            yield target["expr"].replace("$instance", ".*").replace("$__rate_interval", "1m")
+
+
+def test_alerts_fire() -> None:
+    """Each on what it is for, and none before its time; by promtool's own unit tests."""
+    promtool("check", "rules", ALERTS)
+    promtool("test", "rules", HERE / "alerts_test.yml")
+
+
+def test_panels_can_be_asked(tmp_path: Path) -> None:
+    """Prometheus understands every question of the dashboard."""
+    rules = [{"record": f"panel:{n}", "expr": expr} for n, expr in enumerate(panels())]
+    (tmp_path / "panels.yml").write_text(json.dumps({"groups": [{"name": "x", "rules": rules}]}))
+    promtool("check", "rules", tmp_path / "panels.yml")
+
+
+def test_nothing_is_asked_that_is_not_there(root: Path) -> None:
+    """All metrics that alerts and panels name are the agent's, and all labels theirs."""
+    tally = Tally()
+    tally.count_delivered(1.0, 2.0)
+    holds = dict.fromkeys(("destination", "key", "chain"), (0, 0))
+    registry = CollectorRegistry()
+    registry.register(Collected(tally, lambda: Standing(0, None, holds, True), str(root)))
+    shown = set(re.findall(r"^pdagent\w+", generate_latest(registry).decode(), re.MULTILINE))
+    asked = set(re.findall(r"\bpdagent_\w+", "\n".join([*panels(), ALERTS.read_text()])))
+    assert asked <= shown
+    documented = set(re.findall(r"`(pdagent_\w+)`", (OFFERED.parent / "metrics.md").read_text()))
+    histogram = {f"pdagent_delivery_seconds_{part}" for part in ("bucket", "count", "sum")}
+    assert documented == shown - histogram | {"pdagent_delivery_seconds"}
