@@ -12,8 +12,10 @@ import pytest
 
 from tests.support.agent import Agent
 from tests.support.events import KEY, OTHER, enqueue, sent
-from tests.support.events_api import Answer, EventsApi
+from tests.support.events_api import EventsApi
 from tests.support.users import AGENT, ROOT, SENDER
+
+NOT_RUNNING = "\nHeld:\n  {} pending, as pdagentd is not running. Use: sudo service pdagent start\n"
 
 Said = tuple[int, str, str]
 Sender = Callable[..., Said]
@@ -279,6 +281,95 @@ def test_change(agent: Agent, pd_send: Sender) -> None:
     assert set(body) == {"routing_key", "payload", "links"}
 
 
+def test_change_as_a_word(agent: Agent, pd_send: Sender) -> None:
+    """The documented form. Elsewhere the word is a mistake, as ever."""
+    assert pd_send("change", "-k", KEY, "-d", "deployed")[0] == 0
+    body = queued(agent)
+    assert body["routing_key"] == KEY
+    assert "event_action" not in body
+    assert pd_send("-k", KEY, "-d", "deployed", "change")[0] == 2
+    assert pd_send("change", "-k", KEY, "-t", "trigger", "-d", "deployed")[0] == 2
+
+
+ALERT = {
+    "event_action": "trigger",
+    "dedup_key": "inc-1",
+    "payload": {"summary": "disk full", "source": "db1", "severity": "error", "timestamp": "2020"},
+}
+
+
+def from_stdin(agent: Agent, body: object, *arguments: str, **environment: str) -> Said:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    result = agent.run("pd-send", *arguments, input=data, user=SENDER, environment=environment)
+    last = result.stderr.decode().splitlines()[-1:] or [""]
+    return result.returncode, result.stdout.decode(), last[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments", "environment"),
+    [
+        (ALERT | {"routing_key": KEY}, [], {}),
+        (ALERT | {"routing_key": KEY}, ["-k", KEY], {}),
+        (ALERT | {"routing_key": KEY}, [], {"PD_SERVICE_KEY": OTHER}),
+        (ALERT, ["-k", KEY], {}),
+        (ALERT, [], {"PD_SERVICE_KEY": KEY}),
+    ],
+)
+def test_json(
+    agent: Agent, body: dict[str, object], arguments: list[str], environment: dict[str, str]
+) -> None:
+    """A body from stdin goes on as it is; its key from wherever there is one."""
+    said = from_stdin(agent, body, "--json", "-", *arguments, **environment)
+    assert said == (0, "Event processed. Incident Key: inc-1\n", "")
+    assert queued(agent) == ALERT | {"routing_key": KEY}
+
+
+def test_json_from_a_file(agent: Agent, pd_send: Sender) -> None:
+    """With a dedup key made where there is none."""
+    path = agent.root / "body"
+    path.write_text(json.dumps({**ALERT, "dedup_key": "", "routing_key": KEY}))
+    code, said, _ = pd_send("--json", str(path))
+    assert code == 0
+    assert said == f"Event processed. Incident Key: {queued(agent)['dedup_key']}\n"
+    assert pd_send("--json", f"{path}.not") == (
+        2, "", f"pd-send: error: argument --json: cannot read {path}.not: No such file or directory"
+    )  # fmt: skip
+
+
+def test_json_of_a_change_event(agent: Agent) -> None:
+    """Only where it is called one: an alert that lacks its action must not become an event that
+    wakes nobody."""
+    body = {"routing_key": KEY, "payload": {"summary": "deployed", "timestamp": "2020"}}
+    code, _, wrong = from_stdin(agent, body, "--json", "-")
+    assert code == 65
+    assert "'event_action' is missing or blank" in wrong
+    assert "pd-send change --json" in wrong
+    assert from_stdin(agent, body, "change", "--json", "-") == (0, "Event processed.\n", "")
+    assert queued(agent) == body
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments", "code", "says"),
+    [
+        (b"{", [], 65, "the body is not JSON"),
+        (b"[" * 100_000, [], 65, "the body is not JSON"),
+        (b'"' + b"x" * 5_000_000, [], 65, "larger than"),
+        ({**ALERT, "payload": {}}, ["-k", KEY], 65, "'payload.summary' is missing or blank"),
+        (ALERT, [], 2, "argument -k/--service-key is required"),
+        (ALERT | {"routing_key": OTHER}, ["-k", KEY], 2, "an integration key of its own"),
+        (ALERT, ["-k", KEY, "-d", "x"], 2, "not allowed with argument -d/--description"),
+        (ALERT, ["-k", KEY, "-f", "a=b"], 2, "not allowed with argument -f/--field"),
+    ],
+)
+def test_json_that_is_wrong(
+    agent: Agent, body: object, arguments: list[str], code: int, says: str
+) -> None:
+    """Said in one line, and nothing is queued."""
+    got, _, wrong = from_stdin(agent, body, "--json", "-", *arguments)
+    assert (got, agent.names("pdq")) == (code, [])
+    assert says in wrong
+
+
 def test_dry_run(agent: Agent, pd_send: Sender) -> None:
     """--dry-run prints the body, and queues nothing, even where there is no queue."""
     agent.configure(events_url="http://127.0.0.1:1", data_dir="/nonexistent")
@@ -297,56 +388,6 @@ def test_which_configuration(agent: Agent) -> None:
     here = {**agent.environment, "PDAGENT_CONF": str(agent.conf)}
     subprocess.run(command, env=here, check=True)
     assert len(agent.names("pdq")) == 2
-
-
-# --- direct delivery ----------------------------------------------------------------------------
-
-
-def test_direct_delivery(api: EventsApi, agent: Agent, pd_send: Sender) -> None:
-    """Where the spool is missing and direct_delivery is on, pd-send delivers by itself."""
-    agent.configure(events_url=api.url, data_dir="/nonexistent", direct_delivery="on")
-    said = pd_send("-k", KEY, "-t", "trigger", "-d", "the disk is full", "-i", "i")
-    assert said == (0, "Event processed. Incident Key: i\n", "")
-    assert sent(api.accepted[0])["payload"]["summary"] == "the disk is full"
-
-
-def test_direct_delivery_tries_again(api: EventsApi, agent: Agent, pd_send: Sender) -> None:
-    """One failure is not the last word."""
-    api.script(KEY, Answer(503))
-    agent.configure(events_url=api.url, data_dir="/nonexistent", direct_delivery="on")
-    assert pd_send("-k", KEY, "-t", "trigger", "-d", "x", "-i", "i")[0] == 0
-    assert len(api.requests) == 2
-
-
-def test_direct_delivery_in_vain(api: EventsApi, agent: Agent, pd_send: Sender) -> None:
-    """If PagerDuty does not take it either, it is exit 69, and both reasons are said."""
-    agent.configure(events_url=api.url, data_dir="/nonexistent", direct_delivery="on")
-    api.stop()
-    code, out, problem = pd_send("-k", KEY, "-t", "trigger", "-d", "x", "-i", "i")
-    assert (code, out) == (69, "")
-    assert "cannot write to /nonexistent/outqueue/tmp: No such file or directory" in problem
-    assert "Direct delivery failed: " in problem
-    assert "Connection refused" in problem
-
-
-def test_direct_delivery_refused(api: EventsApi, agent: Agent, pd_send: Sender) -> None:
-    """PagerDuty's refusal is exit 69 with its words, at the first try."""
-    api.always(KEY, Answer(400))
-    agent.configure(events_url=api.url, data_dir="/nonexistent", direct_delivery="on")
-    code, _, problem = pd_send("-k", KEY, "-t", "trigger", "-d", "x", "-i", "i")
-    assert code == 69
-    assert "PagerDuty refused the event: " in problem
-    assert {request.path for request in api.requests} == {"/v2/enqueue"}
-
-
-def test_no_direct_delivery_where_the_spool_works(
-    api: EventsApi, agent: Agent, pd_send: Sender
-) -> None:
-    """direct_delivery = on changes nothing while the spool can be written."""
-    agent.configure(events_url=api.url, direct_delivery="on")
-    assert pd_send("-k", KEY, "-t", "trigger", "-d", "x", "-i", "i")[0] == 0
-    assert api.requests == ()
-    assert len(agent.names("pdq")) == 1
 
 
 # --- pd-queue -----------------------------------------------------------------------------------
@@ -368,6 +409,7 @@ def test_status(api: EventsApi, agent: Agent) -> None:
         "KEY2                                        0         0         1\n"
         "KEY3                                        0         1         0\n"
         "c7a4f1e2b9d84c6fa0b1c2d3e4f50617            1         0         0\n"
+        + NOT_RUNNING.format(3)
     )
     one = agent.run("pd-queue", "status", "-k", "KEY2", check=True).stdout.decode()
     assert one.splitlines()[2:] == [
@@ -403,15 +445,16 @@ def test_queue_help(agent: Agent, arguments: list[str]) -> None:
     assert b"optional arguments:" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["status", "retry"])
+@pytest.mark.parametrize("command", ["status", "retry", "list", "purge --yes", "watch", "show x"])
 def test_queue_is_not_for_everybody(agent: Agent, command: str) -> None:
     """Another user is told what to type, exit 77."""
     if not ROOT:
         pytest.skip("only root can become somebody else")
-    result = agent.run("pd-queue", command, "-k", KEY, user=SENDER)
+    key = [] if command.startswith("show") else ["-k", KEY]
+    result = agent.run("pd-queue", *command.split(), *key, user=SENDER)
     assert result.returncode == 77
     [line] = result.stderr.decode().splitlines()
-    assert line.endswith(f"Permission denied. Use: sudo pd-queue {command}")
+    assert line.endswith(f"Permission denied. Use: sudo pd-queue {command.split()[0]}")
 
 
 def test_queue_without_a_spool(agent: Agent) -> None:
@@ -468,8 +511,10 @@ def test_the_guide(api: EventsApi, agent: Agent, shell: Callable[[str], str]) ->
     sent_before = "65d9cd0e14c04dae8ef86867277d138c            0         2         0\n"
     assert shell("pd-queue -h").startswith("usage: pd-queue [-h]")
     assert shell("pd-queue status -h").startswith("usage: pd-queue status [-h]")
-    assert shell("sudo pd-queue status") == header + sent_before + key1 + key2
-    assert shell("pd-queue status -k key2") == header + key2
+    assert shell("sudo pd-queue status") == header + sent_before + key1 + key2 + NOT_RUNNING.format(
+        2
+    )
+    assert shell("pd-queue status -k key2") == header + key2 + NOT_RUNNING.format(1)
     assert shell("pd-queue retry -h").startswith("usage: pd-queue retry [-h]")
     assert shell("pd-queue retry -k key2") == "1 event(s) set up for retry.\n"
     assert shell("pd-queue retry -a") == "0 event(s) set up for retry.\n"

@@ -2,8 +2,6 @@
 password."""
 
 import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,64 +10,26 @@ import pytest
 from tests.support.agent import Agent, directory, wait_until
 from tests.support.events import KEY, enqueue, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
-from tests.support.users import AGENT
+from tests.support.proxies import PASSWORD, USER, Tinyproxy
+from tests.support.users import SENDER
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("tinyproxy"), reason="tinyproxy is not installed: see ci/packages.txt"
 )
-USER, PASSWORD = "agent", "s3cr3t-of-the-proxy"
 
 
-class Proxy:
-    """A tinyproxy on a free port; with `password`, only for who knows it."""
+# Runs a command as a sender, on a host with this environment file of this mode.
+WITH_ENVIRONMENT = f"""
+    mount -t tmpfs -o mode=755 none /etc/default
+    printf '%s\n' "$1" >/etc/default/pdagent
+    chmod "$2" /etc/default/pdagent
+    shift 2
+    exec setpriv --reuid {SENDER.uid} --regid {SENDER.gid} --clear-groups "$@"
+    """
 
-    def __init__(self, root: Path, password: bool = False, broken: bool = False) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.log_file = root / f"proxy-{self.port}.log"
-        lines = [f"Port {self.port}", "Listen 127.0.0.1", "MaxClients 50", "Timeout 600"]
-        lines += [f'LogFile "{self.log_file}"', "LogLevel Connect"]
-        if password:
-            lines.append(f"BasicAuth {USER} {PASSWORD}")
-        if broken:
-            lines.append("Upstream http 127.0.0.1:1")
-        self.conf = root / f"proxy-{self.port}.conf"
-        self.conf.write_text("\n".join(lines) + "\n")
-        self.conf.chmod(0o644)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def url_with_password(self) -> str:
-        return f"http://{USER}:{PASSWORD}@127.0.0.1:{self.port}"
-
-    @property
-    def asked_for(self) -> str:
-        """The request lines that it logged."""
-        text = self.log_file.read_text() if self.log_file.exists() else ""
-        return "\n".join(line for line in text.splitlines() if "Request" in line)
-
-    def __enter__(self) -> "Proxy":
-        self.process = subprocess.Popen(
-            ["tinyproxy", "-d", "-c", str(self.conf)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **AGENT.popen(),
-        )
-        wait_until(self._listens)
-        return self
-
-    def _listens(self) -> bool:
-        assert self.process.poll() is None, "tinyproxy did not start"
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
+def with_environment(text: str, mode: str) -> list[str]:
+    return ["unshare", "--mount", "sh", "-ec", WITH_ENVIRONMENT, "sh", text, mode]
 
 
 @pytest.fixture
@@ -78,14 +38,14 @@ def place(agent: Agent) -> Path:
 
 
 @pytest.fixture
-def proxy(place: Path) -> Iterator[Proxy]:
-    with Proxy(place) as proxy:
+def proxy(place: Path) -> Iterator[Tinyproxy]:
+    with Tinyproxy(place) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def strict_proxy(place: Path) -> Iterator[Proxy]:
-    with Proxy(place, password=True) as proxy:
+def strict_proxy(place: Path) -> Iterator[Tinyproxy]:
+    with Tinyproxy(place, password=True) as proxy:
         yield proxy
 
 
@@ -102,7 +62,9 @@ def arrives(agent: Agent, api: EventsApi) -> None:
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY"])
-def test_http_by_the_environment(api: EventsApi, agent: Agent, proxy: Proxy, variable: str) -> None:
+def test_http_by_the_environment(
+    api: EventsApi, agent: Agent, proxy: Tinyproxy, variable: str
+) -> None:
     """http_proxy, in either case, is used for a plain events_url."""
     agent.environment[variable] = proxy.url
     arrives(agent, api)
@@ -111,7 +73,7 @@ def test_http_by_the_environment(api: EventsApi, agent: Agent, proxy: Proxy, var
 
 @pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY"])
 def test_https_by_the_environment(
-    tls_api: EventsApi, agent: Agent, proxy: Proxy, variable: str
+    tls_api: EventsApi, agent: Agent, proxy: Tinyproxy, variable: str
 ) -> None:
     """https_proxy, in either case, is asked for a tunnel, in which the agent verifies PagerDuty's
     own certificate."""
@@ -121,7 +83,7 @@ def test_https_by_the_environment(
     assert f"CONNECT 127.0.0.1:{tls_api.port}" in proxy.asked_for
 
 
-def test_proxy_url_beats_the_environment(api: EventsApi, agent: Agent, proxy: Proxy) -> None:
+def test_proxy_url_beats_the_environment(api: EventsApi, agent: Agent, proxy: Tinyproxy) -> None:
     """`proxy_url` in the configuration is the proxy, whatever the environment says."""
     agent.environment.update(http_proxy="http://127.0.0.1:1", no_proxy="127.0.0.1")
     agent.configure(events_url=api.url, proxy_url=proxy.url)
@@ -130,27 +92,27 @@ def test_proxy_url_beats_the_environment(api: EventsApi, agent: Agent, proxy: Pr
 
 
 @pytest.mark.parametrize("variable", ["no_proxy", "NO_PROXY"])
-def test_no_proxy(api: EventsApi, agent: Agent, proxy: Proxy, variable: str) -> None:
+def test_no_proxy(api: EventsApi, agent: Agent, proxy: Tinyproxy, variable: str) -> None:
     """no_proxy, in either case, names hosts that are reached without one."""
     agent.environment.update({"http_proxy": proxy.url, variable: "example.com,127.0.0.1"})
     arrives(agent, api)
     assert proxy.asked_for == ""
 
 
-def test_no_proxy_for_others(api: EventsApi, agent: Agent, proxy: Proxy) -> None:
+def test_no_proxy_for_others(api: EventsApi, agent: Agent, proxy: Tinyproxy) -> None:
     """The other proxy variables don't matter: https_proxy is not for http."""
     agent.environment.update(https_proxy="http://127.0.0.1:1")
     arrives(agent, api)
 
 
-def test_a_password(api: EventsApi, agent: Agent, strict_proxy: Proxy) -> None:
+def test_a_password(api: EventsApi, agent: Agent, strict_proxy: Tinyproxy) -> None:
     """Name and password in the proxy's address are shown to the proxy, and in no log."""
     agent.configure(events_url=api.url, proxy_url=strict_proxy.url_with_password)
     arrives(agent, api)
     assert PASSWORD not in agent.log + agent.output.read_text()
 
 
-def test_a_password_for_a_tunnel(tls_api: EventsApi, agent: Agent, strict_proxy: Proxy) -> None:
+def test_a_password_for_a_tunnel(tls_api: EventsApi, agent: Agent, strict_proxy: Tinyproxy) -> None:
     """The same for https; PagerDuty does not see them."""
     agent.configure(events_url=tls_api.url, ca_file=tls_api.ca_file)
     agent.environment["https_proxy"] = strict_proxy.url_with_password
@@ -161,7 +123,7 @@ def test_a_password_for_a_tunnel(tls_api: EventsApi, agent: Agent, strict_proxy:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_wrong_password_is_an_outage(
-    api: EventsApi, tls_api: EventsApi, agent: Agent, strict_proxy: Proxy, scheme: str
+    api: EventsApi, tls_api: EventsApi, agent: Agent, strict_proxy: Tinyproxy, scheme: str
 ) -> None:
     """A proxy's 407 holds everything, is said without the password, and refuses no event; with the
     right one all of it goes, after a reload."""
@@ -187,7 +149,7 @@ def test_a_proxy_that_reaches_nothing(
 ) -> None:
     """A proxy's own 502 or 500 loses nothing: the event waits until the path is back."""
     target = api if scheme == "http" else tls_api
-    with Proxy(place, broken=True) as broken:
+    with Tinyproxy(place, broken=True) as broken:
         agent.configure(
             events_url=target.url,
             proxy_url=broken.url,
@@ -208,3 +170,39 @@ def test_a_proxy_that_is_down(api: EventsApi, agent: Agent) -> None:
     wait_until(lambda: "cannot be reached" in agent.log)
     assert PASSWORD not in agent.log + agent.output.read_text()
     assert agent.names("pdq") == [name]
+
+
+# --- direct delivery ----------------------------------------------------------------------------
+
+
+@pytest.mark.needs_root
+def test_direct_delivery_takes_the_daemons_way(
+    api: EventsApi, agent: Agent, strict_proxy: Tinyproxy
+) -> None:
+    """A pd-send that delivers by itself goes through the proxy of the service's environment file,
+    whatever its own environment says."""
+    agent.configure(events_url=api.url, data_dir="/nonexistent")
+    agent.run(
+        "pd-send",
+        *("-k", KEY, "-t", "trigger", "-d", "directly"),
+        under=with_environment(f"# here\nhttp_proxy = '{strict_proxy.url_with_password}'", "644"),
+        environment={"http_proxy": "http://127.0.0.1:1"},
+        check=True,
+    )
+    assert summaries(api.accepted) == ["directly"]
+    assert "POST" in strict_proxy.asked_for
+
+
+@pytest.mark.needs_root
+def test_direct_delivery_with_a_proxy_that_is_a_secret(agent: Agent, proxy: Tinyproxy) -> None:
+    """Where the environment file may not be read, and it fails, that is said: it may be the
+    reason."""
+    agent.configure(events_url="http://events.invalid", data_dir="/nonexistent")
+    result = agent.run(
+        "pd-send",
+        *("-k", KEY, "-t", "trigger", "-d", "directly"),
+        under=with_environment(f"http_proxy={proxy.url}", "600"),
+    )
+    assert result.returncode == 75
+    assert b"cannot read /etc/default/pdagent: Permission denied" in result.stderr
+    assert proxy.asked_for == ""

@@ -1,0 +1,211 @@
+"""`pdagent check` on agents in all states: real daemons, TLS, proxies and terminals."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.agent import Agent, directory
+from tests.support.events import KEY, sent
+from tests.support.events_api import Answer, CertificateAuthority, EventsApi
+from tests.support.proxies import PASSWORD, Tinyproxy
+from tests.support.users import ROOT, SENDER, User
+
+ORDER = ["ok", "unknown", "warning", "failed"]
+WRONG = ("warning", "failed")
+
+
+class Result:
+    """What a check said, by subject: the worst line's level and text."""
+
+    def __init__(self, agent: Agent, *arguments: str, user: User | None = None) -> None:
+        done = agent.run("pdagent", "check", "--json", *arguments, user=user)
+        assert done.stderr == b""
+        said = json.loads(done.stdout)
+        assert said["schema"] == "pdagent.check/1"
+        lines = sorted(said["findings"], key=lambda line: ORDER.index(line["level"]))
+        assert all(line["remedy"] for line in lines if line["level"] in WRONG)
+        self.code = done.returncode
+        self.level = {line["subject"]: line["level"] for line in lines}
+        self.text = {line["subject"]: line["text"] for line in lines}
+
+    @property
+    def wrong(self) -> dict[str, str]:
+        return {name: level for name, level in self.level.items() if level in WRONG}
+
+
+@pytest.fixture
+def tls_api() -> Iterator[EventsApi]:
+    with directory() as root, EventsApi(tls=CertificateAuthority(str(root))) as api:
+        yield api
+
+
+def test_all_is_well(tls_api: EventsApi, agent: Agent) -> None:
+    """A daemon that runs, over TLS: nothing is wrong, exit code 0, and no event was sent."""
+    agent.configure(events_url=tls_api.url, ca_file=tls_api.ca_file)
+    agent.start()
+    found = Result(agent)
+    assert found.wrong == {}
+    assert found.code == 0
+    for subject in ("daemon", "disk", "queue", "DNS", "events API", "TLS", "CA bundle", "clock"):
+        assert found.level[subject] == "ok"
+    assert "the chain is verified" in found.text["TLS"]
+    assert tls_api.requests == ()
+    assert agent.names("pdq") == agent.names("suc") == []
+
+
+def test_anybody_may_look(tls_api: EventsApi, agent: Agent) -> None:
+    """A user without rights learns whether the daemon answers, and what it was not shown."""
+    if not ROOT:
+        pytest.skip("only root can become somebody else")
+    agent.configure(events_url=tls_api.url, ca_file=tls_api.ca_file)
+    agent.start()
+    found = Result(agent, user=SENDER)
+    assert found.wrong == {}
+    assert found.code == 0
+    assert found.level["daemon"] == found.level["TLS"] == "ok"
+    assert found.level["queue"] == found.level["rate limits"] == "unknown"
+    assert str(agent.spool / "pdq") in found.text["queue"]
+    agent.conf.chmod(0o600)
+    assert Result(agent, user=SENDER).level["configuration"] == "unknown"
+
+
+def test_no_daemon(agent: Agent) -> None:
+    """One that was stopped, and one that was killed, have failed."""
+    agent.start()
+    assert agent.end(signal.SIGKILL) == -signal.SIGKILL
+    assert "does not run" in Result(agent).text["daemon"]
+    agent.start()
+    assert agent.stop() == 0
+    stopped = Result(agent)
+    assert (stopped.level["daemon"], stopped.code) == ("failed", 3)
+
+
+def test_nothing_is_reached(api: EventsApi, agent: Agent) -> None:
+    """Where the way ends is one failure; what can't be known for that is no second one."""
+    api.stop()
+    agent.start()
+    found = Result(agent)
+    assert found.wrong == {"events API": "failed"}
+    assert "Connection refused" in found.text["events API"]
+    assert found.code == 3
+
+
+def test_unknown_authority(tls_api: EventsApi, agent: Agent) -> None:
+    """A chain that does not hold is TLS's failure, in OpenSSL's words."""
+    agent.configure(events_url=tls_api.url)
+    agent.start()
+    found = Result(agent)
+    assert found.wrong == {"events API": "failed", "TLS": "failed"}
+    assert "certificate verify failed" in found.text["TLS"]
+
+
+def test_a_warning(agent: Agent) -> None:
+    """A mistake that does not matter yet: exit code 1."""
+    agent.conf.write_text(agent.conf.read_text() + "send_intervall_secs = 1\n")
+    agent.start()
+    found = Result(agent)
+    assert (found.wrong, found.code) == ({"configuration": "warning"}, 1)
+
+
+def test_rate_limits(api: EventsApi, agent: Agent) -> None:
+    """A key that PagerDuty throttled shows with its last four characters."""
+    api.script(KEY, Answer(429, headers={"Retry-After": "1"}))
+    agent.start()
+    agent.send(KEY, "trigger", "-d", "too much")
+    api.wait_accepted(1)
+    found = Result(agent)
+    assert found.wrong == {"rate limits": "warning"}
+    assert found.text["rate limits"].startswith(f"throttled: key *{KEY[-4:]} 1 time, last ")
+
+
+@pytest.mark.skipif(not shutil.which("tinyproxy"), reason="tinyproxy is not installed")
+def test_the_daemons_proxy(tls_api: EventsApi, agent: Agent) -> None:
+    """The running daemon's proxy is asked, not the one of whoever looks; its password is shown
+    nowhere."""
+    agent.configure(events_url=tls_api.url, ca_file=tls_api.ca_file)
+    with Tinyproxy(agent.root / "log", password=True) as proxy:
+        agent.environment["https_proxy"] = proxy.url_with_password
+        agent.start()
+        agent.environment["https_proxy"] = "http://127.0.0.1:1"
+        found = Result(agent)
+        assert found.wrong == {}
+        assert found.text["proxy"] == f"{proxy.url} (the running daemon)"
+        assert "CONNECT" in proxy.asked_for
+        agent.stop()
+        agent.environment["https_proxy"] = proxy.url_with_password.replace(PASSWORD, "wr0ng")
+        agent.start()
+        found = Result(agent)
+        assert found.wrong == {"proxy": "failed", "events API": "failed"}
+        assert "wr0ng" not in str(found.text)
+
+
+def test_send_test(api: EventsApi, agent: Agent) -> None:
+    """Only when asked to: a trigger and its resolve, by way of the queue, and both arrive."""
+    agent.start()
+    for user in (None, SENDER):
+        api.reset()
+        found = Result(agent, "--send-test", "-k", KEY, user=user)
+        assert found.level["test event"] == "ok"
+        actions = [sent(request)["event_action"] for request in api.accepted]
+        assert actions == ["trigger", "resolve"]
+        [incident] = api.incidents
+        assert incident.state == "resolved"
+
+
+def test_send_test_refused(api: EventsApi, agent: Agent) -> None:
+    """PagerDuty's own words about a wrong key, and no key in them."""
+    api.unknown_keys.add(KEY)
+    agent.start()
+    found = Result(agent, "--send-test", "-k", KEY)
+    assert found.level["test event"] == "failed"
+    assert "the trigger was refused: " in found.text["test event"]
+    assert KEY not in str(found.text)
+
+
+def test_usage(agent: Agent) -> None:
+    """A key belongs to a test event, and a test event needs one: 2, and not a traceback."""
+    for arguments in (["--send-test"], ["-k", KEY], ["--send-test", "-k", "a/b"]):
+        done = agent.run("pdagent", "check", *arguments)
+        assert done.returncode == 2
+        assert done.stderr.decode().splitlines()[-1].startswith("pdagent check: error: argument -")
+
+
+def on_terminal(agent: Agent, **environment: str) -> str:
+    """What it writes to a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    lines = {"TERM": "xterm", "COLUMNS": "80", **environment}
+    command = [*agent.command("pdagent"), "check", "--config", str(agent.conf)]
+    pid = os.posix_spawn(
+        command[0],
+        command,
+        {**agent.environment, **lines},
+        file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 1), (os.POSIX_SPAWN_CLOSE, ours)],
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while part := os.read(ours, 65_536):
+            said += part
+    except OSError:  # how a terminal ends
+        pass
+    os.close(ours)
+    os.waitpid(pid, 0)
+    return said.decode()
+
+
+def test_one_screen(agent: Agent) -> None:
+    """In colours on a terminal and nowhere else, no line wider than it, and not where NO_COLOR
+    is."""
+    agent.start()
+    shown = on_terminal(agent)
+    assert "\033[32mok       \033[0mconfiguration" in shown
+    assert "\033" not in on_terminal(agent, NO_COLOR="1")
+    plain = agent.run("pdagent", "check").stdout.decode()
+    assert "\033" not in plain
+    assert max(map(len, plain.splitlines())) <= 80
+    assert len(plain.splitlines()) <= 24

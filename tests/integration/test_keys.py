@@ -1,0 +1,138 @@
+"""`pd-send -k @db`, by a user who can't read the key."""
+
+import os
+import signal
+
+import pytest
+
+from tests.support.agent import Agent, wait_until
+from tests.support.events import KEY, OTHER, sent
+from tests.support.events_api import Answer, EventsApi
+from tests.support.users import AGENT, ROOT, SENDER, STRANGER
+
+
+@pytest.fixture
+def private(api: EventsApi, agent: Agent) -> Agent:
+    """An agent whose keys only its group may read."""
+    agent.configure(events_url=api.url, keys_file=agent.root / "keys", backoff_interval_secs=1)
+    name(agent, db=KEY)
+    return agent
+
+
+def name(agent: Agent, **keys: str) -> None:
+    path = agent.root / "keys"
+    lines = [f"{name} = {key}" for name, key in keys.items()]
+    path.write_text("\n".join(["[Keys]", *lines]) + "\n")
+    path.chmod(0o640)
+    if ROOT:
+        os.chown(path, 0, AGENT.gid)
+
+
+def test_the_daemon_fills_the_key_in(api: EventsApi, private: Agent) -> None:
+    """The spool and the log carry the name."""
+    private.send("@db", "trigger", "-d", "disk full")
+    [file] = private.names("pdq")
+    assert file.endswith("_@db.txt")
+    assert KEY.encode() not in (private.spool / "pdq" / file).read_bytes()
+    private.start()
+    [request] = api.wait_accepted(1)
+    assert request.key == KEY
+    wait_until(lambda: private.names("suc") == [file])
+    assert f"delivered {file.removesuffix('.txt')} (trigger" in private.log
+    status = private.run("pd-queue", "status").stdout.decode()
+    assert "@db " in status
+    assert KEY not in status
+
+
+@pytest.mark.needs_root
+def test_a_configuration_for_the_group(private: Agent) -> None:
+    """Not to be able to read it is nothing to warn of: somebody wanted it so."""
+    private.conf.chmod(0o640)
+    os.chown(private.conf, 0, AGENT.gid)
+    dry = private.run("pd-send", "-k", "@db", "-t", "trigger", "-d", "x", "--dry-run", user=SENDER)
+    assert (dry.returncode, dry.stderr) == (0, b"")
+
+
+def test_a_typo(private: Agent) -> None:
+    """Whoever can read the names is told at once; nothing is queued."""
+    for user in (AGENT, None):
+        said = private.run("pd-send", "-k", "@dv", "-t", "trigger", "-d", "x", user=user)
+        assert said.returncode == 65
+        assert b"no integration key is named @dv" in said.stderr
+    assert private.names("pdq") == []
+
+
+@pytest.mark.needs_root
+def test_a_typo_that_the_sender_can_not_see(api: EventsApi, private: Agent) -> None:
+    """The daemon keeps the event, says so once, and sends it when the name is there. Others go on
+    meanwhile."""
+    private.start()
+    private.send("@dv", "trigger", "-d", "first", "-i", "inc")
+    private.send("@dv", "resolve", "-i", "inc", user=STRANGER)
+    wait_until(lambda: "no integration key is named @dv" in private.log)
+    private.send("@db", "trigger", "-d", "other")
+    api.wait_accepted(1)
+    wait_until(lambda: len(private.names("pdq")) == 2)
+    name(private, db=KEY, dv=OTHER)
+    private.daemon.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+    accepted = api.wait_accepted(3)[1:]
+    assert [request.key for request in accepted] == [OTHER, OTHER]
+    assert [sent(request)["event_action"] for request in accepted] == ["trigger", "resolve"]
+    assert private.log.count("no integration key is named @dv") == 1
+
+
+def test_one_incident_by_key_and_by_name(api: EventsApi, private: Agent) -> None:
+    """Its events keep their order while the first of them is in trouble."""
+    api.script(KEY, Answer(503), Answer(503))
+    private.start()
+    private.send("@db", "trigger", "-d", "first", "-i", "inc")
+    private.send(KEY, "acknowledge", "-i", "inc")
+    private.send("@db", "resolve", "-i", "inc")
+    actions = [sent(request)["event_action"] for request in api.wait_accepted(3)]
+    assert actions == ["trigger", "acknowledge", "resolve"]
+
+
+def test_a_key_that_changes(api: EventsApi, private: Agent) -> None:
+    """What is pending by a name goes to its new key, after a reload, in order."""
+    api.always(KEY, Answer(503))
+    private.start()
+    private.send("@db", "trigger", "-d", "first", "-i", "inc")
+    private.send("@db", "resolve", "-i", "inc")
+    api.wait_for(1)
+    name(private, db=OTHER)
+    private.daemon.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+    accepted = api.wait_accepted(2)
+    assert [request.key for request in accepted] == [OTHER, OTHER]
+    assert [sent(request)["event_action"] for request in accepted] == ["trigger", "resolve"]
+
+
+def test_without_the_file_of_keys(api: EventsApi, private: Agent) -> None:
+    """Events by key go out; those by name wait for it. A reload without it changes nothing."""
+    file = private.root / "keys"
+    file.rename(private.root / "away")
+    private.start()
+    assert f"Unable to read the keys_file at: {file}" in private.log
+    private.send("@db", "trigger", "-d", "by name")
+    private.send(OTHER, "trigger", "-d", "by key")
+    [request] = api.wait_accepted(1)
+    assert request.key == OTHER
+    (private.root / "away").rename(file)
+    private.daemon.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+    api.wait_accepted(2)
+    file.unlink()
+    private.daemon.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+    wait_until(lambda: "going on with the old one" in private.log)
+    private.send("@db", "trigger", "-d", "again")
+    assert api.wait_accepted(3)[2].key == KEY
+
+
+def test_direct_delivery(api: EventsApi, private: Agent) -> None:
+    """Needs the key, so it works for those who may read it."""
+    settings = {"keys_file": private.root / "keys", "direct_delivery": "on"}
+    private.configure(events_url=api.url, **settings)
+    (private.spool / "pdq").rmdir()
+    event = ["-k", "@db", "-t", "trigger", "-d", "x"]
+    assert private.run("pd-send", *event, user=None).returncode == 0
+    assert api.accepted[0].key == KEY
+    if ROOT:
+        assert private.run("pd-send", *event, user=SENDER).returncode == 75

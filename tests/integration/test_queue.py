@@ -1,0 +1,312 @@
+"""pd-queue beside a real daemon: what is held and why, looking, retrying, removing."""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+import pytest
+
+from tests.support.agent import Agent, wait_until
+from tests.support.events import KEY, OTHER, enqueue, summaries
+from tests.support.events_api import Answer, EventsApi
+
+REPOSITORY = Path(__file__).parents[2]
+check_schema = fastjsonschema.compile(
+    json.loads((REPOSITORY / "docs" / "pd-queue-1.schema.json").read_text())
+)
+
+Queue = Callable[..., str]
+
+
+@pytest.fixture
+def queue(agent: Agent) -> Queue:
+    """Runs pd-queue; gives stdout, and stderr behind it."""
+
+    def run(*arguments: str, code: int = 0) -> str:
+        result = agent.run("pd-queue", *arguments)
+        said = (result.stdout + result.stderr).decode()
+        assert result.returncode == code, said
+        assert KEY not in said or arguments[0] == "status"
+        return said
+
+    return run
+
+
+def document(queue: Queue, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """The JSON that pd-queue prints: as the schema has it."""
+    said = queue(*arguments, "--json", code=code)
+    found = json.loads(said.partition("\npd-queue: ")[0])
+    check_schema(found)
+    assert isinstance(found, dict)
+    return found
+
+
+def refuse(api: EventsApi, agent: Agent, dedup_key: str, text: str, action: str = "trigger") -> str:
+    """Has PagerDuty refuse an event; its name."""
+    before = set(agent.names("err"))
+    api.script(KEY, Answer(400))
+    enqueue(agent, KEY, dedup_key, text, action)
+    wait_until(lambda: set(agent.names("err")) > before)
+    [name] = set(agent.names("err")) - before
+    return name
+
+
+# holds
+
+
+def test_what_is_held_and_why(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """Below the table: a throttled key, an incident in trouble; with -k, of that key only. When it
+    is over, there is nothing below the table."""
+    agent.configure(events_url=api.url, backoff_interval_secs=3600)
+    api.always(KEY, Answer(429, retry_after=110))
+    api.script(OTHER, *[Answer(500)] * 2)
+    agent.start()
+    enqueue(agent, KEY, "hot", "hot")
+    wait_until(lambda: "Held:\n" in queue("status"))
+    said = queue("status")
+    hold = re.search(
+        r"\n\nHeld:\n  key \*0617: throttled: PagerDuty answered 429, since \d\d:\d\d, "
+        r"next try in (\d+) s\n$",
+        said,
+    )
+    assert hold, said
+    assert 20 < int(hold[1]) <= 110
+    assert "Held" not in queue("status", "-k", OTHER)
+    enqueue(agent, OTHER, "disk", "disk")
+    wait_until(lambda: len(agent.names("suc")) == 1)
+    wait_until(lambda: OTHER[-4:] not in queue("status").partition("Held:")[2])
+    status = document(queue, "status")
+    assert status["running"]
+    assert [hold["scope"] for hold in status["holds"]] == ["key"]
+    assert [key["pending"] for key in status["keys"]] == [0, 1]
+    [event] = document(queue, "list", "-k", "*0617")["events"]
+    assert (event["attempts"], event["reason"]) == (1, "throttled: PagerDuty answered 429")
+    assert event["next_try"] > status["time"]
+
+
+def test_an_outage_and_a_restart(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """The destination is held; a stopped daemon is said to be that; a new one says what it finds,
+    not what the one before did; and in the end nothing is held."""
+    agent.configure(events_url=api.url, backoff_interval_secs=1)
+    api.stop()
+    agent.start()
+    name = enqueue(agent, KEY, "x", "x")
+    wait_until(lambda: "destination: Connection refused, since" in queue("status"))
+    assert "not sent" in queue("show", name)
+    assert "Connection refused" in queue("list")
+    agent.stop()
+    assert queue("status").endswith("1 pending, as pdagentd is not running. Use: sudo service "
+                                    "pdagent start\n")  # fmt: skip
+    assert document(queue, "status") | {"time": "", "version": ""} == {
+        "schema": "pd-queue.status/1", "version": "", "time": "", "running": False,
+        "holds": [], "more_holds": 0,
+        "keys": [{"key": "*0617", "pending": 1, "delivered": 0, "in_error": 0}],
+    }  # fmt: skip
+    assert "pdagentd is not running" in queue("show", name)
+    api.start()
+    api.always(KEY, Answer(429, retry_after=250))
+    agent.start()
+    wait_until(lambda: "throttled" in queue("status"))
+    assert "Connection refused" not in queue("status")
+    api.always(KEY, None)
+    agent.stop()
+    agent.start()
+    wait_until(lambda: agent.names("suc") == [name])
+    wait_until(lambda: "Held" not in queue("status"))
+
+
+def test_no_writes_without_trouble(api: EventsApi, agent: Agent) -> None:
+    """What is held is written when it changes, not for each event."""
+    agent.start()
+    holds = agent.data_dir / "db" / "holds"
+    wait_until(holds.exists)
+    before = holds.stat()
+    for number in range(20):
+        enqueue(agent, KEY, f"{number}", "x")
+    api.wait_accepted(20)
+    wait_until(lambda: len(agent.names("suc")) == 20)
+    after = holds.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert after.st_mode & 0o777 == 0o640
+
+
+# list and show
+
+
+def test_list(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """A line an event, oldest first, in what order and how many as asked; nothing from outside
+    gets to the terminal as it is."""
+    assert queue("list") == "Nothing to report.\n"
+    enqueue(agent, KEY, "a", "\x1b]0;owned\x07first")
+    enqueue(agent, KEY, "b\nc", "second " + KEY)
+    heading, first, second = queue("list").splitlines()
+    assert heading.split()[:3] == ["EVENT", "STATE", "AGE"]
+    assert re.fullmatch(r"\d{16} pending +\d+s \*0617 +0 +- a +\\u001b]0;owned\\u0007first", first)
+    assert second.endswith(" b\\nc                 second *0617")
+    [_, newest] = queue("list", "-r", "-n", "1").splitlines()
+    assert newest[:16] == second[:16]
+    assert [event["dedup_key"] for event in document(queue, "list")["events"]] == ["a", "b\nc"]
+    assert document(queue, "list", "--state", "in-error")["events"] == []
+    assert "0 is not" not in queue("list", "-n", "0")
+
+
+def test_show(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """The body without the key, and what happened when."""
+    api.script(KEY, Answer(503), Answer(400))
+    agent.start()
+    name = enqueue(agent, KEY, "x", "Straße " + KEY)
+    wait_until(lambda: agent.names("err") == [name])
+    said = queue("show", name[:16])
+    assert '"summary": "Straße *0617"' in said
+    assert '"routing_key": "*0617"' in said
+    history = document(queue, "show", f"{name[:16]}_*0617")["event"]["history"]
+    told = [entry["what"].split(":")[0] for entry in history]
+    assert told == ["accepted", "failed", "refused"]
+    assert queue("show", "nope", code=66) == "pd-queue: no event is called nope\n"
+
+
+def test_an_event_that_is_none(agent: Agent, queue: Queue) -> None:
+    """Whatever lies in pdq/ can be shown, and listed."""
+    agent.drop("5_K.txt", b"\x1b[2J not JSON")
+    assert "\\u001b[2J not JSON" in queue("show", "5_K.txt")
+    [event] = document(queue, "list")["events"]
+    assert event["reason"].startswith("it is not JSON")
+    assert document(queue, "show", "5")["event"]["body"] is None
+
+
+# retry
+
+
+def test_retry_keeps_the_incidents_order(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """A refused trigger, set up for retry while its resolve is pending, goes before it."""
+    agent.start()
+    refuse(api, agent, "x", "trigger")
+    api.stop()
+    enqueue(agent, KEY, "x", "resolve", "resolve")
+    enqueue(agent, KEY, "y", "other")
+    assert queue("retry", "-i", "x") == "1 event(s) set up for retry.\n"
+    assert list((agent.data_dir / "db" / "reasons").iterdir()) != []
+    api.start()
+    api.wait_accepted(3)
+    order = summaries(api.accepted)
+    assert order.index("trigger") < order.index("resolve")
+    wait_until(lambda: len(agent.names("suc")) == 3)
+    assert list((agent.data_dir / "db" / "reasons").iterdir()) == []
+
+
+def test_retry_opens_no_incident_again(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """Unless it is told to. Others are retried."""
+    agent.start()
+    refused = refuse(api, agent, "x", "trigger")
+    refuse(api, agent, "y", "other")
+    enqueue(agent, KEY, "x", "resolve", "resolve")
+    wait_until(lambda: len(agent.names("suc")) == 1)
+    said = queue("retry", "-a", "--dry-run", code=65)
+    assert "1 event(s) would be set up for retry.\n" in said
+    said = queue("retry", "-a", code=65)
+    assert said.startswith("1 event(s) set up for retry.\n")
+    assert "trigger of x: a later resolve of it was delivered" in said
+    assert agent.names("err") == [refused]
+    [overtaken] = document(queue, "retry", refused, code=65)["overtaken"]
+    assert overtaken["by"].endswith("_*0617")
+    assert queue("retry", refused, "--force") == "1 event(s) set up for retry.\n"
+    wait_until(lambda: len(agent.names("suc")) == 3)
+    assert summaries(api.accepted)[-1] == "trigger"
+
+
+def test_retry_by_reason(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """Its text or status."""
+    agent.start()
+    refuse(api, agent, "x", "x")
+    agent.drop("5_K.txt", b"not JSON")
+    wait_until(lambda: len(agent.names("err")) == 2)
+    assert queue("retry", "--reason", "500") == "0 event(s) set up for retry.\n"
+    assert queue("retry", "--reason", "400", "--dry-run").endswith("1 event(s) would be set up for "
+                                                                   "retry.\n")  # fmt: skip
+    assert queue("retry", "--reason", "OBJECT is invalid") == "1 event(s) set up for retry.\n"
+    wait_until(lambda: agent.names("err") == ["5_K.txt"])
+
+
+# purge
+
+
+def test_purge(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """Nothing without a yes; then what list shows for the same filters, and nothing else."""
+    agent.start()
+    refused = refuse(api, agent, "x", "x")
+    agent.stop()
+    keep = enqueue(agent, KEY, "keep", "keep")
+    enqueue(agent, KEY, "x", "go")
+    said = queue("purge", "-i", "x", code=2)
+    assert said.endswith("purge needs --yes where there is no terminal to ask on, or --dry-run\n")
+    assert queue("purge", code=2).endswith("for all keys required\n")
+    assert queue("purge", "-i", "x", "--dry-run").endswith("2 event(s) would be removed.\n")
+    assert len(agent.names("pdq")) == 2
+    gone = document(queue, "purge", "-i", "x", "--yes")["events"]
+    assert [event["state"] for event in gone] == ["in_error", "pending"]
+    assert agent.names("pdq") == [keep]
+    assert agent.names("tmp") == agent.names("err") == []
+    assert list((agent.data_dir / "db" / "reasons").iterdir()) == []
+    assert queue("purge", refused, "--yes", code=66)
+    assert queue("purge", "-i", "x", "--yes") == "0 event(s) removed.\n"
+
+
+@pytest.mark.parametrize("status", [202, 400, 503])
+def test_purge_of_an_event_on_its_way(
+    api: EventsApi, agent: Agent, queue: Queue, status: int
+) -> None:
+    """Whatever PagerDuty answers: it is gone, is not sent again, and the next one goes."""
+    api.script(KEY, Answer(status, delay=1.0))
+    agent.configure(events_url=api.url, backoff_interval_secs=1)
+    agent.start()
+    name = enqueue(agent, KEY, "x", "purged")
+    api.wait_for(lambda requests: len(requests) == 1)
+    assert queue("purge", name, "--yes") == "1 event(s) removed.\n"
+    enqueue(agent, KEY, "x", "next")
+    wait_until(lambda: len(agent.names("suc")) == 1)
+    assert summaries(api.requests) == ["purged", "next"]
+    assert [agent.names(place) for place in ("pdq", "err", "tmp")] == [[], [], []]
+    reasons = agent.data_dir / "db" / "reasons"
+    assert not reasons.exists() or list(reasons.iterdir()) == []
+
+
+# watch
+
+
+def test_in_a_hurry(agent: Agent) -> None:
+    """^C, again and again: the exit code is all that says so."""
+    command = [*agent.command("pd-queue"), "--config", str(agent.conf), "watch"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=agent.environment
+    ) as watch:
+        assert watch.stdout
+        watch.stdout.readline()
+        while watch.poll() is None:
+            watch.send_signal(signal.SIGINT)
+        assert watch.returncode == 130
+        assert watch.stderr
+        assert watch.stderr.read() == b""
+
+
+def test_watch_without_a_terminal(api: EventsApi, agent: Agent) -> None:
+    """A line now, and one for each change."""
+    command = [*agent.command("pd-queue"), "--config", str(agent.conf), "watch"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=agent.environment, text=True
+    ) as watch:
+        assert watch.stdout is not None
+        assert re.fullmatch(
+            r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d 0 pending, 0 in error, 0 delivered\n",
+            watch.stdout.readline(),
+        )
+        enqueue(agent, KEY, "x", "x")
+        assert watch.stdout.readline().endswith(
+            " 1 pending, 0 in error, 0 delivered; "
+            "1 pending, as pdagentd is not running. Use: sudo service pdagent start\n"
+        )
+        watch.terminate()

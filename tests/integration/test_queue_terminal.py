@@ -1,0 +1,111 @@
+"""pd-queue on a terminal: what a person sees, types, and is left with."""
+
+import re
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.agent import Agent
+from tests.support.events import KEY, enqueue
+from tests.support.events_api import Answer, EventsApi
+from tests.support.terminals import Terminal
+
+OnTerminal = Callable[..., Terminal]
+COLOUR = re.compile(rb"\033\[[0-9;]+m")
+
+
+@pytest.fixture
+def on_terminal(agent: Agent) -> OnTerminal:
+    """Runs pd-queue on a terminal."""
+
+    def run(*arguments: str, **environment: str) -> Terminal:
+        command = [*agent.command("pd-queue"), "--config", str(agent.conf), *arguments]
+        return Terminal(command, {**agent.environment, **environment})
+
+    return run
+
+
+# purge
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 0), ("n\n", 1), ("\n", 1), ("\x04", 1)])
+def test_purge_asks(agent: Agent, on_terminal: OnTerminal, answer: str, left: int) -> None:
+    """It shows what it would remove, and takes nothing but a yes for one."""
+    enqueue(agent, KEY, "x", "Server is \x1b[2Jon fire")
+    with on_terminal("purge", "-a") as terminal:
+        terminal.until("[y/N]")
+        assert "Server is \\u001b[2Jon fire" in terminal.text
+        assert "Remove 1 pending for good? Pending events will not reach PagerDuty" in terminal.text
+        terminal.type(answer)
+        assert terminal.end() == 0
+        said = "Nothing was removed." if left else "1 event(s) removed."
+        assert said in terminal.text
+    assert len(agent.names("pdq")) == left
+
+
+def test_purge_interrupted(agent: Agent, on_terminal: OnTerminal) -> None:
+    """Ctrl-C is no yes."""
+    enqueue(agent, KEY, "x", "x")
+    with on_terminal("purge", "-a") as terminal:
+        terminal.until("[y/N]")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    assert len(agent.names("pdq")) == 1
+
+
+# watch
+
+
+def test_watch_follows(api: EventsApi, agent: Agent, on_terminal: OnTerminal) -> None:
+    """Events, holds and the daemon itself come and go; lines are cut to the window, and cut anew
+    when that changes; q ends it, and leaves nothing behind."""
+    api.always(KEY, Answer(429, retry_after=110))
+    with on_terminal("watch") as terminal:
+        terminal.until("pdagentd is NOT running")
+        agent.start()
+        terminal.until("pdagentd is running")
+        enqueue(agent, KEY, "x", "\x1b]0;own\x07fire")
+        terminal.until("\\u001b]0;own\\u0007fire")
+        terminal.until("held: key *0617: throttled: PagerDuty answered 429, since ")
+        assert len(terminal.lines) == 30
+        assert terminal.lines[29] == "q quits"
+        assert terminal.screen.cursor.hidden
+        assert COLOUR.search(terminal.raw)
+        terminal.resize(40, 12)
+        until = time.monotonic() + 10
+        while terminal.lines[11] != "q quits" and time.monotonic() < until:
+            terminal.read(0.1)
+        assert terminal.lines[11] == "q quits"
+        assert all(len(line) <= 40 for line in terminal.lines)
+        terminal.type("q")
+        assert terminal.end() == 0
+        assert terminal.is_sane
+        assert b"\033]" not in terminal.raw
+        assert KEY.encode() not in terminal.raw
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
+def test_watch_ends(
+    agent: Agent, on_terminal: OnTerminal, number: signal.Signals, code: int
+) -> None:
+    """However it is ended, the terminal is as it was."""
+    with on_terminal("watch", NO_COLOR="1") as terminal:
+        terminal.until("q quits")
+        assert not COLOUR.search(terminal.raw)
+        terminal.process.send_signal(number)
+        assert terminal.end() == code
+        assert terminal.is_sane
+
+
+def test_watch_on_a_dumb_terminal(agent: Agent, on_terminal: OnTerminal) -> None:
+    """Lines, without a single escape sequence."""
+    with on_terminal("watch", TERM="dumb") as terminal:
+        terminal.until("0 pending, 0 in error, 0 delivered")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+        assert b"\033" not in terminal.raw
