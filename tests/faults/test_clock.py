@@ -2,7 +2,9 @@
 set for the daemon and its senders alone, while they run."""
 
 import glob
+import itertools
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,14 @@ import pytest
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, chains
 from tests.support.events_api import Answer, EventsApi
+from tests.support.trial import Trial
 
 LIBRARIES = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
 pytestmark = pytest.mark.skipif(
     not LIBRARIES, reason="libfaketime is not installed: see ci/packages.txt"
 )
 YEAR = 31_536_000
+STEPS = ["-3600", "+3600", f"-{YEAR}", f"+{YEAR}", "@1970-01-02 00:00:00", "+0"]
 
 
 class Clock:
@@ -101,3 +105,60 @@ def test_old_events_are_cleaned_by_a_steady_clock(
     wait_until(lambda: len(agent.names("suc")) == 1)
     wait_until(lambda: agent.names("suc") == [])
     assert agent.names("pdq") == ["1_PENDING.txt"]
+
+
+@pytest.mark.fault("clock set by 1 h, 1 y, to 1970 and back")
+def test_a_clock_that_jumps(trial: Trial, api: EventsApi, clock: Clock) -> None:
+    """From each time to each other, while events are delivered, held and refused, and perhaps the
+    machine sleeps: all of them are delivered in order, no hold is stuck, and nothing is cleaned."""
+    agent = trial.agent
+    agent.configure(
+        events_url=api.url,
+        send_interval_secs=1,
+        cleanup_interval_secs=1,
+        cleanup_threshold_secs=1000,
+        backoff_interval_secs=1,
+    )
+    agent.start()
+    steps = list(itertools.permutations(STEPS, 2))
+    for number in trial.injections(range(0, len(steps), 15), range(len(steps))):
+        before, after = steps[number]
+        clock.set(before)
+        chain = f"{before} {after}"
+        api.script(KEY, Answer(), Answer(429, retry_after=1), Answer(503), Answer(400))
+        for action in ("trigger", "trigger"):
+            assert trial.send(chain, action).returncode == 0
+        if number % 3 == 0:
+            assert agent.daemon is not None
+            agent.daemon.send_signal(signal.SIGSTOP)
+        clock.set(after)
+        if number % 3 == 0:
+            assert agent.daemon is not None
+            agent.daemon.send_signal(signal.SIGCONT)
+        for action in ("acknowledge", "resolve"):
+            assert trial.send(chain, action).returncode == 0
+        trial.recovers()
+    kept = len(agent.names("suc")) + len(agent.names("err"))
+    assert kept == trial.found.acknowledged + trial.found.injections  # each recovery sent one
+
+
+@pytest.mark.fault("clock set while events are pending, and a restart")
+def test_a_restart_after_the_clock_was_set_forward(
+    trial: Trial, api: EventsApi, clock: Clock
+) -> None:
+    """As a machine without a clock of its own starts: in 1970, and in the present a little later.
+    Order, and everything pending, survive a restart then."""
+    trial.agent.configure(events_url=api.url, send_interval_secs=1, backoff_interval_secs=1)
+    clock.set("@1970-01-02 00:00:00")
+    api.stop()
+    trial.agent.start()
+    trial.injected(2)
+    assert trial.send("disk", "trigger").returncode == 0
+    clock.set("+0")
+    assert trial.send("disk", "acknowledge").returncode == 0
+    assert trial.agent.stop() == 0
+    clock.set(f"+{YEAR}")
+    assert trial.send("disk", "resolve").returncode == 0
+    trial.agent.start()
+    api.start()
+    trial.recovers()

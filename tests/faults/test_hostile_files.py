@@ -64,6 +64,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "directory": (lambda path: path.mkdir(), "it is not a regular file"),
     "socket": (named_socket, "it is not a regular file"),
     "unreadable": (unreadable, "the agent may not read it"),
+    "a sparse terabyte": (sized(1 << 40), "it is larger than 4194304 bytes"),
 }
 
 

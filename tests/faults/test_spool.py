@@ -19,6 +19,13 @@ EVENT = ["-k", KEY, "-t", "trigger", "-d", "x", "-i", "i"]
 FillUp = Callable[..., None]
 
 
+@pytest.fixture
+def agent(agent: Agent, api: EventsApi) -> Agent:
+    """As elsewhere, but it does not deliver directly, unless a test is about that."""
+    agent.configure(events_url=api.url, direct_delivery="off")
+    return agent
+
+
 def says_why(result: "subprocess.CompletedProcess[bytes]", agent: Agent, *words: str) -> None:
     """One line with path, reason and remedy; exit 75; nothing left."""
     assert result.returncode == 75
@@ -88,24 +95,15 @@ def test_a_limit_on_file_sizes(agent: Agent) -> None:
 
 def test_over_quota(agent: Agent, strace: Strace) -> None:
     """A sender over quota: the line says so, and what to do."""
-    # the first two: the quick way, then the complete one
-    result = strace(["-e", "inject=write:error=EDQUOT:when=1..2"], *EVENT)
+    result = strace(["-e", "inject=write:error=EDQUOT:when=1"], *EVENT)
     says_why(result, agent, "Disk quota exceeded", "raise the quota")
 
 
-@pytest.mark.parametrize("when", ["1+", "2+2"])
+@pytest.mark.parametrize("when", ["1", "2"])
 def test_failed_fsync(agent: Agent, strace: Strace, when: str) -> None:
     """An fsync that fails, of the event or of its name: not queued, and not left either."""
     result = strace(["-e", f"inject=fsync:error=EIO:when={when}"], *EVENT)
     says_why(result, agent, "Input/output error", "direct_delivery = on")
-
-
-def test_failed_fsync_once(agent: Agent, strace: Strace) -> None:
-    """After one failed fsync a new file is made; the first one is gone."""
-    result = strace(["-e", "inject=fsync:error=EIO:when=2"], *EVENT)
-    assert result.returncode == 0
-    assert len(agent.names("pdq")) == 1
-    assert agent.names("tmp") == []
 
 
 # --- the page still goes out --------------------------------------------------------------------
@@ -113,14 +111,13 @@ def test_failed_fsync_once(agent: Agent, strace: Strace) -> None:
 
 @pytest.mark.needs_root
 def test_direct_delivery_from_a_full_disk(api: EventsApi, agent: Agent, full_disk: FillUp) -> None:
-    """With direct_delivery = on, pd-send on a full disk delivers by itself, and exits 0 only
-    then."""
-    agent.configure(events_url=api.url, direct_delivery="on")
+    """On a full disk pd-send delivers by itself, and exits 0 only then."""
+    agent.configure(events_url=api.url)
     full_disk()
     assert agent.run("pd-send", *EVENT, user=SENDER).returncode == 0
     assert sent(api.accepted[0])["dedup_key"] == "i"
     api.stop()
-    assert agent.run("pd-send", *EVENT, user=SENDER).returncode == 69
+    assert agent.run("pd-send", *EVENT, user=SENDER).returncode == 75
     assert agent.names("pdq") == agent.names("tmp") == []
 
 
