@@ -28,10 +28,14 @@ class Spec:
     init: Init
     image: str
 
+    @property
+    def kinds(self) -> set[str]:
+        return {self.name, self.family, self.init}
 
-def specs() -> list[Spec]:
-    """The hosts that ci/hosts/run.sh made ready, none if it did not."""
-    lines = os.environ.get("PDAGENT_HOSTS", "").splitlines()
+
+def specs(variable: str) -> list[Spec]:
+    """The hosts that ci/hosts/run.sh made ready and named there, none if it did not."""
+    lines = os.environ.get(variable, "").splitlines()
     return [Spec(*line.split()) for line in lines]  # type: ignore[arg-type]
 
 

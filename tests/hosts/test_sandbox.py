@@ -52,3 +52,15 @@ END
     host.sh("rm -f /var/lib/pdagent/sh; umount /var/lib/pdagent/db")
     host.service.override(f"ExecStartPost=/bin/sh -c '{PROBE} >/var/lib/pdagent/inside'")
     assert host.sh("cat /var/lib/pdagent/inside").splitlines() == ["end"]
+
+
+@pytest.mark.only("systemd")
+def test_exposure(host: Host) -> None:
+    """systemd's own judgement of the service, from 0 (none) to 10: 1.5 at most."""
+    version = int(host.sh("systemctl --version | sed 's/^systemd \\([0-9]*\\).*/\\1/; q'"))
+    if version < 252:
+        pytest.skip(f"systemd {version} asks for other lines, and knows fewer")
+    said = host.sh("systemd-analyze --no-pager security pdagent.service | tail -n 1")
+    found = re.search(r"exposure level for pdagent.service: ([0-9.]+)", said)
+    assert found, said
+    assert float(found[1]) <= 1.5, said

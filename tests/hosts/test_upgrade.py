@@ -1,9 +1,12 @@
 """A new version over an old one: new code runs, and all that was there is kept."""
 
+import json
+from collections import defaultdict
+
 import pytest
 
 from tests.hosts.host import KEY, Host
-from tests.support.events_api import EventsApi
+from tests.support.events_api import Answer, EventsApi
 
 
 def upgrade(host: Host) -> None:
@@ -31,6 +34,64 @@ def test_upgrade(host: Host, api: EventsApi) -> None:
     api.start()
     api.wait_accepted(1)
     assert api.incident(KEY, "before.upgrade").events == 1
+
+
+PENDING = 1000
+DROP = f"""
+    cd /var/lib/pdagent/outqueue
+    began=$(($(date +%s) - 60))000000
+    for number in $(seq {PENDING}); do
+        key={KEY[:-1]}$((number % 10))
+        printf '{{"routing_key": "%s", "event_action": "trigger", "dedup_key": "disk.%s", "payload":
+            {{"summary": "%s", "source": "db1", "severity": "error"}}}}' \\
+            $key $((number % 3)) $number >tmp/dropped
+        mv tmp/dropped pdq/$((began + number))_$key.txt
+    done"""
+# says which events pd-send has taken; there may be no pd-send for a moment
+SENDER = f"""
+    (
+        number={PENDING}
+        while [ ! -e /tmp/enough ]; do
+            number=$((number + 1))
+            pd-send -k {KEY[:-1]}$((number % 10)) -t trigger -d $number -i disk.$((number % 3)) &&
+                echo $number >>/tmp/taken
+            sleep 0.05
+        done
+        touch /tmp/ended
+    ) >/dev/null 2>&1 &"""
+
+
+@pytest.mark.latest
+def test_upgrade_under_load(host: Host, api: EventsApi) -> None:
+    """1,000 events pend and more arrive: each is delivered once, in the order of its incident."""
+    api.always(None, Answer(delay=0.5))  # ten keys make it the work of a minute
+    host.service.stop()
+    host.sh(DROP)
+    host.service.start()
+    host.sh(SENDER, "alice")
+    host.until("[ -s /tmp/taken ]")
+    api.wait_accepted(1)
+    old = host.service.pid
+
+    upgrade(host)
+
+    assert len(host.queue()) > PENDING / 10, "it was not under load"
+    assert host.service.is_running
+    assert host.service.pid != old
+    assert "deleted" not in host.sh(f"readlink /proc/{host.service.pid}/exe")
+    api.clear_scripts()
+    host.sh("touch /tmp/enough", "alice")
+    host.until("[ -e /tmp/ended ]")
+    taken = [int(number) for number in host.sh("cat /tmp/taken").split()]
+    host.until('[ -z "$(ls /var/lib/pdagent/outqueue/pdq)" ]')
+    delivered, wanted = defaultdict(list), defaultdict(list)
+    for request in api.accepted:
+        number = int(json.loads(request.body)["payload"]["summary"])
+        delivered[request.key, request.dedup_key].append(number)
+    for number in [*range(1, PENDING + 1), *taken]:
+        wanted[f"{KEY[:-1]}{number % 10}", f"disk.{number % 3}"].append(number)
+    assert delivered == wanted
+    assert 2 * len(taken) > taken[-1] - PENDING, "most of the time there was no pd-send"
 
 
 def test_disabled_stays_so(host: Host) -> None:

@@ -15,13 +15,21 @@ from tests.package.packages import ROOT
         ("pd-send -t ", "trigger acknowledge resolve"),
         ("pd-send --event-type r", "resolve"),
         ("pd-send --serv", "--service-key --service-key-file"),
-        ("pd-queue ", "retry status"),
+        ("pd-send ", "change"),
+        ("pd-send change --wa", "--wait"),
+        ("pd-queue ", "list purge retry show status watch"),
+        ("pd-queue list --state ", "pending in-error delivered all"),
         ("pd-queue retry --a", "--all-keys"),
+        ("pdagent ", "check version"),
+        ("pdagent check --s", "--send-test --service-key"),
         ("pd-send -d ", ""),
+        ("pd-nagios -n ", "service host"),
+        ("pd-nagios --events-api ", "v1 v2"),
+        ("pd-zabbix --dry", "--dry-run"),
     ],
 )
 def test_completion(tmp_path: Path, words: str, offered: str) -> None:
-    for name in ("pd-send", "pd-queue"):
+    for name in ("pd-send", "pd-queue", "pd-nagios", "pd-zabbix", "pdagent"):
         command = tmp_path / name
         command.write_text(
             f'#!/bin/sh\nPYTHONPATH={ROOT}/agent exec {sys.executable} -m pdagent {name} "$@"\n'

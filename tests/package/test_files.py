@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pdagent import __version__
 from pdagent.__main__ import COMMANDS
 from tests.package.packages import ROOT, Deb, Package, Rpm, output
 
@@ -17,6 +18,7 @@ LINKS = {
     "pdagent": "/usr/bin/pdagent",
     "pdagentd": "/usr/sbin/pdagentd",
 }
+INTEGRATIONS = {"pd-nagios", "pd-zabbix", "pd-sensu"}
 
 FILES = """
 755 root root        /usr/lib/pdagent/pdagent
@@ -66,7 +68,7 @@ def test_nothing_else_is_open(package: Package) -> None:
 
 def test_commands(package: Package) -> None:
     """Every command is a relative link to the one program, the old daemon's place included."""
-    assert LINKS.keys() == COMMANDS.keys()
+    assert LINKS.keys() == COMMANDS.keys() - INTEGRATIONS
     for path in (*LINKS.values(), "/usr/share/pdagent/bin/pdagentd"):
         link = package.files[path].link
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
@@ -84,7 +86,7 @@ def test_completions(package: Package) -> None:
     directory = "/usr/share/bash-completion/completions/"
     assert {
         path.removeprefix(directory) for path in package.files if path.startswith(directory)
-    } == (COMMANDS.keys())
+    } == LINKS.keys()
 
 
 def test_kept_configuration(deb: Deb, rpm: Rpm) -> None:
@@ -156,14 +158,33 @@ def test_reproducible(dist: Path, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
 
 
-@pytest.mark.parametrize("kind", ["deb", "rpm"])
-def test_integrations(dist: Path, kind: str) -> None:
-    (path,) = dist.glob(f"pdagent-integrations[_-]*.{kind}")
-    package = Deb(path) if kind == "deb" else Rpm(path)
+@pytest.fixture(params=["deb", "rpm"])
+def integrations(dist: Path, request: pytest.FixtureRequest) -> Package:
+    """The package pdagent-integrations, one family's and then the other's."""
+    [path] = dist.glob(f"pdagent-integrations[_-]*.{request.param}")
+    return Deb(path) if request.param == "deb" else Rpm(path)
+
+
+def test_integrations(integrations: Package) -> None:
+    """Each command on the path and at its old place, with completion and manual: names of the
+    program that a pdagent of at least this version brings."""
+    files = integrations.files
+    for name in INTEGRATIONS:
+        for path in (f"/usr/bin/{name}", f"/usr/share/pdagent-integrations/bin/{name}"):
+            link = files[path].link
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
+            assert target == "/usr/lib/pdagent/pdagent", path
+            assert not link.startswith("/")
+        assert files[f"/usr/share/bash-completion/completions/{name}"].link == "pd-send"
+        assert f"/usr/share/man/man1/{name}.1.gz" in files
+    assert re.search(rf"\bpdagent \(?>= {re.escape(__version__)}", integrations.depends)
+    commands = {path.name for path in map(Path, files) if path.name.startswith("pd-")}
+    assert {name.removesuffix(".1.gz") for name in commands} == INTEGRATIONS
+
+
+def test_samples(integrations: Package) -> None:
+    """Where the old package had them, for everyone to read and copy."""
     samples = "/usr/share/pdagent-integrations/conf/"
-    assert {name.removeprefix(samples) for name in package.files if name.startswith(samples)} == {
-        "pagerduty_nagios.cfg",
-        "pagerduty-icinga2.conf",
-        "sensu_pagerduty_handler.json",
-    }
-    assert "pdagent" in package.depends
+    found = {name.removeprefix(samples) for name in integrations.files if name.startswith(samples)}
+    assert found == {path.name for path in (ROOT / "packaging/integrations").iterdir()}
+    assert all(str(integrations.files[samples + name]) == "644 root root" for name in found)

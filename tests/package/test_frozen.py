@@ -1,15 +1,18 @@
 """The frozen program does the same wherever and however it is called."""
 
 import ctypes
+import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Agent, directory, from_program
+from tests.support.agent import Agent, directory, from_program, wait_until
 from tests.support.events import KEY, enqueue, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
 from tests.support.frozen import PROGRAM, needs_one_file, needs_program
@@ -72,6 +75,24 @@ def all_commands_work(agent: Agent, environment: dict[str, str], cwd: str = "/")
     assert "Pending" in run("pd-queue", "status", *conf)
     assert run("pdagentd", "-h").startswith("usage: pdagentd")
     assert "OpenSSL 3." in run("pdagent", "version")
+
+
+def test_what_is_imported_only_when_it_is_wanted(api: EventsApi, agent: Agent) -> None:
+    """The server of the endpoint, names of keys, and waiting."""
+    path = agent.root / "run" / "events.sock"
+    (agent.root / "keys").write_text(f"[Keys]\ndb = {KEY}\n")
+    agent.configure(events_url=api.url, listen=path, keys_file=agent.root / "keys")
+    agent.start()
+    event = ["-k", "@db", "-t", "trigger", "-d", "x"]
+    assert agent.run("pd-send", *event, "--wait=30").returncode == 0
+    body = {"routing_key": "@db", "event_action": "resolve", "dedup_key": "d"}
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        connection = HTTPConnection("agent", timeout=20)
+        connection.sock = client
+        connection.request("POST", "/v2/enqueue", json.dumps(body))
+        assert connection.getresponse().status == 202
+    assert [request.key for request in api.wait_accepted(2)] == [KEY, KEY]
 
 
 @pytest.mark.parametrize(
@@ -211,3 +232,25 @@ def test_no_memory_both_writable_and_executable(
         agent.start()
         agent.send(KEY, "trigger", "-d", "read-only code")
         assert summaries(api.wait_accepted(1)) == ["read-only code"]
+
+
+@needs_one_file
+def test_an_idle_daemon_gives_back_what_starting_took(agent: Agent) -> None:
+    """What it touched of the program's file to get there is some 7 MB."""
+    agent.configure(events_url="http://127.0.0.1:9", send_interval_secs=1)
+    agent.start()
+    assert agent.daemon is not None
+    status = Path(f"/proc/{agent.daemon.pid}/status")
+    wait_until(lambda: int(status.read_text().partition("RssFile:")[2].split()[0]) < 4500)
+
+
+@needs_one_file
+def test_a_bug_leaves_a_traceback_in_the_log(agent: Agent) -> None:
+    """The program has light stand-ins for traceback and inspect, until somebody wants them."""
+    broken = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=poll:error=EFAULT"]
+    agent.start(wait=False, under=broken)
+    assert agent.daemon is not None
+    assert agent.daemon.wait(timeout=30) != 0
+    log = agent.log_file.read_text()
+    assert "Traceback (most recent call last)" in log
+    assert "OSError: [Errno 14] Bad address" in log

@@ -4,17 +4,17 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.test_proxies import Proxy
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
 from tests.support.frozen import PROGRAM, ROOT, needs_one_file
+from tests.support.proxies import Tinyproxy
 from tests.support.users import AGENT, SENDER, User
 
 pytestmark = [
@@ -51,7 +51,7 @@ class OldHost(Agent):
 
         return {"preexec_fn": enter, "stdin": subprocess.DEVNULL, "env": self.environment}
 
-    def start(self, wait: bool = True) -> None:
+    def start(self, wait: bool = True, under: Sequence[str] = ()) -> None:
         with self.output.open("ab") as output:
             self.daemon = subprocess.Popen(
                 [*self.command("pdagentd"), "-f", "--config", str(self.conf)],
@@ -123,7 +123,7 @@ def test_delivery_over_tls(agent: OldHost, tls_api: EventsApi) -> None:
 def test_delivery_through_a_proxy(agent: OldHost, tls_api: EventsApi) -> None:
     if not shutil.which("tinyproxy"):
         pytest.skip("tinyproxy is not installed: see ci/packages.txt")
-    with Proxy(agent.root / "log") as proxy:
+    with Tinyproxy(agent.root / "log") as proxy:
         agent.environment["https_proxy"] = proxy.url
         agent.start()
         agent.queue("through the proxy")

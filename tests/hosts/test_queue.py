@@ -1,0 +1,69 @@
+"""pd-queue where PagerDuty refuses events, then is away: who may, what is told, what is done."""
+
+import json
+import re
+
+import pytest
+
+from tests.hosts.host import KEY, Host
+from tests.support.events_api import Answer, EventsApi
+
+SEND = f"pd-send -k {KEY} -t trigger -d Fire"
+# forms of the same, for those who may and those who may not
+LOOKS = ["status", "list --json", 'show --json "$event"', "watch --json"]
+CHANGES = ["retry -a", "purge -a --yes"]
+UNTIL_INTERRUPTED = "timeout --preserve-status -s INT 2"
+
+
+def queued(host: Host, *dedup_keys: str, seconds: int) -> list[int]:
+    """Sent by alice, and waited for: the exit codes."""
+    lines = [f"{SEND} -q -i {key} --wait={seconds} 2>/dev/null; echo $?" for key in dedup_keys]
+    return [int(code) for code in host.run("\n".join(lines), "alice").stdout.split()]
+
+
+def looks(host: Host, user: str, event: str) -> list[str]:
+    """What the commands that change nothing have to say."""
+    script = [f"event='{event}'"]
+    script += [
+        f"{UNTIL_INTERRUPTED} pd-queue {look} || [ $? = 130 ]; printf '\\f'" for look in LOOKS
+    ]
+    return host.sh("\n".join(script), user).split("\f")
+
+
+@pytest.mark.latest
+@pytest.mark.only("systemd")
+def test_queue(host: Host, api: EventsApi) -> None:
+    """root and pdagent see what is held and in error, retry it and remove it. Nobody else does."""
+    api.script(KEY, Answer(400), Answer(400))
+    assert queued(host, "refused.1", "refused.2", seconds=30) == [76, 76]
+    api.stop()
+    assert queued(host, "held.1", "held.2", "held.3", seconds=0) == [79, 79, 79]
+    host.until("pd-queue status | grep -q '^  destination: '")
+    event = json.loads(host.sh("pd-queue list --json -i refused.1"))["events"][0]["event"]
+
+    for user in ("root", "pdagent"):
+        status, listed, shown, watched = looks(host, user, event)
+        assert re.search(rf"^{KEY} +3 +0 +2$", status, re.MULTILINE)
+        assert re.search(r"^  destination: .*refused.*, next try ", status, re.MULTILINE)
+        events = [(each["dedup_key"], each["state"]) for each in json.loads(listed)["events"]]
+        in_error = [("refused.1", "in_error"), ("refused.2", "in_error")]
+        assert events == in_error + [(f"held.{n}", "pending") for n in (1, 2, 3)]
+        assert json.loads(shown)["event"]["status"] == 400
+        assert json.loads(watched.splitlines()[0])["holds"][0]["scope"] == "destination"
+
+    attempts = [
+        f"{UNTIL_INTERRUPTED} pd-queue {command} >&2; echo $?" for command in LOOKS + CHANGES
+    ]
+    refused = host.run("\n".join([f"event='{event}'", *attempts]), user="mallory")
+    assert refused.stdout.split() == ["77"] * len(attempts)
+    assert refused.stderr.count("Use: sudo pd-queue ") == len(attempts)
+
+    host.sh("pd-queue retry -i refused.1 && pd-queue purge -i held.1 --yes", "root")
+    host.sh("pd-queue retry -i refused.2 && pd-queue purge -i held.2 --yes", "pdagent")
+    api.start()
+    host.service.restart()  # no need to wait for the end of the hold
+    api.wait_accepted(3)
+    host.until("pd-queue list | grep -qx 'Nothing to report.'")
+    delivered = {request.dedup_key for request in api.accepted}
+    assert delivered == {"refused.1", "refused.2", "held.3"}
+    assert re.search(rf"^{KEY} +0 +3 +0$", host.sh("pd-queue status"), re.MULTILINE)

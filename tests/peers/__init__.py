@@ -1,0 +1,1 @@
+"""Real monitoring servers, with the packages installed and the sample configurations as shipped."""
