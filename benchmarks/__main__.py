@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import cpu, drain, enqueue, idle, latency, neighbours, scan
+from benchmarks import cpu, drain, enqueue, growth, idle, latency, neighbours, scan, soak
 from benchmarks.figures import table
 from benchmarks.subject import PROGRAM, Subject
 
@@ -18,6 +18,8 @@ BENCHMARKS = {
     "neighbours": neighbours.run,
     "scan": scan.run,
     "idle": idle.run,
+    "growth": growth.run,
+    "soak": soak.run,
 }
 
 
@@ -27,11 +29,12 @@ def main() -> None:
     parser.add_argument("--program", type=Path, default=PROGRAM, help="default: %(default)s")
     parser.add_argument("--source", action="store_true", help="not the frozen program")
     parser.add_argument("--scale", type=float, default=1.0, help="of all backlogs")
+    parser.add_argument("--plot", type=Path, metavar="DIRECTORY", help="draw growth and soak there")
     options = parser.parse_args()
     if unknown := set(options.names) - BENCHMARKS.keys():
         parser.error(f"no such benchmark: {', '.join(unknown)}")
     frozen = options.program.exists() and not options.source
-    subject = Subject(options.program if frozen else None, options.scale)
+    subject = Subject(options.program if frozen else None, options.scale, options.plot)
     began = time.monotonic()
     rows = []
     for name in options.names or BENCHMARKS:

@@ -1,6 +1,7 @@
 """What `pd-send` costs: CPU to its durable exit 0, beside an empty interpreter and an empty
-program."""
+program. And what the commands of monitoring tools cost beside it."""
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,16 @@ ROUNDS = 25
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c", "pass")
 TRUE = ("/bin/true",)
 EVENT = ("-k", "0" * 32, "-t", "trigger", "-d", "Disk is 93% full", "-i", "disk", "-f", "on=/var")
+TOOLS = {
+    "pd-nagios": (
+        *("-k", "0" * 32, "-t", "PROBLEM", "-n", "service", "-f", "SERVICEDESC=Disk"),
+        *("-f", "SERVICESTATE=CRITICAL", "-f", "HOSTNAME=db1", "-f", "SERVICEOUTPUT=93% full"),
+    ),
+    "pd-zabbix": ("0" * 32, "trigger", "name:Disk is full\nid:1\nhostname:db1\nstatus:PROBLEM"),
+    "pd-sensu": ("-k", "0" * 32),
+}
+STDIN = b"""{"id": "1", "action": "create", "occurrences": 1, "client": {"name": "db1"},
+    "check": {"name": "disk", "output": "Disk is 93% full", "status": 2, "history": ["0", "2"]}}"""
 
 
 def run(subject: Subject) -> Iterator[Row]:
@@ -27,6 +38,9 @@ def run(subject: Subject) -> Iterator[Row]:
             send = (*command("pd-send"), "--config", str(agent.conf))
             commands[f"pd-send, {name}"] = (*send, *EVENT)
             commands[f"pd-send -h, {name}"] = (*send, "-h")
+            for tool, arguments in TOOLS.items():
+                start = (*command(tool), "--config", str(agent.conf))
+                commands[f"{tool}, {name}"] = (*start, *arguments)
         costs = in_turn(commands, agent.environment)
     pass_cpu = [cost.cpu for cost in costs["python3 -c pass"]]
     true_cpu = [cost.cpu for cost in costs["true"]]
@@ -40,6 +54,9 @@ def run(subject: Subject) -> Iterator[Row]:
         yield Row(f"pd-send {name}, CPU", cpu, "ms", "/bin/true", true_cpu)
         yield Row(f"pd-send {name}, fsync waited for", wall, "ms", "python3 -I -S", pass_wall)
         yield Row(f"pd-send -h {name}, CPU", slow, "ms", "python3 -I -S -c pass", pass_cpu)
+        for tool in TOOLS:
+            spent = [cost.cpu for cost in costs[f"{tool}, {name}"]]
+            yield Row(f"{tool} {name}, CPU", spent, "ms", "pd-send", cpu, Budget(1.3))
 
 
 def in_turn(
@@ -49,7 +66,10 @@ def in_turn(
     present = {n: c for n, c in commands.items() if Path(c[0]).exists()}
     for number in range(ROUNDS + 1):
         for name, command in present.items():
-            cost = cost_of(command, SENDER, environment)
+            with tempfile.TemporaryFile() as stdin:
+                stdin.write(STDIN)
+                stdin.seek(0)
+                cost = cost_of(command, SENDER, environment, stdin)
             if number:  # the first of each warms up the caches
                 costs[name].append(cost)
     return costs

@@ -20,9 +20,9 @@ class Watched(Spool):
 
     __slots__ = ("accepted",)
 
-    def wake(self, name: str) -> None:
+    def wake(self, name: str) -> bool:
         self.accepted = time.monotonic()
-        super().wake(name)
+        return super().wake(name)
 
 
 def run(subject: Subject) -> Iterator[Row]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.support.users import User
 
@@ -20,12 +21,17 @@ class Cost:
     wall: float
 
 
-def cost_of(command: Sequence[str], user: User, environment: Mapping[str, str]) -> Cost:
+def cost_of(
+    command: Sequence[str],
+    user: User,
+    environment: Mapping[str, str],
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+) -> Cost:
     """Runs a command, which must succeed, from exec to its last breath."""
     began = time.perf_counter()
     process = subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.DEVNULL,
         cwd="/",
         env=environment,

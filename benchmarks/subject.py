@@ -2,14 +2,12 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-from tests.support.agent import Agent, Command, directory, from_program, from_source
+from tests.support import frozen
+from tests.support.agent import Agent, Command, directory, from_source
 from tests.support.events_api import CertificateAuthority, EventsApi
 
 PROGRAM = Path("build/freeze/pdagent")
@@ -21,23 +19,24 @@ class Subject:
 
     program: Path | None
     scale: float
+    plots: Path | None = None
 
     @property
     def name(self) -> str:
         return "from source" if self.program is None else "frozen"
 
-    @cached_property
+    @property
     def command(self) -> Command:
-        if self.program is None:
-            return from_source()
-        # a copy, since a checkout may lie where the agent's user can't go
-        self._copy = tempfile.TemporaryDirectory(prefix="pdagent-program-")
-        os.chmod(self._copy.name, 0o755)
-        shutil.copytree(self.program.parent, self._copy.name, dirs_exist_ok=True)
-        return from_program(Path(self._copy.name) / self.program.name)
+        return from_source() if self.program is None else frozen.command(self.program)
 
     def events(self, count: int) -> int:
         return max(1, round(count * self.scale))
+
+    def plot(self, name: str, svg: str) -> None:
+        """Keeps a chart, where charts are wanted."""
+        if self.plots is not None:
+            self.plots.mkdir(parents=True, exist_ok=True)
+            (self.plots / f"{name}.svg").write_text(svg)
 
     @contextlib.contextmanager
     def agent(self, api: EventsApi, **settings: object) -> Iterator[Agent]:
