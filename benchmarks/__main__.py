@@ -6,7 +6,19 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import cpu, drain, enqueue, growth, idle, latency, neighbours, scan, soak
+from benchmarks import (
+    accept,
+    cpu,
+    drain,
+    enqueue,
+    growth,
+    idle,
+    latency,
+    listing,
+    neighbours,
+    scan,
+    soak,
+)
 from benchmarks.figures import table
 from benchmarks.subject import PROGRAM, Subject
 
@@ -17,6 +29,8 @@ BENCHMARKS = {
     "drain": drain.run,
     "neighbours": neighbours.run,
     "scan": scan.run,
+    "listing": listing.run,
+    "accept": accept.run,
     "idle": idle.run,
     "growth": growth.run,
     "soak": soak.run,

@@ -14,8 +14,16 @@ from pdagent.submission import Submission, UsageError, accept, receipt, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from pdagent.config import Config
-    from pdagent.report import Report
+
+    class Options(Protocol):
+        """What every command that has a quick way fills in."""
+
+        quiet: bool
+        fields: list[str]
+
 
 _TEXT = {
     "-k": "key",
@@ -45,7 +53,7 @@ def read(arguments: list[str]) -> Submission | None:
     return submission if fill(submission, _TEXT, arguments) else None
 
 
-def fill(target: "Submission | Report", texts: dict[str, str], arguments: list[str]) -> bool:
+def fill(target: "Options", texts: dict[str, str], arguments: list[str]) -> bool:
     """Puts a plain command line's options into `target`, by the names in `texts`. False if it is
     not plain: then `target` is of no use."""
     rest = iter(arguments)

@@ -19,7 +19,6 @@ tried.
 """
 
 import heapq
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from itertools import islice
 from pdagent.backlog import order
 from pdagent.backoff import Backoff
 from pdagent.holds import Held, Hold, Tries
+from pdagent.lane import Chain, Entry, Lane, line_up
 from pdagent.outage import Doubt, Outage
 from pdagent.tally import Standing
 from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
@@ -57,100 +57,6 @@ class Ruling:
     seconds: float = 0.0
 
 
-class Entry:
-    """A pending event as the scheduler knows it."""
-
-    __slots__ = (
-        "chain",
-        "key",
-        "missed_at",
-        "name",
-        "retried",
-        "troubled_at",
-        "troubled_since",
-        "troubles",
-        "unfinished_since",
-        "unreadable_since",
-    )
-
-    def __init__(self, name: str, key: str, retried: bool = False) -> None:
-        self.name = name
-        self.key = key
-        self.retried = retried  # by a person, after it was in error
-        self.chain: str | None = None  # known once the file was read
-        self.troubles = 0
-        self.troubled_since = 0.0
-        self.troubled_at = 0.0
-        self.missed_at: float | None = None  # when it last found nothing reachable
-        self.unfinished_since: float | None = None  # its writer may not be done with it
-        self.unreadable_since: float | None = None  # its disk may come back
-
-
-class _Chain:
-    """A held dedup chain: its events in order, the first of them the one in trouble."""
-
-    __slots__ = ("backoff", "entries", "since", "unfinished", "until", "why")
-
-    def __init__(self, backoff: Backoff) -> None:
-        self.entries: deque[Entry] = deque()
-        self.backoff = backoff
-        self.since = 0.0
-        self.until = 0.0
-        self.why = ""
-        self.unfinished = False  # held for its first event's writer
-
-
-class _Lane:
-    """The events of one integration key."""
-
-    __slots__ = (
-        "backoff",
-        "busy",
-        "chains",
-        "due",
-        "key",
-        "last",
-        "queued",
-        "since",
-        "troubles",
-        "until",
-        "waiting",
-        "why",
-    )
-
-    def __init__(self, key: str, backoff: Backoff) -> None:
-        self.key = key
-        self.waiting: deque[Entry] = deque()
-        self.chains: dict[str, _Chain] = {}
-        self.due: list[tuple[float, str]] = []  # a heap of when chains are due
-        self.busy = False
-        self.last: Entry | None = None  # delivered
-        self.queued = False
-        self.since: float | None = None  # held since; None: it is not
-        self.until = 0.0
-        self.why = ""
-        self.troubles = 0
-        self.backoff = backoff
-
-    def held_by(self, entry: Entry) -> _Chain | None:
-        """The chain that waits for this event, its first, if one does."""
-        chain = self.chains.get(entry.chain) if entry.chain is not None else None
-        return chain if chain is not None and chain.entries[0] is entry else None
-
-    @property
-    def events(self) -> int:
-        chained = sum(len(chain.entries) for chain in self.chains.values())
-        return self.busy + len(self.waiting) + chained
-
-    def due_chain(self, now: float) -> _Chain | None:
-        while self.due and self.due[0][0] <= now:
-            until, name = heapq.heappop(self.due)
-            chain = self.chains.get(name)
-            if chain is not None and chain.until == until:  # else it was released, or is held anew
-                return chain
-        return None
-
-
 class Scheduler:
     """All lanes and holds. `cap`: the longest backoff in seconds; `retry_limit`: troubles before an
     event may be given up; `random` gives floats in [0, 1)."""
@@ -159,9 +65,9 @@ class Scheduler:
         self._random = random
         self.configure(cap, retry_limit)
         self._known: dict[str, Entry] = {}
-        self._lanes: dict[str, _Lane] = {}
-        self._ready: deque[_Lane] = deque()
-        self._timers: list[tuple[float, int, _Lane]] = []
+        self._lanes: dict[str, Lane] = {}
+        self._ready: deque[Lane] = deque()
+        self._timers: list[tuple[float, int, Lane]] = []
         self._timer_count = 0
         self._outage = Outage(random)
         self._claimed = 0
@@ -202,8 +108,8 @@ class Scheduler:
         entry = self._known[name] = Entry(name, key, retried)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = _Lane(key, self._backoff())
-        _line_up(lane.waiting, entry)
+            lane = self._lanes[key] = Lane(key, self._backoff())
+        line_up(lane.waiting, entry)
         self._offer(lane)
 
     def _finish(self, entry: Entry) -> None:
@@ -234,7 +140,7 @@ class Scheduler:
             return entry
         return None
 
-    def _next(self, lane: _Lane, now: float) -> Entry | None:
+    def _next(self, lane: Lane, now: float) -> Entry | None:
         if lane.busy or lane.until > now or self._lanes.get(lane.key) is not lane:
             return None
         if self._outage.lasts and lane.waiting:
@@ -261,7 +167,7 @@ class Scheduler:
         held = lane.chains.get(entry.chain)
         if held is None or held.entries[0] is entry:
             return True
-        _line_up(held.entries, entry)
+        line_up(held.entries, entry)
         self._release(entry, lane)
         return False
 
@@ -384,7 +290,7 @@ class Scheduler:
         self._tries[entry.name] = Tries(1 if before is None else before.number + 1, now, why)
         self.changes += 1
 
-    def _troubled(self, entry: Entry, lane: _Lane, now: float, why: str) -> Ruling:
+    def _troubled(self, entry: Entry, lane: Lane, now: float, why: str) -> Ruling:
         if not entry.troubles:
             entry.troubled_since = now
         others_get_through = self._delivered_at > entry.troubled_at
@@ -410,7 +316,7 @@ class Scheduler:
         return Ruling(Fate.WAITS, scope, wait)
 
     def _unreachable(
-        self, entry: Entry, lane: _Lane, started: float, now: float, why: str
+        self, entry: Entry, lane: Lane, started: float, now: float, why: str
     ) -> Ruling:
         missed_before, entry.missed_at = entry.missed_at, now
         if missed_before is not None and self._delivered_at > missed_before:
@@ -448,7 +354,7 @@ class Scheduler:
     def _backoff(self) -> Backoff:
         return Backoff(self._random)
 
-    def _wait_in_chain(self, entry: Entry, lane: _Lane, now: float, why: str) -> float:
+    def _wait_in_chain(self, entry: Entry, lane: Lane, now: float, why: str) -> float:
         chain = self._chain_of(entry, lane)
         wait = chain.backoff.failed(self._cap)
         chain.since = chain.since if chain.why else now
@@ -456,43 +362,41 @@ class Scheduler:
         self._hold_chain(entry, lane, now + wait)
         return wait
 
-    def _chain_of(self, entry: Entry, lane: _Lane) -> _Chain:
+    def _chain_of(self, entry: Entry, lane: Lane) -> Chain:
         assert entry.chain is not None
         chain = lane.chains.get(entry.chain)
         if chain is None:
-            chain = lane.chains[entry.chain] = _Chain(self._backoff())
+            chain = lane.chains[entry.chain] = Chain(self._backoff())
             chain.entries.append(entry)
         return chain
 
-    def _hold_chain(
-        self, entry: Entry, lane: _Lane, until: float, unfinished: bool = False
-    ) -> None:
+    def _hold_chain(self, entry: Entry, lane: Lane, until: float, unfinished: bool = False) -> None:
         chain = self._chain_of(entry, lane)
         chain.until = until
         chain.unfinished = unfinished
         heapq.heappush(lane.due, (until, entry.chain or ""))
         self._set_timer(until, lane)
 
-    def _hold_lane(self, lane: _Lane, now: float, until: float, why: str) -> None:
+    def _hold_lane(self, lane: Lane, now: float, until: float, why: str) -> None:
         lane.since = now if lane.since is None else lane.since
         lane.until = until
         lane.why = why
         self.changes += 1
         self._set_timer(until, lane)
 
-    def _let_go(self, lane: _Lane) -> None:
+    def _let_go(self, lane: Lane) -> None:
         if lane.since is not None:
             lane.since = None
             self.changes += 1
 
-    def _put_back(self, entry: Entry, lane: _Lane, now: float) -> None:
+    def _put_back(self, entry: Entry, lane: Lane, now: float) -> None:
         if lane.held_by(entry) is not None:
             self._hold_chain(entry, lane, now)  # due again as soon as the lane is
         else:
             lane.waiting.appendleft(entry)
         self._release(entry, lane)
 
-    def _release(self, entry: Entry, lane: _Lane) -> None:
+    def _release(self, entry: Entry, lane: Lane) -> None:
         if self._outage.probe == entry.name:
             self._outage.probe = ""
         self._claimed -= 1
@@ -503,19 +407,11 @@ class Scheduler:
         while self._timers and self._timers[0][0] <= now:
             self._offer(heapq.heappop(self._timers)[2])
 
-    def _offer(self, lane: _Lane) -> None:
+    def _offer(self, lane: Lane) -> None:
         if not lane.queued and not lane.busy:
             lane.queued = True
             self._ready.append(lane)
 
-    def _set_timer(self, at: float, lane: _Lane) -> None:
+    def _set_timer(self, at: float, lane: Lane) -> None:
         self._timer_count += 1  # breaks ties, so that lanes are never compared
         heapq.heappush(self._timers, (at, self._timer_count, lane))
-
-
-def _line_up(line: deque[Entry], entry: Entry) -> None:
-    """At its end, or where its name says if it is retried."""
-    if entry.retried:
-        line.insert(bisect_left(line, order(entry.name), key=lambda e: order(e.name)), entry)
-    else:
-        line.append(entry)

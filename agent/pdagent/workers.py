@@ -17,8 +17,9 @@ from pdagent.backlog import SHORTAGES, Backlog, Hostile, Pending, Unfinished, ke
 from pdagent.config import Config
 from pdagent.holds import Held
 from pdagent.keys import Unnamed, filled_in, lane
+from pdagent.lane import Entry
 from pdagent.log import masked, masked_name, printable, redacted
-from pdagent.scheduler import Entry, Fate, Ruling, Scheduler
+from pdagent.scheduler import Fate, Ruling, Scheduler
 from pdagent.settlement import Settlement
 from pdagent.tally import Standing, Tally
 from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict

@@ -17,8 +17,9 @@ from pdagent import config
 from pdagent.backlog import Backlog, Hostile, Pending
 from pdagent.config import KEYS, Config
 from pdagent.delivery import Delivery
+from pdagent.lane import Entry
 from pdagent.log import masked_name
-from pdagent.scheduler import Entry, Fate, Ruling
+from pdagent.scheduler import Fate, Ruling
 from pdagent.settlement import Settlement
 from pdagent.spool import PENDING
 from pdagent.state import Counters, State

@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from pdagent.scheduler import Entry, Fate, Scheduler
+from pdagent.lane import Entry
+from pdagent.scheduler import Fate, Scheduler
 from pdagent.verdict import Delivered, Troubled, Unreachable, Verdict
 
 HOUR = 3600.0

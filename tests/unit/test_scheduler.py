@@ -2,10 +2,10 @@
 
 import pytest
 
+from pdagent.lane import Entry
 from pdagent.scheduler import (
     LEAST_TROUBLE_SECONDS,
     TROUBLES_IN_A_ROW,
-    Entry,
     Fate,
     Ruling,
     Scheduler,
