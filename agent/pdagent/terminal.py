@@ -14,7 +14,7 @@ from pdagent.display import cut
 
 # the other screen, no cursor, no wrapping of long lines; and back
 _ENTER, _LEAVE = b"\033[?1049h\033[?25l\033[?7l", b"\033[?7h\033[?25h\033[?1049l"
-_HOME, _END_OF_LINE, _BELOW = "\033[H", "\033[K", "\033[J"
+_HOME, _CLEAR_LINE, _BELOW = "\033[H", "\033[K", "\033[J"
 STYLES = {"": "", "title": "1", "heading": "7", "held": "33", "error": "31", "faint": "2"}
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -89,7 +89,8 @@ class Screen:
         text = cut(text, columns)
         if self._colour and STYLES[style]:
             text = f"\033[{STYLES[style]}m{text}\033[0m"
-        return text + _END_OF_LINE
+        # ahead of the text: behind one as long as the line it would take the last column away
+        return _CLEAR_LINE + text
 
     def wait(self, seconds: float) -> str:
         """Until something happens on the terminal, that long at most; what was typed."""

@@ -84,6 +84,8 @@ def test_watch_follows(api: EventsApi, agent: Agent, on_terminal: OnTerminal) ->
         assert terminal.is_sane
         assert b"\033]" not in terminal.raw
         assert KEY.encode() not in terminal.raw
+        # terminals, unlike the emulator here, would clear the last column of a full line
+        assert not re.search(rb"[^\nH]\033\[K", terminal.raw)
 
 
 @pytest.mark.parametrize(
