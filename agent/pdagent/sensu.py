@@ -189,6 +189,10 @@ def loads(text: str) -> object:
         raise BadEvent(f"what is on stdin is not JSON, at character {error.value}") from error
     except (ValueError, RecursionError) as error:
         raise BadEvent(f"what is on stdin is not JSON: {error}") from error
+    except (ImportError, SystemError) as error:
+        # The scanner gets its error from the json package, of which there is nothing yet on the
+        # quick way; the complete way has it, and then says more.
+        raise BadEvent("what is on stdin is not JSON") from error
     if end != len(text):
         raise BadEvent(f"what is on stdin is more than one JSON value, at character {end}")
     return value

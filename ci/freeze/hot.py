@@ -9,16 +9,22 @@ import sys
 
 name = sys.argv[0].rpartition("/")[2]
 wanted = "pdagent." + name.removeprefix("pd-")
-if name == "pd-send":
-    from pdagent import quick
+try:
+    if name == "pd-send":
+        from pdagent import quick
 
-    quick.main(sys.argv[1:])
-elif wanted in WARM:  # noqa: F821
-    import marshal
-    import zlib
+        quick.main(sys.argv[1:])
+    elif wanted in WARM:  # noqa: F821
+        import marshal
+        import zlib
 
-    for warm in ("pdagent.report", wanted):
-        module = sys.modules[warm] = type(sys)(warm)
-        module.__package__ = "pdagent"
-        exec(marshal.loads(zlib.decompress(WARM[warm])), module.__dict__)  # noqa: F821
-    sys.modules[wanted].main(sys.argv[1:])
+        for warm in ("pdagent.report", wanted):
+            module = sys.modules[warm] = type(sys)(warm)
+            module.__package__ = "pdagent"
+            exec(marshal.loads(zlib.decompress(WARM[warm])), module.__dict__)  # noqa: F821
+        sys.modules[wanted].main(sys.argv[1:])
+except Exception:
+    # A mistake of ours, here where hardly anything can be imported, must not cost a page: the
+    # complete way gets its turn, and tells what is wrong. Nothing goes wrong once an event is
+    # accepted, so that none is sent twice.
+    pass

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Agent, directory, from_program, wait_until
+from tests.support.agent import Agent, directory, from_program, from_source, wait_until
 from tests.support.events import KEY, enqueue, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
 from tests.support.frozen import PROGRAM, needs_one_file, needs_program
@@ -75,6 +75,65 @@ def all_commands_work(agent: Agent, environment: dict[str, str], cwd: str = "/")
     assert "Pending" in run("pd-queue", "status", *conf)
     assert run("pdagentd", "-h").startswith("usage: pdagentd")
     assert "OpenSSL 3." in run("pdagent", "version")
+
+
+# What somebody's monitoring tool may hand over one day: arguments, and what is on stdin.
+SENSU = ("pd-sensu", "-k", KEY)
+ZABBIX = ("pd-zabbix", KEY)
+NAGIOS = ("pd-nagios", "-k", KEY, "-n", "host", "-f", "HOSTNAME=a")
+ODD: list[tuple[tuple[str | bytes, ...], bytes]] = [
+    *[
+        (SENSU, document)
+        for document in (
+            b"", b"{", b"[", b"nonsense", b"\xff\xfe", b'{"a": "\\x"}', b'{"a": "\\ud800"}',
+            b"{} {}", b'{"check": {}}', b'{"check": {"status": NaN}}',
+            b'{"check": {"status": 1e999}}', b"1" * 5000, b"[" * 100_000, b'"\x00"',
+            b'{"id": "x", "action": "create\xff"}',
+        )
+    ],
+    *[
+        ((*ZABBIX, *words), b"")
+        for words in (
+            (), ("trigger",), ("trigger", ""), ("trigger", b"id:\xff\nhostname:\xff"),
+            ("nonsense", "id:1\nhostname:a"), (b"\xff", "id:1\nhostname:a"),
+            ("update", "id:1\nhostname:a"), ("", ""),
+        )
+    ],
+    *[
+        ((*NAGIOS, *more), b"")
+        for more in (
+            (), ("-t", "PROBLEM"), ("-t", "NONSENSE"), ("-t", b"\xff"),
+            ("-t", "PROBLEM", "-f", b"HOSTSTATE=\xff"), ("-t", "PROBLEM", "-f", "nonsense"),
+            ("-t", "DOWNTIMESTART", "-f", "HOSTSTATE=UP"), ("-t", "PROBLEM", "--config", b"/\xff"),
+        )
+    ],
+    *[
+        (("pd-send", "-k", KEY, *more), b"")
+        for more in (
+            (), ("-t", "trigger"), ("-t", b"\xff"), ("-t", "trigger", "-d", b"\xff", "-i", "x"),
+            ("-t", "resolve", "-i", ""), ("-t", "trigger", "-d", "x", "-f", "nonsense"),
+            ("-t", "trigger", "-d", "x", "-k", "a/b"), ("-t", "trigger", "-d", "x", "-k", b"\xff"),
+            ("-t", "trigger", "-d", "x", "-i", "x", "--severity", "bad"),
+            ("-t", "trigger", "-d", "x", "-i", "x", "-k", "@nobody"),
+        )
+    ],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_says_what_the_source_says(agent: Agent, number: int) -> None:
+    """Where the quick way has nothing but what is built in, mistakes are told as well as where all
+    of Python is there: in a line, by the same exit code."""
+    (name, *arguments), stdin = ODD[number]
+    name = str(name)
+    seen = agent.run(name, *arguments, input=stdin)
+    agent.command = from_source()
+    meant = agent.run(name, *arguments, input=stdin)
+    assert (seen.returncode, seen.stdout) == (meant.returncode, meant.stdout)
+    # beside it Python says what it knows of a line of JSON, which differs between its versions
+    assert seen.stderr.split(b": ")[:2] == meant.stderr.split(b": ")[:2]
+    assert seen.returncode in (0, 2, 65)
+    assert b"Traceback" not in seen.stderr
 
 
 def test_what_is_imported_only_when_it_is_wanted(api: EventsApi, agent: Agent) -> None:

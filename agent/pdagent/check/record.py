@@ -41,7 +41,7 @@ def queue(settings: Config, host: Host) -> Iterator[Finding]:
         yield warning(QUEUE, text, "pd-queue status, and what else is not ok here, say why.")
     if refused:
         text = f"{text}; {refused}" if not late else f"{refused}"
-        remedy = "grep -E 'refused|in error' the log for reasons; then pd-queue retry."
+        remedy = "sudo pd-queue list --state in-error says why; then pd-queue retry."
         yield warning(QUEUE, f"{text} in error since yesterday", remedy)
     if not late and not refused:
         yield ok(QUEUE, f"{text}, none in error since yesterday")
