@@ -10,7 +10,7 @@ from benchmarks.subject import Subject, tls_api
 from pdagent.spool import Spool
 from tests.support.agent import wait_until
 
-SETTLED = 15.0  # seconds after which the workers have gone, and what starting took was given back
+SETTLED = 25.0  # seconds after which the workers have gone, and what starting took was given back
 MINUTE = 60.0
 
 

@@ -38,6 +38,7 @@ log = logging.getLogger("main")
 STOP_SECONDS = 15.0
 WAKE_BYTES = 65_536
 ANSWER_SECONDS = 5.0
+WORK_SECONDS = 0.01  # of CPU time between two looks: more is work
 # what is taken up by a restart only
 _FIXED = (
     *("listen", "heartbeat", "heartbeat_url", "data_dir", "log_dir", "run_dir"),
@@ -69,6 +70,8 @@ class Daemon:
         self._deaf = ""  # why it does not, said once
         self._insight: Insight | None = None
         self._turns = 0
+        self._worked = 0.0  # seconds of CPU time, at the last look
+        self._has_worked = False  # before it
 
     def run(self, ready: Callable[[], None]) -> int:
         """Serves until a signal ends it. Calls `ready` once events are being sent."""
@@ -139,8 +142,21 @@ class Daemon:
         self._keep_within_budget()
         if self._insight is not None:
             self._insight.tick()
-        if not self._workers.pending:
-            _give_back()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Lets go of memory that working took and waiting does not, once that has begun."""
+        # not at each look: what looking needs would have to be fetched again each time
+        worked = time.process_time() - self._worked > WORK_SECONDS
+        if self._has_worked and not worked:
+            with contextlib.suppress(
+                ImportError
+            ):  # it is the packaged program's Python that has it
+                from _pages import release  # type: ignore[import-not-found]
+
+                release()
+        self._has_worked = worked
+        self._worked = time.process_time()
 
     def _keep_within_budget(self) -> None:
         # counting what is there costs a look at each file: a tenth more than the most will do
@@ -329,14 +345,6 @@ class Daemon:
         while self._turns == turns and time.monotonic() < deadline:
             time.sleep(0.005)
         return self._turns != turns
-
-
-def _give_back() -> None:
-    """Lets go of memory that working took and waiting does not."""
-    with contextlib.suppress(ImportError):  # it is the packaged program's Python that has it
-        from _pages import release  # type: ignore[import-not-found]
-
-        release()
 
 
 def _running() -> float:

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from tests.support.agent import Agent, directory, from_program, from_source, wait_until
 from tests.support.events import KEY, enqueue, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
+from tests.support.faults import attached
 from tests.support.frozen import PROGRAM, needs_one_file, needs_program
 
 pytestmark = needs_program
@@ -301,6 +303,19 @@ def test_an_idle_daemon_gives_back_what_starting_took(agent: Agent) -> None:
     assert agent.daemon is not None
     status = Path(f"/proc/{agent.daemon.pid}/status")
     wait_until(lambda: int(status.read_text().partition("RssFile:")[2].split()[0]) < 4500)
+
+
+@needs_one_file
+def test_an_idle_daemon_gives_nothing_back_each_time_it_looks(agent: Agent) -> None:
+    """It would have to fetch it again each time: that is one wake-up more."""
+    agent.configure(events_url="http://127.0.0.1:9", send_interval_secs=1)
+    agent.start()
+    assert agent.daemon is not None
+    trace = agent.root / "trace"
+    with attached(agent.daemon.pid, "madvise,statfs", trace):
+        wait_until(lambda: trace.read_text().count("statfs") > 5)
+    looks = re.split(r".*statfs.*\n", trace.read_text())
+    assert sum("madvise" in look for look in looks) <= 1
 
 
 @needs_one_file
