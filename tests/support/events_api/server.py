@@ -138,6 +138,8 @@ def _response(reply: Reply) -> web.StreamResponse:
 def _reset(transport: asyncio.BaseTransport) -> None:
     """Close at once, with a TCP reset and without TLS's farewell."""
     sock = transport.get_extra_info("socket")
+    if sock is None:  # the client was quicker, and it is closed already
+        return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert isinstance(transport, asyncio.Transport)
     transport.abort()
