@@ -33,13 +33,16 @@ def fill(agent: Agent, among: list[str], count: int) -> Iterator[str]:
     for number in range(count):
         key = among[number % len(among)]
         name = file_name(first + number, key)
-        put(f"{agent.spool}/pdq/{name}", body(key, number))
+        put(agent, name, body(key, number))
         yield name
 
 
-def put(path: str, data: bytes) -> None:
+def put(agent: Agent, name: str, data: bytes) -> None:
+    # whole before it has its name in pdq/: a daemon that runs may look there at any moment
+    path = f"{agent.spool}/tmp/{name}"
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
     os.write(fd, data)
     if ROOT:
         os.fchown(fd, AGENT.uid, AGENT.gid)
     os.close(fd)
+    os.rename(path, f"{agent.spool}/pdq/{name}")

@@ -29,7 +29,7 @@ def run(subject: Subject) -> Iterator[Row]:
         pending = f"{full.spool}/pdq"
         among = keys(200)
         for number in range(files):
-            put(f"{pending}/{file_name(1_700_000_000_000_000 + number, among[number % 200])}", b"")
+            put(full, file_name(1_700_000_000_000_000 + number, among[number % 200]), b"")
         scans, lists = [], []
         for _ in range(ROUNDS):
             scans.append(start(full) - start(empty))
