@@ -3,7 +3,7 @@
 Anyone may have put anything into `pdq/` under any name, so every entry is taken for hostile until
 it was opened without following links or blocking, found to be a regular file of bearable size, and
 read as JSON. What fails that is set aside with its reason. Knows files and names; does not know
-HTTP, holds or time.
+HTTP or holds.
 """
 
 import contextlib
@@ -23,6 +23,8 @@ from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
 EVENT_BYTES_MOST = (
     4 * 1024 * 1024
 )  # the old agent's limit; PagerDuty's is lower, and its own to apply
+# How long a script that writes straight into pdq/ has from one write to the next.
+INCOMPLETE_SECONDS = 1.0
 # what an OSError is about when it is not about the file
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _NAME = re.compile(r"([0-9]{1,20})_([^/\0]*)\.txt")
@@ -31,6 +33,10 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 class Hostile(Exception):
     """This entry can't be an event; the text says why."""
+
+
+class Incomplete(Hostile):
+    """It can't be an event now, but may be the beginning of one that a script is writing."""
 
 
 class Unfinished(Exception):
@@ -143,12 +149,17 @@ class Backlog:
     def load(self, name: str) -> Pending:
         """Reads a pending event.
 
-        Raises Hostile, Unfinished, FileNotFoundError when it is no longer there, or OSError when it
-        may work later.
+        Raises Hostile, Incomplete, Unfinished, FileNotFoundError when it is no longer there, or
+        OSError when it may work later.
         """
-        data, links = self._contents(PENDING, name)
-        pending = understand(name, data)
-        if links > 1:
+        data, status = self._contents(PENDING, name)
+        try:
+            pending = understand(name, data)
+        except Incomplete as incomplete:
+            if 0 <= time.time() - status.st_mtime < INCOMPLETE_SECONDS:
+                raise
+            raise Hostile(str(incomplete)) from incomplete
+        if status.st_nlink > 1:
             raise Unfinished(pending)
         return pending
 
@@ -156,7 +167,7 @@ class Backlog:
         """The bytes of an entry, for a person to look at. Raises what `load` does."""
         return self._contents(directory, name)[0]
 
-    def _contents(self, directory: str, name: str) -> tuple[bytes, int]:
+    def _contents(self, directory: str, name: str) -> tuple[bytes, os.stat_result]:
         try:
             fd = os.open(f"{self.root}/{directory}/{name}", _OPEN)
         except OSError as error:
@@ -167,7 +178,7 @@ class Backlog:
                 raise Hostile("it is not a regular file")
             if status.st_size > EVENT_BYTES_MOST:
                 raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
-            return _read(fd, EVENT_BYTES_MOST + 1), status.st_nlink  # it may grow while we read
+            return _read(fd, EVENT_BYTES_MOST + 1), status  # it may grow while we read
         except OSError as error:
             raise _judged(error) from error
         finally:
@@ -307,17 +318,17 @@ def _read(fd: int, most: int) -> bytes:
 
 
 def understand(name: str, data: bytes) -> Pending:
-    """The event in the contents of a file. Raises Hostile."""
+    """The event in the contents of a file. Raises Hostile, Incomplete."""
     if not data:
-        raise Hostile("it is empty")
+        raise Incomplete("it is empty")
     if len(data) > EVENT_BYTES_MOST:
         raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
     try:
         body = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise Hostile("it is not UTF-8") from error
+        raise Incomplete("it is not UTF-8") from error
     except (ValueError, RecursionError) as error:
-        raise Hostile(f"it is not JSON: {error}") from error
+        raise Incomplete(f"it is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise Hostile("it is not a JSON object")
     if "routing_key" not in body and "service_key" not in body:

@@ -7,8 +7,28 @@ all processes of a host share: a stepped wall clock makes no hold longer, on the
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import Enum, auto
 
 VERSION = 1
+
+
+class Fate(Enum):
+    """What became of an event after a verdict."""
+
+    DELIVERED = auto()
+    REFUSED = auto()
+    GIVEN_UP = auto()
+    WAITS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A fate, and for one that waits the hold: its scope ("event", "key", "destination") and
+    seconds to its end."""
+
+    fate: Fate
+    scope: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ class Entry:
 
     __slots__ = (
         "chain",
+        "delays",
+        "incomplete_since",
         "key",
         "missed_at",
         "name",
@@ -36,6 +38,8 @@ class Entry:
         self.troubled_since = 0.0
         self.troubled_at = 0.0
         self.missed_at: float | None = None  # when it last found nothing reachable
+        self.delays = False  # its lane, since it can't be sent as it is
+        self.incomplete_since: float | None = None  # a script may be writing it
         self.unfinished_since: float | None = None  # its writer may not be done with it
         self.unreadable_since: float | None = None  # its disk may come back
 

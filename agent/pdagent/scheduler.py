@@ -8,8 +8,7 @@ Events of one integration key form a lane, of which one event at a time is on it
 events go out in the order of their arrival here. Three kinds of hold change that:
 
 - a *chain* hold (event or server in trouble) keeps back one dedup chain: an event and all that
-  follow it with
-  the same dedup key. They are parked in order; the rest of the lane goes on.
+  follow it with the same dedup key. They are parked in order; the rest of the lane goes on.
 - a *key* hold (throttled, or several troubled events in a row) keeps back a lane.
 - the *destination* hold (nothing is reached, see `outage`) keeps back everything but one probe at a
   time.
@@ -21,13 +20,11 @@ tried.
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum, auto
 from itertools import islice
 
 from pdagent.backlog import order
 from pdagent.backoff import Backoff
-from pdagent.holds import Held, Hold, Tries
+from pdagent.holds import Fate, Held, Hold, Ruling, Tries
 from pdagent.lane import Chain, Entry, Lane, line_up
 from pdagent.outage import Doubt, Outage
 from pdagent.tally import Standing
@@ -38,25 +35,6 @@ LEAST_TROUBLE_SECONDS = 24 * 3600.0
 HOLDS_TOLD = 1000  # a person reads no more, and the telling must not cost more with 100,000
 
 
-class Fate(Enum):
-    """What became of an event after a verdict."""
-
-    DELIVERED = auto()
-    REFUSED = auto()
-    GIVEN_UP = auto()
-    WAITS = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """A fate, and for one that waits the hold: its scope ("event", "key", "destination") and
-    seconds to its end."""
-
-    fate: Fate
-    scope: str = ""
-    seconds: float = 0.0
-
-
 class Scheduler:
     """All lanes and holds. `cap`: the longest backoff in seconds; `retry_limit`: troubles before an
     event may be given up; `random` gives floats in [0, 1)."""
@@ -65,15 +43,27 @@ class Scheduler:
         self._random = random
         self.configure(cap, retry_limit)
         self._known: dict[str, Entry] = {}
+        self.changes = 0  # counts what `held` would tell differently
+        self._begin()
+
+    def _begin(self) -> None:
         self._lanes: dict[str, Lane] = {}
         self._ready: deque[Lane] = deque()
         self._timers: list[tuple[float, int, Lane]] = []
         self._timer_count = 0
-        self._outage = Outage(random)
+        self._outage = Outage(self._random)
         self._claimed = 0
         self._tries: dict[str, Tries] = {}
-        self.changes = 0  # counts what `held` would tell differently
         self._delivered_at = float("-inf")
+
+    def start_over(self) -> list[str]:
+        """Forgets everything, as a restart does, when nothing is claimed. Returns the names that
+        were pending, in queue order."""
+        names = sorted(self._known, key=order)
+        self._known.clear()
+        self.changes += 1
+        self._begin()
+        return names
 
     def configure(self, cap: float, retry_limit: int) -> None:
         """New limits, for what fails from now on."""
@@ -87,11 +77,6 @@ class Scheduler:
 
     def __contains__(self, name: str) -> bool:
         return name in self._known
-
-    @property
-    def names(self) -> list[str]:
-        """All that are pending."""
-        return list(self._known)
 
     @property
     def unreachable(self) -> bool:
@@ -227,6 +212,7 @@ class Scheduler:
     def forget(self, entry: Entry) -> None:
         """A claimed event is no longer pending: settled, removed by a person, or set aside."""
         lane = self._lanes[entry.key]
+        self._got_past(entry, lane)
         del self._known[entry.name]
         if self._tries.pop(entry.name, None) is not None:
             self.changes += 1
@@ -248,6 +234,7 @@ class Scheduler:
     def delay(self, entry: Entry, now: float, until: float, why: str = "can't be read") -> None:
         """A claimed event can't even be read now. Its chain is unknown, so its whole key waits."""
         lane = self._lanes[entry.key]
+        entry.delays = True
         self._hold_lane(lane, now, until, why)
         self._put_back(entry, lane, now)
 
@@ -258,6 +245,7 @@ class Scheduler:
         before its file is out of pdq/, a crash in between would have it sent again, after that one.
         """
         lane = self._lanes[entry.key]
+        self._got_past(entry, lane)
         match verdict:
             case Delivered() | Refused():
                 lane.backoff.succeeded()
@@ -284,6 +272,11 @@ class Scheduler:
             case Unreachable():
                 self._tried(entry, now, verdict.why)
                 return self._unreachable(entry, lane, started, now, verdict.why)
+
+    def _got_past(self, entry: Entry, lane: Lane) -> None:
+        if entry.delays:
+            entry.delays = False
+            self._let_go(lane)
 
     def _tried(self, entry: Entry, now: float, why: str) -> None:
         before = self._tries.get(entry.name)

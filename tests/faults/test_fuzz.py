@@ -17,14 +17,14 @@ from pdagent import config
 from pdagent.backlog import Backlog, Hostile, Pending
 from pdagent.config import KEYS, Config
 from pdagent.delivery import Delivery
+from pdagent.holds import Fate, Ruling
 from pdagent.lane import Entry
 from pdagent.log import masked_name
-from pdagent.scheduler import Fate, Ruling
+from pdagent.outcome import report
 from pdagent.settlement import Settlement
 from pdagent.spool import PENDING
 from pdagent.state import Counters, State
 from pdagent.verdict import Verdict
-from pdagent.workers import _report
 from tests.support.events_api import Answer, EventsApi
 
 Fuzz = Callable[[Callable[[], None]], None]
@@ -153,7 +153,7 @@ def test_pending_files(fuzz: Fuzz, api: EventsApi, root: Path) -> None:
         assert isinstance(verdict, get_args(Verdict))
         assert api.requests[count].body == data
         for fate in Fate:
-            _report(Entry(file.name, "KEY"), pending, verdict, Ruling(fate), 0.0)
+            report(Entry(file.name, "KEY"), pending, verdict, Ruling(fate), 0.0)
         api.reset()
 
     fuzz(check)

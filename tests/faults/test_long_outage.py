@@ -9,8 +9,9 @@ from random import Random
 
 import pytest
 
+from pdagent.holds import Fate
 from pdagent.lane import Entry
-from pdagent.scheduler import Fate, Scheduler
+from pdagent.scheduler import Scheduler
 from pdagent.verdict import Delivered, Troubled, Unreachable, Verdict
 
 HOUR = 3600.0

@@ -20,6 +20,7 @@ from pdagent.backlog import (
     Backlog,
     Count,
     Hostile,
+    Incomplete,
     Pending,
     Unfinished,
     key_of,
@@ -235,6 +236,29 @@ def test_a_hostile_entry_is_named_and_can_be_set_aside(root: Path, kind: str, wh
     assert backlog.settle_in_error(NAME) == NAME
     assert os.listdir(root / "err") == [NAME]
     assert os.listdir(root / "pdq") == []
+
+
+@pytest.mark.parametrize("data", [b"", V2[:-5], '{"a": "é'.encode()[:-1]])
+@pytest.mark.parametrize(("age", "kind"), [(0, Incomplete), (60, Hostile), (-60, Hostile)])
+def test_a_new_file_may_be_half_written(
+    root: Path, data: bytes, age: int, kind: type[Hostile]
+) -> None:
+    """What may be the beginning of an event is one only while it is new by the clock."""
+    path = put(root, data=data)
+    now = path.stat().st_mtime - age
+    os.utime(path, (now, now))
+    with pytest.raises(Hostile) as caught:
+        Backlog(str(root)).load(NAME)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("data", [b'["routing_key"]', b'{"event_action":"trigger"}'])
+def test_a_new_file_that_is_complete_is_judged_at_once(root: Path, data: bytes) -> None:
+    """Nothing that anyone may write behind it makes it an event."""
+    put(root, data=data)
+    with pytest.raises(Hostile) as caught:
+        Backlog(str(root)).load(NAME)
+    assert type(caught.value) is Hostile
 
 
 @pytest.mark.skipif(not ROOT, reason="needs several users")

@@ -2,14 +2,9 @@
 
 import pytest
 
+from pdagent.holds import Fate, Ruling
 from pdagent.lane import Entry
-from pdagent.scheduler import (
-    LEAST_TROUBLE_SECONDS,
-    TROUBLES_IN_A_ROW,
-    Fate,
-    Ruling,
-    Scheduler,
-)
+from pdagent.scheduler import LEAST_TROUBLE_SECONDS, TROUBLES_IN_A_ROW, Scheduler
 from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
 DELIVERED = Delivered(202)
@@ -504,6 +499,27 @@ def test_a_file_that_cannot_be_read_now_keeps_its_place(desk: Desk) -> None:
     assert desk.take() is None
     assert desk.wait() == 5
     assert desk.drain() == ["A:x:1", "A:x:2"]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_an_event_that_could_not_be_read_holds_its_key_no_longer(
+    desk: Desk, readable: bool
+) -> None:
+    """Once it is sent or set aside, whatever holds up the next event, nobody is told of it."""
+    desk.add("A:x:1", "A:y:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    desk.scheduler.delay(entry, desk.now, desk.now + 5)
+    assert [hold.scope for hold in desk.scheduler.held(desk.now).holds] == ["key"]
+    desk.wait()
+    if readable:
+        desk.send(TROUBLED)
+    else:
+        entry = desk.scheduler.claim(desk.now)
+        assert entry is not None
+        desk.scheduler.forget(entry)
+        desk.send(TROUBLED)
+    assert [hold.scope for hold in desk.scheduler.held(desk.now).holds] == ["chain"]
 
 
 def test_an_unreadable_follower_of_a_held_chain_is_not_lost(desk: Desk) -> None:

@@ -13,9 +13,10 @@ from hypothesis.stateful import (
     rule,
 )
 
+from pdagent.holds import Fate
 from pdagent.lane import Entry
 from pdagent.outage import FIRST_ROOM
-from pdagent.scheduler import Fate, Scheduler
+from pdagent.scheduler import Scheduler
 from pdagent.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 from tests.unit.test_scheduler import (
     CAP,

@@ -1,0 +1,113 @@
+"""The workers alone, with a real spool and a real Events API: no daemon around them."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pdagent import backlog, handling
+from pdagent.backlog import Backlog
+from pdagent.config import Config
+from pdagent.holds import Held
+from pdagent.settlement import Settlement
+from pdagent.spool import IN_ERROR, PENDING, file_name
+from pdagent.state import Counters, State
+from pdagent.workers import Workers
+from tests.support.agent import wait_until
+from tests.support.events import KEY, OTHER, summaries
+from tests.support.events_api import EventsApi
+
+FIRST, SECOND = file_name(1, KEY), file_name(2, KEY)
+
+
+class Crew:
+    """Workers on a spool, and what they told of holds. Somebody has to `tend` them."""
+
+    def __init__(self, root: Path, url: str) -> None:
+        for name in ("tmp", "pdq", "suc", "err"):
+            (root / "outqueue" / name).mkdir(parents=True)
+        (root / "db").mkdir()
+        self.spool = root / "outqueue"
+        self.held: Held = Held()
+        state = State(str(root))
+        files = Backlog(str(self.spool))
+        settlement = Settlement(files, state, Counters(state, 0.0))
+        config = Config({"events_url": url})
+        self.workers = Workers(config, files, settlement, lambda: None, self._told)
+
+    def _told(self, held: Held) -> None:
+        self.held = held
+
+    def write(self, name: str, data: bytes) -> None:
+        (self.spool / PENDING / name).write_bytes(data)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        def tended() -> bool:
+            self.workers.tend(time.monotonic())
+            return condition()
+
+        wait_until(tended)
+
+
+@pytest.fixture
+def crew(tmp_path: Path, api: EventsApi) -> Iterator[Crew]:
+    crew = Crew(tmp_path, api.url)
+    yield crew
+    crew.workers.stop(5.0)
+
+
+def written(summary: str, key: str = KEY) -> bytes:
+    payload = {"summary": summary, "source": "db1", "severity": "error"}
+    return json.dumps(
+        {"routing_key": key, "event_action": "trigger", "dedup_key": "a", "payload": payload}
+    ).encode()
+
+
+def patience(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (backlog, handling):
+        monkeypatch.setattr(module, "INCOMPLETE_SECONDS", seconds)
+
+
+def test_a_file_that_is_still_being_written_is_waited_for(
+    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that writes straight into pdq/ loses nothing: its event goes out once it is whole,
+    before the next of its key, and other keys go on meanwhile."""
+    patience(600.0, monkeypatch)
+    whole = written("first")
+    crew.write(FIRST, b"")
+    crew.write(SECOND, written("second"))
+    other = file_name(3, OTHER)
+    crew.write(other, written("other", OTHER))
+    crew.workers.add([FIRST, SECOND, other])
+    crew.until(lambda: [hold.why for hold in crew.held.holds] == ["an event is being written"])
+    crew.until(lambda: summaries(api.requests) == ["other"])
+    crew.write(FIRST, whole[:40])
+    crew.write(FIRST, whole)
+    crew.until(lambda: len(api.requests) == 3)
+    assert summaries(api.requests) == ["other", "first", "second"]
+    crew.until(lambda: crew.held.holds == ())
+    assert os.listdir(crew.spool / IN_ERROR) == []
+
+
+def test_a_file_that_stays_incomplete_is_set_aside(
+    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However new its time stamp is kept: the key goes on."""
+    patience(0.2, monkeypatch)
+    crew.write(FIRST, b'{"routing_key"')
+    crew.write(SECOND, written("second"))
+    crew.workers.add([FIRST, SECOND])
+
+    def kept_new() -> bool:
+        with contextlib.suppress(FileNotFoundError):  # set aside
+            os.utime(crew.spool / PENDING / FIRST)
+        return bool(api.accepted)
+
+    crew.until(kept_new)
+    assert summaries(api.requests) == ["second"]
+    assert os.listdir(crew.spool / IN_ERROR) == [FIRST]
