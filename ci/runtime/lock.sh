@@ -14,7 +14,7 @@ pin() {
     file=$1
     shift
     sed -n '/^#/p' "$file" >"$work/pinned"
-    sed -n 's/^\([a-z0-9]*\)==.*/\1/p' "$file" | while read -r package; do
+    sed -n 's/^\([a-z0-9_-]*\)==.*/\1/p' "$file" | while read -r package; do
         pinned=$(grep -h "^$package==" "$here/../requirements.txt" "$file" | head -n 1 | cut -d ' ' -f 1)
         rm -rf "$work/pin"
         quietly pin env PYI_PLATFORM="$work" "$pip" download --disable-pip-version-check --no-deps --no-build-isolation "$@" -d "$work/pin" "$pinned"
