@@ -88,6 +88,17 @@ def test_watch_follows(api: EventsApi, agent: Agent, on_terminal: OnTerminal) ->
         assert not re.search(rb"[^\nH]\033\[K", terminal.raw)
 
 
+def test_watch_on_a_narrow_screen(agent: Agent, on_terminal: OnTerminal) -> None:
+    """Each event can still be told from others: by the beginning of its summary, or by what it
+    does where it has none."""
+    enqueue(agent, KEY, "disk/db1", "Disk is full")
+    agent.send(KEY, "resolve", "-i", "disk/db1")
+    with on_terminal("watch") as terminal:
+        terminal.resize(72, 12)
+        terminal.until("disk/db1     Disk is f~")
+        terminal.until("disk/db1     resolve")
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],

@@ -143,7 +143,7 @@ def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
         lines.append(("faint", f"and {len(counts) - KEYS_SHOWN} more"))
     room = rows - len(lines) - 3  # an empty line, the heading, the last line
     if room > 0:
-        lines += [("", ""), ("heading", padded(words.HEADINGS, columns))]
+        lines += [("", ""), ("heading", padded(words.headings(columns), columns))]
         lines += _events(queue, columns, room)
     lines += [("", "")] * (rows - 1 - len(lines))
     return [*lines[: rows - 1], ("faint", "q quits")]

@@ -11,7 +11,6 @@ from pdagent.log import masked, masked_name, redacted
 from pdagent.spool import PENDING
 
 HOLDS_SHOWN = 10
-HEADINGS = "EVENT            STATE      AGE KEY   TRIES NEXT DEDUP KEY            SUMMARY"
 _DEDUP_KEY, _SUMMARY = 20, 40
 
 
@@ -72,9 +71,21 @@ def soon(seconds: float) -> str:
 
 def table(view: View, records: Iterable[Record], columns: int | None) -> Iterator[str]:
     """The list, line by line."""
-    yield HEADINGS[:columns] + "\n"
+    yield headings(columns) + "\n"
     for record in records:
         yield line(view, record, columns) + "\n"
+
+
+def headings(columns: int | None) -> str:
+    """What is above the columns of `line`."""
+    text = "EVENT            STATE      AGE KEY   TRIES NEXT "
+    text += f"{'DEDUP KEY':<{_dedup_columns(columns)}} SUMMARY"
+    return text[:columns]
+
+
+def _dedup_columns(columns: int | None) -> int:
+    # on a narrow screen the summary, which comes last, must get something too
+    return _DEDUP_KEY if columns is None else min(_DEDUP_KEY, max(9, columns // 6))
 
 
 def line(view: View, record: Record, columns: int | None) -> str:
@@ -84,14 +95,16 @@ def line(view: View, record: Record, columns: int | None) -> str:
     attempts = "-" if record.attempts is None else str(record.attempts)
     key, event = record.key, record.event
     dedup_key = shown(event.dedup_key or "-" if event else "-", key)
-    summary = shown(event.summary if event else "", key)
+    summary = shown(event.summary or event.action if event else "", key)
     why = shown(record.why, key)
+    room = _dedup_columns(columns)
     if columns is not None:
-        dedup_key = padded(dedup_key, _DEDUP_KEY)
+        dedup_key = padded(dedup_key, room)
         summary = cut(summary, _SUMMARY) if why else summary
     text = f"{record.name.partition('_')[0]:<16} {record.state:<9} {age:>4} {masked(key):<5} "
-    text += f"{attempts:>5} {next_try(view, record):>4} {dedup_key:<{_DEDUP_KEY}} {summary}"
-    text += f" ({why})" if why else ""
+    text += f"{attempts:>5} {next_try(view, record):>4} {dedup_key:<{room}} {summary}"
+    if why:
+        text += f" ({why})" if summary else f"({why})"
     return text if columns is None else cut(text, columns)
 
 
