@@ -90,13 +90,14 @@ def test_watch_follows(api: EventsApi, agent: Agent, on_terminal: OnTerminal) ->
 
 def test_watch_on_a_narrow_screen(agent: Agent, on_terminal: OnTerminal) -> None:
     """Each event can still be told from others: by the beginning of its summary, or by what it
-    does where it has none."""
+    does where it has none; what is held is told to its end."""
     enqueue(agent, KEY, "disk/db1", "Disk is full")
     agent.send(KEY, "resolve", "-i", "disk/db1")
     with on_terminal("watch") as terminal:
-        terminal.resize(72, 12)
+        terminal.resize(72, 14)
         terminal.until("disk/db1     Disk is f~")
         terminal.until("disk/db1     resolve")
+        assert "      start" in terminal.lines  # pdagentd, which is not running
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
+from textwrap import wrap
 
 from pdagent import exits
 from pdagent.backlog import Count, key_of
@@ -132,7 +134,9 @@ def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
     lines.append(("" if view.running else "error", state))
     held = queue.held(HOLDS_SHOWN)
     if held:
-        lines += [("", ""), *(("held", f"held: {line}") for line in held)]
+        # wrapped, not cut: when the next try is stands at the end
+        wrapped = [wrap(f"held: {line}", columns, subsequent_indent=" " * 6) for line in held]
+        lines += [("", ""), *(("held", line) for line in chain.from_iterable(wrapped))]
     heading = f"{'KEY':<8}{'PENDING':>10}{'SUCCESS':>10}{'IN ERROR':>10}"
     lines += [("", ""), ("heading", padded(heading, columns))]
     counts = queue.counts()
