@@ -135,7 +135,9 @@ def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
     held = queue.held(HOLDS_SHOWN)
     if held:
         # wrapped, not cut: when the next try is stands at the end
-        wrapped = [wrap(f"held: {line}", columns, subsequent_indent=" " * 6) for line in held]
+        wrapped = [
+            wrap(f"held: {line}", max(20, columns), subsequent_indent=" " * 6) for line in held
+        ]
         lines += [("", ""), *(("held", line) for line in chain.from_iterable(wrapped))]
     heading = f"{'KEY':<8}{'PENDING':>10}{'SUCCESS':>10}{'IN ERROR':>10}"
     lines += [("", ""), ("heading", padded(heading, columns))]
