@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
@@ -82,24 +82,22 @@ class Collected(Collector):
             "Pending events that a person removed.",
             value=tally.removed,
         )
-        refused = CounterMetricFamily(
+        yield _labelled(
+            CounterMetricFamily,
             "pdagent_events_refused",
             "Events that came to be in error: PagerDuty refused their key, or the event; it was "
             "given up after many tries; or it could not be read.",
-            labels=["reason"],
+            "reason",
+            {reason: tally.refused[reason] for reason in REFUSED},
         )
-        for reason in REFUSED:
-            refused.add_metric([reason], tally.refused[reason])
-        yield refused
-        retries = CounterMetricFamily(
+        yield _labelled(
+            CounterMetricFamily,
             "pdagent_retries",
             "Tries in vain that are followed by another: the key was throttled, PagerDuty or the "
             "event was in trouble, or PagerDuty was not reached.",
-            labels=["reason"],
+            "reason",
+            {reason: tally.retries[reason] for reason in RETRIES},
         )
-        for reason in RETRIES:
-            retries.add_metric([reason], tally.retries[reason])
-        yield retries
         yield self._latency()
 
     def _latency(self) -> Metric:
@@ -123,19 +121,20 @@ class Collected(Collector):
             "How long the oldest of them has waited; 0 if there is none.",
             oldest_seconds(standing, self._wall()),
         )
-        holds = GaugeMetricFamily(
+        yield _labelled(
+            GaugeMetricFamily,
             "pdagent_holds",
             "Holds by what is held: everything, a key, or the events of an incident.",
-            labels=["scope"],
+            "scope",
+            {scope: number for scope, (number, _) in standing.holds.items()},
         )
-        held = GaugeMetricFamily(
-            "pdagent_held_events", "Pending events behind such holds.", labels=["scope"]
+        yield _labelled(
+            GaugeMetricFamily,
+            "pdagent_held_events",
+            "Pending events behind such holds.",
+            "scope",
+            {scope: events for scope, (_, events) in standing.holds.items()},
         )
-        for scope, (number, events) in standing.holds.items():
-            holds.add_metric([scope], number)
-            held.add_metric([scope], events)
-        yield holds
-        yield held
         yield _gauge(
             "pdagent_destination_reachable",
             "1, or 0 while PagerDuty is not reached.",
@@ -149,13 +148,13 @@ class Collected(Collector):
             )
 
     def _spool(self) -> Iterator[Metric]:
-        files = GaugeMetricFamily("pdagent_spool_files", "Files in the spool.", labels=["state"])
-        size = GaugeMetricFamily("pdagent_spool_bytes", "Bytes in them.", labels=["state"])
-        for state, (number, total) in self._footprint.measure().items():
-            files.add_metric([state], number)
-            size.add_metric([state], total)
-        yield files
-        yield size
+        found = self._footprint.measure()
+        files = {state: number for state, (number, _) in found.items()}
+        sizes = {state: size for state, (_, size) in found.items()}
+        yield _labelled(
+            GaugeMetricFamily, "pdagent_spool_files", "Files in the spool.", "state", files
+        )
+        yield _labelled(GaugeMetricFamily, "pdagent_spool_bytes", "Bytes in them.", "state", sizes)
         with contextlib.suppress(OSError):
             disk = disk_of(self._root)
             yield _gauge("pdagent_spool_free_bytes", "Bytes left on the spool's disk.", disk.free)
@@ -163,6 +162,19 @@ class Collected(Collector):
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(name, meaning, value=value)
+
+
+def _labelled(
+    family: type[CounterMetricFamily | GaugeMetricFamily],
+    name: str,
+    meaning: str,
+    label: str,
+    values: Mapping[str, float],
+) -> Metric:
+    metric = family(name, meaning, labels=[label])
+    for value, number in values.items():
+        metric.add_metric([value], number)
+    return metric
 
 
 def oldest_seconds(standing: Standing, now: float) -> float:

@@ -8,7 +8,7 @@ import signal
 import sys
 import termios
 from collections.abc import Sequence
-from types import FrameType, TracebackType
+from types import FrameType
 
 from pdagent.display import cut
 
@@ -38,12 +38,7 @@ class Screen:
         self._take()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # a second Ctrl-C must not keep the terminal from becoming itself again
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._give_back()

@@ -21,7 +21,6 @@ import os
 import select
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from pdagent.spool import TEMPORARY, Spool, poke
 
@@ -110,10 +109,5 @@ class WaitingSpool(Spool):
     def __enter__(self) -> "WaitingSpool":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 
 from tests.support.users import AGENT, ROOT, SENDER, User
 
@@ -220,12 +219,7 @@ class Agent:
     def __enter__(self) -> "Agent":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.daemon is not None:
             self.daemon.kill()
             self.daemon.wait()
