@@ -39,6 +39,16 @@ def options(parser: argparse.ArgumentParser, default: str | None = None) -> argp
     return group
 
 
+def key_file(group: argparse._ArgumentGroup) -> None:
+    """The option of all commands that send."""
+    group.add_argument(
+        "--service-key-file",
+        dest="key_file",
+        metavar="FILE",
+        help="read the key from the first line of FILE, so that it does not show in ps",
+    )
+
+
 def abbreviations(option: str, shortest: str) -> list[str]:
     """What argparse took for a long option before others came that begin like it."""
     return [option[:length] for length in range(len(shortest), len(option))]

@@ -32,12 +32,7 @@ def parser(name: str, description: str) -> Parser:
 def options(parser: Parser) -> argparse._ArgumentGroup:
     """The options that all of them have."""
     group = common.options(parser)
-    group.add_argument(
-        "--service-key-file",
-        dest="key_file",
-        metavar="FILE",
-        help="read the key from the first line of FILE, so that it does not show in ps",
-    )
+    common.key_file(group)
     group.add_argument(
         "--events-api",
         metavar="{v1,v2}",

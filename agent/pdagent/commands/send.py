@@ -49,12 +49,7 @@ def parser() -> argparse.ArgumentParser:
         help="Service API Key, also called integration key "
         "(default: PD_SERVICE_KEY of the environment)",
     )
-    group.add_argument(
-        "--service-key-file",
-        dest="key_file",
-        metavar="FILE",
-        help="read the key from the first line of FILE, so that it does not show in ps",
-    )
+    common.key_file(group)
     group.add_argument(
         "-t",
         "--event-type",
