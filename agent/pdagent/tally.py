@@ -10,7 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 # Seconds from acceptance to delivery: what an idle agent takes, and what outages take.
-BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 21_600.0)
+BUCKETS = (
+    *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+    *(60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21_600.0),
+)
 _SENSIBLE_SECONDS = 366 * 86_400.0  # a file that a script named after no clock tells nothing
 
 

@@ -30,7 +30,8 @@ def panels() -> Iterator[str]:
     """The dashboard's questions, its variables filled in."""
     for panel in json.loads((OFFERED / "dashboard.json").read_text())["panels"]:
         for target in panel["targets"]:
-            yield target["expr"].replace("$instance", ".*").replace("$__rate_interval", "1m")
+            question = target["expr"].replace("$instance", ".*")
+            yield question.replace("$__rate_interval", "1m").replace("$__range", "6h")
 
 
 def test_alerts_fire() -> None:
@@ -44,6 +45,21 @@ def test_panels_can_be_asked(tmp_path: Path) -> None:
     rules = [{"record": f"panel:{n}", "expr": expr} for n, expr in enumerate(panels())]
     (tmp_path / "panels.yml").write_text(json.dumps({"groups": [{"name": "x", "rules": rules}]}))
     promtool("check", "rules", tmp_path / "panels.yml")
+
+
+def test_what_stands_at_the_top_is_of_this_moment() -> None:
+    """Figures at large say nothing that was true hours ago: with no agent left, none is green."""
+    panels = json.loads((OFFERED / "dashboard.json").read_text())["panels"]
+    figures = [panel for panel in panels if panel["type"] == "stat"]
+    assert len(figures) == 6
+    for panel in figures:
+        [target] = panel["targets"]
+        assert target["instant"], panel["title"]
+        assert not target["range"], panel["title"]
+        if panel["title"] in ("Agents", "PagerDuty", "Pending", "Oldest pending"):
+            options = [each["options"] for each in panel["fieldConfig"]["defaults"]["mappings"]]
+            gone = [each["result"] for each in options if each.get("match") == "null+nan"]
+            assert [(each["text"], each["color"]) for each in gone] == [("no agent", "red")]
 
 
 def test_nothing_is_asked_that_is_not_there(root: Path) -> None:
