@@ -7,7 +7,7 @@ set -eu
 # The runtime made from these scripts, this compiler and the sources of a lock file. usage: place LOCK
 place() {
     inputs=$(cd "$here" && sha256sum env.sh apt.sh fetch.sh toolchain.sh unpack.sh zlib.sh openssl.sh python.sh \
-        modules-left-out codecs python.profdata.xz pages.c bootloader.sh shim.c requirements.txt)
+        modules-left-out codecs python.profdata.xz pages.c fortify.c bootloader.sh shim.c requirements.txt)
     echo "$cache/runtime-$(echo "$inputs" | cat - "$1" | sha256sum | cut -c 1-16)"
 }
 

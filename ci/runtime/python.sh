@@ -6,11 +6,11 @@ set -eu
 "$here/unpack.sh" "python$python"
 cd "$work/python$python"
 
-cp "$here/pages.c" Modules/
+cp "$here/pages.c" "$here/fortify.c" Modules/
 # A line with '=' would be read as a variable, hence no -DNAME=VALUE here. pyexpat is for PyInstaller alone.
 cat >Modules/Setup.local <<END
 *static*
-_pages pages.c
+_pages pages.c fortify.c
 _ssl _ssl.c -I$out/include $out/lib/libssl.a $out/lib/libcrypto.a -lpthread -ldl
 *shared*
 pyexpat pyexpat.c expat/xmlparse.c expat/xmlrole.c expat/xmltok.c -I\$(srcdir)/Modules/expat -DHAVE_EXPAT_CONFIG_H -DUSE_PYEXPAT_CAPI -DXML_DEV_URANDOM
@@ -44,7 +44,7 @@ sed -i 's| Programs/_testembed||' Makefile.pre.in
 # zig's headers are newer than the glibc it links for, so what they declare is not always there;
 # and posix_spawn is another function since 2.15 (the agent starts nothing).
 quietly python-configure env MODULE_BUILDTYPE=static PKG_CONFIG=/bin/false \
-    ZLIB_CFLAGS="-I$out/include" ZLIB_LIBS="$out/lib/libz.a" CFLAGS="-g0 -fPIE $lto $profile" LDFLAGS="$lto" \
+    ZLIB_CFLAGS="-I$out/include" ZLIB_LIBS="$out/lib/libz.a" CFLAGS="-g0 $harden $lto $profile" LDFLAGS="$lto" \
     ac_cv_header_sys_auxv_h=no ac_cv_func_getauxval=no ac_cv_func_prlimit=no \
     ac_cv_func_posix_spawn=no ac_cv_func_posix_spawnp=no \
     ac_cv_working_openssl_hashlib=no py_cv_module__uuid=n/a \

@@ -10,6 +10,7 @@ import pytest
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
+from elftools.elf.sections import SymbolTableSection
 from PyInstaller.archive.readers import CArchiveReader
 
 from tests.support.frozen import PROGRAM, ROOT, needs_one_file
@@ -102,6 +103,19 @@ def test_hardened(elves: list[Path]) -> None:
         assert not [load for load in loads if load & 1 and load & 2], path
         assert flags.get("DT_FLAGS", 0) & 8, f"{path}: not bound at start"
         assert "DT_TEXTREL" not in flags, path
+
+
+def test_compiled_with_checks(elves: list[Path]) -> None:
+    """Of the stack, and of the sizes of buffers wherever the compiler knows them. Both end in calls
+    of libc; the two that an old one lacks are not asked of it."""
+    for path in elves:
+        with path.open("rb") as file:
+            symbols = ELFFile(file).get_section_by_name(".dynsym")
+            assert isinstance(symbols, SymbolTableSection)
+            asked = {str(s.name) for s in symbols.iter_symbols() if s["st_shndx"] == "SHN_UNDEF"}
+        assert "__stack_chk_fail" in asked, path
+        assert {"__memcpy_chk", "__read_chk", "__vsnprintf_chk"} <= asked, path
+        assert not {"__poll_chk", "__fdelt_chk"} & asked, path
 
 
 def test_nothing_to_extract() -> None:
