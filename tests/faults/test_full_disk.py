@@ -77,6 +77,7 @@ def test_data(trial: Trial, data: Volume, what: str) -> None:
     result = trial.send("direct", key=OTHER)
     assert result.returncode == 0, result
     assert b"directly" in result.stderr
+    data.fill(what)  # a file that the daemon was just replacing has made room for one
     result = trial.send("none", "trigger", "--config", str(queue_only), key=OTHER)
     assert result.returncode == 75, result
     api.always(KEY, None)

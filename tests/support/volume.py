@@ -17,6 +17,7 @@ class Volume:
     def __init__(self, kind: str, file: Path, place: Path) -> None:
         self._place = place
         self._ballast = place / "ballast"
+        self._numbers = itertools.count()
         # -n: mount(8)'s own list of mounts knows no namespaces
         if kind == "tmpfs":
             mount("-n", "-t", kind, "-o", "size=256k,nr_inodes=100", kind, place)
@@ -28,11 +29,11 @@ class Volume:
             mount("-n", "-t", kind, "-o", "loop", file, place)
 
     def fill(self, what: str) -> None:
-        """Leaves no "bytes", or no "inodes"."""
+        """Leaves no "bytes", or no "inodes". Once more fills what has come free since."""
         self._ballast.mkdir(exist_ok=True)
         with contextlib.suppress(OSError):
             if what == "inodes":
-                for number in itertools.count():
+                for number in self._numbers:
                     (self._ballast / f"{number}").touch(exist_ok=False)
             with (self._ballast / "bytes").open("ab", buffering=0) as file:
                 while file.write(bytes(4096)):
