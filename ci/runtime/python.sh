@@ -42,10 +42,10 @@ profile='-fprofile-use=python.profdata -Wno-profile-instr-unprofiled -Wno-profil
 sed -i 's| Programs/_testembed||' Makefile.pre.in
 
 # zig's headers are newer than the glibc it links for, so what they declare is not always there;
-# and posix_spawn is another function since 2.15 (the agent starts nothing).
+# and posix_spawn is another function since 2.15 (the agent starts nothing). nice() is called broken where the build is nice.
 quietly python-configure env MODULE_BUILDTYPE=static PKG_CONFIG=/bin/false \
     ZLIB_CFLAGS="-I$out/include" ZLIB_LIBS="$out/lib/libz.a" CFLAGS="-g0 $harden $lto $profile" LDFLAGS="$lto" \
-    ac_cv_header_sys_auxv_h=no ac_cv_func_getauxval=no ac_cv_func_prlimit=no \
+    ac_cv_header_sys_auxv_h=no ac_cv_func_getauxval=no ac_cv_func_prlimit=no ac_cv_broken_nice=no \
     ac_cv_func_posix_spawn=no ac_cv_func_posix_spawnp=no \
     ac_cv_working_openssl_hashlib=no py_cv_module__uuid=n/a \
     ./configure --prefix=/usr --disable-shared --with-static-libpython --without-ensurepip --disable-test-modules \
