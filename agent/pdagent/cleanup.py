@@ -11,7 +11,7 @@ evidence.
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pdagent.backlog import remove
 from pdagent.budget import Disk
@@ -72,18 +72,18 @@ class Cleanup:
             return now - since > threshold
 
         for directory in (DELIVERED, IN_ERROR, TEMPORARY):
-            removed = 0
-            for name, changed, _ in self._entries(f"{self._root}/{directory}"):
-                if old(changed) and self._remove(directory, name):
-                    removed += 1
+            entries = self._entries(f"{self._root}/{directory}")
+            names = [name for name, changed, _ in entries if old(changed)]
+            removed = sum(self._remove(directory, name) for name in names)
             if removed:
                 log.info("Cleanup: removed %d files from %s", removed, directory)
         # crash between a reason and the move of its event, which was delivered later on; or between
         # the removals of an event and of its reason
         reasons = self._state.reasons
         places = [f"{self._root}/{directory}" for directory in (IN_ERROR, PENDING)]
-        for name, changed, _ in self._entries(reasons) if os.path.isdir(reasons) else ():
-            if old(changed) and not any(os.path.lexists(f"{place}/{name}") for place in places):
+        entries = self._entries(reasons) if os.path.isdir(reasons) else iter(())
+        for name in [name for name, changed, _ in entries if old(changed)]:
+            if not any(os.path.lexists(f"{place}/{name}") for place in places):
                 with contextlib.suppress(OSError):
                     os.unlink(f"{reasons}/{name}")
 
@@ -97,7 +97,14 @@ class Cleanup:
     def trim(self, most: int, most_bytes: int) -> None:
         """Removes delivered events, the oldest first, until `most` are left that take up no more
         than `most_bytes` of disk."""
-        size = removed = 0
+        number = size = removed = 0
+        # counted first: a list of all of them would take two megabytes for each ten thousand
+        for _, _, room in self._entries(f"{self._root}/{DELIVERED}"):
+            number += 1
+            size += room
+        if number <= most and size <= most_bytes:
+            return
+        size = 0
         newest_first = sorted(self._entries(f"{self._root}/{DELIVERED}"), key=_since, reverse=True)
         for number, (name, _, room) in enumerate(newest_first):
             size += room
@@ -138,8 +145,7 @@ class Cleanup:
         self._state.write("clock", {"seen": now, "steady_since": since})
         return since
 
-    def _entries(self, directory: str) -> list[Entry]:
-        found: list[Entry] = []
+    def _entries(self, directory: str) -> Iterator[Entry]:
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
@@ -147,10 +153,9 @@ class Cleanup:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    found.append((entry.name, status.st_ctime, status.st_blocks * 512))
+                    yield entry.name, status.st_ctime, status.st_blocks * 512
         except OSError as error:
             log.error("Cleanup: cannot look into %s: %s", directory, error.strerror)
-        return found
 
     def _remove(self, directory: str, name: str) -> bool:
         try:

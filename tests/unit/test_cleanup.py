@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,20 @@ def test_the_oldest_delivered_events_over_the_budget_go(
     host.cleanup.trim(most, files_of_bytes * room)
     assert [path.exists() for path in paths] == [False] * (5 - left) + [True] * left
     assert all(path.exists() for path in others)
+
+
+def test_a_trim_that_removes_nothing_remembers_nothing(host: Host) -> None:
+    """Looking at what is kept anyway takes no memory for each of its files."""
+    for number in range(2000):
+        (host.root / "suc" / f"{number}_KEY1.txt").touch()
+    tracemalloc.start()
+    try:
+        host.cleanup.trim(10_000, 1 << 40)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200_000
+    assert len(os.listdir(host.root / "suc")) == 2000
 
 
 def test_no_scarcity_takes_nothing(host: Host) -> None:
