@@ -97,14 +97,14 @@ class Cleanup:
     def trim(self, most: int, most_bytes: int) -> None:
         """Removes delivered events, the oldest first, until `most` are left that take up no more
         than `most_bytes` of disk."""
-        number = size = removed = 0
+        number = size = 0
         # counted first: a list of all of them would take two megabytes for each ten thousand
         for _, _, room in self._entries(f"{self._root}/{DELIVERED}"):
             number += 1
             size += room
         if number <= most and size <= most_bytes:
             return
-        size = 0
+        size = removed = 0
         newest_first = sorted(self._entries(f"{self._root}/{DELIVERED}"), key=_since, reverse=True)
         for number, (name, _, room) in enumerate(newest_first):
             size += room

@@ -57,11 +57,13 @@ class Collected(Collector):
         self._started = wall()
 
     def collect(self) -> Iterator[Metric]:
-        build = GaugeMetricFamily(
-            "pdagent_build_info", "The version that runs.", labels=["version"]
+        yield _labelled(
+            GaugeMetricFamily,
+            "pdagent_build_info",
+            "The version that runs.",
+            "version",
+            {__version__: 1},
         )
-        build.add_metric([__version__], 1)
-        yield build
         yield _gauge("pdagent_start_time_seconds", "When the daemon started.", self._started)
         yield from self._counts()
         yield from self._now()
