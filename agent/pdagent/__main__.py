@@ -15,7 +15,12 @@ COMMANDS = {
     "pdagent": "agent",
 }
 # modules with a quick way for plain command lines, which does not return
-QUICK = {"pd-send": "quick", "pd-nagios": "nagios", "pd-zabbix": "zabbix", "pd-sensu": "sensu"}
+QUICK = {
+    "pd-send": "quick",
+    "pd-nagios": "integrations.nagios",
+    "pd-zabbix": "integrations.zabbix",
+    "pd-sensu": "integrations.sensu",
+}
 
 
 def main() -> int:

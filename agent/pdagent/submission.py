@@ -15,7 +15,7 @@ from pdagent.spool import Spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.config import Config
-    from pdagent.intake import Intake
+    from pdagent.serve.intake import Intake
 
     Submitted = Event | Intake
 

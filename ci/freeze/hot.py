@@ -8,7 +8,7 @@ pdagent.spec, which also puts WARM before this: code by module name, marshalled 
 import sys
 
 name = sys.argv[0].rpartition("/")[2]
-wanted = "pdagent." + name.removeprefix("pd-")
+wanted = "pdagent.integrations." + name.removeprefix("pd-")
 try:
     if name == "pd-send":
         from pdagent import quick
@@ -18,9 +18,10 @@ try:
         import marshal
         import zlib
 
-        for warm in ("pdagent.report", wanted):
+        package = "pdagent.integrations"
+        for warm in (package, f"{package}.report", wanted):
             module = sys.modules[warm] = type(sys)(warm)
-            module.__package__ = "pdagent"
+            module.__package__ = package
             exec(marshal.loads(zlib.decompress(WARM[warm])), module.__dict__)  # noqa: F821
         sys.modules[wanted].main(sys.argv[1:])
 except Exception:

@@ -3,7 +3,6 @@ there were importers, where the rest of it is."""
 
 import sys
 
-import pdagent
-
-pdagent.__path__ = [sys._MEIPASS + "/pdagent"]
-del pdagent
+for package in "pdagent", "pdagent.integrations":
+    if package in sys.modules:
+        sys.modules[package].__path__ = [sys._MEIPASS + "/" + package.replace(".", "/")]

@@ -14,17 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdagent import config
-from pdagent.backlog import Backlog, Hostile, Pending
 from pdagent.config import KEYS, Config
-from pdagent.delivery import Delivery
-from pdagent.holds import Fate, Ruling
-from pdagent.lane import Entry
+from pdagent.daemon.outcome import report
 from pdagent.log import masked_name
-from pdagent.outcome import report
-from pdagent.settlement import Settlement
+from pdagent.queue.backlog import Backlog, Hostile, Pending
+from pdagent.queue.holds import Fate, Ruling
+from pdagent.queue.settlement import Settlement
+from pdagent.queue.state import Counters, State
+from pdagent.schedule.lane import Entry
 from pdagent.spool import PENDING
-from pdagent.state import Counters, State
-from pdagent.verdict import Verdict
+from pdagent.wire.delivery import Delivery
+from pdagent.wire.verdict import Verdict
 from tests.support.events_api import Answer, EventsApi
 
 Fuzz = Callable[[Callable[[], None]], None]

@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from pdagent.holds import Fate
-from pdagent.lane import Entry
-from pdagent.scheduler import Scheduler
-from pdagent.verdict import Delivered, Troubled, Unreachable, Verdict
+from pdagent.queue.holds import Fate
+from pdagent.schedule.lane import Entry
+from pdagent.schedule.scheduler import Scheduler
+from pdagent.wire.verdict import Delivered, Troubled, Unreachable, Verdict
 
 HOUR = 3600.0
 CAP = 60.0

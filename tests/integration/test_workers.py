@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from pdagent import backlog, handling
-from pdagent.backlog import Backlog
 from pdagent.config import Config
-from pdagent.holds import Held
-from pdagent.settlement import Settlement
+from pdagent.daemon import handling
+from pdagent.daemon.workers import Workers
+from pdagent.queue import backlog
+from pdagent.queue.backlog import Backlog
+from pdagent.queue.holds import Held
+from pdagent.queue.settlement import Settlement
+from pdagent.queue.state import Counters, State
 from pdagent.spool import IN_ERROR, PENDING, file_name
-from pdagent.state import Counters, State
-from pdagent.workers import Workers
 from tests.support.agent import wait_until
 from tests.support.events import KEY, OTHER, summaries
 from tests.support.events_api import EventsApi

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pdagent import environment
 from pdagent.config import parse
+from pdagent.wire import environment
 from tests.support.documents import REPOSITORY, Block, blocks, documents
 
 FILES = [b for page in documents() for b in blocks(page) if b.kind == "file"]

@@ -84,11 +84,12 @@ def test_a_generated_key_and_a_cut_event_load_no_more(root: Path) -> None:
 def test_monitoring_tools_load_little_more(
     root: Path, tool: str, arguments: list[str], stdin: bytes, besides: set[str]
 ) -> None:
-    """Two modules of ours, and for Sensu a scanner, which is built into the program."""
-    code, files, built_in = loaded(root, *arguments, module=tool, stdin=stdin)
+    """Two modules of ours and their package, and for Sensu a scanner, built into the program."""
+    code, files, built_in = loaded(root, *arguments, module=f"integrations.{tool}", stdin=stdin)
     assert code == 0
     assert len(list((root / "pdq").iterdir())) == 1
-    wanted = {"pdagent.report", f"pdagent.{tool}"}
+    package = "pdagent.integrations"
+    wanted = {package, f"{package}.report", f"{package}.{tool}"}
     assert wanted < set(WARM)
     assert set(files) - besides == {*OURS, *wanted}
     assert set(built_in) <= BUILT_IN | besides

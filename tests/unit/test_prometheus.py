@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from pdagent.metrics import Collected
-from pdagent.tally import Standing, Tally
+from pdagent.queue.holds import Standing
+from pdagent.serve.metrics import Collected
+from pdagent.serve.tally import Tally
 
 HERE = Path(__file__).parent
 OFFERED = HERE.parents[1] / "docs" / "prometheus"

@@ -14,13 +14,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pdagent import backlog, cleanup, spool, state
-from pdagent.backlog import Backlog, Hostile, Unfinished, key_of
-from pdagent.budget import Disk
-from pdagent.cleanup import Cleanup
-from pdagent.settlement import Settlement
+from pdagent import spool
+from pdagent.queue import backlog, cleanup, state
+from pdagent.queue.backlog import Backlog, Hostile, Unfinished, key_of
+from pdagent.queue.budget import Disk
+from pdagent.queue.cleanup import Cleanup
+from pdagent.queue.settlement import Settlement
+from pdagent.queue.state import Counters, State
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, Spool, SpoolError
-from pdagent.state import Counters, State
 from tests.support.calls import Calls, Died, Fault
 
 GONE = "gone"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pdagent.check import service
 from pdagent.check.host import Host
 from pdagent.config import Config
-from pdagent.environment import FILES, VARIABLES, parse
+from pdagent.wire.environment import FILES, VARIABLES, parse
 
 
 @dataclass(frozen=True, slots=True)

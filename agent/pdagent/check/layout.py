@@ -5,11 +5,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
-from pdagent.budget import Disk
 from pdagent.check.finding import Finding, failed, ok, warning
-from pdagent.cleanup import disk_of
 from pdagent.config import Config
-from pdagent.layout import DROP_MODE, PRIVATE_MODE
+from pdagent.queue.budget import Disk
+from pdagent.queue.cleanup import disk_of
+from pdagent.queue.layout import DROP_MODE, PRIVATE_MODE
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
 DIRECTORIES = "directories"

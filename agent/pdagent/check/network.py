@@ -12,7 +12,7 @@ from pdagent.check.environment import Environment
 from pdagent.check.finding import Finding, days, failed, ok, several, unknown, warning
 from pdagent.check.wayout import Answer, Ask, proxy_of, without_password
 from pdagent.config import Config
-from pdagent.connections import NoTrust, ca_file
+from pdagent.wire.connections import NoTrust, ca_file
 
 DNS, PROXY, API, TLS, CA, CLOCK = "DNS", "proxy", "events API", "TLS", "CA bundle", "clock"
 SKEW_WARNING, SKEW_FAILED = 30.0, 600.0

@@ -7,10 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from pdagent.backlog import Backlog
 from pdagent.check.finding import Finding, days, ok, several, warning
 from pdagent.check.host import Host
 from pdagent.config import Config
+from pdagent.queue.backlog import Backlog
 from pdagent.spool import IN_ERROR
 
 QUEUE, RATE = "queue", "rate limits"

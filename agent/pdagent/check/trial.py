@@ -7,8 +7,8 @@ from pdagent.check.finding import Finding, failed, ok
 from pdagent.check.host import Host
 from pdagent.config import Config
 from pdagent.event import Event
+from pdagent.queue.state import State
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, Spool, SpoolError
-from pdagent.state import State
 from pdagent.submission import body
 
 SUBJECT = "test event"

@@ -20,7 +20,7 @@ from urllib3.util import Timeout
 
 from pdagent import __version__
 from pdagent.config import Config
-from pdagent.connections import CONNECT_SECONDS, Adapter, NoTrust, begin, cause, proxies
+from pdagent.wire.connections import CONNECT_SECONDS, Adapter, NoTrust, begin, cause, proxies
 
 SECONDS = 20.0
 

@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable
 
 from pdagent import config, exits
-from pdagent.daemon import serve
-from pdagent.layout import CannotRun
+from pdagent.daemon.life import serve
+from pdagent.queue.layout import CannotRun
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         from pdagent.commands import common
 
         common.warn("pdagentd", problems)
-    from pdagent.background import daemonize
+    from pdagent.daemon.background import daemonize
 
     try:
         os.makedirs(settings.run_dir, exist_ok=True)

@@ -7,13 +7,15 @@ the system's log too.
 import argparse
 from typing import NoReturn
 
-from pdagent import config, direct, exits, syslog
+from pdagent import config, exits
 from pdagent.commands import common
 from pdagent.event import BadEvent
+from pdagent.integrations import syslog
+from pdagent.integrations.report import NothingToSend, Report
 from pdagent.log import redacted
-from pdagent.report import NothingToSend, Report
 from pdagent.spool import SpoolError
 from pdagent.submission import UsageError, accept, body, receipt, say
+from pdagent.wire import direct
 
 
 class Parser(argparse.ArgumentParser):

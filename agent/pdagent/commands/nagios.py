@@ -3,7 +3,7 @@
 import argparse
 
 from pdagent.commands import common, integration
-from pdagent.nagios import TYPES, NagiosReport
+from pdagent.integrations.nagios import TYPES, NagiosReport
 
 # Abbreviations that were the old agent's.
 _STILL_MEAN = {

@@ -171,7 +171,7 @@ def _with_change(arguments: list[str]) -> list[str]:
 def _event(submission: Submission, settings: config.Config) -> "Submitted":
     if submission.json is None:
         return submission.event(settings)
-    from pdagent.intake import Invalid, NotJson, read
+    from pdagent.serve.intake import Invalid, NotJson, read
 
     def key() -> str:
         return integration_key(submission.key, submission.key_file)
@@ -229,7 +229,7 @@ def _contents(path: str) -> bytes:
 
 
 def _wait(event: "Submitted", settings: config.Config, seconds: float, quiet: bool) -> int:
-    from pdagent.waiting import Removed, WaitingSpool
+    from pdagent.queue.waiting import Removed, WaitingSpool
 
     with WaitingSpool(settings.spool_dir) as spool:
         accept(event, settings, spool)
@@ -255,7 +255,7 @@ def _wait(event: "Submitted", settings: config.Config, seconds: float, quiet: bo
 def _without_spool(
     event: "Submitted", settings: config.Config, error: SpoolError, quiet: bool
 ) -> int:
-    from pdagent import direct
+    from pdagent.wire import direct
 
     outcome = direct.instead(settings, error)
     if not outcome.accepted:

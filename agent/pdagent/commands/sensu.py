@@ -1,7 +1,7 @@
 """`pd-sensu`: an event of Sensu Core or Sensu Go."""
 
 from pdagent.commands import integration
-from pdagent.sensu import SensuReport
+from pdagent.integrations.sensu import SensuReport
 
 
 def parser() -> integration.Parser:

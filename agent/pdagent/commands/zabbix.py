@@ -1,7 +1,7 @@
 """`pd-zabbix`: a message of Zabbix's, as an alert script gets it."""
 
 from pdagent.commands import integration
-from pdagent.zabbix import MESSAGES, ZabbixReport, split
+from pdagent.integrations.zabbix import MESSAGES, ZabbixReport, split
 
 
 def parser() -> integration.Parser:

@@ -8,7 +8,7 @@ import pytest
 from pdagent.check.environment import Environment, find
 from pdagent.check.host import Host
 from pdagent.config import Config
-from pdagent.environment import parse
+from pdagent.wire.environment import parse
 
 OWN = {"https_proxy": "http://mine:1", "HOME": "/root"}
 

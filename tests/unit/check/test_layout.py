@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.budget import Disk
 from pdagent.check.finding import Finding, Level
 from pdagent.check.layout import directories, disk
 from pdagent.config import Config
+from pdagent.queue.budget import Disk
 
 GB = 10**9
 

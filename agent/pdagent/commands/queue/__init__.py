@@ -5,8 +5,8 @@ from pdagent.commands import common
 from pdagent.commands.queue import change, look, watch
 from pdagent.commands.queue.arguments import parser
 from pdagent.commands.queue.view import View
-from pdagent.listing import Ambiguous, NoSuchEvent
 from pdagent.log import masked_name
+from pdagent.queue.listing import Ambiguous, NoSuchEvent
 
 __all__ = ["main", "parser"]
 

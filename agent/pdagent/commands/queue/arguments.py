@@ -3,8 +3,8 @@
 import argparse
 
 from pdagent.commands import common
-from pdagent.display import parse_span
-from pdagent.listing import STATES, UNSETTLED, Query
+from pdagent.commands.text import parse_span
+from pdagent.queue.listing import STATES, UNSETTLED, Query
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 
 CHOICES = {

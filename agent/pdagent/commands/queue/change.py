@@ -12,9 +12,9 @@ from pdagent.commands import common
 from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.arguments import query
 from pdagent.commands.queue.view import View
-from pdagent.intervention import Overtaken
-from pdagent.listing import Record
 from pdagent.log import masked_name
+from pdagent.queue.intervention import Overtaken
+from pdagent.queue.listing import Record
 from pdagent.submission import say
 
 SHOWN = 10

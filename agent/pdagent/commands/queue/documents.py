@@ -5,13 +5,13 @@ import json
 from collections.abc import Iterable, Mapping
 
 from pdagent import __version__
-from pdagent.backlog import Count
 from pdagent.commands.queue.view import View
-from pdagent.holds import Hold
-from pdagent.listing import Record
 from pdagent.log import masked, masked_name, redacted
+from pdagent.queue.backlog import Count
+from pdagent.queue.holds import Hold
+from pdagent.queue.listing import Record
+from pdagent.queue.state import iso
 from pdagent.spool import PENDING
-from pdagent.state import iso
 
 Document = dict[str, object]
 

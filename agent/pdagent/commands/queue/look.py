@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
 from pdagent import exits
-from pdagent.backlog import Backlog, Count
-from pdagent.budget import many_pending, short_of_room
-from pdagent.cleanup import disk_of
 from pdagent.commands import common
 from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.arguments import query
 from pdagent.commands.queue.view import View
-from pdagent.display import escaped, moment
-from pdagent.history import from_log
-from pdagent.listing import NoSuchEvent, Record, matches_key
+from pdagent.commands.text import escaped, moment
 from pdagent.log import masked, masked_name, printable, redacted
+from pdagent.queue.backlog import Backlog, Count
+from pdagent.queue.budget import many_pending, short_of_room
+from pdagent.queue.cleanup import disk_of
+from pdagent.queue.history import from_log
+from pdagent.queue.listing import NoSuchEvent, Record, matches_key
+from pdagent.queue.state import iso, seconds_of
 from pdagent.spool import DELIVERED, PENDING
-from pdagent.state import iso, seconds_of
 
 
 def counts(view: View, key: str | None) -> Mapping[str, Count]:

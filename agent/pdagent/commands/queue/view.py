@@ -3,12 +3,12 @@
 import time
 
 from pdagent.config import Config
-from pdagent.holds import Held, Hold
-from pdagent.intervention import Intervention
-from pdagent.keys import lane
-from pdagent.layout import is_served
-from pdagent.listing import Listing, matches_key
-from pdagent.state import State
+from pdagent.queue.holds import Held, Hold
+from pdagent.queue.intervention import Intervention
+from pdagent.queue.keys import lane
+from pdagent.queue.layout import is_served
+from pdagent.queue.listing import Listing, matches_key
+from pdagent.queue.state import State
 
 
 class View:

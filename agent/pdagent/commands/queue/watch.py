@@ -9,16 +9,16 @@ from itertools import chain
 from textwrap import wrap
 
 from pdagent import exits
-from pdagent.backlog import Count, key_of
 from pdagent.commands import common
 from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.view import View
+from pdagent.commands.screen import Line, Screen, has_screen
 from pdagent.commands.terminal import colours
-from pdagent.display import moment, padded
-from pdagent.listing import Query, Record
+from pdagent.commands.text import moment, padded
 from pdagent.log import masked
+from pdagent.queue.backlog import Count, key_of
+from pdagent.queue.listing import Query, Record
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
-from pdagent.terminal import Line, Screen, has_screen
 
 # As often as this at most, and so that looking takes a twentieth of the time.
 PAUSE_SECONDS = 1.0

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pdagent.backlog import Count
 from pdagent.commands.queue.view import View
-from pdagent.display import clock, cut, escaped, padded, span
-from pdagent.holds import Hold
-from pdagent.listing import Record
+from pdagent.commands.text import clock, cut, escaped, padded, span
 from pdagent.log import masked, masked_name, redacted
+from pdagent.queue.backlog import Count
+from pdagent.queue.holds import Hold
+from pdagent.queue.listing import Record
 from pdagent.spool import PENDING
 
 HOLDS_SHOWN = 10

@@ -1,0 +1,223 @@
+"""Workers: the threads that take events from the scheduler and handle them.
+
+They are made as there is work for them, at most `max_connections`, and end when there has been none
+for a while: an idle daemon has no thread that wakes. One lock guards the scheduler; what
+is done with an event happens outside it.
+"""
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from pdagent.config import Config
+from pdagent.daemon.handling import Handling
+from pdagent.log import masked_name
+from pdagent.queue.backlog import Backlog, key_of
+from pdagent.queue.holds import Held, Standing
+from pdagent.queue.keys import lane
+from pdagent.queue.settlement import Settlement
+from pdagent.schedule.lane import Entry
+from pdagent.schedule.scheduler import Scheduler
+
+log = logging.getLogger("pdagent.delivery")
+
+LINGER_SECONDS = 10.0
+# How soon after a post began `tend` has to see it, to cut it off at its deadline.
+NOTICE_SECONDS = 10.0
+# Holds are told at most this often, and so that the telling takes a hundredth of the time.
+TELL_SECONDS = 1.0
+TELL_SHARE = 0.01
+
+
+class Workers:
+    """Sends what is added, until stopped. `nudge` has the main thread call `tend` earlier than it
+    was last told to; `tell` is called by `tend` when what is held has changed."""
+
+    def __init__(
+        self,
+        config: Config,
+        backlog: Backlog,
+        settlement: Settlement,
+        nudge: Callable[[], None],
+        tell: Callable[[Held], None],
+    ) -> None:
+        self._config = config
+        self._settlement = settlement
+        self._nudge = nudge
+        self._tend_at = 0.0
+        self._tell = tell
+        self._told = -1  # of the scheduler's changes
+        self._tell_at = 0.0
+        self._scheduler = Scheduler(
+            float(config.backoff_interval_secs), config.retry_limit_for_possible_errors, _chance
+        )
+        self._claimed = 0
+        self._renewing = False
+        self._changed = threading.Condition()
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0
+        self._stopping = False
+        self._handling = Handling(config, backlog, settlement, self._scheduler, self._changed)
+        self.tally = self._handling.tally
+
+    # --- from the daemon's main thread ----------------------------------------------------------
+
+    def add(self, names: Iterable[str]) -> None:
+        """Names found in pdq/, in the order of their acceptance."""
+        names = list(names)
+        retried = self._settlement.retried([n for n in names if n not in self._scheduler])
+        with self._changed:
+            before = len(self._scheduler)
+            for name in names:
+                key = key_of(name)
+                if key is not None and name not in self._settlement:
+                    self._scheduler.add(name, lane(key, self._config), name in retried)
+            self.tally.count_accepted(len(self._scheduler) - before)
+            self._call_for_hands()
+
+    def configure(self, config: Config) -> None:
+        """Takes up a new configuration, from the next event on."""
+        with self._changed:
+            self._renewing = self._renewing or config.keys != self._config.keys
+            self._config = config
+        self._handling.configure(config)
+        with self._changed:
+            self._scheduler.configure(
+                float(config.backoff_interval_secs), config.retry_limit_for_possible_errors
+            )
+            self._renew()
+            self._call_for_hands()
+
+    def _renew(self) -> None:
+        # Names of keys mean other keys now, so events belong into other lanes. Once nothing is on
+        # its way, all start anew, as after a restart: in the order of their names, without holds.
+        if self._renewing and not self._claimed:
+            self._renewing = False
+            self.add(self._scheduler.start_over())
+            self.tally.count_accepted(-len(self._scheduler))  # for the second time
+
+    def tend(self, now: float) -> float | None:
+        """Cuts off overdue posts and puts workers to what holds have let go. Returns when to call
+        again, in monotonic seconds; None: not before something is added."""
+        self._handling.abort_overdue(now)
+        self._tell_holds(now)
+        with self._changed:
+            due = self._due(now)
+            self._call_for_hands()
+            if len(self._threads) > self._idle:
+                due = min(now + 1.0, due)
+            self._tend_at = due
+        return None if due == math.inf else due
+
+    def _tell_holds(self, now: float) -> None:
+        with self._changed:
+            if self._scheduler.changes == self._told or now < self._tell_at:
+                return
+            self._told = self._scheduler.changes
+            held = self._scheduler.held(now)
+        self._tell(held)
+        cost = time.monotonic() - now
+        self._tell_at = now + max(TELL_SECONDS, cost / TELL_SHARE)
+
+    def _due(self, now: float) -> float:
+        due = self._scheduler.next_due(now)
+        due = math.inf if due is None else due
+        return due if self._scheduler.changes == self._told else min(due, self._tell_at)
+
+    def stop(self, patience: float) -> bool:
+        """Lets what is on its way arrive, for `patience` seconds. Returns whether it did; what did
+        not stays pending."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        deadline = time.monotonic() + patience
+        for thread in list(self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        arrived = not self._threads
+        if not arrived:
+            self._handling.abort_all()
+            for thread in list(self._threads):
+                thread.join(0.5)
+        return arrived
+
+    @property
+    def pending(self) -> int:
+        return len(self._scheduler)
+
+    def standing(self) -> Standing:
+        """How things stand, for whoever asks, in any thread."""
+        with self._changed:
+            return self._scheduler.standing()
+
+    # --- in the workers' threads ----------------------------------------------------------------
+
+    def _call_for_hands(self) -> None:
+        # One call is enough: whoever comes and finds something calls the next (see `_next`). And a
+        # claim decides what may go, so whoever comes may find nothing: that costs one wake-up.
+        if not self._scheduler.has_work(time.monotonic()):
+            return
+        if self._idle:
+            self._changed.notify()
+        elif len(self._threads) < self._config.max_connections:
+            thread = threading.Thread(
+                target=self._work, name=f"Worker-{len(self._threads) + 1}", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads to be had: those we have will do
+                return
+            self._threads.add(thread)
+
+    def _work(self) -> None:
+        try:
+            while (entry := self._next()) is not None:
+                try:
+                    self._handling.handle(entry)
+                except Exception:  # a bug here must cost one event a delay, not the daemon a worker
+                    log.exception("internal error with %s; trying again", masked_name(entry.name))
+                    self._handling.try_again(entry)
+                finally:
+                    with self._changed:
+                        self._claimed -= 1
+                        self._renew()
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+
+    def _next(self) -> Entry | None:
+        with self._changed:
+            lingered = False
+            while not self._stopping:
+                now = time.monotonic()
+                entry = None if self._renewing else self._scheduler.claim(now)
+                self._see_tended(now, entry is not None)
+                if entry is not None:
+                    self._claimed += 1
+                    self._call_for_hands()  # where one event was, there may be more
+                    return entry
+                # Whatever was added or let go while we waited for the lock was seen by this claim;
+                # what comes later finds us counted as idle, and calls.
+                if lingered:
+                    return None
+                self._idle += 1
+                lingered = not self._changed.wait(LINGER_SECONDS)
+                self._idle -= 1
+            return None
+
+    def _see_tended(self, now: float, busy: bool) -> None:
+        # The main thread sleeps until what was due when it last asked; a hold that began since, or
+        # a post, may be due earlier.
+        due = self._due(now)
+        if busy:
+            due = min(due, now + NOTICE_SECONDS)
+        if due < self._tend_at:
+            self._tend_at = due
+            self._nudge()
+
+
+def _chance() -> float:
+    # what random.random() gives; that module would cost an idle daemon 300 kB
+    return int.from_bytes(os.urandom(6), "big") / 2**48

@@ -1,0 +1,203 @@
+"""What Sensu reports through `pd-sensu`, as events: a check result of Sensu Core or an event of
+Sensu Go, as JSON on stdin. Built-in modules only.
+"""
+
+import posix
+
+from pdagent.event import BadEvent, Event
+from pdagent.integrations import report
+from pdagent.integrations.report import NothingToSend, Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdagent.config import Config
+
+MAX_BYTES = 16_777_216
+_SPACE = " \t\r\n\0"
+_SEVERITIES = ("info", "warning", "critical")  # by status; what is above is an error
+
+
+class SensuReport(Report):
+    """One event, on stdin."""
+
+    command = "pd-sensu"
+    key_option = "-k/--integration-key"
+    texts = {  # noqa: RUF012
+        "-k": "key",
+        "--integration-key": "key",
+        "--service-key-file": "key_file",
+        "-i": "incident_key",
+        "--incident-key": "incident_key",
+        "--events-api": "events_api",
+        "--config": "config",
+    }
+
+    __slots__ = ()
+
+    def read(self, arguments: list[str]) -> bool:
+        return super().read(arguments) and not self.fields
+
+    def events(self, settings: "Config") -> list[Event]:
+        self.integration_key()
+        self.wanted_api(settings)
+        document = loads(stdin())
+        if not isinstance(document, dict):
+            raise BadEvent("what is on stdin is not an event of Sensu's: it is no JSON object")
+        go = isinstance(document.get("entity"), dict)
+        about = _go(document) if go else _core(document)
+        dedup_key = self.incident_key or about.dedup_key
+        if not dedup_key:
+            raise BadEvent(
+                "the event names no client and check, and has no id: without them the incident has "
+                "no name. The event was not queued. Name it with -i"
+            )
+        event = self.event(
+            settings,
+            about.action,
+            dedup_key,
+            f"{dedup_key} : {about.output}",
+            document,
+            source=about.source or "sensu",
+            severity=_severity(about.status),
+            component=about.component,
+            group=about.group,
+            event_class=about.event_class,
+        )
+        return [event]
+
+
+class _About:
+    """What we want to know of an event, by whichever Sensu."""
+
+    def __init__(
+        self,
+        action: str,
+        dedup_key: str,
+        output: str,
+        status: object,
+        source: str,
+        component: str,
+        group: str,
+        event_class: str,
+    ) -> None:
+        self.action = action
+        self.dedup_key = dedup_key
+        self.output = output
+        self.status = status
+        self.source = source
+        self.component = component
+        self.group = group
+        self.event_class = event_class
+
+
+def _core(document: dict[str, object]) -> _About:
+    client, check = _part(document, "client"), _part(document, "check")
+    action, status = document.get("action"), check.get("status")
+    if action is None and status is None:
+        raise BadEvent("the check result has neither an action nor a status")
+    well = action == "resolve" if action is not None else status == 0
+    source, component = _text(client, "name"), _text(check, "name")
+    return _About(
+        "resolve" if well else "trigger",
+        f"{source}/{component}" if source and component else _text(document, "id"),
+        _text(check, "output"),
+        status,
+        source,
+        component,
+        _text(client, "environment"),
+        _text(check, "type"),
+    )
+
+
+def _go(document: dict[str, object]) -> _About:
+    entity, check = _part(document, "entity"), _part(document, "check")
+    if not check:
+        raise NothingToSend("an event that has metrics, but no check.")
+    source = _text(_part(entity, "metadata"), "name")
+    component = _text(_part(check, "metadata"), "name")
+    namespace = _text(_part(entity, "metadata"), "namespace")
+    dedup_key = f"{source}/{component}" if source and component else _text(document, "id")
+    if namespace not in ("", "default"):  # where names are others'
+        dedup_key = f"{namespace}/{dedup_key}"
+    return _About(
+        "resolve" if check.get("status") == 0 else "trigger",
+        dedup_key,
+        _text(check, "output").strip(),
+        check.get("status"),
+        source,
+        component,
+        namespace,
+        _text(entity, "entity_class"),
+    )
+
+
+def _part(document: dict[str, object], name: str) -> dict[str, object]:
+    part = document.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(part: dict[str, object], name: str) -> str:
+    value = part.get(name)
+    return "" if value is None else str(value)
+
+
+def _severity(status: object) -> str:
+    if isinstance(status, int) and 0 <= status < len(_SEVERITIES):
+        return _SEVERITIES[status]
+    return "error"
+
+
+_READ: list[bytes] = []  # it can be read once, and the complete way asks again
+
+
+def stdin() -> str:
+    """What is on stdin. Raises BadEvent for what is no event for its size."""
+    if not _READ:
+        size = 0
+        try:
+            while size <= MAX_BYTES and (part := posix.read(0, 1_048_576)):
+                _READ.append(part)
+                size += len(part)
+        except OSError as error:
+            why = posix.strerror(error.errno or 0)
+            raise BadEvent(f"cannot read the event from stdin: {why}") from error
+        if size > MAX_BYTES:
+            raise BadEvent(f"the event on stdin is longer than {MAX_BYTES} bytes")
+    return b"".join(_READ).decode("utf-8", "replace").removeprefix("\ufeff").strip(_SPACE)
+
+
+class _Rules:
+    """How the scanner reads JSON: mildly."""
+
+    strict = False  # control characters may stand in strings
+    object_hook = object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = str  # NaN and its kind become words
+
+
+def loads(text: str) -> object:
+    """The value of a JSON text. The json package would cost more than all the rest, and its C
+    scanner, which needs nothing else of it, is all that we want. Raises BadEvent."""
+    if not text:
+        raise BadEvent("there is no event on stdin")
+    try:
+        from _json import make_scanner
+
+        value, end = make_scanner(_Rules)(text, 0)  # type: ignore[arg-type]
+    except StopIteration as error:
+        raise BadEvent(f"what is on stdin is not JSON, at character {error.value}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadEvent(f"what is on stdin is not JSON: {error}") from error
+    except (ImportError, SystemError) as error:
+        # The scanner gets its error from the json package, of which there is nothing yet on the
+        # quick way; the complete way has it, and then says more.
+        raise BadEvent("what is on stdin is not JSON") from error
+    if end != len(text):
+        raise BadEvent(f"what is on stdin is more than one JSON value, at character {end}")
+    return value
+
+
+def main(arguments: list[str]) -> None:
+    """The quick way."""
+    report.main(SensuReport(), arguments)

@@ -1,0 +1,168 @@
+"""Clean-up: what has been settled long ago leaves the disk; what is pending never does.
+
+An event's age is the time since it was settled, which is when its inode last changed (ctime: a
+rename sets it, and nobody can forge it). That is wall-clock time, and wall clocks are stepped. So
+ages only count for as long as the clock is known to have run steadily: a step in either direction,
+seen against the monotonic clock or against what the last clean-up saw, starts all of them anew.
+What that costs is disk space for a while longer; the other way round it would cost somebody's
+evidence.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+
+from pdagent.log import masked_name
+from pdagent.queue.backlog import remove
+from pdagent.queue.budget import Disk
+from pdagent.queue.state import State
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
+
+log = logging.getLogger("pdagent.cleanup")
+
+STEP_SECONDS = 300.0  # more than an hour of slewing, less than anybody's clean-up threshold of days
+# Away for longer than this, a machine that was off can't be told from a clock that was stepped.
+ABSENCE_SECONDS = 86_400.0
+BATCH = 1000
+
+Entry = tuple[str, float, int]  # name, since when it is there, bytes of disk that it takes up
+
+
+def _since(entry: Entry) -> float:
+    return entry[1]
+
+
+def disk_of(path: str) -> Disk:
+    found = os.statvfs(path)
+    return Disk(
+        found.f_bavail * found.f_frsize,
+        found.f_blocks * found.f_frsize,
+        found.f_favail,
+        found.f_files,
+    )
+
+
+class Cleanup:
+    """Cleans the spool at `root`. `wall` and `monotonic` give seconds."""
+
+    def __init__(
+        self,
+        root: str,
+        state: State,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        disk: Callable[[str], Disk] = disk_of,
+    ) -> None:
+        self._root = root
+        self._state = state
+        self._wall = wall
+        self._monotonic = monotonic
+        self._disk = disk
+        self._seen: tuple[float, float] | None = None
+
+    def sweep(self, threshold: float) -> None:
+        """Removes what was settled, or left in tmp/, more than `threshold` seconds ago."""
+        now = self._wall()
+        steady_since = self._steady_since(now)
+
+        def old(changed: float) -> bool:
+            # a time outside of the steady stretch means nothing but "before it"
+            since = changed if steady_since <= changed <= now else steady_since
+            return now - since > threshold
+
+        for directory in (DELIVERED, IN_ERROR, TEMPORARY):
+            entries = self._entries(f"{self._root}/{directory}")
+            names = [name for name, changed, _ in entries if old(changed)]
+            removed = sum(self._remove(directory, name) for name in names)
+            if removed:
+                log.info("Cleanup: removed %d files from %s", removed, directory)
+        # crash between a reason and the move of its event, which was delivered later on; or between
+        # the removals of an event and of its reason
+        reasons = self._state.reasons
+        places = [f"{self._root}/{directory}" for directory in (IN_ERROR, PENDING)]
+        entries = self._entries(reasons) if os.path.isdir(reasons) else iter(())
+        for name in [name for name, changed, _ in entries if old(changed)]:
+            if not any(os.path.lexists(f"{place}/{name}") for place in places):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{reasons}/{name}")
+
+    def disk_is_scarce(self) -> bool:
+        """Whether delivered events had better make room."""
+        try:
+            return self._disk(self._root).scarce
+        except OSError:  # the spool is gone; others say so
+            return False
+
+    def trim(self, most: int, most_bytes: int) -> None:
+        """Removes delivered events, the oldest first, until `most` are left that take up no more
+        than `most_bytes` of disk."""
+        number = size = 0
+        # counted first: a list of all of them would take two megabytes for each ten thousand
+        for _, _, room in self._entries(f"{self._root}/{DELIVERED}"):
+            number += 1
+            size += room
+        if number <= most and size <= most_bytes:
+            return
+        size = removed = 0
+        newest_first = sorted(self._entries(f"{self._root}/{DELIVERED}"), key=_since, reverse=True)
+        for number, (name, _, room) in enumerate(newest_first):
+            size += room
+            if number >= most or size > most_bytes:
+                removed += self._remove(DELIVERED, name)
+        if removed:
+            log.info("Cleanup: removed the %d oldest delivered events: the rest is enough", removed)
+
+    def relieve(self) -> None:
+        """While the disk is short, removes delivered events, the oldest first."""
+        delivered = self._entries(f"{self._root}/{DELIVERED}")
+        oldest = [name for name, _, _ in sorted(delivered, key=_since)]
+        removed = 0
+        for start in range(0, len(oldest), BATCH):
+            if not self.disk_is_scarce():
+                break
+            removed += sum(self._remove(DELIVERED, n) for n in oldest[start : start + BATCH])
+        if removed:
+            log.warning(
+                "Cleanup: the disk is short: removed the %d oldest delivered events", removed
+            )
+
+    def _steady_since(self, now: float) -> float:
+        """From when on wall-clock times can be trusted, and remembers it."""
+        running = self._monotonic()
+        kept = self._state.read("clock")
+        since, seen = kept.get("steady_since"), kept.get("seen")
+        if not isinstance(since, int | float) or not isinstance(seen, int | float):
+            since = now  # a first start: nobody knows what this clock did before
+        elif self._seen is not None:
+            last_wall, last_running = self._seen
+            if abs((now - last_wall) - (running - last_running)) > STEP_SECONDS:
+                log.warning("Cleanup: the clock was stepped; ages count from now on")
+                since = now
+        elif not -STEP_SECONDS <= now - seen <= ABSENCE_SECONDS:
+            since = now
+        self._seen = (now, running)
+        self._state.write("clock", {"seen": now, "steady_since": since})
+        return since
+
+    def _entries(self, directory: str) -> Iterator[Entry]:
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    yield entry.name, status.st_ctime, status.st_blocks * 512
+        except OSError as error:
+            log.error("Cleanup: cannot look into %s: %s", directory, error.strerror)
+
+    def _remove(self, directory: str, name: str) -> bool:
+        try:
+            remove(f"{self._root}/{directory}/{name}")
+        except OSError as error:
+            log.error("Cleanup: cannot remove %s: %s", masked_name(name), error.strerror)
+            return False
+        if directory == IN_ERROR:
+            self._state.drop_reason(name)
+        return True

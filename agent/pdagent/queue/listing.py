@@ -1,0 +1,231 @@
+"""The listing: events of the spool as a person asks for them, whatever state they are in.
+
+Only looks. Reads names first and bodies as late as can be: 100,000 events cost a directory listing,
+and only those that are wanted are opened. An event may move on between two looks; then it is left
+out.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pdagent.log import masked, masked_name
+from pdagent.queue.backlog import Backlog, Hostile, Pending, key_of, order, understand
+from pdagent.queue.holds import Held, Hold, Tries
+from pdagent.queue.state import Reason, State
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+
+STATES = {PENDING: "pending", IN_ERROR: "in error", DELIVERED: "delivered"}
+UNSETTLED = (PENDING, IN_ERROR)
+
+
+class NoSuchEvent(Exception):
+    """No event has this name, or begins like it; the text is for a person."""
+
+
+class Ambiguous(Exception):
+    """Several events begin like this; the text is for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a person asks for; None and empty: everything. Ages are in seconds, counted from
+    acceptance."""
+
+    events: tuple[str, ...] = ()
+    key: str | None = None
+    states: tuple[str, ...] = UNSETTLED
+    dedup_key: str | None = None
+    older: float | None = None
+    newer: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event, or what lies in its place. `event` is None where it can't be one: `problem` says
+    why. `reason` is that of an event in error, `tries` and `hold` those of a pending one."""
+
+    directory: str
+    name: str
+    event: Pending | None
+    problem: str
+    reason: Reason | None = None
+    tries: Tries | None = None
+    hold: Hold | None = None
+
+    @property
+    def state(self) -> str:
+        return STATES[self.directory]
+
+    @property
+    def key(self) -> str:
+        return key_of(self.name) or ""
+
+    @property
+    def accepted(self) -> float | None:
+        """In seconds since the epoch, as its name has it."""
+        return accepted(self.name)
+
+    @property
+    def why(self) -> str:
+        """Why it is in error, or still pending."""
+        if self.reason is not None:
+            return self.reason.reason
+        if self.hold is not None and (self.tries is None or self.hold.scope != "chain"):
+            return self.hold.why
+        return self.problem or (self.tries.why if self.tries else "")
+
+    @property
+    def attempts(self) -> int | None:
+        """How often it was sent in vain, as far as that is known."""
+        if self.reason is not None:
+            return self.reason.attempts
+        if self.directory == PENDING:
+            return self.tries.number if self.tries else 0
+        return None
+
+
+class Listing:
+    """The events of the spool at `root`. `held` is what its daemon tells, None if nobody knows;
+    `lane` gives the key that a key's name stands for."""
+
+    def __init__(
+        self, root: str, state: State, held: Held | None, lane: Callable[[str], str] = str
+    ) -> None:
+        self._root = root
+        self._backlog = Backlog(root)
+        self._state = state
+        self._held = held or Held()
+        self._lane = lane
+
+    # --- by name --------------------------------------------------------------------------------
+
+    def names(self, query: Query, now: float) -> list[tuple[str, str]]:
+        """Directory and name of all events whose names fit the query, in the order of their
+        acceptance. `now`: seconds since the epoch. Raises OSError, NoSuchEvent, Ambiguous."""
+        if query.events:
+            entries = list(dict.fromkeys(self.find(event, query.states) for event in query.events))
+        else:
+            entries = [(d, name) for d in query.states for name in self._list(d)]
+        entries = [entry for entry in entries if _fits(entry[1], query, now)]
+        return sorted(entries, key=lambda entry: _place(entry[1]))
+
+    def _list(self, directory: str) -> list[str]:
+        names = os.listdir(f"{self._root}/{directory}")
+        return [name for name in names if key_of(name) is not None]
+
+    def find(self, event: str, states: tuple[str, ...] = tuple(STATES)) -> tuple[str, str]:
+        """Directory and name of the event of this file name, of this name as logs show it, or whose
+        name alone begins so."""
+        shown = masked_name(event)
+        if event not in ("", ".", "..") and "/" not in event and "\0" not in event:
+            for directory in states:
+                if os.path.lexists(f"{self._root}/{directory}/{event}"):
+                    return directory, event
+        found = [(d, name) for d in states for name in self._list(d) if _called(name, event)]
+        if not found or not event:
+            kind = f" {STATES[states[0]]}" if len(states) == 1 else ""
+            raise NoSuchEvent(f"no event{kind} is called {shown}")
+        if len(found) > 1:
+            names = ", ".join(masked_name(name) for _, name in found[:3])
+            more = ", ..." if len(found) > 3 else ""
+            raise Ambiguous(f"{len(found)} events are called {shown}: {names}{more}")
+        return found[0]
+
+    # --- and what is in them --------------------------------------------------------------------
+
+    def records(self, query: Query, names: list[tuple[str, str]]) -> Iterator[Record]:
+        """The events of these names that fit the rest of the query, each read as it is asked
+        for."""
+        needle = _needle(query.dedup_key)
+        for directory, name in names:
+            record = self.record(directory, name, needle)
+            if record is not None and _agrees(record, query):
+                yield record
+
+    def record(self, directory: str, name: str, needle: bytes = b"") -> Record | None:
+        """One event, None if it is gone, or surely does not hold the `needle`."""
+        event, problem = None, ""
+        try:
+            data = self._backlog.contents(directory, name)
+            # a backslash: the JSON may spell what we look for in another way
+            if needle and needle not in data and b"\\" not in data:
+                return None
+            event = understand(name, data)
+        except FileNotFoundError:
+            return None
+        except Hostile as hostile:
+            problem = str(hostile)
+        reason = self._state.reason(name) if directory == IN_ERROR else None
+        if directory != PENDING:
+            return Record(directory, name, event, problem, reason)
+        lane = self._lane(key_of(name) or "")
+        hold = self._held.over(lane, event.chain) if event else None
+        return Record(directory, name, event, problem, None, self._held.tries.get(name), hold)
+
+    def changed(self, record: Record) -> float:
+        """When it came to where it is, in seconds since the epoch. Raises OSError."""
+        return os.lstat(f"{self._root}/{record.directory}/{record.name}").st_ctime
+
+    def contents(self, record: Record) -> bytes:
+        """The file's bytes, b"" where it has none for us."""
+        try:
+            return self._backlog.contents(record.directory, record.name)
+        except (Hostile, FileNotFoundError):
+            return b""
+
+
+def accepted(name: str) -> float | None:
+    """When an event was accepted, by its name; None where no clock can have said so."""
+    seconds = order(name)[0] / 1e6 if key_of(name) is not None else None
+    return seconds if seconds is not None and seconds < 253_402_300_800 else None  # the year 10000
+
+
+def matches_key(key: str, wanted: str) -> bool:
+    """Whether `wanted` is this key, or how it is shown."""
+    return wanted == key or (len(key) > 8 and wanted in (masked(key), key[-4:]))
+
+
+def _place(name: str) -> tuple[int, str]:
+    return order(name) if key_of(name) is not None else (0, name)
+
+
+def _called(name: str, event: str) -> bool:
+    if name.startswith(event):
+        return True
+    digits, star, _ = event.partition("_*")
+    return bool(star) and name.startswith(digits + "_") and masked_name(name) == event
+
+
+def _fits(name: str, query: Query, now: float) -> bool:
+    if query.key is not None and not matches_key(key_of(name) or "", query.key):
+        return False
+    if query.older is None and query.newer is None:
+        return True
+    since = accepted(name)
+    if since is None:
+        return False
+    age = now - since
+    return (query.older is None or age >= query.older) and (
+        query.newer is None or age <= query.newer
+    )
+
+
+def _needle(dedup_key: str | None) -> bytes:
+    """Bytes that an event of this dedup key holds, unless it spells them in JSON's escapes."""
+    plain = dedup_key is not None and dedup_key.isascii() and dedup_key.isprintable()
+    if dedup_key is None or not plain or '"' in dedup_key or "\\" in dedup_key:
+        return b""
+    return dedup_key.encode()
+
+
+def _agrees(record: Record, query: Query) -> bool:
+    if query.dedup_key is not None and (
+        record.event is None or record.event.dedup_key != query.dedup_key
+    ):
+        return False
+    if query.reason is None:
+        return True
+    status = record.reason.status if record.reason else None
+    return query.reason == str(status) or query.reason.casefold() in record.why.casefold()

@@ -1,0 +1,129 @@
+"""Settlement: an event leaves `pdq/`, delivered or in error, and is counted.
+
+Called by all workers, and by the daemon's main thread for entries that are no events.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from pdagent.log import masked_name
+from pdagent.queue.backlog import Backlog
+from pdagent.queue.state import Counters, Reason, State, iso
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+
+log = logging.getLogger("pdagent.settlement")
+
+UNWRITTEN_MOST = 1000  # reasons kept in memory while the disk is full
+
+
+class Settlement:
+    """Settles entries of the backlog. `wall` gives seconds since the epoch."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        state: State,
+        counters: Counters,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._backlog = backlog
+        self._state = state
+        self._counters = counters
+        self._wall = wall
+        self._lock = threading.Lock()
+        # not to be moved to this directory, where its name would be this; said once
+        self._stuck: dict[str, tuple[str, str]] = {}
+        # in error, with a reason that could not be written yet
+        self._unwritten: dict[str, Reason] = {}
+        self._retried: set[str] = set()  # pending, with the reason of their first failure
+
+    def __contains__(self, name: str) -> bool:
+        """Whether an entry of pdq/ is settled, must not be sent, but could not be moved."""
+        return name in self._stuck
+
+    def retried(self, names: list[str]) -> set[str]:
+        """Those of the names in pdq/ that were in error before: their reason is kept until they
+        are settled anew."""
+        found = self._state.with_reason(names)
+        with self._lock:
+            self._retried |= found
+        return found
+
+    def delivered(self, name: str) -> None:
+        """PagerDuty has it."""
+        with self._lock:
+            self._counters.delivered += 1
+        self._backlog.tell(name)
+        if name in self._retried:
+            self.gone(name)
+        self._move(name, DELIVERED)
+
+    def gone(self, name: str) -> None:
+        """A pending event is no more, and needs no reason."""
+        with self._lock:
+            if name not in self._retried:
+                return
+            self._retried.discard(name)
+            # Word of its arrival may come late: a wake-up that was read before the event was set
+            # aside, and acted upon after that. Then the reason is why it is in error now.
+            if self._backlog.name_in_error(name) == name:
+                self._state.drop_reason(name)
+
+    def in_error(self, name: str, why: str, status: int | None = None, attempts: int = 0) -> None:
+        """It will not be sent again unless a person says so. Its reason is kept first, so that no
+        event in error is without."""
+        with self._lock:
+            self._counters.refused += 1
+        # under the name that it gets there: its own may be another's there
+        there = self._backlog.name_in_error(name)
+        reason = Reason(iso(self._wall()), status, why, attempts)
+        # one that can't be written now is, later: the event must not hold up others meanwhile
+        if self._state.keep_reason(there, reason):
+            self._unwritten.pop(there, None)
+        elif len(self._unwritten) < UNWRITTEN_MOST:
+            self._unwritten[there] = reason
+        self._backlog.tell(name, why)
+        with self._lock:
+            self._retried.discard(name)
+        # crash here: it is sent, and settled, once more; the reason goes with a later clean-up
+        self._move(name, IN_ERROR, there)
+
+    def tidy(self) -> None:
+        """Tries again to move what could not be moved, and to write what could not be written."""
+        for name, (directory, there) in list(self._stuck.items()):
+            self._move(name, directory, there)
+        for name, reason in list(self._unwritten.items()):
+            if not self._state.keep_reason(name, reason):
+                break  # nor will the others be
+            self._unwritten.pop(name, None)
+
+    def _move(self, name: str, directory: str, there: str = "") -> None:
+        try:
+            if directory == DELIVERED:
+                self._backlog.settle_delivered(name)
+            else:
+                moved = self._backlog.settle_in_error(name)
+                if moved != there:  # things have changed in err/ meanwhile
+                    self._state.move_reason(there, moved)
+                    if there in self._unwritten:
+                        self._unwritten[moved] = self._unwritten.pop(there)
+        except FileNotFoundError:
+            # a person removed it while it was on its way, or being looked at
+            log.info("%s was removed from the queue before it was settled", masked_name(name))
+            if directory == IN_ERROR:
+                self._unwritten.pop(there, None)
+                self._state.drop_reason(there)
+        except OSError as error:
+            if name not in self._stuck:
+                log.error(
+                    "cannot move %s from %s to %s: %s; it stays there and is not sent",
+                    masked_name(name),
+                    PENDING,
+                    directory,
+                    error.strerror,
+                )
+            self._stuck[name] = directory, there
+            return
+        self._stuck.pop(name, None)

@@ -1,0 +1,221 @@
+"""What the daemon remembers beside the spool: `agent_id.txt`, and in `db/` the counters, why events
+are in error, what is held, and the clock that clean-up goes by.
+
+Each is written whole or not at all. A file that is empty or damaged (a crash of an old agent, a
+full disk) is set aside under another name and said once; it never stops the daemon.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pdagent.log import masked_name
+from pdagent.queue.holds import Held
+
+log = logging.getLogger("pdagent.state")
+
+MANY = 100  # names, from which on listing the directory is cheaper than looking for each
+
+
+def write_whole(path: str, text: str, mode: int = 0o640, durable: bool = True) -> None:
+    """Replaces the file: after a crash it holds the old text or the new one, unless it need not be
+    durable, then after a crash of the host perhaps neither. Raises OSError."""
+    temporary = f"{path}.tmp"
+    fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, mode)
+    try:
+        os.fchmod(fd, mode)  # whatever the umask is
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        # crash here: the old text stays, and a .tmp that the next write takes over
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _set_aside(path: str, why: str) -> None:
+    with contextlib.suppress(OSError):
+        os.replace(path, path + ".damaged")
+    log.warning("%s is damaged (%s): kept as %s.damaged, starting anew", path, why, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an event is in error. `status` is None where no answer came."""
+
+    at: str
+    status: int | None
+    reason: str
+    attempts: int
+
+
+class State:
+    """The files below `data_dir`. Methods that write return normally when the disk is full: events
+    matter more than the memory of them. They tell whether it was written; the log says why not."""
+
+    def __init__(self, data_dir: str) -> None:
+        self._db = f"{data_dir}/db"
+        self.reasons = f"{self._db}/reasons"  # a file for each event in error, of the same name
+        self._holds = f"{self._db}/holds"
+        self._agent_id = f"{data_dir}/agent_id.txt"
+
+    def agent_id(self) -> str:
+        """This host's id, made at the first call."""
+        try:
+            with open(self._agent_id, encoding="ascii") as file:
+                return str(uuid.UUID(file.readline().strip()))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            _set_aside(self._agent_id, str(error) or "empty")
+        made = str(uuid.uuid4())
+        self._write(self._agent_id, made + "\n", 0o644)  # every pd-send may quote it
+        return made
+
+    def read(self, name: str) -> dict[str, object]:
+        """The JSON object `name` in db/, {} if there is none."""
+        path = f"{self._db}/{name}"
+        try:
+            with open(path, encoding="utf-8") as file:
+                value = json.load(file)
+            if not isinstance(value, dict):
+                raise ValueError("not an object")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            _set_aside(path, str(error))
+            return {}
+        return value
+
+    def write(self, name: str, value: dict[str, object]) -> bool:
+        text = json.dumps(value, indent=4, sort_keys=True) + "\n"
+        return self._write(f"{self._db}/{name}", text)
+
+    def keep_reason(self, event: str, reason: Reason) -> bool:
+        """Why the event of that file name is in error."""
+        with contextlib.suppress(OSError):  # most often it is there; else the write will say why
+            os.mkdir(self.reasons, 0o750)  # reasons can quote events, which are not everybody's
+        text = {
+            "at": reason.at,
+            "attempts": reason.attempts,
+            "reason": reason.reason,
+            "status": reason.status,
+        }
+        said = f"{self.reasons}/{masked_name(event)}"
+        return self._write(self._reason_file(event), json.dumps(text) + "\n", said=said)
+
+    def reason(self, event: str) -> Reason | None:
+        try:
+            with open(self._reason_file(event), encoding="utf-8") as file:
+                value = json.load(file)
+            return Reason(value["at"], value["status"], value["reason"], value["attempts"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def move_reason(self, event: str, new: str) -> None:
+        """The event's file got another name."""
+        with contextlib.suppress(OSError):
+            os.replace(self._reason_file(event), self._reason_file(new))
+
+    def drop_reason(self, event: str) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(self._reason_file(event))
+
+    def with_reason(self, events: list[str]) -> set[str]:
+        """Those of the events that a reason is kept for."""
+        if len(events) < MANY:
+            return {event for event in events if os.path.lexists(self._reason_file(event))}
+        try:
+            kept = set(os.listdir(self.reasons))
+        except OSError:
+            return set()
+        return {event for event in events if os.path.basename(self._reason_file(event)) in kept}
+
+    def tell_holds(self, held: Held) -> None:
+        """Lets people know what is held. Where that can't be written, an old text must not stand
+        for it."""
+        try:
+            write_whole(self._holds, held.dumps(), durable=False)
+        except OSError as error:
+            log.debug("cannot write %s: %s", self._holds, error.strerror)
+            self.withdraw_holds()
+
+    def withdraw_holds(self) -> None:
+        """Another daemon's holds, or another time's, are not ours."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._holds)
+
+    def holds(self) -> Held | None:
+        """What the running daemon last told, None where nobody knows. Raises PermissionError."""
+        try:
+            with open(self._holds, encoding="utf-8") as file:
+                return Held.loads(file.read())
+        except PermissionError:
+            raise
+        except (OSError, ValueError):
+            return None
+
+    def _reason_file(self, event: str) -> str:
+        name = os.fsencode(event)
+        if len(name) > 200:  # a vandal's: the longest leave no room for a suffix
+            from hashlib import sha256
+
+            event = sha256(name).hexdigest()
+        return f"{self.reasons}/{event}"
+
+    def _write(self, path: str, text: str, mode: int = 0o640, said: str = "") -> bool:
+        try:
+            write_whole(path, text, mode)
+        except OSError as error:
+            log.error("cannot write %s: %s", said or path, error.strerror)
+            return False
+        return True
+
+
+class Counters:
+    """How many events were delivered, and refused, since the agent first ran. Kept as the old agent
+    kept them."""
+
+    def __init__(self, state: State, wall: float) -> None:
+        self._state = state
+        kept = state.read("aggregates")
+        self.delivered = _whole(kept.get("successful_events_count"))
+        self.refused = _whole(kept.get("failed_events_count"))
+        started = kept.get("started_on")
+        self.started_on = started if isinstance(started, str) else iso(wall)
+        self._saved = None if not kept else self._as_dict()
+
+    def save(self) -> None:
+        """Writes the counters if they have changed since they were last written."""
+        now = self._as_dict()
+        if now != self._saved and self._state.write("aggregates", now):
+            self._saved = now
+
+    def _as_dict(self) -> dict[str, object]:
+        return {
+            "failed_events_count": self.refused,
+            "started_on": self.started_on,
+            "successful_events_count": self.delivered,
+        }
+
+
+def iso(wall: float) -> str:
+    """Seconds since the epoch as 2026-11-23T02:52:36Z."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_of(text: str) -> float:
+    """What `iso` was made of. Raises ValueError."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

@@ -1,0 +1,150 @@
+"""The endpoint: PagerDuty's Events API on this host, for tools that speak it themselves.
+
+It answers what PagerDuty would, once the event is in the spool as durably as `pd-send` puts it
+there. A WSGI application; `listen` serves it.
+"""
+
+import hmac
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdagent import api
+from pdagent.config import Config
+from pdagent.event import BadEvent
+from pdagent.log import masked
+from pdagent.serve.intake import Intake, Invalid, Kind, NotJson, read
+from pdagent.serve.listen import Bounds
+from pdagent.spool import Spool, SpoolError
+from pdagent.submission import accept
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger("pdagent.endpoint")
+
+# Threads wait for the disk, mostly: the more of them, the more events share a journal's commit.
+BOUNDS = Bounds(body_bytes=1024 * 1024, connections=200, threads=16, seconds=30)
+RETRY_SECONDS = 30  # what clients are asked to wait for when there is no room
+
+_KINDS: dict[str, Kind] = {api.V2_PATH: "v2", api.CHANGE_PATH: "change", api.V1_PATH: "v1"}
+_REASONS = {
+    200: "OK",
+    202: "Accepted",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    429: "Too Many Requests",
+    503: "Service Unavailable",
+}
+
+
+class Answer(NamedTuple):
+    """What a client gets: a status, a JSON object, more headers."""
+
+    status: int
+    body: dict[str, object]
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Endpoint:
+    """Takes events for a spool, by the settings of the moment. `pending` gives the number of events
+    in it; `local`: only this host can ask."""
+
+    def __init__(
+        self,
+        settings: Callable[[], Config],
+        spool: Spool,
+        pending: Callable[[], int],
+        local: bool,
+    ) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._pending = pending
+        self._local = local
+
+    def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        try:
+            answer = self._answer(environ)
+        except Exception:  # a bug: the client is to try again, and the log to say why
+            log.exception("internal error with a request")
+            answer = _later(503, "internal error")
+        data = json.dumps(answer.body).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
+        start(f"{answer.status} {_REASONS[answer.status]}", [*headers, *answer.headers])
+        return [data]
+
+    def _answer(self, environ: "WSGIEnvironment") -> Answer:
+        settings = self._settings()
+        kind = _KINDS.get(environ.get("PATH_INFO", ""))
+        if kind is None:
+            return Answer(
+                404, _said("not found", "Not Found", "This is not a path of the Events API")
+            )
+        if environ["REQUEST_METHOD"] != "POST":
+            body = _said("method not allowed", "Method Not Allowed", "Events are sent with POST")
+            return Answer(405, body, (("Allow", "POST"),))
+        if "HTTP_ORIGIN" in environ:  # a page in a browser on this host, whoever made it
+            return Answer(403, _said("forbidden", "Forbidden", "Browsers are not served"))
+        token = settings.listen_token
+        if (token or not self._local) and not _has_token(environ, token):
+            body = _said("unauthorized", "Unauthorized", "The token of listen_token is missing")
+            return Answer(401, body, (("WWW-Authenticate", "Bearer"),))
+        if self._pending() >= settings.listen_pending_most:
+            return _later(429, f"{settings.listen_pending_most} events are pending")
+        return self._take(environ["wsgi.input"].read(), kind, settings)
+
+    def _take(self, data: bytes, kind: Kind, settings: Config) -> Answer:
+        try:
+            event = read(data, kind, os.urandom)
+            accept(event, settings, self._spool)
+        except NotJson:
+            body = _said(
+                "unrecognized object" if kind == "v1" else "Unrecognized object",
+                "Event object format is unrecognized",
+                "JSON parse error",
+            )
+            return Answer(400, body)
+        except Invalid as invalid:
+            return Answer(400, _said("invalid event", "Event object is invalid", *invalid.errors))
+        except BadEvent as bad:
+            return Answer(400, _said("invalid event", "Event object is invalid", str(bad)))
+        except SpoolError as error:
+            log.error("not accepted: %s", error)
+            return _later(503, "the event could not be queued")
+        return _accepted(event, kind)
+
+
+def _accepted(event: Intake, kind: Kind) -> Answer:
+    log.debug("accepted an event of %s", masked(event.key))
+    body: dict[str, object] = {"status": "success", "message": "Event processed"}
+    if kind == "change":
+        body["message"] = "Change event processed"
+    else:
+        body["incident_key" if kind == "v1" else "dedup_key"] = event.dedup_key
+    return Answer(200 if kind == "v1" else 202, body)
+
+
+def _later(status: int, why: str) -> Answer:
+    state = "throttle exceeded" if status == 429 else "unavailable"
+    body = _said(state, "Please retry later.", why)
+    return Answer(status, body, (("Retry-After", str(RETRY_SECONDS)),))
+
+
+def _said(status: str, message: str, *errors: str) -> dict[str, object]:
+    return {"status": status, "message": message, "errors": list(errors)}
+
+
+def _has_token(environ: "WSGIEnvironment", token: str) -> bool:
+    """Both as PagerDuty's REST API has it, `Token token=…`, and as everybody else, `Bearer …`."""
+    scheme, _, given = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    if scheme.lower() == "token":
+        given = given.strip().removeprefix("token=").strip('"')
+    elif scheme.lower() != "bearer":
+        return False
+    given = given.strip()
+    return bool(given) and hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())

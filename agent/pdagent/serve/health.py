@@ -1,0 +1,53 @@
+"""Health: whether the agent does its work, which PagerDuty being away does not change. Pure, but
+for a look at the spool."""
+
+import os
+from dataclasses import dataclass
+
+from pdagent.queue.cleanup import disk_of
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
+
+ROOM_BYTES = 1_048_576  # less holds no burst of events
+ROOM_FILES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`loop`: the daemon's main loop answers. `spool`: what is wrong with it, empty if nothing
+    is."""
+
+    loop: bool
+    spool: str
+    reachable: bool
+    pending: int
+    oldest_seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Events are accepted, and sent as soon as they can be."""
+        return self.loop and not self.spool
+
+    def document(self) -> dict[str, object]:
+        return {
+            "schema": "pdagent.health/1",
+            "status": "ok" if self.good else "failed",
+            "loop": "ok" if self.loop else "does not answer",
+            "spool": self.spool or "ok",
+            "destination": "reachable" if self.reachable else "unreachable",
+            "pending": self.pending,
+            "oldest_pending_seconds": round(self.oldest_seconds, 3),
+        }
+
+
+def spool_problem(root: str) -> str:
+    """Why no event could be accepted or settled in the spool; empty if it could."""
+    for name in (TEMPORARY, PENDING, DELIVERED, IN_ERROR):
+        if not os.access(f"{root}/{name}", os.R_OK | os.W_OK | os.X_OK):
+            return f"{root}/{name} can't be read and written"
+    try:
+        disk = disk_of(root)
+    except OSError as error:
+        return f"{root}: {error.strerror}"
+    if disk.free < ROOM_BYTES or (disk.total_files and disk.free_files < ROOM_FILES):
+        return "the disk is full"
+    return ""

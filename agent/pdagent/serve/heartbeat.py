@@ -1,0 +1,111 @@
+"""The heartbeat: with `heartbeat = on`, tells PagerDuty that the agent runs, as the old agent did.
+
+A thread of its own, asleep between two beats. Nothing depends on its success.
+"""
+
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable
+
+from pdagent import __version__
+from pdagent.config import Config
+
+log = logging.getLogger("pdagent.heartbeat")
+
+INTERVAL_SECONDS = 3600.0
+_LEAST_SECONDS = 60.0
+_MOST_SECONDS = 86_400.0
+_AGAIN_SECONDS = 10.0
+_TRIES = 10
+
+
+class Heartbeat:
+    """Beats until stopped. `snapshot` gives the counts of pending events."""
+
+    def __init__(
+        self,
+        config: Config,
+        agent_id: str,
+        started_on: str,
+        snapshot: Callable[[], dict[str, int]],
+    ) -> None:
+        self._config = config
+        self._agent_id = agent_id
+        self._started_on = started_on
+        self._snapshot = snapshot
+        self._introduced = False
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="Heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while True:
+            interval = INTERVAL_SECONDS
+            for _ in range(_TRIES):
+                answer = self._beat()
+                if answer is not None:
+                    interval = answer
+                    break
+                if self._stopped.wait(_AGAIN_SECONDS):
+                    return
+            if self._stopped.wait(interval):
+                return
+
+    def _beat(self) -> float | None:
+        """Sends one beat. Seconds until the next, as PagerDuty wants it; None: try again soon."""
+        import requests
+
+        from pdagent.wire.connections import NoTrust, ca_file, proxies
+
+        body: dict[str, object] = {
+            "agent_id": self._agent_id,
+            "agent_version": __version__,
+            "agent_stats": {
+                "snapshot": {"pending_events": self._snapshot()},
+                "aggregate": {"started_on": self._started_on},
+            },
+        }
+        if not self._introduced:
+            body["system_info"] = _system()
+        session = requests.Session()
+        session.trust_env = False
+        try:
+            response = session.post(
+                self._config.heartbeat_url,
+                json=body,
+                timeout=10,
+                allow_redirects=False,
+                proxies=proxies(self._config, self._config.heartbeat_url),
+                verify=ca_file(self._config, os.environ),
+            )
+        except (requests.RequestException, OSError, NoTrust) as error:
+            log.debug("heartbeat failed: %s", type(error).__name__)
+            return None
+        finally:
+            session.close()
+        if response.status_code >= 500:
+            return None
+        self._introduced = self._introduced or response.ok
+        try:
+            wanted = float(response.json()["heartbeat_interval_secs"])
+        except (ValueError, KeyError, TypeError):
+            return INTERVAL_SECONDS
+        return min(max(wanted, _LEAST_SECONDS), _MOST_SECONDS)
+
+
+def _system() -> dict[str, str]:
+    return {
+        "platform_name": platform.system().lower(),
+        "platform_release": platform.release(),
+        "platform_version": platform.version(),
+        "platform_machine": platform.machine(),
+        "python_version": platform.python_version(),
+        "host_name": platform.node(),
+    }

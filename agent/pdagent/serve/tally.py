@@ -1,0 +1,66 @@
+"""The tally: what has come of events since the daemon started. It is kept whether or not anybody
+wants to see it, so it is cheap; what shows it is `metrics`.
+
+Knows no integration keys: whoever watches a number would have one for each of thousands.
+"""
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+
+# Seconds from acceptance to delivery: what an idle agent takes, and what outages take.
+BUCKETS = (
+    *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+    *(60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21_600.0),
+)
+_SENSIBLE_SECONDS = 366 * 86_400.0  # a file that a script named after no clock tells nothing
+
+
+class Tally:
+    """Counts, by all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.accepted = 0
+        self.delivered = 0
+        self.removed = 0
+        self.refused: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+        self.buckets = [0] * (len(BUCKETS) + 1)
+        self.seconds = 0.0
+        self.delivered_at: float | None = None
+
+    def begin(self) -> None:
+        """What was found at the start was accepted before it, and counted then."""
+        with self._lock:
+            self.accepted = 0
+
+    def count_accepted(self, number: int) -> None:
+        with self._lock:
+            self.accepted += number
+
+    def count_delivered(self, accepted: float, now: float) -> None:
+        """PagerDuty has an event; both times in seconds since the epoch."""
+        with self._lock:
+            self.delivered += 1
+            self.delivered_at = now
+            took = now - accepted
+            if 0 <= took < _SENSIBLE_SECONDS:
+                self.buckets[bisect_left(BUCKETS, took)] += 1
+                self.seconds += took
+
+    def count_refused(self, reason: str) -> None:
+        """An event came to be in error: "key", "event", "given_up" or "unreadable"."""
+        with self._lock:
+            self.refused[reason] += 1
+
+    def count_retry(self, reason: str) -> None:
+        """A try was in vain, and there will be another: "throttled", "troubled" or
+        "unreachable"."""
+        with self._lock:
+            self.retries[reason] += 1
+
+    def count_removed(self) -> None:
+        """A person removed a pending event."""
+        with self._lock:
+            self.removed += 1

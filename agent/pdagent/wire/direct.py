@@ -1,0 +1,156 @@
+"""Direct delivery: what becomes of an event that the spool can't take, for all front doors.
+
+The page still goes out: whoever has the event delivers it, in the very body that the spool should
+have had, the daemon's way. It counts as accepted only once PagerDuty has it.
+
+Order: a direct event may overtake those of its dedup key that are pending. For a trigger that is
+the lesser evil. A resolve or an acknowledgement that overtakes its trigger would be lost, and the
+incident stay open for ever: so these wait for a while for the spool to take them after all, or for
+the trigger to be gone; and where it is known to be still pending, they are not sent.
+"""
+
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pdagent.config import Config, load_keys
+from pdagent.queue.backlog import Backlog, Hostile, Pending, Unfinished, key_of
+from pdagent.queue.keys import Unnamed, filled_in, lane
+from pdagent.spool import PENDING, Spool, SpoolError
+
+if TYPE_CHECKING:
+    from pdagent.wire.verdict import Verdict
+
+TRIES = 2
+# For one try, whatever it waits for: monitoring tools give up on a command after half a minute.
+TRY_SECONDS = 10.0
+PAUSE_SECONDS = 1.0
+# How often, a second apart, what must not overtake looks whether it still would.
+LOOKS = 5
+LOOK_MOST = 10_000  # files
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether the event is accepted all the same; `text` says how, or why not, for a person. It is
+    empty where there is nothing to say."""
+
+    accepted: bool
+    text: str
+
+
+def instead(config: Config, error: SpoolError) -> Outcome:
+    """Delivers, if the configuration wants that, the event that the spool could not take."""
+    if not config.direct_delivery:
+        text = f"{error} With direct_delivery = on it would have been delivered at once."
+        return Outcome(False, text)
+    event = Pending("direct", error.body, json.loads(error.body), "direct")
+    load_keys(config)  # as far as this user may
+    if event.action in ("acknowledge", "resolve"):
+        outcome = _queue_or_wait(event, config, error)
+        if outcome is not None:
+            return outcome
+    problem = _deliver(event, config)
+    if problem is None:
+        return Outcome(True, f"{error.cause}. The event was delivered directly to PagerDuty.")
+    return Outcome(False, f"{error} Direct delivery failed too: {problem}")
+
+
+def _queue_or_wait(event: Pending, config: Config, error: SpoolError) -> Outcome | None:
+    """None: nothing is left but to deliver it."""
+    for look in range(LOOKS + 1):
+        pending = _others_pending(event, config)
+        if pending is False:
+            return None
+        if look == LOOKS:
+            break
+        time.sleep(PAUSE_SECONDS)
+        try:
+            # the daemon makes room as it delivers and cleans up: then the queue keeps the order
+            Spool(config.spool_dir).enqueue(error.key, error.body)
+        except SpoolError:
+            continue
+        return Outcome(True, "")
+    if pending:
+        text = f"{error} It can't be delivered directly: earlier events of its incident key are"
+        return Outcome(False, f"{text} still pending.")
+    return None  # nobody but the agent and root may look: this is as long as one can wait
+
+
+def _others_pending(event: Pending, config: Config) -> bool | None:
+    """Whether events of this chain are in the queue. None: this user can't know."""
+    backlog = Backlog(config.spool_dir)
+    try:
+        names = os.listdir(f"{config.spool_dir}/{PENDING}")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return None
+    if len(names) > LOOK_MOST:
+        return None
+    key = lane(str(event.body.get("routing_key") or event.body.get("service_key")), config)
+    for name in names:
+        found = key_of(name)
+        if found is None or lane(found, config) != key:
+            continue
+        try:
+            other = backlog.load(name)
+        except Unfinished as unfinished:
+            other = unfinished.pending
+        except (Hostile, OSError):
+            continue
+        if other.dedup_key == event.dedup_key:
+            return True
+    return False
+
+
+def _deliver(event: Pending, config: Config) -> str | None:
+    """None once PagerDuty has it, else what went wrong."""
+    from pdagent.wire import environment
+    from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable
+
+    try:
+        event = filled_in(event, config)
+    except (Unnamed, Hostile) as error:
+        return str(error)
+    hidden = environment.take_over(os.environ)
+    problem = ""
+    for number in range(TRIES):
+        if number:
+            time.sleep(PAUSE_SECONDS)
+        match _try(event, config):
+            case Delivered():
+                return None
+            case Refused(_, reason):
+                return f"PagerDuty refused the event: {reason}"
+            case Throttled():
+                problem = "PagerDuty is throttling this integration key"
+            case Troubled(why) | Unreachable(why):
+                problem = why
+    if hidden:
+        problem += f" (the agent's proxy settings are unknown: {hidden})"
+    return problem
+
+
+def _try(event: Pending, config: Config) -> "Verdict":
+    from pdagent.wire.delivery import Delivery
+    from pdagent.wire.verdict import Delivered, Troubled
+
+    delivery = Delivery(config)
+    verdicts: list[Verdict] = []
+    # a thread of its own, since nothing else ends a look-up of a name
+    thread = threading.Thread(
+        target=lambda: verdicts.append(delivery.deliver(event)), name="Direct", daemon=True
+    )
+    thread.start()
+    thread.join(TRY_SECONDS)
+    if verdicts:
+        return verdicts[0]
+    delivery.abort_all()
+    thread.join(PAUSE_SECONDS)
+    if verdicts and isinstance(verdicts[0], Delivered):  # it had its answer at the last moment
+        return verdicts[0]
+    return Troubled(f"no answer within {TRY_SECONDS:.0f} s")

@@ -1,0 +1,81 @@
+"""What is shown to a person is what it is, and never a command to the terminal."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdagent.commands.text import clock, cut, escaped, padded, parse_span, span, width
+
+ANYTHING = st.text(alphabet=st.characters(exclude_categories=()))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Straße 日本", "Straße 日本"),
+        ("\x1b[31mred", "\\u001b[31mred"),
+        ("\x9b31m", "\\u009b31m"),  # CSI in one byte
+        ("two\nlines\tand\rmore", "two\\nlines\\tand\\rmore"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),  # right to left
+        ("\udcff", "\\udcff"),
+        ("\U000e0041", "\\udb40\\udc41"),  # an invisible tag
+    ],
+)
+def test_escaped(text: str, shown: str) -> None:
+    """Letters of all languages stay; what commands, hides or turns around is shown in escapes."""
+    assert escaped(text) == shown
+
+
+@given(ANYTHING)
+def test_nothing_gets_through(text: str) -> None:
+    """Whatever it is, it is one line of characters that can be printed, and encoded."""
+    assert escaped(text).isprintable()
+    escaped(text).encode()
+
+
+@given(ANYTHING.map(escaped), st.integers(0, 20))
+def test_padded_is_as_wide_as_asked(text: str, columns: int) -> None:
+    """Letters that take two columns, or none, included."""
+    assert width(padded(text, columns)) == columns
+    assert width(cut(text, columns)) <= columns
+
+
+def test_cut_leaves_a_mark() -> None:
+    """What fits is left alone; half a wide letter does not fit."""
+    assert cut("four", 4) == "four"
+    assert cut("fours", 4) == "fou~"
+    assert cut("日本語", 4) == "日~"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0s"), (0.9, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"),
+     (172_799, "47h"), (172_800, "2d"), (10_000_000, "115d")],
+)  # fmt: skip
+def test_span(seconds: float, text: str) -> None:
+    """Four columns, the coarser the longer."""
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200), ("1d", 86_400)]
+)
+def test_parse_span(text: str, seconds: float) -> None:
+    """A number and a unit; seconds without one."""
+    assert parse_span(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-5m", "5 m", "5y", "1e3", "inf", "\u0661s"])
+def test_parse_span_of_anything_else(text: str) -> None:
+    """It says what is wanted."""
+    with pytest.raises(ValueError, match="must be a number and s, m, h, d or w"):
+        parse_span(text)
+
+
+def test_clock() -> None:
+    """Today's hour; of another day the date too."""
+    now = time.mktime((2026, 11, 23, 12, 0, 0, 0, 0, -1))
+    assert clock(now - 3600, now) == "11:00"
+    assert clock(now - 86_400, now) == "2026-11-22 12:00"

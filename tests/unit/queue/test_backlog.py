@@ -1,0 +1,594 @@
+"""The daemon's half of the spool takes every entry for hostile, and loses none that is not."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pdagent.queue.backlog import (
+    EVENT_BYTES_MOST,
+    Backlog,
+    Count,
+    Hostile,
+    Incomplete,
+    Pending,
+    Unfinished,
+    key_of,
+)
+from pdagent.spool import Spool, file_name
+from tests.support.agent import directory
+from tests.support.faults import python
+from tests.support.users import AGENT, ROOT, SENDER
+
+NAME = file_name(5, "KEY1")
+V2 = b'{"routing_key":"KEY1","event_action":"trigger","dedup_key":"fire"}'
+
+
+def put(root: Path, name: str = NAME, data: bytes = V2, place: str = "pdq") -> Path:
+    path = root / place / name
+    path.write_bytes(data)
+    return path
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("1795402356123456_KEY1.txt", "KEY1"),
+        ("5_K.txt", "K"),
+        ("1795402356123456_a_b c.txt", "a_b c"),
+        ("1795402356123456_.txt", ""),
+        ("1795402356123456_x.txt.txt", "x.txt"),
+        ("1795402356123456_\udcff.txt", "\udcff"),
+        ("nonsense", None),
+        ("abc_KEY.txt", None),
+        ("123.txt", None),
+        ("_KEY.txt", None),
+        (".hidden", None),
+        ("123_KEY.txt~", None),
+        ("123_KEY.TXT", None),
+        (" 123_KEY.txt", None),
+        ("-1_KEY.txt", None),
+        ("\u0661_KEY.txt", None),
+        ("9" * 21 + "_KEY.txt", None),
+        ("1_a/b.txt", None),
+        ("1_../../x.txt", None),
+        ("1_a\0b.txt", None),
+        ("", None),
+    ],
+)
+def test_key_of(name: str, key: str | None) -> None:
+    """The key is all between the first underscore and .txt; what can't be a file has none."""
+    assert key_of(name) == key
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="/\0")), st.integers(0, 10**16))
+def test_every_name_that_we_make_gives_its_key_back(key: str, microseconds: int) -> None:
+    """Underscores, dots, newlines: nothing in a key confuses its name."""
+    assert key_of(file_name(microseconds, key)) == key
+
+
+# looking
+
+
+def test_scan_gives_the_order_of_the_queue(root: Path) -> None:
+    """By number, not by letter; what is no event's name comes apart."""
+    made = ["5_B.txt", "0000000000000006_A.txt", "1795402356123456_A.txt", "1795402356123456_B.txt"]
+    for name in [*reversed(made), "junk", ".hidden"]:
+        put(root, name)
+    events, others = Backlog(str(root)).scan()
+    assert events == made
+    assert sorted(others) == [".hidden", "junk"]
+
+
+def test_scan_opens_nothing(root: Path) -> None:
+    """So 100,000 files cost a directory listing, and a FIFO can't hold it up."""
+    os.mkfifo(root / "pdq" / NAME)
+    (root / "pdq" / "5_K.txt").symlink_to("/nowhere")
+    assert Backlog(str(root)).scan() == ([NAME, "5_K.txt"], [])
+
+
+def test_no_change_is_missed_and_quiet_is_noticed(root: Path) -> None:
+    """Two scans have to see the same time stamp before the directory counts as unchanged."""
+    backlog = Backlog(str(root))
+    assert backlog.changed()
+    assert backlog.changed()
+    assert not backlog.changed()
+    assert not backlog.changed()
+    path = put(root)
+    os.utime(root / "pdq", ns=(1, 1))
+    assert [backlog.changed() for _ in range(3)] == [True, True, False]
+    path.unlink()
+    assert backlog.changed()
+
+
+def test_a_scan_that_fails_has_seen_nothing(root: Path) -> None:
+    """However often it fails: what came before is found when it succeeds again."""
+    backlog = Backlog(str(root))
+    for _ in range(5):
+        assert backlog.changed()
+        (root / "pdq").rename(root / "away")
+        with pytest.raises(FileNotFoundError):
+            backlog.scan()
+        (root / "away").rename(root / "pdq")
+
+
+def test_a_name_linked_within_the_stamps_tick_is_found(root: Path) -> None:
+    """A file that comes right after a scan, and leaves the very stamp that the scan saw."""
+    backlog = Backlog(str(root))
+    stamp = 10**18
+    os.utime(root / "pdq", ns=(stamp, stamp))
+    assert backlog.changed()
+    assert backlog.scan() == ([], [])
+    put(root)
+    os.utime(root / "pdq", ns=(stamp, stamp))
+    assert backlog.changed()
+    assert backlog.scan() == ([NAME], [])
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("body", "version", "action", "dedup_key", "chain"),
+    [
+        ({"routing_key": "K", "event_action": "resolve", "dedup_key": "d"},
+         "v2", "resolve", "d", "=d"),
+        ({"service_key": "K", "event_type": "trigger", "incident_key": "d"},
+         "v1", "trigger", "d", "=d"),
+        ({"routing_key": "K", "payload": {}}, "change", "change", None, NAME),
+        ({"service_key": "K", "event_type": "trigger"}, "v1", "trigger", None, NAME),
+        ({"service_key": "K", "event_type": "trigger", "incident_key": ""},
+         "v1", "trigger", "", NAME),
+        ({"routing_key": "K", "event_action": 7, "dedup_key": ["x"]}, "v2", "7", "['x']", "=['x']"),
+    ],
+)  # fmt: skip
+def test_an_event_is_understood(
+    root: Path, body: dict[str, object], version: str, action: str, dedup_key: str, chain: str
+) -> None:
+    """v1 and v2 events of the same incident are of one chain; without a key, each is its own."""
+    put(root, data=json.dumps(body).encode())
+    pending = Backlog(str(root)).load(NAME)
+    assert isinstance(pending, Pending)
+    assert pending.version == version
+    assert pending.action == action
+    assert (pending.dedup_key or "") == (dedup_key or "")
+    assert pending.chain == chain
+    assert pending.data == json.dumps(body).encode()
+
+
+def hostile(path: Path, kind: str) -> None:
+    """Makes a hostile entry of that kind."""
+    contents = {
+        "empty": b"",
+        "not JSON": b"disk full",
+        "cut off": V2[:-5],
+        "not UTF-8": b'{"routing_key":"\xff"}',
+        "UTF-16": '{"routing_key":"K"}'.encode("utf-16"),
+        "no object": b'["routing_key"]',
+        "no key": b'{"event_action":"trigger"}',
+        "nested": b"[" * 100_000,
+        "a number too long": b'{"routing_key":"K","x":' + b"9" * 5000 + b"}",
+        "too large": b'{"routing_key":"' + b"x" * EVENT_BYTES_MOST + b'"}',
+    }
+    if kind in contents:
+        path.write_bytes(contents[kind])
+    elif kind == "sparse":
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    elif kind == "link":
+        path.symlink_to("/etc/hostname")
+    elif kind == "dangling link":
+        path.symlink_to("/nowhere")
+    elif kind == "looping link":
+        path.symlink_to(path.name)
+    elif kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "socket":
+        here = os.open(path.parent, os.O_RDONLY)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(f"/proc/self/fd/{here}/{path.name}")  # paths of sockets are short
+        os.close(here)
+
+
+HOSTILE = {
+    "empty": "it is empty",
+    "not JSON": "it is not JSON",
+    "cut off": "it is not JSON",
+    "not UTF-8": "it is not UTF-8",
+    "UTF-16": "it is not UTF-8",
+    "no object": "it is not a JSON object",
+    "no key": "neither a routing_key nor a service_key",
+    "nested": "it is not JSON",
+    "a number too long": "it is not JSON",
+    "too large": "it is larger than 4194304 bytes",
+    "sparse": "it is larger than 4194304 bytes",
+    "link": "it is a symbolic link",
+    "dangling link": "it is a symbolic link",
+    "looping link": "it is a symbolic link",
+    "FIFO": "it is not a regular file",
+    "directory": "it is not a regular file",
+    "socket": "it is not a regular file",
+}
+
+
+@pytest.mark.parametrize(("kind", "why"), HOSTILE.items(), ids=HOSTILE.keys())
+def test_a_hostile_entry_is_named_and_can_be_set_aside(root: Path, kind: str, why: str) -> None:
+    """Nothing is followed, nothing blocks; the reason is in words."""
+    hostile(root / "pdq" / NAME, kind)
+    backlog = Backlog(str(root))
+    with pytest.raises(Hostile, match=why):
+        backlog.load(NAME)
+    assert backlog.settle_in_error(NAME) == NAME
+    assert os.listdir(root / "err") == [NAME]
+    assert os.listdir(root / "pdq") == []
+
+
+@pytest.mark.parametrize("data", [b"", V2[:-5], '{"a": "é'.encode()[:-1]])
+@pytest.mark.parametrize(("age", "kind"), [(0, Incomplete), (60, Hostile), (-60, Hostile)])
+def test_a_new_file_may_be_half_written(
+    root: Path, data: bytes, age: int, kind: type[Hostile]
+) -> None:
+    """What may be the beginning of an event is one only while it is new by the clock."""
+    path = put(root, data=data)
+    now = path.stat().st_mtime - age
+    os.utime(path, (now, now))
+    with pytest.raises(Hostile) as caught:
+        Backlog(str(root)).load(NAME)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("data", [b'["routing_key"]', b'{"event_action":"trigger"}'])
+def test_a_new_file_that_is_complete_is_judged_at_once(root: Path, data: bytes) -> None:
+    """Nothing that anyone may write behind it makes it an event."""
+    put(root, data=data)
+    with pytest.raises(Hostile) as caught:
+        Backlog(str(root)).load(NAME)
+    assert type(caught.value) is Hostile
+
+
+@pytest.mark.skipif(not ROOT, reason="needs several users")
+def test_a_file_that_the_agent_may_not_read() -> None:
+    """Another user's, mode 600: set aside, not in the way for ever."""
+    with directory() as root:
+        for name in ("pdq", "err"):
+            (root / name).mkdir()
+            os.chown(root / name, AGENT.uid, AGENT.gid)
+        path = put(root)
+        os.chown(path, SENDER.uid, SENDER.gid)
+        path.chmod(0o600)
+        code = (
+            "from pdagent.queue.backlog import Backlog, Hostile\n"
+            "backlog = Backlog(sys.argv[0])\n"
+            f"try:\n    backlog.load({NAME!r})\n"
+            f"except Hostile as why:\n    print(why, backlog.settle_in_error({NAME!r}))\n"
+        )
+        found = subprocess.run(python(code, str(root)), capture_output=True, **AGENT.popen())
+        assert found.stdout.decode() == f"the agent may not read it {NAME}\n", found
+        assert os.listdir(root / "err") == [NAME]
+
+
+def test_a_large_event_within_the_limit_is_read(root: Path) -> None:
+    """Just under 4 MiB is PagerDuty's to judge, as it was."""
+    data = b'{"routing_key":"' + b"x" * (EVENT_BYTES_MOST - 18) + b'"}'
+    assert len(data) == EVENT_BYTES_MOST
+    put(root, data=data)
+    assert Backlog(str(root)).load(NAME).data == data
+
+
+def test_what_is_gone_is_not_hostile(root: Path) -> None:
+    """A person removed it."""
+    with pytest.raises(FileNotFoundError):
+        Backlog(str(root)).load(NAME)
+
+
+# an enqueue that died, or is still running
+
+
+def test_a_second_name_means_unfinished_until_adopted(root: Path) -> None:
+    """The event is known at once; adopting drops the name in tmp/ and no other file's."""
+    put(root, "other", place="tmp")
+    put(root, "mine", place="tmp")
+    os.link(root / "tmp" / "mine", root / "pdq" / NAME)
+    backlog = Backlog(str(root))
+    with pytest.raises(Unfinished) as caught:
+        backlog.load(NAME)
+    assert caught.value.pending.chain == "=fire"
+    backlog.adopt(NAME)
+    assert os.listdir(root / "tmp") == ["other"]
+    assert backlog.load(NAME).data == V2
+
+
+def test_a_second_name_elsewhere_is_no_obstacle(root: Path) -> None:
+    """A user who keeps a hard link somewhere: nothing to drop, and no failure."""
+    put(root)
+    os.link(root / "pdq" / NAME, root / "keepsake")
+    backlog = Backlog(str(root))
+    with pytest.raises(Unfinished):
+        backlog.load(NAME)
+    backlog.adopt(NAME)
+    assert (root / "keepsake").exists()
+
+
+def test_adopting_what_is_gone(root: Path) -> None:
+    """Says so."""
+    with pytest.raises(FileNotFoundError):
+        Backlog(str(root)).adopt(NAME)
+
+
+# moving on
+
+
+def test_settling_never_overwrites(root: Path) -> None:
+    """The next free microsecond is taken, for events and for what is not one."""
+    backlog = Backlog(str(root))
+    for n in range(3):
+        put(root, data=b"%d" % n)
+        assert backlog.settle_in_error(NAME) == file_name(5 + n, "KEY1")
+        for junk in ("junk", "j" * 255):
+            put(root, junk, data=b"%d" % n)
+            assert backlog.settle_in_error(junk).startswith(junk[:200])
+    put(root, "suc-other", place="suc")
+    put(root, data=b"last")
+    backlog.settle_delivered(NAME)
+    assert (root / "suc" / NAME).read_bytes() == b"last"
+    contents = Counter(path.read_bytes() for path in (root / "err").iterdir())
+    assert contents == {b"0": 3, b"1": 3, b"2": 3}
+
+
+def test_settling_over_a_dangling_link_does_not_replace_it(root: Path) -> None:
+    """Even what points nowhere is there."""
+    (root / "err" / NAME).symlink_to("/nowhere")
+    put(root)
+    assert Backlog(str(root)).settle_in_error(NAME) == file_name(6, "KEY1")
+
+
+def test_settling_what_is_gone(root: Path) -> None:
+    """Says so."""
+    with pytest.raises(FileNotFoundError):
+        Backlog(str(root)).settle_delivered(NAME)
+
+
+def test_retry_never_overwrites(root: Path) -> None:
+    """An event with the same key and microsecond is pending: both are afterwards."""
+    put(root, data=b"pending")
+    put(root, data=b"failed", place="err")
+    put(root, "6_X.txt", place="err")
+    backlog = Backlog(str(root))
+    assert backlog.retry("6_X.txt") == "6_X.txt"
+    assert backlog.retry(NAME) == file_name(6, "KEY1")
+    assert (root / "pdq" / NAME).read_bytes() == b"pending"
+    assert (root / "pdq" / file_name(6, "KEY1")).read_bytes() == b"failed"
+    with pytest.raises(FileNotFoundError):
+        backlog.retry(NAME)
+
+
+def test_purge_takes_what_is_there(root: Path) -> None:
+    """From wherever it is, a directory too; of what is gone already nothing is said. Nothing is
+    left, in tmp/ neither."""
+    put(root)
+    put(root, place="err")
+    put(root, "7_K.txt", place="suc")
+    hostile(root / "pdq" / "8_K.txt", "directory")
+    (root / "pdq" / "8_K.txt" / "inside").touch()
+    entries = [("pdq", NAME), ("pdq", "6_K.txt"), ("err", NAME), ("suc", "7_K.txt")]
+    entries.append(("pdq", "8_K.txt"))
+    assert Backlog(str(root)).purge(entries) == [*entries[:1], *entries[2:]]
+    assert [path for path in root.rglob("*") if path.parent != root] == []
+
+
+def test_purge_of_an_event_whose_sender_died(root: Path) -> None:
+    """Its second name in tmp/ is nobody's event, and clean-up's."""
+    put(root)
+    os.link(root / "pdq" / NAME, root / "tmp" / NAME)
+    assert Backlog(str(root)).purge([("pdq", NAME)]) == [("pdq", NAME)]
+    assert os.listdir(root / "pdq") == []
+    assert os.listdir(root / "tmp") == [NAME]
+
+
+def test_counts(root: Path) -> None:
+    """By key and state, keys sorted; what is no event does not count."""
+    for place, name in [
+        ("pdq", "1_B.txt"), ("pdq", "2_B.txt"), ("suc", "1_A.txt"), ("err", "1_B.txt"),
+        ("pdq", "junk"), ("err", "x_B.txt"), ("tmp", "1_C.txt"),
+    ]:  # fmt: skip
+        put(root, name, place=place)
+    counts = Backlog(str(root)).counts()
+    assert list(counts.items()) == [("A", Count(0, 1, 0)), ("B", Count(2, 0, 1))]
+
+
+def test_has(root: Path) -> None:
+    """Any entry counts, and a name that can't be one does not."""
+    put(root)
+    backlog = Backlog(str(root))
+    assert backlog.has(NAME)
+    assert not backlog.has("5_X.txt")
+    assert not backlog.has("a\0b")
+    assert not backlog.has("x" * 300)
+
+
+# everything at once
+
+KEYS = st.sampled_from(["A", "B_b", "C c"])
+KINDS = st.sampled_from(sorted(set(HOSTILE) - {"too large", "nested"}))
+
+
+class SpoolMachine(RuleBasedStateMachine):
+    """Senders, vandals, crashes, a clock that jumps, a daemon and an administrator share a spool.
+
+    Each event has a number of its own in its body, so that it can be found again wherever it is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="pdagent-"))
+        for name in ("tmp", "pdq", "suc", "err"):
+            (self.root / name).mkdir()
+        self.clock = 1_000_000
+        self.number = 0
+        self.backlog = Backlog(str(self.root))
+        self.spool = Spool(str(self.root), lambda: self.clock * 1000)
+        self.where: dict[int, str] = {}  # accepted events, and the directory each must be in
+        self.vandalism = 0  # entries that are no events
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.root)
+
+    def made(self, key: str) -> tuple[int, bytes]:
+        self.number += 1
+        body = {"routing_key": key, "event_action": "trigger", "n": self.number}
+        return self.number, json.dumps(body).encode()
+
+    # --- what happens -----------------------------------------------------------------------
+
+    @rule(ticks=st.integers(-5, 5))
+    def the_clock_moves(self, ticks: int) -> None:
+        self.clock += ticks
+
+    @rule(key=KEYS, times=st.integers(1, 4))
+    def enqueue(self, key: str, times: int) -> None:
+        for _ in range(times):
+            number, data = self.made(key)
+            name = self.spool.enqueue(key, data)
+            assert key_of(name) == key
+            self.where[number] = "pdq"
+
+    @rule(key=KEYS)
+    def die_before_link(self, key: str) -> None:
+        self.leave_in_tmp(key, self.made(key)[1])
+
+    @rule(key=KEYS)
+    def die_before_unlink(self, key: str) -> None:
+        number, data = self.made(key)
+        path = self.leave_in_tmp(key, data)
+        for tick in range(1000):
+            target = self.root / "pdq" / file_name(self.clock + tick, key)
+            if not os.path.lexists(target):
+                os.link(path, target)
+                break
+        self.where[number] = "pdq"
+
+    def leave_in_tmp(self, key: str, data: bytes) -> Path:
+        path = self.root / "tmp" / file_name(self.clock - self.number * 10_000, key)
+        path.write_bytes(data)
+        return path
+
+    @rule(kind=KINDS, key=KEYS, named=st.booleans())
+    def vandalise(self, kind: str, key: str, named: bool) -> None:
+        name = file_name(self.clock, key) if named else f"junk{self.clock}"
+        path = self.root / "pdq" / name
+        if not os.path.lexists(path):
+            hostile(path, kind)
+            self.vandalism += 1
+
+    @rule(data=st.data(), most=st.integers(1, 5))
+    def drain(self, data: st.DataObject, most: int) -> None:
+        events, others = self.backlog.scan()
+        assert events == sorted(events, key=lambda name: (int(name.partition("_")[0]), name))
+        for name in others:
+            self.backlog.settle_in_error(name)
+        for name in events[:most]:
+            self.take(name, data.draw(st.sampled_from(["delivered", "in error", "waits"])))
+
+    def take(self, name: str, fate: str) -> None:
+        try:
+            pending = self.backlog.load(name)
+        except Unfinished as unfinished:
+            pending = unfinished.pending
+            self.backlog.adopt(name)
+            assert self.backlog.load(name).data == pending.data
+        except Hostile:
+            self.backlog.settle_in_error(name)
+            return
+        number = pending.body["n"]
+        assert isinstance(number, int)
+        assert self.where[number] == "pdq", "pending again, or never accepted"
+        if fate == "delivered":
+            self.backlog.settle_delivered(name)
+            self.where[number] = "suc"
+        elif fate == "in error":
+            self.backlog.settle_in_error(name)
+            self.where[number] = "err"
+
+    @precondition(lambda self: "err" in self.where.values())
+    @rule(key=st.none() | KEYS)
+    def retry(self, key: str | None) -> None:
+        for old in self.backlog.names("err"):
+            if key is not None and key_of(old) != key:
+                continue
+            path = self.root / "pdq" / self.backlog.retry(old)
+            if path.is_file() and not path.is_symlink() and path.stat().st_size < 1000:
+                number = number_in(path)
+                if number is not None:
+                    assert self.where[number] == "err"
+                    self.where[number] = "pdq"
+
+    @precondition(lambda self: self.where)
+    @rule(data=st.data(), place=st.sampled_from(["pdq", "err", "suc"]))
+    def purge(self, data: st.DataObject, place: str) -> None:
+        names = self.backlog.names(place)
+        entries = [(place, name) for name in names if data.draw(st.booleans())]
+        numbers = [number_in(self.root / place / name) for _, name in entries]
+        assert self.backlog.purge(entries) == entries
+        self.vandalism -= numbers.count(None)
+        for number in numbers:
+            self.where.pop(number or 0, None)
+
+    # --- what holds -----------------------------------------------------------------------------
+
+    @invariant()
+    def every_accepted_event_is_where_it_should_be_and_nowhere_else(self) -> None:
+        found: Counter[tuple[int, str]] = Counter()
+        others = 0
+        for place in ("pdq", "suc", "err"):
+            for entry in self.entries(place):
+                number = number_in(entry)
+                if number is None:
+                    others += 1
+                else:
+                    found[number, place] += 1
+        assert found == Counter(self.where.items())
+        assert others == self.vandalism, "somebody's entry was overwritten"
+
+    def entries(self, place: str) -> Iterator[Path]:
+        yield from (self.root / place).iterdir()
+
+    @invariant()
+    def the_counts_are_those_of_the_directories(self) -> None:
+        counts = self.backlog.counts().values()
+        named = {
+            place: sum(key_of(path.name) is not None for path in self.entries(place))
+            for place in ("pdq", "suc", "err")
+        }
+        assert sum(count.pending for count in counts) == named["pdq"]
+        assert sum(count.delivered for count in counts) == named["suc"]
+        assert sum(count.in_error for count in counts) == named["err"]
+
+
+def number_in(path: Path) -> int | None:
+    """The number of the event in a file, None for a vandal's entry."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > 1000:
+        return None
+    try:
+        number = json.loads(path.read_bytes()).get("n")
+    except (ValueError, AttributeError):
+        return None
+    return number if isinstance(number, int) else None
+
+
+TestSpool = SpoolMachine.TestCase
+TestSpool.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)

@@ -1,0 +1,144 @@
+"""A name stands for a key from delivery on, and only there."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from pdagent.config import Config, load, load_keys, parse
+from pdagent.event import BadEvent, Event
+from pdagent.log import masked, masked_name
+from pdagent.queue.backlog import Hostile, Pending
+from pdagent.queue.keys import Unnamed, filled_in, lane
+from pdagent.submission import accept
+from tests.support.events import KEY, OTHER
+
+CONFIG = Config({}, {"db": KEY})
+
+
+def pending(**body: object) -> Pending:
+    return Pending("1_@db.txt", json.dumps(body).encode(), body, "chain")
+
+
+def written(text: str, mode: int = 0o644) -> Path:
+    with tempfile.NamedTemporaryFile("w", prefix="pdagent-", delete=False) as file:
+        file.write(text)
+    os.chmod(file.name, mode)
+    return Path(file.name)
+
+
+@pytest.mark.parametrize("field", ["routing_key", "service_key"])
+def test_the_key_is_filled_in(field: str) -> None:
+    """In both versions of the API, however the name is written; all else stays."""
+    for name in ("@db", "@DB"):
+        filled = filled_in(pending(**{field: name, "x": [1]}), CONFIG)
+        assert filled.body == {field: KEY, "x": [1]}
+        assert json.loads(filled.data) == filled.body
+        assert (filled.name, filled.chain) == ("1_@db.txt", "chain")
+
+
+def test_a_key_is_left_alone() -> None:
+    """The very bytes."""
+    plain = pending(routing_key=KEY)
+    assert filled_in(plain, CONFIG) is plain
+
+
+def test_a_name_that_nobody_has() -> None:
+    """Not even where no names are known."""
+    for settings in (CONFIG, Config({}, {}), Config({}, None)):
+        with pytest.raises(Unnamed):
+            filled_in(pending(routing_key="@web"), settings)
+
+
+def test_what_can_not_be_written() -> None:
+    """A script's file, nested past every limit."""
+    body: dict[str, object] = {}
+    for _ in range(10_000):
+        body = {"a": body}
+    with pytest.raises(Hostile):
+        filled_in(Pending("n", b"", {"routing_key": "@db", "details": body}, "c"), CONFIG)
+
+
+def test_one_lane_for_a_key_and_its_names() -> None:
+    """So events of one incident keep their order, whatever the sender calls the key."""
+    assert lane("@db", CONFIG) == lane("@DB", CONFIG) == lane(KEY, CONFIG) == KEY
+    assert lane("@web", CONFIG) == "@web"
+
+
+def test_logs_show_the_name() -> None:
+    """A key that somebody put behind an @ is no name."""
+    assert masked("@db") == "@db"
+    assert masked_name("0000000000000001_@db.txt") == "0000000000000001_@db"
+    assert KEY not in masked("@" + KEY)
+
+
+def test_the_section() -> None:
+    """Names in any case, beside [Main]."""
+    keys: dict[str, str] = {}
+    text = (
+        f"[Main]\nsend_interval_secs = 5\n[Keys]\nDB = {KEY}  # the database\nweb-1.eu: {OTHER}\n"
+    )
+    assert parse(text, "FILE", keys) == ({"send_interval_secs": 5}, [])
+    assert keys == {"db": KEY, "web-1.eu": OTHER}
+
+
+@pytest.mark.parametrize(
+    "line", [f"a b = {KEY}", f"{KEY} = db", "db =", "db = @web", "db = a b", "db = a/b", "é = x"]
+)
+def test_mistakes_in_the_section(line: str) -> None:
+    """Named by file and line, without the key."""
+    keys: dict[str, str] = {}
+    _, [problem] = parse(f"[Main]\n[Keys]\n{line}\n", "FILE", keys)
+    assert problem.text.startswith("FILE, line 3: ")
+    assert problem.fatal
+    assert KEY not in problem.text
+    assert keys == {}
+
+
+def test_a_file_of_keys() -> None:
+    """They come on top of the configuration's own."""
+    file = written(f"[Keys]\nweb = {OTHER}\n", 0o600)
+    conf = written(f"[Main]\nkeys_file = {file}\n[Keys]\ndb = {KEY}\n")
+    settings, problems = load(str(conf))
+    assert (settings.keys, problems) == ({"db": KEY}, [])
+    assert load_keys(settings) == []
+    assert settings.keys == {"db": KEY, "web": OTHER}
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "[Main]\n", "[Keys]\njunk\n", "[Keys]\n[Main]\na = b\n"]
+)
+def test_mistakes_in_a_file_of_keys(text: str | None) -> None:
+    """Said, and not fatal: events by other keys go out."""
+    path = written(text or "")
+    if text is None:
+        path.unlink()
+    settings = Config({"keys_file": str(path)}, {"db": KEY})
+    [problem, *_] = load_keys(settings)
+    assert str(path) in problem.text
+    assert not problem.fatal
+    assert (settings.keys or {})["db"] == KEY
+
+
+@pytest.mark.parametrize(
+    ("names", "known", "certain"),
+    [
+        ({"db": KEY}, True, False),
+        ({}, False, True),
+        (None, False, False),
+    ],
+)
+def test_a_typo_is_told_to_the_sender(
+    root: Path, names: dict[str, str] | None, known: bool, certain: bool
+) -> None:
+    """Where it is certain to be one; else the event is queued, and the daemon says it."""
+    settings = Config({"data_dir": str(root.parent)}, names)
+    event = Event("@db", "trigger", "x")
+    if certain:
+        with pytest.raises(BadEvent, match="@db"):
+            accept(event, settings)
+    else:
+        accept(event, settings)
+    assert len(os.listdir(root / "pdq")) == (not certain)

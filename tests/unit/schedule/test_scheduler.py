@@ -1,0 +1,657 @@
+"""Who may go now, who has to wait for whom, and that nobody waits for ever."""
+
+import pytest
+
+from pdagent.queue.holds import Fate, Ruling
+from pdagent.schedule.lane import Entry
+from pdagent.schedule.scheduler import LEAST_TROUBLE_SECONDS, TROUBLES_IN_A_ROW, Scheduler
+from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
+
+DELIVERED = Delivered(202)
+REFUSED = Refused(400, "no")
+THROTTLED = Throttled(429, None)
+TROUBLED = Troubled("answered 500", 500)
+UNREACHABLE = Unreachable("connection refused")
+CAP = 60.0
+LIMIT = 3
+
+
+class Desk:
+    """A scheduler and its one caller, at a time that only the test moves. An event is written
+    KEY:CHAIN:NUMBER."""
+
+    def __init__(self, jitter: float = 0.5) -> None:
+        self.jitter = jitter
+        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter)
+        self.now = 1000.0
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            self.scheduler.add(name, name.split(":")[0])
+
+    def take(self) -> Entry | None:
+        """The next event that may really be sent."""
+        while entry := self.scheduler.claim(self.now):
+            if self.scheduler.may_send(entry, entry.name.split(":")[1]):
+                return entry
+        return None
+
+    def settle(self, entry: Entry | None, verdict: Verdict, started: float | None = None) -> Ruling:
+        assert entry is not None
+        begun = self.now if started is None else started
+        ruling = self.scheduler.settle(entry, verdict, begun, self.now)
+        if ruling.fate is not Fate.WAITS:
+            self.scheduler.forget(entry)
+        return ruling
+
+    def send(self, verdict: Verdict = DELIVERED) -> str | None:
+        """Sends one event; its name."""
+        entry = self.take()
+        if entry is None:
+            return None
+        self.settle(entry, verdict)
+        return entry.name
+
+    def drain(self) -> list[str]:
+        """What goes out now, without waiting."""
+        return list(iter(self.send, None))
+
+    def wait(self) -> float:
+        """Goes to the next moment that the scheduler has named; the seconds to it."""
+        due = self.scheduler.next_due(self.now)
+        assert due is not None
+        waited = due - self.now
+        self.now = due
+        return waited
+
+    def patiently(self) -> Entry:
+        """The next event that may be sent, however long it takes."""
+        while (entry := self.take()) is None:
+            self.wait()
+        return entry
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# without trouble
+
+
+def test_a_keys_events_go_one_by_one_in_order(desk: Desk) -> None:
+    """The next one goes when the one before has been settled and forgotten, not sooner."""
+    desk.add("A:x:1", "A:y:2", "A:x:3")
+    first = desk.take()
+    assert first is not None
+    assert first.name == "A:x:1"
+    assert desk.take() is None
+    desk.scheduler.settle(first, DELIVERED, desk.now, desk.now)
+    assert desk.take() is None
+    desk.scheduler.forget(first)
+    assert desk.drain() == ["A:y:2", "A:x:3"]
+
+
+def test_keys_are_served_in_turn(desk: Desk) -> None:
+    """A key with a thousand events takes no longer turns than one with a single event."""
+    desk.add(*[f"A:{n}:{n}" for n in range(1000)], "B:b:0", "C:c:0", "C:c:1")
+    taken = [desk.send() for _ in range(6)]
+    assert taken == ["A:0:0", "B:b:0", "C:c:0", "A:1:1", "C:c:1", "A:2:2"]
+
+
+def test_different_keys_are_on_their_way_together(desk: Desk) -> None:
+    """One slow key holds up nobody else."""
+    desk.add("A:x:1", "B:x:1", "C:x:1")
+    assert [entry.name for entry in iter(desk.take, None)] == ["A:x:1", "B:x:1", "C:x:1"]
+
+
+def test_an_event_is_known_once(desk: Desk) -> None:
+    """Scan and wake-up may both find it; it is sent once, also while it is on its way."""
+    desk.add("A:x:1", "A:x:1")
+    entry = desk.take()
+    desk.add("A:x:1")
+    assert len(desk.scheduler) == 1
+    desk.settle(entry, DELIVERED)
+    assert desk.drain() == []
+    assert len(desk.scheduler) == 0
+    assert "A:x:1" not in desk.scheduler
+
+
+def test_idle_means_nothing_is_due(desk: Desk) -> None:
+    """With nothing pending there is no timer."""
+    assert desk.scheduler.next_due(desk.now) is None
+    desk.add("A:x:1")
+    assert desk.drain() == ["A:x:1"]
+    assert desk.scheduler.next_due(desk.now) is None
+
+
+# an event in trouble
+
+
+def test_trouble_holds_the_chain_and_nobody_else(desk: Desk) -> None:
+    """A failing trigger holds back its own resolve; the key's other incidents go on."""
+    desk.add("A:fire:1", "A:disk:2", "A:fire:3", "A:disk:4", "B:fire:5")
+    ruling = desk.settle(desk.take(), TROUBLED)
+    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "event", 0.5)
+    assert desk.drain() == ["B:fire:5", "A:disk:2", "A:disk:4"]
+    assert desk.wait() == 0.5
+    assert desk.drain() == ["A:fire:1", "A:fire:3"]
+
+
+def test_a_chain_keeps_its_order_through_many_troubles(desk: Desk) -> None:
+    """What was parked behind a failing event goes before what came later."""
+    desk.add("A:x:1", "A:x:2", "A:x:3")
+    assert desk.send(TROUBLED) == "A:x:1"
+    assert desk.drain() == []
+    desk.wait()
+    assert desk.send() == "A:x:1"
+    desk.add("A:x:4")
+    assert desk.send(TROUBLED) == "A:x:2"
+    desk.add("A:x:5")
+    assert desk.drain() == []
+    desk.wait()
+    assert desk.drain() == ["A:x:2", "A:x:3", "A:x:4", "A:x:5"]
+
+
+def test_backoff_doubles_to_its_cap(desk: Desk) -> None:
+    """Each try of an event in trouble waits up to twice as long, a minute at most."""
+    desk.add("A:x:1")
+    waits = [desk.settle(desk.take(), TROUBLED).seconds]
+    for _ in range(8):
+        desk.now += CAP
+        waits.append(desk.settle(desk.take(), TROUBLED).seconds)
+    assert waits[:2] == [0.5, 1.0]
+    assert waits[-1] == CAP / 2
+
+
+def test_troubles_in_a_row_hold_the_key(desk: Desk) -> None:
+    """Several different events failing one after the other is the key's trouble."""
+    desk.add(*[f"A:{n}:{n}" for n in range(5)], "B:x:1")
+    scopes = [desk.settle(desk.take(), TROUBLED).scope]
+    assert desk.send() == "B:x:1"
+    scopes += [desk.settle(desk.take(), TROUBLED).scope for _ in range(TROUBLES_IN_A_ROW - 1)]
+    assert scopes == ["event"] * (TROUBLES_IN_A_ROW - 1) + ["key"]
+    desk.add("B:x:2")
+    assert desk.drain() == ["B:x:2"]
+    while len(desk.scheduler):
+        desk.wait()
+        desk.drain()
+
+
+def test_a_success_between_troubles_is_no_row(desk: Desk) -> None:
+    """As long as some of a key's events get through, only the failing ones wait."""
+    desk.add(*[f"A:{n}:{n}" for n in range(20)])
+    for n in range(10):
+        ruling = desk.settle(desk.take(), TROUBLED)
+        assert ruling.scope == "event", n
+        assert desk.send() is not None
+
+
+def test_retry_limit_alone_never_gives_up(desk: Desk) -> None:
+    """Not before 24 hours, however many tries, and though others get through."""
+    desk.add("A:x:1")
+    for _ in range(LIMIT * 5):
+        entry = desk.take()
+        desk.add("B:y:1")
+        assert desk.send() == "B:y:1"
+        assert desk.settle(entry, TROUBLED).fate is Fate.WAITS
+        desk.now += CAP
+
+
+def trouble_for_a_day(desk: Desk, others: bool) -> list[Fate]:
+    """One event fails once an hour for thirty hours; its fates, up to the first that is not to
+    wait."""
+    desk.add("A:x:1")
+    fates = []
+    for hour in range(30):
+        entry = desk.take()
+        assert entry is not None
+        if others:
+            desk.add(f"B:y:{hour}")
+            desk.settle(desk.take(), DELIVERED)
+        fates.append(desk.settle(entry, TROUBLED).fate)
+        if fates[-1] is not Fate.WAITS:
+            break
+        desk.now += 3600
+    return fates
+
+
+def test_giving_up_takes_a_day_and_others_that_get_through(desk: Desk) -> None:
+    """Past the limit and 24 hours, an event that alone keeps failing is set aside."""
+    fates = trouble_for_a_day(desk, others=True)
+    assert fates[-1] is Fate.GIVEN_UP
+    assert len(fates) == LEAST_TROUBLE_SECONDS / 3600 + 1
+    assert len(desk.scheduler) == 0
+
+
+def test_an_outage_is_not_the_events_fault(desk: Desk) -> None:
+    """While nothing else gets through either, an event is tried for ever."""
+    assert trouble_for_a_day(desk, others=False) == [Fate.WAITS] * 30
+
+
+def test_a_day_with_few_tries_is_not_enough() -> None:
+    """Both the number of tries and the time have to be past."""
+    desk = Desk()
+    desk.add("A:x:1")
+    for _ in range(LIMIT):
+        entry = desk.take()
+        desk.add("B:y:1")
+        assert desk.send() == "B:y:1"
+        assert desk.settle(entry, TROUBLED).fate is Fate.WAITS
+        desk.now += LEAST_TROUBLE_SECONDS
+
+
+def test_what_followed_an_event_given_up_goes_on(desk: Desk) -> None:
+    """The resolve behind a trigger that was set aside is sent."""
+    desk.add("A:x:1", "A:x:2")
+    assert trouble_for_a_day(desk, others=True)[-1] is Fate.GIVEN_UP
+    assert desk.drain() == ["A:x:2"]
+
+
+# a key that is throttled
+
+
+def test_throttling_holds_the_key(desk: Desk) -> None:
+    """For as long as Retry-After says; the throttled event goes first when it ends."""
+    desk.add("A:x:1", "A:y:2", "B:x:3")
+    ruling = desk.settle(desk.take(), Throttled(429, 17.0))
+    assert (ruling.scope, ruling.seconds) == ("key", 17.0)
+    assert desk.drain() == ["B:x:3"]
+    assert desk.wait() == 17.0
+    assert desk.drain() == ["A:x:1", "A:y:2"]
+
+
+def test_throttling_without_a_time_backs_off(desk: Desk) -> None:
+    """0.5, 1, 2 seconds with this jitter, and one step back after a success."""
+    desk.add("A:x:1", "A:y:2")
+    waits = []
+    for _ in range(3):
+        waits.append(desk.settle(desk.take(), THROTTLED).seconds)
+        desk.wait()
+    assert waits == [0.5, 1.0, 2.0]
+    assert desk.send() == "A:x:1"
+    assert desk.settle(desk.take(), THROTTLED).seconds == 2.0
+
+
+def test_a_retry_after_of_nothing_is_no_invitation(desk: Desk) -> None:
+    """429 with Retry-After: 0 must not become a loop of requests."""
+    desk.add("A:x:1")
+    assert desk.settle(desk.take(), Throttled(429, 0.0)).seconds > 0
+    assert desk.take() is None
+
+
+def test_throttling_never_counts_against_an_event(desk: Desk) -> None:
+    """A key that is throttled for days loses nothing."""
+    desk.add("A:x:1")
+    for _ in range(100):
+        assert desk.settle(desk.take(), THROTTLED).fate is Fate.WAITS
+        desk.add("B:y:1")
+        assert desk.send() == "B:y:1"
+        desk.now += 3600
+
+
+def test_a_refused_event_holds_nobody(desk: Desk) -> None:
+    """The next event of the key, and of the very chain, goes at once."""
+    desk.add("A:x:1", "A:x:2")
+    assert desk.settle(desk.take(), REFUSED).fate is Fate.REFUSED
+    assert desk.drain() == ["A:x:2"]
+
+
+# nothing is reached
+
+
+def outage(desk: Desk) -> None:
+    """Nothing is reachable, and an event of two keys each has found that out."""
+    desk.add("first:x:1", "second:x:1")
+    for _ in range(2):
+        desk.settle(desk.take(), UNREACHABLE)
+
+
+def test_an_outage_lets_one_probe_through_at_a_time(desk: Desk) -> None:
+    """Everybody waits, one event tries, and when it arrives everybody goes."""
+    outage(desk)
+    desk.add("A:x:1", "A:x:2", "B:x:1", "C:x:1")
+    assert desk.scheduler.unreachable
+    assert desk.take() is None
+    assert desk.wait() == 1.0
+    probe = desk.take()
+    assert probe is not None
+    assert desk.take() is None
+    ruling = desk.settle(probe, UNREACHABLE)
+    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "destination", 2.0)
+    assert desk.take() is None
+    desk.wait()
+    probe = desk.take()
+    desk.settle(probe, DELIVERED)
+    assert not desk.scheduler.unreachable
+    sent = desk.drain()
+    assert len(desk.scheduler) == 0
+    assert [name for name in sent if name.startswith("A")] == ["A:x:1", "A:x:2"]
+
+
+def test_what_one_event_misses_is_no_outage_yet(desk: Desk) -> None:
+    """A proxy may never let this one pass: alone in the queue it backs off alone, and what comes
+    then goes at once, of its own key too."""
+    desk.add("A:filtered:1", "A:filtered:2")
+    for _ in range(10):
+        assert desk.settle(desk.patiently(), UNREACHABLE).scope == "event"
+        assert desk.take() is None
+    desk.add("A:fine:3", "B:fine:1")
+    assert desk.send() == "A:fine:3"
+    assert desk.send() == "B:fine:1"
+
+
+def test_what_one_key_misses_is_no_outage_yet(desk: Desk) -> None:
+    """Nor does a key that never gets through hold up another, however many events it has."""
+    desk.add(*[f"A:{n}:{n}" for n in range(20)])
+    assert desk.settle(desk.take(), UNREACHABLE).scope == "event"
+    for _ in range(10):
+        assert desk.settle(desk.patiently(), UNREACHABLE).scope == "key"
+        assert desk.take() is None
+    desk.add("B:fine:1")
+    assert desk.send() == "B:fine:1"
+
+
+def test_every_event_of_a_key_gets_its_try(desk: Desk) -> None:
+    """A single key, a single event that never passes, and an outage besides: when that is over,
+    all others go."""
+    desk.add("A:filtered:1", "A:x:2", "A:y:3")
+    for _ in range(10):
+        desk.settle(desk.patiently(), UNREACHABLE)
+    sent = []
+    while len(desk.scheduler) > 1:
+        entry = desk.patiently()
+        filtered = "filtered" in entry.name
+        desk.settle(entry, UNREACHABLE if filtered else DELIVERED)
+        sent += [] if filtered else [entry.name]
+    assert sorted(sent) == ["A:x:2", "A:y:3"]
+
+
+def test_the_end_of_an_outage_is_the_end_for_all(desk: Desk) -> None:
+    """What waited long for its next try goes at once when another has found the way."""
+    desk.add("A:x:1", "A:y:2", "A:x:3")
+    for _ in range(10):
+        desk.settle(desk.patiently(), UNREACHABLE)
+    assert desk.take() is None
+    desk.add("B:x:1")
+    sent = desk.drain()
+    assert sent[0] == "B:x:1"
+    assert sorted(sent[1:]) == ["A:x:1", "A:x:3", "A:y:2"]
+    assert sent.index("A:x:1") < sent.index("A:x:3")
+
+
+def test_coming_back_is_a_slow_start(desk: Desk) -> None:
+    """After an outage two go, then four, then eight; not all at once, and in the end all."""
+    outage(desk)
+    desk.add(*[f"{n}:x:1" for n in range(1000)])
+    desk.wait()
+    flying = [desk.take()]
+    rounds = []
+    while flying:
+        rounds.append(len(flying))
+        for entry in flying:
+            desk.settle(entry, DELIVERED)
+        flying = list(iter(desk.take, None))
+    assert rounds[:7] == [1, 2, 4, 8, 16, 32, 64]
+    assert sum(rounds) == 1002
+    desk.add(*[f"{n}:x:2" for n in range(1000)])
+    assert len(list(iter(desk.take, None))) == 1000
+
+
+def test_trouble_on_the_way_back_is_no_reason_to_hurry(desk: Desk) -> None:
+    """A server that comes up and fails gets no more posts at once."""
+    outage(desk)
+    desk.add(*[f"{n}:x:1" for n in range(100)])
+    desk.wait()
+    flying = [desk.take()]
+    for _ in range(10):
+        for entry in flying:
+            desk.settle(entry, TROUBLED)
+        flying = list(iter(desk.take, None))
+        assert len(flying) == 2
+
+
+def test_probes_take_turns_among_keys(desk: Desk) -> None:
+    """One key that can't be sent (its proxy rule, say) must not be the only probe."""
+    desk.add("A:x:1", "B:x:1", "C:x:1")
+    probes = []
+    desk.settle(desk.take(), UNREACHABLE)
+    for _ in range(3):
+        desk.now += CAP
+        entry = desk.take()
+        assert entry is not None
+        probes.append(entry.key)
+        desk.settle(entry, UNREACHABLE)
+    assert sorted(probes) == ["A", "B", "C"]
+
+
+def test_any_answer_ends_the_outage(desk: Desk) -> None:
+    """Refused, throttled or troubled: something that speaks PagerDuty's language was reached."""
+    for verdict in (DELIVERED, REFUSED, THROTTLED, TROUBLED):
+        desk = Desk()
+        desk.add("A:x:1")
+        desk.settle(desk.take(), UNREACHABLE)
+        desk.wait()
+        desk.settle(desk.take(), verdict)
+        assert not desk.scheduler.unreachable
+
+
+def test_what_was_sent_before_the_outage_does_not_lengthen_it(desk: Desk) -> None:
+    """32 posts that fail together are one failure, not 32 steps of backoff."""
+    desk.add(*[f"{key}:x:1" for key in "ABCDEFGH"])
+    flying = list(iter(desk.take, None))
+    started = desk.now
+    desk.now += 10
+    waits = [desk.settle(entry, UNREACHABLE, started).seconds for entry in flying]
+    assert set(waits) == {0.5}
+
+
+def test_an_event_that_alone_never_arrives_stops_being_a_probe(desk: Desk) -> None:
+    """What others get past is not an outage: the second time only that event waits."""
+    desk.add("A:x:1")
+    desk.settle(desk.take(), UNREACHABLE)
+    desk.add("B:y:1")
+    desk.wait()
+    sent = {desk.send(UNREACHABLE), None}
+    while "B:y:1" not in sent:
+        desk.now += CAP
+        entry = desk.take()
+        assert entry is not None
+        sent.add(entry.name)
+        desk.settle(entry, DELIVERED if entry.key == "B" else UNREACHABLE)
+    desk.now += CAP
+    entry = desk.take()
+    assert entry is not None
+    assert desk.settle(entry, UNREACHABLE).scope == "event"
+    assert not desk.scheduler.unreachable
+
+
+def test_an_outage_never_makes_an_event_fail(desk: Desk) -> None:
+    """A month without a network is a delay."""
+    desk.add("A:x:1", "B:y:1")
+    for _ in range(24 * 30):
+        assert desk.settle(desk.take(), UNREACHABLE).fate is Fate.WAITS
+        desk.now += 3600
+    assert sorted(desk.drain()) == ["A:x:1", "B:y:1"]
+
+
+def test_a_probe_that_is_gone_makes_room_for_the_next(desk: Desk) -> None:
+    """An event that a person removed in the middle of an outage ends nothing and blocks nothing."""
+    desk.add("A:x:1", "B:x:1")
+    desk.settle(desk.take(), UNREACHABLE)
+    desk.wait()
+    probe = desk.scheduler.claim(desk.now)
+    assert probe is not None
+    assert desk.scheduler.claim(desk.now) is None
+    desk.scheduler.forget(probe)
+    assert desk.take() is not None
+
+
+# files that are not ready
+
+
+def test_a_file_that_cannot_be_read_now_keeps_its_place(desk: Desk) -> None:
+    """When the system is short of something the key waits, and its order stands."""
+    desk.add("A:x:1", "A:x:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    desk.scheduler.delay(entry, desk.now, desk.now + 5)
+    assert desk.take() is None
+    assert desk.wait() == 5
+    assert desk.drain() == ["A:x:1", "A:x:2"]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_an_event_that_could_not_be_read_holds_its_key_no_longer(
+    desk: Desk, readable: bool
+) -> None:
+    """Once it is sent or set aside, whatever holds up the next event, nobody is told of it."""
+    desk.add("A:x:1", "A:y:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    desk.scheduler.delay(entry, desk.now, desk.now + 5)
+    assert [hold.scope for hold in desk.scheduler.held(desk.now).holds] == ["key"]
+    desk.wait()
+    if readable:
+        desk.send(TROUBLED)
+    else:
+        entry = desk.scheduler.claim(desk.now)
+        assert entry is not None
+        desk.scheduler.forget(entry)
+        desk.send(TROUBLED)
+    assert [hold.scope for hold in desk.scheduler.held(desk.now).holds] == ["chain"]
+
+
+def test_an_unreadable_follower_of_a_held_chain_is_not_lost(desk: Desk) -> None:
+    """Behind a chain that is held anew, a file that can't be read now still gets its turn."""
+    desk.add("A:x:1", "A:x:2", "A:x:3")
+    desk.send(TROUBLED)
+    assert desk.drain() == []  # 2 and 3 are parked
+    desk.wait()
+    assert desk.send() == "A:x:1"
+    assert desk.send(TROUBLED) == "A:x:2"
+    third = desk.scheduler.claim(desk.now)
+    assert third is not None
+    assert third.name == "A:x:3"
+    desk.scheduler.delay(third, desk.now, desk.now + 5)
+    desk.now += 5
+    assert desk.drain() == ["A:x:2", "A:x:3"]
+
+
+def test_an_unfinished_event_holds_its_chain(desk: Desk) -> None:
+    """While a sender is not done, the rest of the key goes on; being told again ends the wait."""
+    desk.add("A:x:1", "A:y:2", "A:x:3")
+    entry = desk.take()
+    assert entry is not None
+    entry.unfinished_since = desk.now
+    desk.scheduler.postpone(entry, desk.now + 5)
+    assert desk.drain() == ["A:y:2"]
+    desk.add("A:x:1")
+    assert desk.drain() == ["A:x:1", "A:x:3"]
+
+
+def test_being_told_again_does_not_end_a_hold_for_trouble(desk: Desk) -> None:
+    """Scans find a waiting event again and again: its backoff stands, finished late or not."""
+    desk.add("A:x:1")
+    entry = desk.take()
+    assert entry is not None
+    entry.unfinished_since = desk.now
+    desk.scheduler.postpone(entry, desk.now + 5)
+    desk.wait()
+    desk.settle(desk.take(), TROUBLED)
+    desk.add("A:x:1")
+    assert desk.take() is None
+
+
+# configuration
+
+
+def test_new_limits_count_from_the_next_failure(desk: Desk) -> None:
+    """A reload with a shorter backoff_interval_secs shortens every hold from then on."""
+    desk.add("A:x:1", "B:x:1")
+    for _ in range(10):
+        desk.settle(desk.take(), UNREACHABLE)
+        desk.now += CAP
+    for _ in range(10):
+        entry = desk.take()
+        assert entry is not None
+        desk.settle(entry, THROTTLED)
+        desk.now += CAP
+    desk.scheduler.configure(2.0, LIMIT)
+    assert desk.settle(desk.take(), THROTTLED).seconds <= 2.0
+    desk.now += CAP
+    assert desk.settle(desk.take(), UNREACHABLE).seconds <= 2.0
+
+
+# retried by a person
+
+
+class Counter:
+    """Names that sort as the spool's do: microseconds, key."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self.chains: dict[str, str] = {}
+
+    def add(self, number: int, chain: str, retried: bool = False) -> None:
+        name = f"{number}_A.txt"
+        self.chains[name] = chain
+        self.desk.scheduler.add(name, "A", retried)
+
+    def take(self) -> Entry | None:
+        scheduler, now = self.desk.scheduler, self.desk.now
+        while entry := scheduler.claim(now):
+            if scheduler.may_send(entry, self.chains[entry.name]):
+                return entry
+        return None
+
+    def drain(self) -> list[str]:
+        names = []
+        while entry := self.take():
+            self.desk.settle(entry, DELIVERED)
+            names.append(entry.name.partition("_")[0])
+        return names
+
+
+def test_a_retried_event_takes_its_place() -> None:
+    """Before what was accepted after it, its own resolve above all; and retried ones in order."""
+    counter = Counter()
+    counter.add(20, "x")
+    counter.add(30, "y")
+    counter.add(10, "x", retried=True)
+    counter.add(25, "z", retried=True)
+    counter.add(40, "z", retried=True)
+    counter.add(5, "new")  # the clock was set back: accepted last all the same
+    assert counter.drain() == ["10", "20", "25", "30", "40", "5"]
+
+
+def test_a_retried_event_takes_its_place_in_a_held_chain() -> None:
+    """Also before the one in trouble, and it is then the one to be tried."""
+    counter = Counter()
+    counter.add(20, "x")
+    counter.add(30, "x")
+    counter.desk.settle(counter.take(), TROUBLED)
+    assert counter.drain() == []
+    counter.add(10, "x", retried=True)
+    counter.add(25, "x", retried=True)
+    assert counter.drain() == []
+    counter.desk.wait()
+    assert counter.drain() == ["10", "20", "25", "30"]
+
+
+@pytest.mark.parametrize("retried", [True, False])
+def test_a_retried_event_that_comes_too_late(retried: bool) -> None:
+    """Its resolve was on its way when it was retried: to send it now would open the incident
+    again. Others of the key have nothing to do with that."""
+    counter = Counter()
+    counter.add(20, "x")
+    resolve = counter.take()
+    counter.add(10, "x", retried=retried)
+    counter.add(11, "y", retried=retried)
+    counter.desk.settle(resolve, DELIVERED)
+    first, found = counter.take(), []
+    while first is not None:
+        found.append((first.name, counter.desk.scheduler.overtaken(first)))
+        counter.desk.settle(first, REFUSED)
+        first = counter.take()
+    assert found == [("10_A.txt", retried), ("11_A.txt", False)]

@@ -1,0 +1,321 @@
+"""The scheduler with everything at once: whatever happens, nothing is lost or stuck."""
+
+from collections import defaultdict
+from math import inf
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from pdagent.queue.holds import Fate
+from pdagent.schedule.lane import Entry
+from pdagent.schedule.outage import FIRST_ROOM
+from pdagent.schedule.scheduler import Scheduler
+from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
+from tests.unit.schedule.test_scheduler import (
+    CAP,
+    DELIVERED,
+    LIMIT,
+    REFUSED,
+    THROTTLED,
+    TROUBLED,
+    UNREACHABLE,
+)
+
+EVENTUALITIES = st.sampled_from(["gone", "unreadable", "unfinished"])
+FREE = (0.0, 0.0)
+VERDICTS = st.sampled_from(
+    [DELIVERED, DELIVERED, REFUSED, THROTTLED, Throttled(429, 30.0), TROUBLED, UNREACHABLE]
+)
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """A day at work: events come, verdicts fall, time passes; and in the end all is well.
+
+    The model knows per (key, chain) what arrived and did not leave, and every hold by the ruling
+    that announced it: until when it surely lasts, and until when it may.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.number = 0
+        self.jitter = 0.5
+        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter)
+        self.pending: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self.claimed: dict[str, tuple[Entry, float]] = {}  # by key, and since when
+        self.chain_held: dict[tuple[str, str], tuple[float, float]] = {}
+        self.key_held: dict[str, tuple[float, float]] = {}
+        self.outage = False
+        self.all_held: float | None = None
+        self.missed: set[tuple[str, str]] = set()  # the chains that wait for the outage's end
+        self.missed_at: dict[str, float] = {}
+        self.delivered_at = -inf
+        self.room = inf
+        self.probe: Entry | None = None
+        self.unfinished: set[str] = set()
+
+    @initialize(jitter=st.floats(0.01, 0.99), keys=st.integers(1, 3), chains=st.integers(1, 3))
+    def choose(self, jitter: float, keys: int, chains: int) -> None:
+        self.jitter = jitter
+        self.names_of_keys = st.sampled_from("ABC"[:keys])
+        self.names_of_chains = st.sampled_from("xyz"[:chains])
+
+    # --- what happens -----------------------------------------------------------------------
+
+    @rule(data=st.data(), number=st.integers(1, 4))
+    def add(self, data: st.DataObject, number: int) -> None:
+        key, chain = data.draw(self.names_of_keys), data.draw(self.names_of_chains)
+        for _ in range(number):
+            self.number += 1
+            name = f"{key}:{chain}:{self.number}"
+            self.pending[key, chain].append(name)
+            self.scheduler.add(name, key)
+
+    @precondition(lambda self: any(self.pending.values()))
+    @rule(data=st.data())
+    def add_again(self, data: st.DataObject) -> None:
+        """By a scan, or by somebody who writes into the FIFO."""
+        name = data.draw(st.sampled_from(self.names()))
+        self.scheduler.add(name, name.split(":")[0])
+        if name in self.unfinished:
+            key, chain, _ = name.split(":")
+            self.chain_held[key, chain] = self.now, self.now
+
+    @rule(seconds=st.floats(0.1, 40.0))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def time_passes_until_due(self) -> None:
+        due = self.scheduler.next_due(self.now)
+        if due is not None:
+            self.now = due
+
+    @precondition(lambda self: self.names())
+    @rule()
+    def take(self) -> None:
+        self.claim()
+
+    def claim(self) -> Entry | None:
+        entry = self.scheduler.claim(self.now)
+        if entry is None:
+            assert not self.could_go(), "something may go, and does not"
+            return None
+        assert entry.key not in self.claimed, "two of one key on their way"
+        assert self.now >= self.key_held.get(entry.key, FREE)[0], "its key is held"
+        assert len(self.claimed) < self.room, "too many at once after an outage"
+        assert self.now >= (self.all_held or self.now), "the destination is held"
+        if self.outage:
+            assert self.probe is None, "a second probe"
+            self.probe = entry
+        self.claimed[entry.key] = entry, self.now
+        return entry
+
+    @precondition(lambda self: self.names())
+    @rule(outcomes=st.lists(VERDICTS | EVENTUALITIES, min_size=5, max_size=12))
+    def work(self, outcomes: list[Verdict | str]) -> None:
+        """A worker takes one after the other, and waits in between if it must."""
+        for outcome in outcomes:
+            entry = self.claim()
+            if entry is None:
+                self.time_passes_until_due()
+            elif outcome == "gone":
+                self.leave(entry)
+            elif outcome == "unreadable":
+                self.delay(entry, 5.0)
+            elif outcome == "unfinished":
+                self.postpone(entry, 5.0)
+            else:
+                assert not isinstance(outcome, str)
+                self.settle(entry, outcome)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data())
+    def gone(self, data: st.DataObject) -> None:
+        """Its file was removed by a person, or set aside."""
+        self.leave(self.flying(data))
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), seconds=st.floats(0.5, 10.0))
+    def unreadable(self, data: st.DataObject, seconds: float) -> None:
+        """The system was short of something."""
+        self.delay(self.flying(data), seconds)
+
+    def delay(self, entry: Entry, seconds: float) -> None:
+        until = self.now + seconds
+        self.scheduler.delay(entry, self.now, until)
+        self.key_held[entry.key] = until, until
+        self.released(entry)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), seconds=st.floats(0.5, 10.0))
+    def not_finished(self, data: st.DataObject, seconds: float) -> None:
+        """Its sender is not done yet."""
+        self.postpone(self.flying(data), seconds)
+
+    def postpone(self, entry: Entry, seconds: float) -> None:
+        if not self.may_send(entry):
+            return
+        until = self.now + seconds
+        entry.unfinished_since = self.now
+        self.unfinished.add(entry.name)
+        self.scheduler.postpone(entry, until)
+        self.chain_held[self.chain(entry)] = until, until
+        self.released(entry)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), verdict=VERDICTS, seconds=st.floats(0.0, 20.0))
+    def answered(self, data: st.DataObject, verdict: Verdict, seconds: float) -> None:
+        self.now += seconds
+        self.settle(self.flying(data), verdict)
+
+    # --- the model ----------------------------------------------------------------------------
+
+    def settle(self, entry: Entry, verdict: Verdict) -> None:
+        if not self.may_send(entry):
+            return
+        self.unfinished.discard(entry.name)
+        _, started = self.claimed[entry.key]
+        ruling = self.scheduler.settle(entry, verdict, started, self.now)
+        filtered = self.missed_at.get(entry.name, inf) < self.delivered_at
+        if isinstance(verdict, Unreachable):
+            self.missed_at[entry.name] = self.now
+            self.outage = self.outage or not filtered
+        else:
+            self.answered_by_pagerduty(verdict)
+        if ruling.fate is not Fate.WAITS:
+            self.leave(entry)
+            return
+        until = self.now + ruling.seconds
+        match ruling.scope:
+            case "event":
+                self.chain_held[self.chain(entry)] = until, until
+                if isinstance(verdict, Unreachable) and not filtered:
+                    self.missed.add(self.chain(entry))
+            case "key" if isinstance(verdict, Troubled):
+                # chain and key are held together, and the ruling names the longer time
+                self.chain_held[self.chain(entry)] = self.key_held[entry.key] = self.now, until
+            case "key" if isinstance(verdict, Unreachable):
+                self.chain_held[self.chain(entry)] = self.key_held[entry.key] = until, until
+                self.missed.add(self.chain(entry))
+            case "key":
+                self.key_held[entry.key] = until, until
+            case "destination":
+                self.chain_held[self.chain(entry)] = until, until
+                self.missed.add(self.chain(entry))
+                self.all_held = until
+        self.released(entry)
+
+    def answered_by_pagerduty(self, verdict: Verdict) -> None:
+        """The end of an outage, if there is one: who waited for it need not wait any longer."""
+        if self.all_held is not None:
+            self.room = FIRST_ROOM
+        elif isinstance(verdict, Delivered | Refused):
+            self.room += 1
+        if isinstance(verdict, Delivered):
+            self.delivered_at = self.now
+        for chain in self.missed:
+            self.key_held[chain[0]] = self.now, self.now
+            self.chain_held[chain] = self.now, self.now
+        self.outage, self.all_held = False, None
+        self.missed.clear()
+
+    def names(self) -> list[str]:
+        return [name for names in self.pending.values() for name in names]
+
+    def flying(self, data: st.DataObject) -> Entry:
+        return self.claimed[data.draw(st.sampled_from(sorted(self.claimed)))][0]
+
+    @staticmethod
+    def chain(entry: Entry) -> tuple[str, str]:
+        key, chain, _ = entry.name.split(":")
+        return key, chain
+
+    def may_send(self, entry: Entry) -> bool:
+        chain = self.chain(entry)
+        if not self.scheduler.may_send(entry, chain[1]):
+            assert chain in self.chain_held, "parked behind nothing"
+            self.released(entry)
+            return False
+        assert self.pending[chain][0] == entry.name, "overtakes one of its chain"
+        assert self.now >= self.chain_held.get(chain, FREE)[0], "its chain is held"
+        return True
+
+    def leave(self, entry: Entry) -> None:
+        chain = self.chain(entry)
+        if self.pending[chain][0] == entry.name:
+            self.chain_held.pop(chain, None)
+            self.missed.discard(chain)
+        self.pending[chain].remove(entry.name)
+        self.unfinished.discard(entry.name)
+        self.scheduler.forget(entry)
+        self.released(entry)
+
+    def released(self, entry: Entry) -> None:
+        del self.claimed[entry.key]
+        if self.probe is entry:
+            self.probe = None
+
+    def could_go(self) -> bool:
+        """Whether there is an event that no hold keeps back."""
+        if self.now < (self.all_held or self.now) or (self.outage and self.probe is not None):
+            return False
+        if len(self.claimed) >= self.room:
+            return False
+        return any(
+            names
+            and key not in self.claimed
+            and self.now >= self.key_held.get(key, FREE)[1]
+            and self.now >= self.chain_held.get((key, chain), FREE)[1]
+            for (key, chain), names in self.pending.items()
+        )
+
+    @invariant()
+    def knows_what_is_pending(self) -> None:
+        names = self.names()
+        assert len(self.scheduler) == len(names)
+        assert all(name in self.scheduler for name in names)
+
+    @invariant()
+    def never_asks_to_be_called_at_once(self) -> None:
+        due = self.scheduler.next_due(self.now)
+        assert due is None or due > self.now, "a busy loop"
+
+    @invariant()
+    def says_when_nothing_is_reached(self) -> None:
+        assert self.scheduler.unreachable == self.outage
+
+    def teardown(self) -> None:
+        """Once all verdicts are good, everything leaves, in order, and no timer is needed."""
+        for entry, _ in list(self.claimed.values()):
+            self.deliver(entry)
+        for _ in range(50 + 20 * self.number):
+            if not len(self.scheduler):
+                break
+            entry_or_none = self.claim()
+            if entry_or_none is not None:
+                self.deliver(entry_or_none)
+            else:
+                due = self.scheduler.next_due(self.now)
+                assert due is not None, "stuck: events are pending and nothing is due"
+                self.now = due
+        assert not self.names(), "not done in time"
+
+    def deliver(self, entry: Entry) -> None:
+        if self.may_send(entry):
+            self.scheduler.settle(entry, DELIVERED, self.now, self.now)
+            self.answered_by_pagerduty(DELIVERED)
+            self.leave(entry)
+
+
+TestScheduler = SchedulerMachine.TestCase
+TestScheduler.settings = settings(
+    max_examples=80, stateful_step_count=20, deadline=None, report_multiple_bugs=False
+)

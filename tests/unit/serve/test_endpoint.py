@@ -1,0 +1,178 @@
+"""The local Events API answers as PagerDuty does, once the event is in the spool."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdagent import api
+from pdagent.config import Config
+from pdagent.serve.endpoint import Endpoint
+from pdagent.spool import Spool
+from tests.support.events import KEY
+from tests.support.events_api import answers, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALERT = {
+    "routing_key": KEY,
+    "event_action": "trigger",
+    "dedup_key": "d",
+    "payload": {"summary": "disk full", "source": "db1", "severity": "error"},
+}
+CHANGE = {"routing_key": KEY, "payload": {"summary": "deployed"}}
+V1 = {"service_key": KEY, "event_type": "trigger", "incident_key": "d", "description": "disk full"}
+Said = tuple[int, dict[str, object], dict[str, str]]
+
+
+class Desk:
+    """An endpoint without a socket."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.pending = 0
+        self.local = True
+        self.configure()
+
+    def configure(self, **values: str | int) -> None:
+        self.settings = Config({"data_dir": str(self.root.parent), **values}, {"db": KEY})
+
+    def ask(self, path: str, body: object, method: str = "POST", **environ: str) -> Said:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        said: list[tuple[int, dict[str, str]]] = []
+        endpoint = Endpoint(
+            lambda: self.settings, Spool(str(self.root)), lambda: self.pending, self.local
+        )
+        request = {
+            "PATH_INFO": path,
+            "REQUEST_METHOD": method,
+            "wsgi.input": io.BytesIO(data),
+            **environ,
+        }
+
+        def start(
+            status: str, headers: list[tuple[str, str]], *_: object
+        ) -> "Callable[..., object]":
+            said.append((int(status.split()[0]), dict(headers)))
+            return lambda data: None
+
+        text = b"".join(endpoint(request, start))
+        [(status, headers)] = said
+        assert headers.pop("Content-Length") == str(len(text))
+        assert headers.pop("Content-Type") == "application/json"
+        return status, json.loads(text), headers
+
+    def queued(self) -> list[dict[str, object]]:
+        return [json.loads((self.root / "pdq" / name).read_bytes())
+                for name in sorted(os.listdir(self.root / "pdq"))]  # fmt: skip
+
+
+@pytest.fixture
+def desk(root: Path) -> Desk:
+    return Desk(root)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "dedup_key"),
+    [(api.V2_PATH, ALERT, "d"), (api.CHANGE_PATH, CHANGE, None), (api.V1_PATH, V1, "d")],
+)
+def test_accepted(desk: Desk, path: str, body: dict[str, object], dedup_key: str | None) -> None:
+    """PagerDuty's very answer, and the event is in the spool."""
+    expected = answers.processed(path, dedup_key)
+    assert desk.ask(path, body) == (expected.status, json.loads(expected.body), {})
+    [queued] = desk.queued()
+    assert queued["service_key" if path == api.V1_PATH else "routing_key"] == KEY
+
+
+def test_a_dedup_key_is_made(desk: Desk) -> None:
+    """And answered, so that the client can resolve."""
+    _, answer, _ = desk.ask(api.V2_PATH, ALERT | {"dedup_key": None})
+    [queued] = desk.queued()
+    assert answer["dedup_key"] == queued["dedup_key"]
+    assert len(str(answer["dedup_key"])) == 32
+
+
+@pytest.mark.parametrize("path", [api.V2_PATH, api.CHANGE_PATH, api.V1_PATH])
+@pytest.mark.parametrize("body", [b"{", b"[1]", {}, {"routing_key": KEY, "service_key": KEY}])
+def test_refused(desk: Desk, path: str, body: object) -> None:
+    """With PagerDuty's 400; nothing is queued."""
+    expected = answers.unrecognised(path)
+    if isinstance(body, dict):
+        expected = answers.invalid(*schema.faults(path, body, False))
+    status, answer, _ = desk.ask(path, body)
+    wanted = json.loads(expected.body)
+    assert (status, answer["status"], answer["message"]) == (
+        400, wanted["status"], wanted["message"]
+    )  # fmt: skip
+    assert set(answer["errors"]) == set(wanted["errors"])  # type: ignore[call-overload]
+    assert desk.queued() == []
+
+
+def test_names_of_keys(desk: Desk) -> None:
+    """One that nobody has is refused at once."""
+    assert desk.ask(api.V2_PATH, ALERT | {"routing_key": "@db"})[0] == 202
+    status, answer, _ = desk.ask(api.V2_PATH, ALERT | {"routing_key": "@dv"})
+    assert (status, len(desk.queued())) == (400, 1)
+    assert "@dv" in str(answer["errors"])
+
+
+def test_other_paths_and_methods(desk: Desk) -> None:
+    """Are not there."""
+    assert desk.ask("/", ALERT)[0] == 404
+    assert desk.ask(api.V2_PATH, b"", "GET")[0] == 405
+
+
+def test_browsers(desk: Desk) -> None:
+    """Any page could have one on this host send events, to keys by name even."""
+    assert desk.ask(api.V2_PATH, ALERT, HTTP_ORIGIN="http://evil.example.com")[0] == 403
+    assert desk.queued() == []
+
+
+def test_past_the_bound(desk: Desk) -> None:
+    """The client is to come again later, as after PagerDuty's own 429."""
+    desk.configure(listen_pending_most=5)
+    desk.pending = 4
+    assert desk.ask(api.V2_PATH, ALERT)[0] == 202
+    desk.pending = 5
+    status, _, headers = desk.ask(api.V2_PATH, ALERT)
+    assert (status, int(headers["Retry-After"]) > 0) == (429, True)
+    assert len(desk.queued()) == 1
+
+
+def test_no_room(desk: Desk) -> None:
+    """A spool that can't be written is a server in trouble: clients try again."""
+    (desk.root / "pdq").rmdir()
+    status, answer, headers = desk.ask(api.V2_PATH, ALERT)
+    assert (status, int(headers["Retry-After"]) > 0) == (503, True)
+    assert str(desk.root) not in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ("Bearer s3cr3t", 202),
+        ("bearer  s3cr3t", 202),
+        ("Token token=s3cr3t", 202),
+        ('Token token="s3cr3t"', 202),
+        ("Bearer s3cr3", 401),
+        ("Bearer", 401),
+        ("Basic s3cr3t", 401),
+        ("Token token=\u20ac", 401),
+        ("", 401),
+    ],
+)
+def test_a_token(desk: Desk, given: str, status: int) -> None:
+    """Where one is wanted, it must be there."""
+    desk.configure(listen_token="s3cr3t")
+    assert desk.ask(api.V2_PATH, ALERT, HTTP_AUTHORIZATION=given)[0] == status
+    assert len(desk.queued()) == (status == 202)
+
+
+def test_other_hosts_need_a_token(desk: Desk) -> None:
+    """Even after a reload has taken it away."""
+    desk.local = False
+    assert desk.ask(api.V2_PATH, ALERT, HTTP_AUTHORIZATION="Bearer ")[0] == 401

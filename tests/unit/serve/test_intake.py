@@ -1,0 +1,134 @@
+"""Bodies that come finished: taken as they are, refused in PagerDuty's words, cut if too long."""
+
+import json
+
+import pytest
+
+from pdagent.event import BadEvent
+from pdagent.serve import intake
+from pdagent.serve.intake import Intake, Invalid, Kind, NotJson
+from tests.support.events import KEY
+from tests.support.events_api import schema
+
+PATHS: dict[Kind, str] = {"v2": schema.V2, "change": schema.CHANGE, "v1": schema.V1}
+PAYLOAD = {"summary": "disk full", "source": "db1", "severity": "error"}
+GOOD: dict[Kind, dict[str, object]] = {
+    "v2": {"routing_key": KEY, "event_action": "trigger", "dedup_key": "d", "payload": PAYLOAD},
+    "change": {"routing_key": KEY, "payload": {"summary": "deployed"}},
+    "v1": {"service_key": KEY, "event_type": "trigger", "description": "x", "incident_key": "d"},
+}
+
+
+def read(kind: Kind, body: object) -> Intake:
+    return intake.read(json.dumps(body).encode(), kind, lambda size: b"\x01" * size)
+
+
+def posted(taken: Intake) -> dict[str, object]:
+    body = json.loads(taken.body("v2", 1_700_000_000_123_000_000))
+    assert isinstance(body, dict)
+    return body
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_good_body_goes_on_as_it_is(kind: Kind) -> None:
+    """With fields that nobody knows, and the moment of enqueue."""
+    body = GOOD[kind] | {"client": "x", "custom": {"a": [1, None, "\u00e4"]}}
+    taken = read(kind, body)
+    assert taken.key == KEY
+    assert taken.dedup_key == (None if kind == "change" else "d")
+    expected = json.loads(json.dumps(body))
+    if kind != "v1":
+        expected["payload"]["timestamp"] = "2023-11-14T22:13:20.123Z"
+    assert posted(taken) == expected
+
+
+def test_the_moment_that_a_body_names_stays() -> None:
+    """It is the sender's."""
+    body = GOOD["v2"] | {"payload": PAYLOAD | {"timestamp": "2020-01-01T00:00:00Z"}}
+    assert posted(read("v2", body)) == body
+
+
+@pytest.mark.parametrize(("kind", "name"), [("v2", "dedup_key"), ("v1", "incident_key")])
+def test_a_trigger_without_a_dedup_key_gets_one(kind: Kind, name: str) -> None:
+    """As PagerDuty does it: the body that is kept has it."""
+    for blank in ({}, {name: ""}, {name: None}):
+        body = {field: value for field, value in GOOD[kind].items() if field != name} | blank
+        taken = read(kind, body)
+        assert taken.dedup_key == "01" * 16
+        assert posted(taken)[name] == "01" * 16
+
+
+BLANK: tuple[object, ...] = (None, " ", 5, [])
+BAD: list[tuple[Kind, dict[str, object]]] = [
+    *[(kind, {}) for kind in GOOD],
+    *[
+        (kind, {name: value})
+        for kind in GOOD
+        for name in GOOD[kind]
+        for value in BLANK
+        if name not in ("dedup_key", "incident_key")
+    ],
+    ("v2", {"event_action": "explode"}),
+    ("v2", {"event_action": "resolve", "dedup_key": ""}),
+    ("v2", {"dedup_key": 5}),
+    ("v2", {"payload": PAYLOAD | {"severity": "bad"}}),
+    ("v2", {"payload": {"summary": "x"}}),
+    ("v2", {"links": [{"text": "x"}]}),
+    ("v2", {"images": "x"}),
+    ("v1", {"event_type": "explode"}),
+    ("v1", {"event_type": "acknowledge", "incident_key": None}),
+    ("change", {"payload": {"source": "x"}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "wrong"), BAD)
+def test_what_pagerduty_refuses_is_refused_in_its_words(
+    kind: Kind, wrong: dict[str, object]
+) -> None:
+    """Those of the Events API that the tests talk to, which refuses each of these too."""
+    body = GOOD[kind] | wrong if wrong else {}
+    with pytest.raises(Invalid) as caught:
+        read(kind, body)
+    assert caught.value.errors
+    assert {*caught.value.errors} <= {*schema.faults(PATHS[kind], body, False)}
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_what_is_taken_is_good(kind: Kind) -> None:
+    """Too long is cut, not refused; PagerDuty takes it then."""
+    long: dict[str, object] = {"description": "x" * 5000, "incident_key": "x" * 5000}
+    if kind != "v1":
+        long = {"dedup_key": "x" * 5000, "payload": PAYLOAD | {"summary": "x" * 5000}}
+    if kind == "change":
+        del long["dedup_key"]
+    long["details"] = {str(number): "x" * 5000 for number in range(200)}
+    body = posted(read(kind, GOOD[kind] | long))
+    assert schema.faults(PATHS[kind], body, True) == []
+    assert len(json.dumps(body)) < schema.MAX_BODY * 1.1
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b'"x"', b"null", b"\xff\xfe", b"[" * 100_000, b'{"a":"\xe4"}']
+)
+def test_what_is_not_json(data: bytes) -> None:
+    """And what is, but no object."""
+    with pytest.raises(NotJson):
+        intake.read(data, "v2", bytes)
+
+
+def test_a_key_that_can_not_be_in_a_file_name() -> None:
+    """The spool's names carry it."""
+    with pytest.raises(BadEvent):
+        read("v2", GOOD["v2"] | {"routing_key": "../../etc/passwd"})
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_key_from_elsewhere(kind: Kind) -> None:
+    """Where the body has none; it is not asked for otherwise."""
+    name = next(iter(GOOD[kind]))
+    body = {field: value for field, value in GOOD[kind].items() if field != name}
+    taken = intake.read(json.dumps(body).encode(), kind, bytes, lambda: "KEY1")
+    assert (taken.key, posted(taken)[name]) == ("KEY1", "KEY1")
+    taken = intake.read(json.dumps(GOOD[kind]).encode(), kind, bytes, lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    assert taken.key == KEY

@@ -1,0 +1,148 @@
+"""What listens is reached by those who may, and nobody can make it work without end."""
+
+import http.client
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdagent.serve.listen import Bounds, Listener, is_local
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+BOUNDS = Bounds(body_bytes=1000, connections=20, threads=2, seconds=1)
+
+
+def echo(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+    body = environ["wsgi.input"].read()
+    start("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+@contextmanager
+def listening(address: str = "127.0.0.1:0", bounds: Bounds = BOUNDS) -> Iterator[Listener]:
+    listener = Listener(address, echo, bounds)
+    yield listener
+    listener.close()
+
+
+def connect(listener: Listener) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", listener.port), timeout=20)
+
+
+def post(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
+    connection.request("POST", "/", body)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("127.0.0.1:1", True),
+        ("127.1.2.3:1", True),
+        ("[::1]:1", True),
+        ("/run/x.sock", True),
+        ("0.0.0.0:1", False),
+        ("[::]:1", False),
+        ("192.0.2.1:1", False),
+        ("[2001:db8::1]:1", False),
+    ],
+)
+def test_who_can_reach_an_address(address: str, local: bool) -> None:
+    """Only loopback and Unix sockets keep other hosts out."""
+    assert is_local(address) is local
+
+
+def test_requests_are_answered_over_tcp() -> None:
+    """Several over one connection, too."""
+    with listening() as listener:
+        connection = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        assert post(connection, b"one") == (200, b"one")
+        assert post(connection, b"two") == (200, b"two")
+
+
+def test_requests_are_answered_over_a_unix_socket_by_anyone(tmp_path: Path) -> None:
+    """Whatever the daemon's umask. It is gone afterwards."""
+    path = tmp_path / "events.sock"
+    old = os.umask(0o077)
+    try:
+        with listening(str(path)):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o666
+            connection = http.client.HTTPConnection("local", timeout=20)
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(str(path))
+            assert post(connection, b"hello") == (200, b"hello")
+    finally:
+        os.umask(old)
+    assert not path.exists()
+
+
+def test_a_socket_that_a_dead_daemon_left_is_replaced(tmp_path: Path) -> None:
+    """One that somebody serves is not, nor is a file."""
+    path = str(tmp_path / "events.sock")
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(path)
+    dead.close()
+    with listening(path), pytest.raises(OSError, match="in use"):
+        Listener(path, echo, BOUNDS)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="in use"):
+        Listener(str(tmp_path / "file"), echo, BOUNDS)
+
+
+def test_a_body_that_is_too_large_is_not_read() -> None:
+    """Not even to its end, and not when its length is hidden."""
+    with listening() as listener:
+        with connect(listener) as large:
+            large.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")
+            assert large.recv(100).startswith(b"HTTP/1.1 413")
+        with connect(listener) as chunked:
+            chunked.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            chunked.sendall(b"800\r\n" + b"x" * 0x800 + b"\r\n0\r\n\r\n")
+            assert chunked.recv(100).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"POST / HT", b"POST / HTTP/1.1\r\nContent-Length: 900\r\n\r\n"]
+)
+def test_a_slow_client_is_cut_off(start: bytes) -> None:
+    """One that says nothing, or a byte at a time; others are served meanwhile."""
+    with listening() as listener, connect(listener) as slow:
+        slow.sendall(start)
+        slow.settimeout(0.1)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                if start:
+                    slow.send(b"x")
+                if not slow.recv(100):
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        else:
+            pytest.fail("still connected")
+        other = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        assert post(other, b"hello") == (200, b"hello")
+
+
+def test_more_connections_than_allowed_wait() -> None:
+    """They are served once others have gone."""
+    with listening(bounds=Bounds(1000, connections=5, seconds=30)) as listener:
+        held = [connect(listener) for _ in range(10)]
+        last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=1)
+        with pytest.raises(TimeoutError):
+            post(last, b"")
+        for connection in held:
+            connection.close()
+        last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        assert post(last, b"hello") == (200, b"hello")

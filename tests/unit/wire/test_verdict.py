@@ -1,0 +1,224 @@
+"""What an answer means: the table of the design, row by row."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdagent.wire.verdict import (
+    REASON_CHARS,
+    RETRY_AFTER_MOST,
+    Delivered,
+    Refused,
+    Throttled,
+    TooLarge,
+    Troubled,
+    Unreachable,
+    Verdict,
+    judge,
+    retry_after,
+)
+
+NOW = 1_795_402_356.0  # Mon, 23 Nov 2026 02:52:36 GMT
+WORDS = b'{"status":"invalid event","message":"Event object is invalid","errors":["no summary"]}'
+V1_WORDS = b'{"status":"invalid event","message":"Event object is invalid"}'
+HTML = b"<html><body>Sorry</body></html>"
+OTHER_JSON = b'{"message":"no Route matched with those values"}'
+
+
+def verdict(
+    status: int,
+    body: bytes = b"",
+    headers: dict[str, str] | None = None,
+    v1: bool = False,
+    proxied: bool = False,
+) -> Verdict | TooLarge:
+    return judge(status, headers or {}, body, now=NOW, v1=v1, proxied=proxied)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+@pytest.mark.parametrize("body", [b"", b"{}", b"not json", WORDS])
+def test_2xx_is_delivered(status: int, body: bytes) -> None:
+    """Whatever else the answer says."""
+    assert verdict(status, body) == Delivered(status)
+
+
+def test_a_web_page_is_no_delivery() -> None:
+    """A portal's 200 takes no event; PagerDuty's own words do, whatever type they are sent as."""
+    page = {"Content-Type": "text/html"}
+    assert isinstance(verdict(200, HTML), Unreachable)
+    assert isinstance(verdict(200, b"Please log in", page), Unreachable)
+    assert verdict(202, WORDS, page) == Delivered(202)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 404, 405, 406, 410, 415, 422, 451])
+@pytest.mark.parametrize("body", [WORDS, V1_WORDS, b'{"errors":["no summary"]}'])
+def test_4xx_in_pagerdutys_words_refuses_the_event(status: int, body: bytes) -> None:
+    """PagerDuty itself has judged it: the event will never be taken."""
+    assert isinstance(verdict(status, body), Refused)
+
+
+def test_the_reason_is_pagerdutys_own() -> None:
+    """Message and errors, on one line."""
+    assert verdict(400, WORDS) == Refused(400, "Event object is invalid; no summary")
+
+
+def test_a_403_in_words_refuses_a_v2_event_and_throttles_a_v1_event() -> None:
+    """v1 says 403 where v2 says 429."""
+    assert verdict(403, WORDS) == Refused(403, "Event object is invalid; no summary")
+    assert verdict(403, WORDS, v1=True) == Throttled(403, None)
+    assert verdict(403, b"Forbidden", v1=True) == Throttled(403, None)
+    assert isinstance(verdict(403, HTML, v1=True), Unreachable)
+
+
+@pytest.mark.parametrize(
+    ("body", "about_key"),
+    [
+        (b'{"status":"invalid event","message":"x","errors":["Invalid routing key"]}', True),
+        (b'{"status":"invalid event","message":"x","errors":["\'routing_key\' is bad"]}', True),
+        (WORDS, False),
+    ],
+)
+def test_a_refusal_of_the_key_is_told_apart(body: bytes, about_key: bool) -> None:
+    """So that the event can be tried as v1 before it is called refused."""
+    found = verdict(400, body)
+    assert isinstance(found, Refused)
+    assert found.about_key is about_key
+
+
+@pytest.mark.parametrize("body", [b"", WORDS, HTML])
+def test_413_asks_for_less(body: bytes) -> None:
+    """Whoever says it, a shorter event may get through."""
+    assert isinstance(verdict(413, body), TooLarge)
+
+
+@pytest.mark.parametrize("v1", [False, True])
+@pytest.mark.parametrize("body", [b"", WORDS, HTML])
+def test_429_throttles_the_key(body: bytes, v1: bool) -> None:
+    """With the time to wait, where the answer has one."""
+    assert verdict(429, body, v1=v1) == Throttled(429, None)
+    assert verdict(429, body, {"retry-after": "7"}, v1=v1) == Throttled(429, 7.0)
+
+
+@pytest.mark.parametrize("status", [408, 425, 500, 501, 502, 503, 504, 599])
+@pytest.mark.parametrize("body", [b"", WORDS, HTML])
+def test_5xx_is_trouble_with_event_or_server(status: int, body: bytes) -> None:
+    """It may be this event that PagerDuty trips over, so the event, not the path, waits."""
+    found = verdict(status, body)
+    assert isinstance(found, Troubled)
+    assert found.status == status
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_proxys_bad_gateway_is_a_broken_path(status: int) -> None:
+    """Behind a proxy, 502 and 504 without PagerDuty's words are the proxy's."""
+    assert isinstance(verdict(status, HTML, proxied=True), Unreachable)
+    assert isinstance(verdict(status, WORDS, proxied=True), Troubled)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 407])
+@pytest.mark.parametrize("body", [b"", HTML, OTHER_JSON, b"{", b"[1]", b'"text"', b"\xff\xfe"])
+def test_4xx_in_other_words_is_a_broken_path(status: int, body: bytes) -> None:
+    """A proxy or a captive portal answers; PagerDuty was not reached."""
+    assert isinstance(verdict(status, body), Unreachable)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399])
+@pytest.mark.parametrize("body", [b"", HTML, WORDS])
+def test_redirections_are_a_broken_path(status: int, body: bytes) -> None:
+    """PagerDuty sends none; a portal does."""
+    assert isinstance(verdict(status, body), Unreachable)
+
+
+def test_407_is_a_proxys_whatever_it_says() -> None:
+    """PagerDuty never asks for a proxy's password."""
+    assert isinstance(verdict(407, WORDS), Unreachable)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"), [(HTML, {}), (b"x", {"Content-Type": "Text/HTML; charset=utf-8"})]
+)
+def test_html_is_a_broken_path(body: bytes, headers: dict[str, str]) -> None:
+    """By its type or by its first sign, 400 included."""
+    assert isinstance(verdict(400, body, headers), Unreachable)
+
+
+@pytest.mark.parametrize("body", [b"", OTHER_JSON, b"Bad Request"])
+def test_400_without_pagerdutys_words_is_trouble(body: bytes) -> None:
+    """Nobody has said that it is the event's fault, so it is kept and tried again."""
+    assert isinstance(verdict(400, body), Troubled)
+
+
+def test_reasons_are_one_short_printable_line() -> None:
+    """They are shown, logged and kept."""
+    found = verdict(400, b'{"status":"x","message":"a\\nb\\u001b[31m' + b"y" * 9999 + b'"}')
+    assert isinstance(found, Refused)
+    assert found.reason.startswith("a b [31my")
+    assert len(found.reason) == REASON_CHARS
+
+
+# Retry-After
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("1", 1.0),
+        (" 30 ", 30.0),
+        ("0", 0.0),
+        ("300", RETRY_AFTER_MOST),
+        ("301", RETRY_AFTER_MOST),
+        ("86400", RETRY_AFTER_MOST),
+        ("9" * 5000, RETRY_AFTER_MOST),
+        ("Mon, 23 Nov 2026 02:52:46 GMT", 10.0),
+        ("Monday, 23-Nov-26 02:52:46 GMT", 10.0),
+        ("Tue, 24 Nov 2026 02:52:36 GMT", RETRY_AFTER_MOST),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", RETRY_AFTER_MOST),
+        ("Mon, 23 Nov 2026 02:52:26 GMT", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("\u0663", None),
+        ("Mon, 99 Nov 2026 02:52:26 GMT", None),
+        ("NaN", None),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    """Seconds or a date; what is absurd is bounded, what makes no sense is not there."""
+    assert retry_after({"Retry-After": value}, NOW) == seconds
+
+
+def test_no_retry_after() -> None:
+    """An answer without one says nothing."""
+    assert retry_after({"Content-Type": "text/plain"}, NOW) is None
+
+
+def test_a_date_counts_from_the_answers_own() -> None:
+    """Our clock may be a year off: theirs is right about the difference."""
+    headers = {
+        "date": "Sat, 23 Nov 2024 02:52:36 GMT",
+        "retry-after": "Sat, 23 Nov 2024 02:53:06 GMT",
+    }
+    assert retry_after(headers, NOW) == 30.0
+
+
+@given(st.text(), st.text())
+def test_no_retry_after_makes_it_fail(value: str, date: str) -> None:
+    """Headers are somebody else's words."""
+    found = retry_after({"retry-after": value, "date": date}, NOW)
+    assert found is None or 0 <= found <= RETRY_AFTER_MOST
+
+
+@given(
+    st.integers(100, 599),
+    st.binary() | st.sampled_from([WORDS, HTML, OTHER_JSON, b"[" * 100_000]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_every_answer_gets_a_verdict(status: int, body: bytes, v1: bool, proxied: bool) -> None:
+    """Nothing that comes over the wire raises, and only a 2xx is a delivery."""
+    found = verdict(status, body, v1=v1, proxied=proxied)
+    taken = 200 <= status < 300 and body.lstrip()[:1] != b"<"
+    assert isinstance(found, Delivered) == taken
