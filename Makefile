@@ -27,10 +27,11 @@ test: lint ## every test but the slow peers, those of the packages on hosts incl
 	@$(PYTHON) -m pytest --numprocesses 4 tests/faults
 	@VENV=$(VENV) ci/hosts/run.sh
 
-lint: setup ## ruff, mypy --strict, shellcheck
+lint: setup ## ruff, mypy --strict, the arrows between rooms, shellcheck
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo --no-cache
 	@git ls-files -z | xargs -0 awk 'FNR == 1 && /^#!.*sh$$/ { print FILENAME }' | xargs shellcheck
 
 faults: freeze ## every fault of tests/faults, not the choice that `make test` has; prints a table of what they did
