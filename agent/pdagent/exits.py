@@ -7,6 +7,7 @@ CHECK_FAILED = 3  # pdagent check: pages do not go out, or will not for long
 BAD_DATA = 65  # EX_DATAERR
 NO_SUCH_EVENT = 66  # EX_NOINPUT: pd-queue
 REMOVED = 69  # EX_UNAVAILABLE: pd-send --wait, and somebody removed the event
+UNWRITTEN = 74  # EX_IOERR: standard output could not be written; never pd-send's receipt
 TRY_AGAIN = 75  # EX_TEMPFAIL: neither queued nor delivered, or another daemon has the spool
 REFUSED = 76  # EX_PROTOCOL: pd-send --wait, and the event is in error
 NOT_PERMITTED = 77  # EX_NOPERM

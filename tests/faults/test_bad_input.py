@@ -31,7 +31,7 @@ def test_a_key_that_can_not_be_one(agent: Agent, key: str | bytes, says: str) ->
     queued."""
     result = agent.run("pd-send", "-k", key, "-t", "trigger", "-d", "x", user=SENDER)
     assert result.returncode == 2
-    line = result.stderr.decode().splitlines()[-1]
+    line = result.stderr.decode().splitlines()[0]
     assert line.startswith("pd-send: error: argument -k/--service-key: ")
     assert says in line
     assert agent.names("pdq") == agent.names("tmp") == []
@@ -51,7 +51,7 @@ def test_a_field_without_equals(agent: Agent, field: str | bytes) -> None:
     """One line that names the field, exit 2, nothing queued."""
     result = agent.run("pd-send", "-k", KEY, "-t", "trigger", "-d", "x", "-f", field, user=SENDER)
     assert result.returncode == 2
-    line = result.stderr.decode().splitlines()[-1]
+    line = result.stderr.decode().splitlines()[0]
     assert line.startswith("pd-send: error: argument -f/--field: ")
     assert line.endswith("is not of the form KEY=VALUE")
     assert agent.names("pdq") == []

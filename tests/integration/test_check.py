@@ -172,7 +172,7 @@ def test_usage(agent: Agent) -> None:
     for arguments in (["--send-test"], ["-k", KEY], ["--send-test", "-k", "a/b"]):
         done = agent.run("pdagent", "check", *arguments)
         assert done.returncode == 2
-        assert done.stderr.decode().splitlines()[-1].startswith("pdagent check: error: argument -")
+        assert done.stderr.decode().startswith("pdagent check: error: argument -")
 
 
 def on_terminal(agent: Agent, **environment: str) -> str:

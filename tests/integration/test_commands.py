@@ -21,14 +21,21 @@ Said = tuple[int, str, str]
 Sender = Callable[..., Said]
 
 
+def problem(stderr: bytes) -> str:
+    """The last line of stderr, but for the usage."""
+    lines = ["", *stderr.decode().splitlines()]
+    if lines[-1].startswith("usage: "):
+        assert lines.pop().endswith(" (pd-send -h shows the options)")
+    return lines[-1]
+
+
 @pytest.fixture
 def pd_send(agent: Agent) -> Sender:
-    """Runs pd-send; gives its exit code, stdout, and the last line of stderr."""
+    """Runs pd-send; gives its exit code, stdout, and the last line of stderr but for the usage."""
 
     def run(*arguments: str | bytes, **environment: str) -> Said:
         result = agent.run("pd-send", *arguments, user=SENDER, environment=environment)
-        last = result.stderr.decode().splitlines()[-1:] or [""]
-        return result.returncode, result.stdout.decode(), last[0]
+        return result.returncode, result.stdout.decode(), problem(result.stderr)
 
     return run
 
@@ -301,8 +308,7 @@ ALERT = {
 def from_stdin(agent: Agent, body: object, *arguments: str, **environment: str) -> Said:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     result = agent.run("pd-send", *arguments, input=data, user=SENDER, environment=environment)
-    last = result.stderr.decode().splitlines()[-1:] or [""]
-    return result.returncode, result.stdout.decode(), last[0]
+    return result.returncode, result.stdout.decode(), problem(result.stderr)
 
 
 @pytest.mark.parametrize(
@@ -430,10 +436,13 @@ def test_status(api: EventsApi, agent: Agent) -> None:
     ],
 )
 def test_queue_usage_errors(agent: Agent, arguments: list[str], says: str) -> None:
-    """pd-queue's mistakes have the old agent's words, exit 2."""
+    """pd-queue's mistakes have the old agent's words, exit 2; then comes a line with what to
+    type."""
     result = agent.run("pd-queue", *arguments)
     assert result.returncode == 2
-    assert result.stderr.decode().splitlines()[-1] == f"pd-queue: error: {says}"
+    first, second = result.stderr.decode().splitlines()
+    assert first == f"pd-queue: error: {says}"
+    assert "pd-queue" in second
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "-h"], ["retry", "-h"]])
@@ -443,6 +452,51 @@ def test_queue_help(agent: Agent, arguments: list[str]) -> None:
     assert result.returncode == 0
     assert result.stdout.startswith(b"usage: pd-queue ")
     assert b"optional arguments:" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["lst"], "did you mean list?"),
+        (["list", "--state", "in-eror"], "did you mean in-error?"),
+        (["list", "--state", "qqq"], "'all')"),
+    ],
+)
+def test_did_you_mean(agent: Agent, arguments: list[str], says: str) -> None:
+    """A mistyped word is answered with the one that was meant, where there is one like it."""
+    result = agent.run("pd-queue", *arguments)
+    assert result.returncode == 2
+    assert result.stderr.decode().splitlines()[0].endswith(says)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pd-queue --help", "pd-queue retry -h", "pd-queue list", "pd-queue status --json",
+        "pd-send --version", "pd-send -k k -t trigger -d x --dry-run", "pdagent version",
+    ],
+)  # fmt: skip
+def test_nobody_takes_a_lost_answer_for_an_empty_one(agent: Agent, command: str) -> None:
+    """What could not be written to stdout is an error, exit 74."""
+    enqueue(agent, KEY, "x", "x")
+    name, *arguments = command.split()
+    line = shlex.join([*agent.command(name), "--config", str(agent.conf), *arguments])
+    result = subprocess.run(
+        ["sh", "-c", f"{line} > /dev/full"], capture_output=True, env=agent.environment, check=False
+    )
+    said = f"{name}: cannot write to standard output: No space left on device\n"
+    assert (result.returncode, result.stderr.decode()) == (74, said)
+
+
+def test_a_lost_receipt_is_no_error(agent: Agent) -> None:
+    """pd-send has the event on disk by then."""
+    line = shlex.join([*agent.command("pd-send"), "--config", str(agent.conf)])
+    subprocess.run(
+        ["sh", "-c", f"{line} -k {KEY} -t trigger -d x > /dev/full"],
+        env=agent.environment,
+        check=True,
+    )
+    assert len(agent.names("pdq")) == 1
 
 
 @pytest.mark.parametrize("command", ["status", "retry", "list", "purge --yes", "watch", "show x"])

@@ -5,7 +5,6 @@ import platform
 
 from pdagent import __version__, exits
 from pdagent.commands import check, common
-from pdagent.submission import say
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,5 +45,6 @@ def main(arguments: list[str]) -> int:
         return check.main(checks, options)
     import ssl
 
-    say(f"pdagent {__version__}, Python {platform.python_version()}, {ssl.OPENSSL_VERSION}")
+    python = platform.python_version()
+    common.emit([f"pdagent {__version__}, Python {python}, {ssl.OPENSSL_VERSION}\n"])
     return exits.DONE

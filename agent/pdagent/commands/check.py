@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pdagent import __version__, config, exits
 from pdagent.check.finding import Finding, Level, worst
-from pdagent.commands import terminal
+from pdagent.commands import screen
 from pdagent.event import BadEvent, check_key
 from pdagent.submission import say
 
@@ -95,8 +95,8 @@ def _document(findings: Sequence[Finding], level: Level) -> dict[str, object]:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    colours = terminal.colours()
-    width = terminal.width(_WIDTH_MOST)
+    colours = screen.has_colours()
+    width = min(screen.columns() or 80, _WIDTH_MOST)
     for finding in findings:
         head = f"{finding.level.value:<9}{finding.subject:<{_INDENT - 9}}"
         [first, *rest] = textwrap.wrap(finding.text, max(20, width - _INDENT)) or [""]

@@ -1,21 +1,78 @@
 """What all commands share: options, and how they speak to a person."""
 
 import argparse
+import errno
 import json
 import os
+import sys
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import NoReturn
 
-from pdagent import __version__, config
+from pdagent import __version__, config, exits
 from pdagent.submission import say
 
 PIECE = 8192
 
+Example = tuple[str, str]  # a command line, and what it does
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, but an error begins with the sentence that says what is wrong, help ends with
+    `examples`, and help that could not be written is an error."""
+
+    examples: Sequence[Example] = ()
+
+    def error(self, message: str, hint: str = "") -> NoReturn:
+        """`hint`: what to type; the usage in one line where there is none."""
+        # Arguments may hold bytes that stderr can't show.
+        text = f"{self.prog}: error: {message}".encode("utf-8", "backslashreplace").decode()
+        say(f"{text}\n{hint or self.short_usage()}", 2)
+        sys.exit(exits.USAGE)
+
+    def short_usage(self) -> str:
+        """The usage in one line, however many options there are."""
+        formatter = self._get_formatter()
+        formatter.add_usage(None, self._get_positional_actions(), [], prefix="")
+        _, _, positional = formatter.format_help().strip().partition(self.prog)
+        text = f"usage: {self.prog} [options]{positional} ({self.prog} -h shows the options)"
+        return " ".join(text.split())
+
+    def format_help(self) -> str:
+        text = super().format_help()
+        if self.examples:
+            width = max(len(line) for line, _ in self.examples)
+            rows = [f"  {line:<{width}}  # {does}\n" for line, does in self.examples]
+            text += "\nexamples:\n" + "".join(rows)
+        return text
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        if file is sys.stderr:
+            say(message.rstrip("\n"), 2)
+        else:
+            emit([message])
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(str(value), map(str, action.choices or ()))
+            raise
+
+
+def did_you_mean(word: str, known: Iterable[str], sign: str = "") -> str:
+    """What to add to a sentence about an unknown word: ": did you mean X?", "" if nothing known
+    resembles it. `sign`: what stands before each known word."""
+    [*found] = get_close_matches(word.lower(), known, 1)
+    return f": did you mean {sign}{found[0]}?" if found else ""
+
+
+def parser(name: str, description: str, examples: Sequence[Example] = ()) -> Parser:
     """A parser whose texts are the old agent's: "optional arguments", not argparse's later
     "options"."""
-    return argparse.ArgumentParser(prog=name, description=description, add_help=False)
+    made = Parser(prog=name, description=description, add_help=False)
+    made.examples = examples
+    return made
 
 
 def options(parser: argparse.ArgumentParser, default: str | None = None) -> argparse._ArgumentGroup:
@@ -56,7 +113,8 @@ def abbreviations(option: str, shortest: str) -> list[str]:
 
 def emit(parts: Iterable[str], at_once: bool = False) -> None:
     """Prints text past Python's streams, as `say` does: each part at once, where that is asked for
-    or on a terminal, else in large pieces. Raises BrokenPipeError when nobody reads on."""
+    or on a terminal, else in large pieces. Raises BrokenPipeError when nobody reads on; any other
+    failure ends the command with an error."""
     at_once = at_once or os.isatty(1)
     waiting = bytearray()
     for part in parts:
@@ -72,16 +130,10 @@ def _write(waiting: bytearray) -> None:
             del waiting[: os.write(1, waiting)]
     except BrokenPipeError:
         raise
-    except OSError:  # a closed stdout
-        waiting.clear()
-
-
-def columns(fd: int = 1) -> int | None:
-    """How wide the terminal is, None where there is none."""
-    try:
-        return os.get_terminal_size(fd).columns or None
-    except OSError:
-        return None
+    except OSError as error:
+        command = os.path.basename(sys.argv[0])
+        why = os.strerror(error.errno or errno.EIO)
+        sys.exit(fail(command, f"cannot write to standard output: {why}", exits.UNWRITTEN))
 
 
 def warn(command: str, problems: Sequence[config.Problem]) -> None:
@@ -99,12 +151,6 @@ def fail(command: str, text: str, code: int) -> int:
     return code
 
 
-def refuse(parser: argparse.ArgumentParser, text: str) -> NoReturn:
-    """Leaves with a usage error."""
-    # arguments may hold bytes that stderr can't show
-    parser.error(text.encode("utf-8", "backslashreplace").decode())
-
-
 def show(body: bytes) -> None:
     """Prints a body for a person."""
-    say(json.dumps(json.loads(body), indent=4, sort_keys=True))
+    emit([json.dumps(json.loads(body), indent=4, sort_keys=True) + "\n"])

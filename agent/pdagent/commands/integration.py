@@ -18,13 +18,13 @@ from pdagent.submission import UsageError, accept, body, receipt, say
 from pdagent.wire import direct
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse's, but that a wrong command line leaves a trace."""
+class Parser(common.Parser):
+    """A command's, but that a wrong command line leaves a trace."""
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str, hint: str = "") -> NoReturn:
         # not the message itself: it may quote a key that stands where it should not
         syslog.error(self.prog, "the command line is wrong, nothing was sent; run it by hand")
-        super().error(message)
+        super().error(message, hint)
 
 
 def parser(name: str, description: str) -> Parser:
@@ -74,7 +74,7 @@ def main(parser: Parser, report: Report) -> int:
         if not report.quiet:
             say(f"Nothing to send: {nothing}")
     except UsageError as error:
-        common.refuse(parser, str(error))
+        parser.error(str(error))
     except BadEvent as error:
         return fail(report, str(error), exits.BAD_DATA)
     return exits.DONE

@@ -1,5 +1,6 @@
-"""A terminal as a screen: lines that are drawn over and over, and the terminal as it was when that
-is over, however it ends. Plain escape sequences, which every terminal since the VT220 knows."""
+"""The terminal: how wide it is, whether it shows colours, and the whole of it as a screen of lines
+that are drawn over and over. It is left as it was found, however that ends. Plain escape sequences,
+which every terminal since the VT220 knows."""
 
 import contextlib
 import os
@@ -19,6 +20,28 @@ STYLES = {"": "", "title": "1", "heading": "7", "held": "33", "error": "31", "fa
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 Line = tuple[str, str]  # a style of STYLES, and a text that was escaped
+
+
+def columns(fd: int = 1) -> int | None:
+    """How wide the terminal is, None where there is none."""
+    try:
+        return os.get_terminal_size(fd).columns or None
+    except OSError:
+        return None
+
+
+def has_colours(fd: int = 1) -> bool:
+    """Whether to write in colours: on a terminal that has them, unless NO_COLOR forbids it."""
+    return not os.environ.get("NO_COLOR") and _can_be_drawn_on(fd)
+
+
+def has_screen() -> bool:
+    """Whether stdout is a terminal that can be drawn on."""
+    return _can_be_drawn_on(1)
+
+
+def _can_be_drawn_on(fd: int) -> bool:
+    return os.isatty(fd) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class Screen:
@@ -113,8 +136,3 @@ def _end(number: int, _frame: FrameType | None) -> None:
 def _write(data: bytes) -> None:
     while data:
         data = data[os.write(1, data) :]
-
-
-def has_screen(environment: "os._Environ[str]") -> bool:
-    """Whether stdout is a terminal that can be drawn on."""
-    return os.isatty(1) and environment.get("TERM", "dumb") != "dumb"

@@ -149,7 +149,7 @@ def main(arguments: list[str]) -> int:
             return _wait(event, settings, submission.wait, submission.quiet)
         accept(event, settings)
     except UsageError as error:
-        common.refuse(arguments_parser, str(error))
+        arguments_parser.error(str(error))
     except BadEvent as error:
         return common.fail("pd-send", str(error), exits.BAD_DATA)
     except SpoolError as error:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,11 +21,10 @@ def pending(**body: object) -> Pending:
     return Pending("1_@db.txt", json.dumps(body).encode(), body, "chain")
 
 
-def written(text: str, mode: int = 0o644) -> Path:
-    with tempfile.NamedTemporaryFile("w", prefix="pdagent-", delete=False) as file:
-        file.write(text)
-    os.chmod(file.name, mode)
-    return Path(file.name)
+def written(path: Path, text: str, mode: int = 0o644) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
 
 
 @pytest.mark.parametrize("field", ["routing_key", "service_key"])
@@ -97,10 +95,10 @@ def test_mistakes_in_the_section(line: str) -> None:
     assert keys == {}
 
 
-def test_a_file_of_keys() -> None:
+def test_a_file_of_keys(tmp_path: Path) -> None:
     """They come on top of the configuration's own."""
-    file = written(f"[Keys]\nweb = {OTHER}\n", 0o600)
-    conf = written(f"[Main]\nkeys_file = {file}\n[Keys]\ndb = {KEY}\n")
+    file = written(tmp_path / "keys", f"[Keys]\nweb = {OTHER}\n", 0o600)
+    conf = written(tmp_path / "conf", f"[Main]\nkeys_file = {file}\n[Keys]\ndb = {KEY}\n")
     settings, problems = load(str(conf))
     assert (settings.keys, problems) == ({"db": KEY}, [])
     assert load_keys(settings) == []
@@ -110,11 +108,11 @@ def test_a_file_of_keys() -> None:
 @pytest.mark.parametrize(
     "text", [None, "", "[Main]\n", "[Keys]\njunk\n", "[Keys]\n[Main]\na = b\n"]
 )
-def test_mistakes_in_a_file_of_keys(text: str | None) -> None:
+def test_mistakes_in_a_file_of_keys(tmp_path: Path, text: str | None) -> None:
     """Said, and not fatal: events by other keys go out."""
-    path = written(text or "")
-    if text is None:
-        path.unlink()
+    path = tmp_path / "keys"
+    if text is not None:
+        written(path, text)
     settings = Config({"keys_file": str(path)}, {"db": KEY})
     [problem, *_] = load_keys(settings)
     assert str(path) in problem.text

@@ -16,7 +16,7 @@ CHOICES = {
 EVENT = "a file's name, its beginning, or the name that the log shows"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> common.Parser:
     parser = common.parser("pd-queue", "Access local queue of PagerDuty Agent.")
     common.options(parser)
     commands = parser.add_subparsers(
@@ -94,7 +94,7 @@ def _retry(group: argparse._ArgumentGroup) -> None:
 
 
 def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, does: str
+    commands: "argparse._SubParsersAction[common.Parser]", name: str, does: str
 ) -> argparse._ArgumentGroup:
     command = commands.add_parser(
         name, help=does, description=does[0].upper() + does[1:], add_help=False

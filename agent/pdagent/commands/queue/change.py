@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from pdagent import exits
-from pdagent.commands import common
+from pdagent.commands import common, screen
 from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.arguments import query
 from pdagent.commands.queue.view import View
@@ -66,7 +66,7 @@ def purge(view: View, options: argparse.Namespace) -> int:
 
 
 def _confirmed(view: View, records: Sequence[Record]) -> bool:
-    for line in words.table(view, records[:SHOWN], common.columns(2)):
+    for line in words.table(view, records[:SHOWN], screen.columns(2)):
         say(line[:-1], 2)
     if len(records) > SHOWN:
         say(f"and {len(records) - SHOWN} more", 2)
@@ -116,7 +116,7 @@ def _said(
         common.emit([documents.dumps(document) + "\n"])
     else:
         if options.dry_run:
-            common.emit(words.table(view, records, common.columns()))
+            common.emit(words.table(view, records, screen.columns()))
         common.emit([f"{len(records)} event(s) {what}.\n"])
     for each in list(overtaken.values())[:SHOWN]:
         _explain(each)

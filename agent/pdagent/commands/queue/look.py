@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
 from pdagent import exits
-from pdagent.commands import common
+from pdagent.commands import common, screen
 from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.arguments import query
 from pdagent.commands.queue.view import View
@@ -62,7 +62,7 @@ def list_events(view: View, options: argparse.Namespace) -> int:
     else:
         first = next(records, None)
         nothing = ["Nothing to report.\n"]
-        table = words.table(view, chain([first], records), common.columns()) if first else nothing
+        table = words.table(view, chain([first], records), screen.columns()) if first else nothing
         common.emit(table)
     return exits.DONE
 

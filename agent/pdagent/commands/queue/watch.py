@@ -12,8 +12,7 @@ from pdagent import exits
 from pdagent.commands import common
 from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.view import View
-from pdagent.commands.screen import Line, Screen, has_screen
-from pdagent.commands.terminal import colours
+from pdagent.commands.screen import Line, Screen, has_colours, has_screen
 from pdagent.commands.text import moment, padded
 from pdagent.log import masked
 from pdagent.queue.backlog import Count, key_of
@@ -31,11 +30,11 @@ HOLDS_SHOWN = 6
 
 def watch(view: View, options: argparse.Namespace) -> int:
     queue = Queue(view, options.service_key)
-    if options.json or not has_screen(os.environ):
+    if options.json or not has_screen():
         common.emit(_follow(queue, options.json), at_once=True)
         return exits.DONE
     queue.look()  # what can't be looked at is said before the screen is taken
-    with Screen(colours()) as screen:
+    with Screen(has_colours()) as screen:
         while True:
             screen.draw(frame(queue, *screen.size()))
             if "q" in screen.wait(queue.pause):
