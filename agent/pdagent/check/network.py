@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 from pdagent.check.environment import Environment
 from pdagent.check.finding import Finding, days, failed, ok, several, unknown, warning
-from pdagent.check.wayout import Answer, Ask, proxy_of, without_password
+from pdagent.check.wayout import Ask, proxy_of, without_password
 from pdagent.config import Config
 from pdagent.wire.connections import NoTrust, ca_file
+from pdagent.wire.question import Answer
 
 DNS, PROXY, API, TLS, CA, CLOCK = "DNS", "proxy", "events API", "TLS", "CA bundle", "clock"
 SKEW_WARNING, SKEW_FAILED = 30.0, 600.0
@@ -27,6 +28,7 @@ _REMEDIES = {
     "proxy": f"See https_proxy in {_SETTING}, and proxy_url; then restart the service.",
     "tls": "Install current ca-certificates; where a proxy opens TLS, name its CA in ca_file.",
     "connection": "Open the firewall for port 443, or name a proxy: docs/proxies.md.",
+    "answer": "A proxy, a portal or a filter answers in PagerDuty's place: ask who runs it.",
 }
 _NOT_ASKED = "no answer of the Events API to learn it from"
 
@@ -95,6 +97,8 @@ def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
     elif answer.status in (407, 502, 503, 504):
         text = f"{url}: answered {answer.status}"
         yield failed(API, text, "PagerDuty, or a proxy, is in trouble. Events are kept meanwhile.")
+    elif answer.why:
+        yield failed(API, f"{url}: {answer.why}", _REMEDIES["answer"])
     else:
         yield ok(API, f"{url} answers, in {answer.seconds * 1000:.0f} ms")
 

@@ -17,6 +17,7 @@ from pdagent import __version__, api
 from pdagent.config import Config
 from pdagent.event import BadEvent, as_v1, encode, shrink
 from pdagent.queue.backlog import Pending
+from pdagent.wire import question
 from pdagent.wire.connections import (
     CONNECT_SECONDS,
     Adapter,
@@ -92,6 +93,18 @@ class Delivery:
             reason = f"{verdict.reason} (and as v1: {second.reason})"
             return Refused(verdict.status, reason, about_key=True)
         return second
+
+    def probe(self) -> Verdict:
+        """Asks whether PagerDuty is reached, with nothing of any event, over a connection of its
+        own: `question.ask`. Unreachable means that the path is broken, whatever is sent on it.
+        Refused, what PagerDuty says to the empty event, means that it is reached; so does
+        everything else. Takes 20 s at most, and is aborted as a delivery is. Never raises."""
+        post = question.begun()
+        self._posts.add(post)
+        try:
+            return question.ask(self._config).verdict
+        finally:
+            self._posts.discard(post)
 
     def _deliver_v1(self, pending: Pending) -> Verdict:
         body = as_v1(pending.body)

@@ -148,9 +148,19 @@ class Script:
     def next(self, key: str | None, path: str) -> Answer | None:
         """The nearest scope wins; in a scope the queue goes before the standing answer."""
         with self._lock:
-            for scope in (*([key] if key else []), path, None):
+            for scope in _scopes(key, path):
                 if queue := self._queues.get(scope):
                     return queue.popleft()
                 if scope in self._standing:
                     return self._standing[scope]
         return None
+
+    def standing(self, key: str | None, path: str) -> Answer | None:
+        """The nearest scope's standing answer."""
+        with self._lock:
+            found = (self._standing.get(scope) for scope in _scopes(key, path))
+            return next(filter(None, found), None)
+
+
+def _scopes(key: str | None, path: str) -> list[str | None]:
+    return [*([key] if key else []), path, None]

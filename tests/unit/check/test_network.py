@@ -10,8 +10,9 @@ import pytest
 from pdagent.check.environment import Environment
 from pdagent.check.finding import Finding, Level
 from pdagent.check.network import ca_bundle, clock, dns, events_api, proxy, tls
-from pdagent.check.wayout import Answer, Certificate, once, without_password
+from pdagent.check.wayout import once, without_password
 from pdagent.config import Config
+from pdagent.wire.question import Answer, Certificate
 from tests.support.events_api import CertificateAuthority
 
 DATE = "Mon, 23 Nov 2026 08:00:00 GMT"
