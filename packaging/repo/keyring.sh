@@ -13,6 +13,12 @@ export KEYRING_VERSION
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 cp "$@" "$tree/"
+# for pdagent check, which would need OpenPGP to learn it from the keys: when the last of them expires
+gpg --batch --no-options --with-colons --show-keys "$tree/GPG-KEY-pagerduty.gpg" 2>/dev/null |
+    awk -F : '$1 == "pub" { if ($7 == "") never = 1; else if ($7 > last) last = $7 }
+        END { if (never) print "never"; else print last }' >"$tree/expires"
+read -r expires <"$tree/expires"
+[ "$expires" = never ] || date -u -d "@$expires" +%FT%TZ >"$tree/expires"
 cp "$here/../../LICENSE" "$tree/copyright"
 cat >"$tree/changelog.yaml" <<END
 - semver: $KEYRING_VERSION-1

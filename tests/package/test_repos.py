@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.repository import EPOCH, ROOT, Apt, Repo, build, run, signatures, site
@@ -106,6 +107,9 @@ def test_a_rotated_key_is_known_before_it_signs(repo: Repo, apt: Apt, tmp_path: 
         assert apt.get("download", "pdagent-archive-keyring").returncode == 0
         package = next(apt.root.glob("pdagent-archive-keyring*.deb"))
         run("dpkg-deb", "-x", package, apt.root)
+        expires = (apt.root / "usr/share/pdagent-archive-keyring/expires").read_text().strip()
+        left = datetime.fromisoformat(expires) - datetime.now(UTC)
+        assert timedelta(days=2 * 365) < left < timedelta(days=4 * 365), "the later one's"
         run(
             "rpmkeys",
             "--dbpath",

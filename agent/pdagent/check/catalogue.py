@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 
-from pdagent.check import layout, network, package, record, service, settings, trial, wayout
-from pdagent.check.environment import Environment
+from pdagent.check import directories, network, package, record, service, settings, trial, wayout
 from pdagent.check.host import Host
 from pdagent.check.run import Check
+from pdagent.check.service import Environment
 from pdagent.config import Config, Problem
 
 
@@ -23,8 +23,8 @@ def catalogue(
     ask = wayout.once(lambda: wayout.ask(config))
     checks = [
         Check(settings.SUBJECT, lambda: settings.configuration(path, config, problems)),
-        Check(layout.DIRECTORIES, lambda: layout.directories(config)),
-        Check(layout.DISK, lambda: layout.disk(config)),
+        Check(directories.DIRECTORIES, lambda: directories.directories(config)),
+        Check(directories.DISK, lambda: directories.disk(config)),
         Check(service.SUBJECT, lambda: service.daemon(config, host)),
         Check(service.BOOT, lambda: service.boot(host)),
         Check(record.QUEUE, lambda: record.queue(config, host)),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from pdagent.check.environment import Environment
 from pdagent.check.finding import Finding, days, failed, ok, several, unknown, warning
+from pdagent.check.service import Environment
 from pdagent.check.wayout import Ask, proxy_of, without_password
 from pdagent.config import Config
 from pdagent.wire.connections import NoTrust, ca_file

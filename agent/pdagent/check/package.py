@@ -2,19 +2,18 @@
 
 import os
 from collections.abc import Iterator
+from datetime import datetime
 
 from pdagent import __version__
-from pdagent.check import openpgp
 from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
 from pdagent.check.host import Host
 
 PACKAGE = "package"
 KEY = "repository key"
-KEYRINGS = (
-    "/usr/share/keyrings/pdagent-archive-keyring.gpg",
-    "/etc/pki/rpm-gpg/RPM-GPG-KEY-pagerduty",
-)
+# written by packaging/repo/keyring.sh: a date, or "never"
+EXPIRY = "/usr/share/pdagent-archive-keyring/expires"
 SOON = 30 * 86_400.0
+_INSTALL = "Install pdagent-archive-keyring: its upgrades bring new keys in time."
 _FETCH = "Fetch the key again, and install pdagent-archive-keyring: docs/install.md."
 
 
@@ -46,28 +45,28 @@ def package(host: Host) -> Iterator[Finding]:
 
 
 def repository_key(host: Host) -> Iterator[Finding]:
-    """The keys that the package manager has for the repository."""
-    present = [path for path in KEYRINGS if host.exists(path)]
-    if not present:
-        yield unknown(KEY, "no key of PagerDuty's repository here", "See docs/install.md.")
-    for path in present:
-        try:
-            with open(host.path(path), "rb") as file:
-                found = openpgp.keys(file.read(1_048_576))
-        except ValueError as error:
-            yield failed(KEY, f"{path}: {error}", _FETCH)
-            continue
-        yield _judged(path, found, host.now())
+    """When the keys expire that the package manager checks the repository with.
 
-
-def _judged(path: str, found: list[openpgp.Key], now: float) -> Finding:
-    made = max(key.made for key in found)
-    age = f"made {days(max(0.0, now - made))} ago"
-    if any(key.expires is None for key in found):
-        return ok(KEY, f"{age}, does not expire")
-    left = max(key.expires or 0 for key in found) - now
+    The package pdagent-archive-keyring brings that date along. A key that was fetched by hand has
+    none beside it.
+    """
+    try:
+        with open(host.path(EXPIRY), encoding="ascii") as file:
+            said = file.read(100).strip()
+    except FileNotFoundError:
+        yield unknown(KEY, f"its expiry is not known: there is no {EXPIRY}", _INSTALL)
+        return
+    if said == "never":
+        yield ok(KEY, "does not expire")
+        return
+    try:
+        left = datetime.fromisoformat(said).timestamp() - host.now()
+    except ValueError:
+        yield failed(KEY, f"{EXPIRY} does not hold a date", _FETCH)
+        return
     if left < 0:
-        return failed(KEY, f"{path} expired {days(-left)} ago", _FETCH)
-    if left < SOON:
-        return warning(KEY, f"{path} expires in {days(left)}", _FETCH)
-    return ok(KEY, f"{age}, expires in {days(left)}")
+        yield failed(KEY, f"the key expired {days(-left)} ago", _FETCH)
+    elif left < SOON:
+        yield warning(KEY, f"the key expires in {days(left)}", _FETCH)
+    else:
+        yield ok(KEY, f"expires in {days(left)}")

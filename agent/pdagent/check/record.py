@@ -11,6 +11,7 @@ from pdagent.check.finding import Finding, days, ok, several, warning
 from pdagent.check.host import Host
 from pdagent.config import Config
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.regular import read_regular
 from pdagent.spool import IN_ERROR
 
 QUEUE, RATE = "queue", "rate limits"
@@ -78,8 +79,6 @@ def rate_limits(settings: Config, host: Host) -> Iterator[Finding]:
 
 def _tail(path: str) -> list[str]:
     try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES))
-            return file.read(LOG_BYTES).decode("utf-8", "replace").split("\n")
-    except FileNotFoundError:
+        return read_regular(path, LOG_BYTES, last=True).decode("utf-8", "replace").split("\n")
+    except (FileNotFoundError, ValueError):
         return []

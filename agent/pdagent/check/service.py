@@ -1,4 +1,5 @@
-"""The daemon: does it run, and does it answer?
+"""The service: does the daemon run, does it answer, does it start with the host, and which way does
+its environment lead?
 
 Anyone may write to the FIFO by which senders wake it, so anyone can find out. Opening it for
 writing fails while nobody reads; and an empty line, which means nothing, is gone from it as soon as
@@ -12,17 +13,24 @@ import fcntl
 import os
 import stat
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
 
 from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
 from pdagent.check.host import Host
 from pdagent.config import Config
+from pdagent.queue.regular import read_regular
 from pdagent.spool import WAKE
+from pdagent.wire.environment import FILES, VARIABLES, parse
 
 SUBJECT = "daemon"
 BOOT = "boot"
 ANSWER_SECONDS = 5.0
 _START = "systemctl start pdagent (or: service pdagent start). Its log says why it ended."
+_REMEDIES = {
+    "disabled": "systemctl enable pdagent",
+    "masked": "systemctl unmask pdagent && systemctl enable --now pdagent",
+}
 _POKE = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -91,8 +99,8 @@ def pid_of(settings: Config, host: Host) -> int | None:
     The lock itself is not tried: a daemon that starts just then would find it taken.
     """
     try:
-        with open(f"{settings.spool_dir}/daemon.lock", encoding="ascii") as file:
-            pid = int(file.read(32))
+        # user pdagent's file: a FIFO or a link in its place is not followed
+        pid = int(read_regular(f"{settings.spool_dir}/daemon.lock", 32))
         with open(host.path(f"/proc/{pid}/cmdline"), "rb") as file:
             return pid if b"pdagentd" in file.read(4096) else None
     except (OSError, ValueError):
@@ -106,8 +114,65 @@ def boot(host: Host) -> Iterator[Finding]:
     said = host.ask(["systemctl", "is-enabled", "pdagent"])
     if said is None:
         yield unknown(BOOT, "systemctl does not answer")
-    elif said in ("disabled", "masked"):
-        remedy = "systemctl enable pdagent" if said == "disabled" else "systemctl unmask pdagent"
-        yield warning(BOOT, f"the service is {said}: it does not start with the host", remedy)
+    elif said in _REMEDIES:
+        text = f"the service is {said}: it does not start with the host"
+        yield warning(BOOT, text, _REMEDIES[said])
     elif said.startswith("enabled"):
         yield ok(BOOT, "the service starts with the host")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """`values` of VARIABLES, and where they are from. `hidden`: a file that this user may not read,
+    so that they are the caller's own. `stale`: files that say otherwise than the running daemon
+    does."""
+
+    values: Mapping[str, str]
+    source: str
+    hidden: str = ""
+    stale: str = ""
+
+    def apply(self, environment: MutableMapping[str, str]) -> None:
+        """Makes a process go the daemon's way."""
+        for name in VARIABLES:
+            environment.pop(name, None)
+        environment.update(self.values)
+
+
+def environment(settings: Config, host: Host, own: Mapping[str, str]) -> Environment:
+    """The service's environment, as far as can be seen."""
+    files: dict[str, str] = {}
+    hidden = ""
+    present = []
+    for path in FILES:
+        try:
+            with open(host.path(path), encoding="utf-8", errors="replace") as file:
+                files.update(parse(file.read(1_048_576)))
+            present.append(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            hidden = path
+    running = _running_environment(settings, host)
+    if running is not None:
+        stale = [name for name, value in files.items() if running.get(name) != value]
+        return Environment(running, "the running daemon", stale=present[-1] if stale else "")
+    if hidden or not present:
+        return Environment(_of_interest(own), "your environment", hidden)
+    return Environment(files, present[-1])
+
+
+def _running_environment(settings: Config, host: Host) -> dict[str, str] | None:
+    pid = pid_of(settings, host)
+    if pid is None:
+        return None
+    try:
+        with open(host.path(f"/proc/{pid}/environ"), "rb") as file:
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return None
+    return _of_interest(dict(line.split("=", 1) for line in text.split("\0") if "=" in line))
+
+
+def _of_interest(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name in VARIABLES}

@@ -61,7 +61,7 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 
 def _look(path: str, key: str | None) -> list[Finding]:
-    from pdagent.check import environment
+    from pdagent.check import service
     from pdagent.check.catalogue import catalogue
     from pdagent.check.host import Host
     from pdagent.check.run import run
@@ -69,7 +69,7 @@ def _look(path: str, key: str | None) -> list[Finding]:
 
     settings, problems = config.load(path)
     host = Host()
-    found = environment.find(settings, host, os.environ)
+    found = service.environment(settings, host, os.environ)
     found.apply(os.environ)
     checks = catalogue(path, settings, problems, found, host, key)
     return run(checks) if key is None else run(checks, SECONDS + 5)

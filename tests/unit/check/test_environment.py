@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.check.environment import Environment, find
 from pdagent.check.host import Host
+from pdagent.check.service import Environment, environment
 from pdagent.config import Config
 from pdagent.wire.environment import parse
 
@@ -43,18 +43,18 @@ def test_parse() -> None:
 
 def test_nobody_says_anything(tmp_path: Path, settings: Config) -> None:
     """Without a file and without a daemon it is the caller's own."""
-    found = find(settings, Host(str(tmp_path)), OWN)
+    found = environment(settings, Host(str(tmp_path)), OWN)
     assert found == Environment({"https_proxy": "http://mine:1"}, "your environment")
 
 
 def test_the_file(tmp_path: Path, settings: Config) -> None:
     """The caller's own proxies don't count where the service has its file."""
     files(tmp_path, "http_proxy=http://p:1\n")
-    found = find(settings, Host(str(tmp_path)), OWN)
+    found = environment(settings, Host(str(tmp_path)), OWN)
     assert found == Environment({"http_proxy": "http://p:1"}, "/etc/default/pdagent")
-    environment = dict(OWN)
-    found.apply(environment)
-    assert environment == {"HOME": "/root", "http_proxy": "http://p:1"}
+    own = dict(OWN)
+    found.apply(own)
+    assert own == {"HOME": "/root", "http_proxy": "http://p:1"}
 
 
 def test_a_hidden_file(tmp_path: Path, settings: Config) -> None:
@@ -62,7 +62,7 @@ def test_a_hidden_file(tmp_path: Path, settings: Config) -> None:
     path = files(tmp_path, "")
     path.unlink()
     path.mkdir()  # not to be read by root either
-    found = find(settings, Host(str(tmp_path)), OWN)
+    found = environment(settings, Host(str(tmp_path)), OWN)
     assert found == Environment(
         {"https_proxy": "http://mine:1"}, "your environment", "/etc/default/pdagent"
     )
@@ -73,16 +73,16 @@ def test_the_running_daemon(tmp_path: Path, settings: Config) -> None:
     path = files(tmp_path, "http_proxy=http://p:1\n")
     running(tmp_path, settings, b"http_proxy=http://p:1\0A=b\0", b"pdagentd\0-f\0")
     host = Host(str(tmp_path))
-    assert find(settings, host, OWN) == Environment(
+    assert environment(settings, host, OWN) == Environment(
         {"http_proxy": "http://p:1"}, "the running daemon"
     )
     path.write_text("http_proxy=http://other:1\n")
-    assert find(settings, host, OWN).stale == "/etc/default/pdagent"
+    assert environment(settings, host, OWN).stale == "/etc/default/pdagent"
 
 
 def test_another_process_of_that_number(tmp_path: Path, settings: Config) -> None:
     """A lock that a dead daemon left names nobody."""
     running(tmp_path, settings, b"http_proxy=http://p:1\0", b"sleep\0")
-    assert find(settings, Host(str(tmp_path)), {}).source == "your environment"
+    assert environment(settings, Host(str(tmp_path)), {}).source == "your environment"
     os.unlink(f"{settings.spool_dir}/daemon.lock")
-    assert find(settings, Host(str(tmp_path)), {}).source == "your environment"
+    assert environment(settings, Host(str(tmp_path)), {}).source == "your environment"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.check.environment import Environment
 from pdagent.check.finding import Finding, Level
 from pdagent.check.network import ca_bundle, clock, dns, events_api, proxy, tls
+from pdagent.check.service import Environment
 from pdagent.check.wayout import once, without_password
 from pdagent.config import Config
 from pdagent.wire.question import Answer, Certificate

@@ -8,7 +8,7 @@ import pytest
 from pdagent import __version__
 from pdagent.check.finding import Finding, Level
 from pdagent.check.host import Host
-from pdagent.check.package import package, repository_key
+from pdagent.check.package import EXPIRY, package, repository_key
 
 MADE = 1_700_000_000
 DAY = 86_400
@@ -55,44 +55,28 @@ def test_neither(tmp_path: Path) -> None:
     assert "not from a package" in only(package(host(tmp_path, said))).text
 
 
-def key(lifetime: int) -> bytes:
-    """A key, as little of it as matters: when it was made, and a signature that says how long it
-    lives."""
-    packet = b"\x04" + MADE.to_bytes(4, "big") + b"\x01"
-    times = b"\x05\x02" + MADE.to_bytes(4, "big")
-    if lifetime:
-        times += b"\x05\x09" + lifetime.to_bytes(4, "big")
-    signature = b"\x04\x13\x01\x08" + len(times).to_bytes(2, "big") + times
-    return b"\xc6" + bytes([len(packet)]) + packet + b"\xc2" + bytes([len(signature)]) + signature
-
-
 @pytest.mark.parametrize(
-    ("lifetime", "level", "says"),
+    ("said", "level", "says"),
     [
-        (0, Level.OK, "does not expire"),
-        (400 * DAY, Level.OK, "made 100 days ago, expires in 300 days"),
-        (120 * DAY, Level.WARNING, "expires in 20 days"),
-        (90 * DAY, Level.FAILED, "expired 10 days ago"),
+        ("never", Level.OK, "does not expire"),
+        ("2025-01-15T00:00:00+00:00", Level.OK, "expires in 427 days"),
+        ("2023-12-04T22:13:20Z", Level.WARNING, "expires in 20 days"),
+        ("2023-11-04T22:13:20Z", Level.FAILED, "expired 10 days ago"),
+        ("<html>", Level.FAILED, "does not hold a date"),
     ],
 )
-@pytest.mark.parametrize(
-    "path",
-    ["usr/share/keyrings/pdagent-archive-keyring.gpg", "etc/pki/rpm-gpg/RPM-GPG-KEY-pagerduty"],
-)
-def test_repository_key(tmp_path: Path, path: str, lifetime: int, level: Level, says: str) -> None:
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_bytes(key(lifetime))
-    finding = only(repository_key(host(tmp_path, {}, MADE + 100 * DAY)))
+def test_repository_key(tmp_path: Path, said: str, level: Level, says: str) -> None:
+    """The date that came with the keyring is what counts."""
+    path = tmp_path / EXPIRY[1:]
+    path.parent.mkdir(parents=True)
+    path.write_text(said + "\n")
+    finding = only(repository_key(host(tmp_path, {}, MADE)))
     assert finding.level is level
     assert says in finding.text
 
 
-def test_a_damaged_key(tmp_path: Path) -> None:
-    path = tmp_path / "usr/share/keyrings/pdagent-archive-keyring.gpg"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"<html>")
-    assert only(repository_key(host(tmp_path, {}))).level is Level.FAILED
-
-
-def test_no_key(tmp_path: Path) -> None:
-    assert only(repository_key(host(tmp_path, {}))).level is Level.UNKNOWN
+def test_no_keyring_package(tmp_path: Path) -> None:
+    """A key that was fetched by hand has no date beside it: nobody knows."""
+    finding = only(repository_key(host(tmp_path, {})))
+    assert finding.level is Level.UNKNOWN
+    assert "pdagent-archive-keyring" in finding.remedy

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.check.directories import directories, disk
 from pdagent.check.finding import Finding, Level
-from pdagent.check.layout import directories, disk
 from pdagent.config import Config
 from pdagent.queue.budget import Disk
 

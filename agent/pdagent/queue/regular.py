@@ -1,0 +1,29 @@
+"""Reading a file that user pdagent, or anybody, may have put something else in the place of.
+
+Root reads here too. So nothing makes the reader follow a link, wait for a FIFO's writer, or read
+without end.
+"""
+
+import os
+import stat
+
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def read_regular(path: str, most: int, last: bool = False) -> bytes:
+    """The first `most` bytes of a regular file, or the `last`. Raises OSError, and ValueError for
+    anything else than a regular file."""
+    fd = os.open(path, _OPEN)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{path} is not a regular file")
+        if last:
+            os.lseek(fd, max(0, found.st_size - most), os.SEEK_SET)
+        parts = []
+        while most > 0 and (part := os.read(fd, min(most, 1_048_576))):
+            parts.append(part)
+            most -= len(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
