@@ -17,8 +17,9 @@ from pdagent import config
 from pdagent.config import KEYS, Config
 from pdagent.daemon.outcome import report
 from pdagent.log import masked_name
-from pdagent.queue.backlog import Backlog, Hostile, Pending
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Fate, Ruling
+from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.schedule.lane import Entry

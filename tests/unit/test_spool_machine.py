@@ -16,9 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pdagent import spool
 from pdagent.queue import backlog, cleanup, state
-from pdagent.queue.backlog import Backlog, Hostile, Unfinished, key_of
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.budget import Disk
 from pdagent.queue.cleanup import Cleanup
+from pdagent.queue.names import key_of
+from pdagent.queue.pending import Hostile, Unfinished
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, Spool, SpoolError

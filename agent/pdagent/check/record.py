@@ -11,6 +11,7 @@ from pdagent.check.finding import Finding, days, ok, several, warning
 from pdagent.check.host import Host
 from pdagent.config import Config
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.names import stamp
 from pdagent.queue.regular import read_regular
 from pdagent.spool import IN_ERROR
 
@@ -35,7 +36,7 @@ def queue(settings: Config, host: Host) -> Iterator[Finding]:
     text = f"{len(names)} pending"
     late = False
     if names:
-        age = max(0.0, host.now() - int(names[0].partition("_")[0]) / 1e6)
+        age = max(0.0, host.now() - stamp(names[0]) / 1e6)
         late = age > LATE_SECONDS
         text += f", the oldest for {days(age)}"
     if late:

@@ -11,8 +11,9 @@ import os
 from pdagent import log as logs
 from pdagent.config import Config
 from pdagent.daemon.workers import Workers
-from pdagent.queue.backlog import Backlog, key_of
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.layout import CannotRun, make_directories, open_wake
+from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
 from pdagent.spool import PENDING
 

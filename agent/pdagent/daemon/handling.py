@@ -15,13 +15,11 @@ from pdagent.queue.backlog import (
     INCOMPLETE_SECONDS,
     SHORTAGES,
     Backlog,
-    Hostile,
-    Incomplete,
-    Pending,
-    Unfinished,
 )
 from pdagent.queue.holds import Fate, Ruling
 from pdagent.queue.keys import Unnamed, filled_in
+from pdagent.queue.names import stamp
+from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
 from pdagent.queue.settlement import Settlement
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.scheduler import Scheduler
@@ -242,7 +240,7 @@ class Handling:
 
     def _count(self, entry: Entry, verdict: Verdict, ruling: Ruling) -> None:
         if ruling.fate is Fate.DELIVERED:
-            accepted = int(entry.name.partition("_")[0]) / 1e6
+            accepted = stamp(entry.name) / 1e6
             self.tally.count_delivered(accepted, time.time())
         elif ruling.fate is Fate.WAITS:
             self.tally.count_retry(type(verdict).__name__.lower())

@@ -7,8 +7,8 @@ key.
 import logging
 
 from pdagent.log import masked_name, printable, redacted
-from pdagent.queue.backlog import Pending
 from pdagent.queue.holds import Ruling
+from pdagent.queue.pending import Pending
 from pdagent.schedule.lane import Entry
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 

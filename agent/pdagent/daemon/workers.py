@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 from pdagent.config import Config
 from pdagent.daemon.handling import Handling
 from pdagent.log import masked_name
-from pdagent.queue.backlog import Backlog, key_of
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held, Standing
 from pdagent.queue.keys import lane
+from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.scheduler import Scheduler

@@ -8,9 +8,7 @@ HTTP or holds.
 
 import contextlib
 import errno
-import json
 import os
-import re
 import stat
 import time
 from collections import Counter
@@ -18,65 +16,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pdagent.queue import waiting
+from pdagent.queue.names import key_of, order, stamp
+from pdagent.queue.pending import (
+    EVENT_BYTES_MOST,
+    Hostile,
+    Incomplete,
+    Pending,
+    Unfinished,
+    understand,
+)
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
 
-EVENT_BYTES_MOST = (
-    4 * 1024 * 1024
-)  # the old agent's limit; PagerDuty's is lower, and its own to apply
 # How long a script that writes straight into pdq/ has from one write to the next.
 INCOMPLETE_SECONDS = 1.0
 # what an OSError is about when it is not about the file
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_NAME = re.compile(r"([0-9]{1,20})_([^/\0]*)\.txt")
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class Hostile(Exception):
-    """This entry can't be an event; the text says why."""
-
-
-class Incomplete(Hostile):
-    """It can't be an event now, but may be the beginning of one that a script is writing."""
-
-
-class Unfinished(Exception):
-    """The event's file still has a name in tmp/. `pending` is the event all the same."""
-
-    def __init__(self, pending: "Pending") -> None:
-        super().__init__()
-        self.pending = pending
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A pending event, read. `chain`: what it has to keep its order with, besides its key."""
-
-    name: str
-    data: bytes
-    body: dict[str, object]
-    chain: str
-
-    @property
-    def version(self) -> str:
-        """Which API the body was written for: "v2", "change" or "v1"."""
-        if "routing_key" not in self.body:
-            return "v1"
-        return "v2" if "event_action" in self.body else "change"
-
-    @property
-    def action(self) -> str:
-        return str(self.body.get("event_action") or self.body.get("event_type") or "change")
-
-    @property
-    def dedup_key(self) -> str | None:
-        key = self.body.get("dedup_key") or self.body.get("incident_key")
-        return None if key is None else str(key)
-
-    @property
-    def summary(self) -> str:
-        payload = self.body.get("payload")
-        found = payload.get("summary") if isinstance(payload, dict) else None
-        return str(found or self.body.get("description") or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +41,6 @@ class Count:
     pending: int
     delivered: int
     in_error: int
-
-
-def key_of(name: str) -> str | None:
-    """The integration key in an event's file name; None: not an event's name."""
-    match = _NAME.fullmatch(name)
-    return match[2] if match else None
-
-
-def order(name: str) -> tuple[int, str]:
-    """Sorts events' file names into queue order."""
-    # by number: a name of fewer digits (a clock in 1970, a script) is older, whatever letters say
-    return int(name.partition("_")[0]), name
 
 
 class Backlog:
@@ -264,12 +207,12 @@ class Backlog:
 
     def _free(self, name: str, target: str) -> str:
         new = name
-        match = _NAME.fullmatch(name)
+        key = key_of(name)
         while os.path.lexists(f"{self.root}/{target}/{new}"):
-            if match is None:  # cut, since it may be as long as a name can be
+            if key is None:  # cut, since it may be as long as a name can be
                 new = f"{os.fsdecode(os.fsencode(name)[:200])}~{time.time_ns()}"
             else:
-                new = file_name(int(new.partition("_")[0]) + 1, match[2])
+                new = file_name(stamp(new) + 1, key)
         return new
 
     # --- counting -------------------------------------------------------------------------------
@@ -315,23 +258,3 @@ def _read(fd: int, most: int) -> bytes:
         parts.append(part)
         most -= len(part)
     return b"".join(parts)
-
-
-def understand(name: str, data: bytes) -> Pending:
-    """The event in the contents of a file. Raises Hostile, Incomplete."""
-    if not data:
-        raise Incomplete("it is empty")
-    if len(data) > EVENT_BYTES_MOST:
-        raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
-    try:
-        body = json.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise Incomplete("it is not UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise Incomplete(f"it is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise Hostile("it is not a JSON object")
-    if "routing_key" not in body and "service_key" not in body:
-        raise Hostile("it has neither a routing_key nor a service_key")
-    dedup_key = body.get("dedup_key") or body.get("incident_key")
-    return Pending(name, data, body, f"={dedup_key}" if dedup_key else name)

@@ -4,8 +4,10 @@ starts or dies meanwhile, and beside one that has the very event on its way."""
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from pdagent.queue.backlog import Backlog, Hostile, Pending, key_of, order, understand
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.listing import Record
+from pdagent.queue.names import key_of, order
+from pdagent.queue.pending import Hostile, Pending, understand
 from pdagent.queue.state import State
 from pdagent.spool import DELIVERED, PENDING, Spool
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pdagent.config import Config, key_named
 from pdagent.event import BadEvent, encode
-from pdagent.queue.backlog import Hostile, Pending
+from pdagent.queue.pending import Hostile, Pending, key_field
 
 
 class Unnamed(Exception):
@@ -28,15 +28,14 @@ def lane(key: str, settings: Config) -> str:
 def filled_in(pending: Pending, settings: Config) -> Pending:
     """The event as PagerDuty is to get it. Raises Unnamed, or Hostile for one that a script made
     and that can't be written."""
-    field = "routing_key" if "routing_key" in pending.body else "service_key"
-    name = pending.body[field]
-    if not (isinstance(name, str) and name[:1] == "@"):
+    if pending.key[:1] != "@":
         return pending
-    key = key_named(name, settings)
+    key = key_named(pending.key, settings)
     if key is None:
-        raise Unnamed(name)
-    body = {**pending.body, field: key}
+        raise Unnamed(pending.key)
+    body = pending.body
+    body[key_field(body)] = key
     try:
-        return replace(pending, body=body, data=encode(body))
+        return replace(pending, key=key, data=encode(body))
     except (BadEvent, RecursionError) as error:
         raise Hostile("it can't be written with its key") from error

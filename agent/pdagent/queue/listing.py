@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pdagent.log import masked, masked_name
-from pdagent.queue.backlog import Backlog, Hostile, Pending, key_of, order, understand
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held, Hold, Tries
+from pdagent.queue.names import key_of, order, stamp
+from pdagent.queue.pending import Hostile, Pending, understand
 from pdagent.queue.state import Reason, State
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 
@@ -178,7 +180,7 @@ class Listing:
 
 def accepted(name: str) -> float | None:
     """When an event was accepted, by its name; None where no clock can have said so."""
-    seconds = order(name)[0] / 1e6 if key_of(name) is not None else None
+    seconds = stamp(name) / 1e6 if key_of(name) is not None else None
     return seconds if seconds is not None and seconds < 253_402_300_800 else None  # the year 10000
 
 

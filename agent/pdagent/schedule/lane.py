@@ -7,7 +7,7 @@ import heapq
 from bisect import bisect_left
 from collections import deque
 
-from pdagent.queue.backlog import order
+from pdagent.queue.names import order
 from pdagent.schedule.backoff import Backoff
 
 

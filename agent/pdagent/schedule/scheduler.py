@@ -22,8 +22,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from pdagent.queue.backlog import order
 from pdagent.queue.holds import Fate, Held, Hold, Ruling, Standing, Tries
+from pdagent.queue.names import order
 from pdagent.schedule.backoff import Backoff
 from pdagent.schedule.lane import Chain, Entry, Lane, line_up
 from pdagent.schedule.outage import Doubt, Outage

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from pdagent import __version__
 from pdagent.queue.cleanup import disk_of
 from pdagent.queue.holds import Standing
+from pdagent.queue.names import stamp
 from pdagent.serve.footprint import Footprint
 from pdagent.serve.health import Health
 from pdagent.serve.tally import BUCKETS, Tally
@@ -184,7 +185,7 @@ def oldest_seconds(standing: Standing, now: float) -> float:
     """The age of the oldest pending event, by the stamp in its name."""
     if standing.oldest is None:
         return 0.0
-    return max(0.0, now - int(standing.oldest.partition("_")[0]) / 1e6)
+    return max(0.0, now - stamp(standing.oldest) / 1e6)
 
 
 def application(collected: Collected, health: Callable[[], Health]) -> "WSGIApplication":

@@ -6,6 +6,7 @@ a tenth of a second and 6 MB, so this module is imported when the first event is
 Any number of threads may deliver at once, over one pool of kept-alive connections.
 """
 
+import json
 import logging
 import time
 
@@ -16,7 +17,7 @@ from urllib3.util import Timeout
 from pdagent import __version__, api
 from pdagent.config import Config
 from pdagent.event import BadEvent, as_v1, encode, shrink
-from pdagent.queue.backlog import Pending
+from pdagent.queue.pending import Pending
 from pdagent.wire import question
 from pdagent.wire.connections import (
     CONNECT_SECONDS,
@@ -76,14 +77,14 @@ class Delivery:
     def deliver(self, pending: Pending) -> Verdict:
         """Sends the event, and if need be in the form that PagerDuty takes it in. Never raises."""
         if pending.version != "v2" or self._config.events_api != "auto":
-            return self._deliver_as(pending.version, pending.body, pending.data)
-        key = str(pending.body["routing_key"])
+            return self._deliver_as(pending.version, pending.data)
+        key = pending.key
         if key in self._v1_keys:
             verdict = self._deliver_v1(pending)
             if not isinstance(verdict, Refused):
                 return verdict
             self._v1_keys.discard(key)  # it has changed its kind, perhaps
-        verdict = self._deliver_as("v2", pending.body, pending.data)
+        verdict = self._deliver_as("v2", pending.data)
         if not (isinstance(verdict, Refused) and verdict.about_key):
             return verdict
         second = self._deliver_v1(pending)
@@ -107,19 +108,18 @@ class Delivery:
             self._posts.discard(post)
 
     def _deliver_v1(self, pending: Pending) -> Verdict:
-        body = as_v1(pending.body)
         try:
-            return self._deliver_as("v1", body, encode(body))
+            return self._deliver_as("v1", encode(as_v1(pending.body)))
         except (BadEvent, RecursionError):
             return Refused(400, "the event can't be written for Events API v1")
 
-    def _deliver_as(self, version: str, body: dict[str, object], data: bytes) -> Verdict:
+    def _deliver_as(self, version: str, data: bytes) -> Verdict:
         verdict = self._post(version, data)
         if not isinstance(verdict, TooLarge):
             return verdict
         log.warning("%s; sending it with less detail", verdict.reason)
         try:
-            second = self._post(version, shrink(body))
+            second = self._post(version, shrink(json.loads(data)))
         except RecursionError:
             second = verdict
         if isinstance(second, TooLarge):

@@ -9,7 +9,6 @@ incident stay open for ever: so these wait for a while for the spool to take the
 the trigger to be gone; and where it is known to be still pending, they are not sent.
 """
 
-import json
 import os
 import threading
 import time
@@ -17,8 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdagent.config import Config, load_keys
-from pdagent.queue.backlog import Backlog, Hostile, Pending, Unfinished, key_of
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.keys import Unnamed, filled_in, lane
+from pdagent.queue.names import key_of
+from pdagent.queue.pending import Hostile, Pending, Unfinished, understand
 from pdagent.spool import PENDING, Spool, SpoolError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def instead(config: Config, error: SpoolError) -> Outcome:
     if not config.direct_delivery:
         text = f"{error} With direct_delivery = on it would have been delivered at once."
         return Outcome(False, text)
-    event = Pending("direct", error.body, json.loads(error.body), "direct")
+    event = understand("direct", error.body)
     load_keys(config)  # as far as this user may
     if event.action in ("acknowledge", "resolve"):
         outcome = _queue_or_wait(event, config, error)
@@ -91,7 +92,7 @@ def _others_pending(event: Pending, config: Config) -> bool | None:
         return None
     if len(names) > LOOK_MOST:
         return None
-    key = lane(str(event.body.get("routing_key") or event.body.get("service_key")), config)
+    key = lane(event.key, config)
     for name in names:
         found = key_of(name)
         if found is None or lane(found, config) != key:

@@ -9,8 +9,8 @@ import pytest
 from pdagent.config import Config, load, load_keys, parse
 from pdagent.event import BadEvent, Event
 from pdagent.log import masked, masked_name
-from pdagent.queue.backlog import Hostile, Pending
 from pdagent.queue.keys import Unnamed, filled_in, lane
+from pdagent.queue.pending import Hostile, Pending, understand
 from pdagent.submission import accept
 from tests.support.events import KEY, OTHER
 
@@ -18,7 +18,7 @@ CONFIG = Config({}, {"db": KEY})
 
 
 def pending(**body: object) -> Pending:
-    return Pending("1_@db.txt", json.dumps(body).encode(), body, "chain")
+    return understand("1_@db.txt", json.dumps(body).encode())
 
 
 def written(path: Path, text: str, mode: int = 0o644) -> Path:
@@ -31,10 +31,9 @@ def written(path: Path, text: str, mode: int = 0o644) -> Path:
 def test_the_key_is_filled_in(field: str) -> None:
     """In both versions of the API, however the name is written; all else stays."""
     for name in ("@db", "@DB"):
-        filled = filled_in(pending(**{field: name, "x": [1]}), CONFIG)
-        assert filled.body == {field: KEY, "x": [1]}
-        assert json.loads(filled.data) == filled.body
-        assert (filled.name, filled.chain) == ("1_@db.txt", "chain")
+        filled = filled_in(pending(**{field: name, "dedup_key": "d", "x": [1]}), CONFIG)
+        assert filled.body == {field: KEY, "dedup_key": "d", "x": [1]}
+        assert (filled.name, filled.key, filled.chain) == ("1_@db.txt", KEY, "=d")
 
 
 def test_a_key_is_left_alone() -> None:
@@ -52,11 +51,9 @@ def test_a_name_that_nobody_has() -> None:
 
 def test_what_can_not_be_written() -> None:
     """A script's file, nested past every limit."""
-    body: dict[str, object] = {}
-    for _ in range(10_000):
-        body = {"a": body}
+    nested = b'{"routing_key": "@db", "x": ' + b"[" * 900 + b"]" * 900 + b"}"
     with pytest.raises(Hostile):
-        filled_in(Pending("n", b"", {"routing_key": "@db", "details": body}, "c"), CONFIG)
+        filled_in(understand("1_@db.txt", nested), CONFIG)
 
 
 def test_one_lane_for_a_key_and_its_names() -> None:

@@ -15,8 +15,9 @@ from pdagent.commands.queue.view import View
 from pdagent.commands.screen import Line, Screen, has_colours, has_screen
 from pdagent.commands.text import moment, padded
 from pdagent.log import masked
-from pdagent.queue.backlog import Count, key_of
+from pdagent.queue.backlog import Count
 from pdagent.queue.listing import Query, Record
+from pdagent.queue.names import key_of
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 
 # As often as this at most, and so that looking takes a twentieth of the time.

@@ -1,0 +1,26 @@
+"""Names: what the name of an event's file says. Made in `spool`, taken apart here and nowhere else.
+
+Pure: knows no directory. Anyone may have given a file any name, so the first question is always
+whether a name is an event's at all (`key_of`); the other functions take only names that are.
+"""
+
+import re
+
+_NAME = re.compile(r"([0-9]{1,20})_([^/\0]*)\.txt")
+
+
+def key_of(name: str) -> str | None:
+    """The integration key in an event's file name; None: not an event's name."""
+    match = _NAME.fullmatch(name)
+    return match[2] if match else None
+
+
+def stamp(name: str) -> int:
+    """When the event was accepted, in microseconds since the epoch, as its name has it."""
+    return int(name.partition("_")[0])
+
+
+def order(name: str) -> tuple[int, str]:
+    """Sorts events' file names into queue order."""
+    # by number: a name of fewer digits (a clock in 1970, a script) is older, whatever letters say
+    return stamp(name), name

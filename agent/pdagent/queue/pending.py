@@ -1,0 +1,170 @@
+"""Pending events: what is in a file of the spool, understood within bounds.
+
+Pure: is handed names and bytes. Whoever wrote the bytes may mean harm, so what understanding them
+can cost is bounded before it is spent:
+
+- Bytes that can't be an event, or are surely only the beginning of one, are told by their ends.
+- Memory: JSON of a few bytes can be an object of hundreds. `_weight` estimates the objects from the
+  text, never too low, and what weighs too much is not parsed.
+- Depth: the parser's own bound, which it keeps without a crash.
+- What stays in memory is the bytes and a few short texts. The parsed body never does: it is made
+  anew for whoever asks for it.
+
+The time of one parse grows with its bytes, and the interpreter is held meanwhile. `HEAVY_BYTES` is
+from where on that matters to others; who reads such events, and how often, is `daemon.reading`'s.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+from pdagent import api
+from pdagent.event import BadEvent, encode, shorten
+
+# The old agent's limit. What is larger than PagerDuty's limit is cut before it is sent.
+EVENT_BYTES_MOST = 4 * 1024 * 1024
+HEAVY_BYTES = 65_536
+# More than any body within PagerDuty's limit can weigh (30 MB, of nothing but empty lists).
+WEIGHT_MOST = 32 * 1024 * 1024
+# What CPython on 64 bits takes at most for each of these, with the place that holds it.
+_WEIGHTS = ((b"{", 128), (b"[", 112), (b",", 40), (b":", 48))
+_TEXT_WEIGHT = 80
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_SHOWN_CHARS = 300
+
+
+class Hostile(Exception):
+    """This entry can't be an event; the text says why."""
+
+
+class Incomplete(Hostile):
+    """It can't be an event now, but may be the beginning of one that a script is writing."""
+
+
+class Unfinished(Exception):
+    """The event's file still has a name in tmp/. `pending` is the event all the same."""
+
+    def __init__(self, pending: "Pending") -> None:
+        super().__init__()
+        self.pending = pending
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A pending event, read. `key` is the integration key in its body. `chain` is what it has to
+    keep its order with, besides its key. `version`: the API that the body was written for, "v2",
+    "change" or "v1". `dedup_key` and `summary` are cut for a person to read."""
+
+    name: str
+    data: bytes
+    key: str
+    chain: str
+    version: str
+    action: str
+    dedup_key: str | None
+    summary: str
+
+    @property
+    def body(self) -> dict[str, object]:
+        """The body, parsed anew."""
+        body: dict[str, object] = json.loads(self.data)
+        return body
+
+
+def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
+    """The event in the contents of a file; `fitting`: with its body cut to PagerDuty's limit, if it
+    is over that. Raises Hostile, Incomplete."""
+    body = _parsed(data)
+    field = key_field(body)
+    if field not in body:
+        raise Hostile("it has neither a routing_key nor a service_key")
+    if fitting and len(data) > api.BODY_BYTES:
+        try:
+            data = encode(body)
+        except (BadEvent, RecursionError) as error:
+            raise Hostile("it can't be cut down to what PagerDuty takes") from error
+    version = "v1"
+    if field == "routing_key":
+        version = "v2" if "event_action" in body else "change"
+    key = body.get("dedup_key") or body.get("incident_key")
+    dedup_key = None if key is None else str(key)
+    return Pending(
+        name,
+        data,
+        str(body[field]),
+        chain_of(dedup_key, name),
+        version,
+        _cut(body.get("event_action") or body.get("event_type") or "change"),
+        dedup_key and _cut(dedup_key),
+        _summary(body),
+    )
+
+
+def key_field(body: dict[str, object]) -> str:
+    """The field of a body that holds its integration key."""
+    return "routing_key" if "routing_key" in body else "service_key"
+
+
+def chain_of(dedup_key: str | None, name: str) -> str:
+    """What events have in common that must keep their order. A name of it is kept for each event
+    that waits, so it is short however long the dedup key is."""
+    if not dedup_key:
+        return name
+    if len(dedup_key) <= api.DEDUP_KEY_CHARS:
+        return f"={dedup_key}"
+    from hashlib import sha256  # an idle daemon does without
+
+    digest = sha256(dedup_key.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"={dedup_key[:100]}~{digest}"
+
+
+def _parsed(data: bytes) -> dict[str, object]:
+    if not data:
+        raise Incomplete("it is empty")
+    if len(data) > EVENT_BYTES_MOST:
+        raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
+    start, end = data[:64].lstrip()[:1], data[-64:].rstrip()[-1:]
+    if start == b"[":
+        raise Hostile("it is not a JSON object")
+    if start and start != b"{":
+        raise Hostile("it is not JSON: it does not begin with '{'")
+    if end != b"}":
+        raise Incomplete("it is not JSON: it does not end with '}'")
+    if len(data) > HEAVY_BYTES and _weight(data) > WEIGHT_MOST:
+        raise Hostile("it has too many parts")
+    try:
+        body = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Incomplete("it is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise Incomplete(f"it is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Hostile("it is not a JSON object")
+    return body
+
+
+def _weight(data: bytes) -> int:
+    """Bytes that the parsed body takes up, at most."""
+    widest = 1 if data.isascii() else 4  # bytes in memory for each character of a text
+    # Each text has two quotes, and one at least that no backslash stands before.
+    quotes = data.count(b'"')
+    texts = min(quotes // 2, quotes - data.count(b'\\"'))
+    light = 2 * widest * len(data) + _TEXT_WEIGHT * texts
+    found = light + _structure(data)
+    if found > WEIGHT_MOST >= light:  # what is in a text is no structure
+        found = light + _structure(_TEXT.sub(b"", data))
+    return found
+
+
+def _structure(data: bytes) -> int:
+    return sum(weight * data.count(part) for part, weight in _WEIGHTS)
+
+
+def _summary(body: dict[str, object]) -> str:
+    payload = body.get("payload")
+    found = payload.get("summary") if isinstance(payload, dict) else None
+    return _cut(found or body.get("description") or "", api.SUMMARY_CHARS)
+
+
+def _cut(value: object, chars: int = _SHOWN_CHARS) -> str:
+    return shorten(value if isinstance(value, str) else str(value), chars)
