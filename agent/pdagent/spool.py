@@ -23,7 +23,6 @@ PENDING = "pdq"
 DELIVERED = "suc"
 IN_ERROR = "err"
 TEMPORARY = "tmp"
-WAKE = "wake"
 
 FILE_MODE = 0o640
 _NAME_TRIES = 100
@@ -55,6 +54,13 @@ class SpoolError(Exception):
         self.cause = f"cannot write to {path}: {posix.strerror(number)}"
         remedy = _REMEDIES.get(number, "")
         super().__init__(f"{self.cause}. The event was not queued. {remedy}".rstrip())
+
+
+def wake_fifo(root: str) -> str:
+    """The FIFO by which senders wake the daemon. It lies beside the spool: root owns the directory
+    `root` of a package's agent, so that the agent's user can put nothing in the place of `pdq` and
+    the others."""
+    return root.rpartition("/")[0] + "/db/wake"
 
 
 def file_name(microseconds: int, key: str) -> str:
@@ -114,7 +120,7 @@ class Spool:
         fine: it will look."""
         # a line of its own, even behind a stranger's unfinished one
         line = b"\n" + name.encode("utf-8", "surrogateescape") + b"\n"
-        return poke(f"{self.root}/{WAKE}", line)
+        return poke(wake_fifo(self.root), line)
 
     def _create(self, key: str) -> tuple[int, str]:
         now = self.clock_ns() // 1000

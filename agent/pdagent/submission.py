@@ -169,12 +169,16 @@ def say(text: str, fd: int = 1) -> None:
 
 
 def agent_id(data_dir: str) -> str | None:
-    """The id that the daemon gave this host, None while it has not."""
-    try:
-        text = _first_line(f"{data_dir}/agent_id.txt")
-    except UsageError:
-        return None
-    return text if len(text) == 36 and text.isascii() and text.isprintable() else None
+    """The id that the daemon gave this host, None while it has not. Up to 1.7.4 the file lay one
+    directory higher."""
+    for path in (f"{data_dir}/db/agent_id.txt", f"{data_dir}/agent_id.txt"):
+        try:
+            text = _first_line(path)
+        except UsageError:
+            continue
+        if len(text) == 36 and text.isascii() and text.isprintable():
+            return text
+    return None
 
 
 def _random() -> bytes:

@@ -225,7 +225,7 @@ def test_state_files(fuzz: Fuzz, tmp_path: Path) -> None:
     @fuzzed
     @given(written | damaged(written) | DEEP | st.binary())
     def check(data: bytes) -> None:
-        for name in ("db/aggregates", "db/clock", "db/reasons/1_KEY.txt", "agent_id.txt"):
+        for name in ("db/aggregates", "db/clock", "db/reasons/1_KEY.txt", "db/agent_id.txt"):
             (tmp_path / name).write_bytes(data)
         counted = Counters(state, 0.0)
         assert counted.delivered >= 0

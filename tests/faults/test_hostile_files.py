@@ -164,7 +164,7 @@ def test_a_hard_link_elsewhere(api: EventsApi, agent: Agent) -> None:
 def test_nonsense_in_the_fifo(api: EventsApi, agent: Agent) -> None:
     """Whatever anyone writes to the wake FIFO, the daemon goes on."""
     agent.start()
-    wake = os.open(agent.spool / "wake", os.O_WRONLY | os.O_NONBLOCK)
+    wake = os.open(agent.data_dir / "db/wake", os.O_WRONLY | os.O_NONBLOCK)
     lines = [
         b"",
         b"../../../etc/passwd",
@@ -188,7 +188,7 @@ def test_a_full_fifo(api: EventsApi, agent: Agent) -> None:
     agent.start()
     assert agent.daemon is not None
     agent.daemon.send_signal(19)  # SIGSTOP: nobody reads
-    wake = os.open(agent.spool / "wake", os.O_WRONLY | os.O_NONBLOCK)
+    wake = os.open(agent.data_dir / "db/wake", os.O_WRONLY | os.O_NONBLOCK)
     try:
         while True:
             os.write(wake, b"9_nobody.txt\n")

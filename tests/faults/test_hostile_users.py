@@ -38,17 +38,18 @@ ATTACKS = {
         echo x >"$2/x"; ln "$2/x" "$1/pdq/${{now}}4_{KEY}.txt"
         """,
     "a flood of wake-ups": f"""
-        yes 0000000000000001_{KEY}.txt | head -c 200000 >"$1/wake"
-        head -c 200000 /dev/urandom >"$1/wake"
-        printf no-end >"$1/wake"
+        yes 0000000000000001_{KEY}.txt | head -c 200000 >"$1/../db/wake"
+        head -c 200000 /dev/urandom >"$1/../db/wake"
+        printf no-end >"$1/../db/wake"
         """,
     "what it may not do": """
         for directory in pdq tmp suc err; do
             ls "$1/$directory"; rm -rf "$1/$directory"; chmod 777 "$1/$directory"
             mv "$1/$directory" "$1/mine"
         done
-        cat "$1/wake" & cat "$1/../db/"*; cat "$1/daemon.lock"; rm -f "$1/wake" "$1/daemon.lock"
-        ln -s /etc/passwd "$1/suc/x"; echo x >"$1/daemon.lock"; wait""",
+        db=$1/../db
+        cat "$db/wake" & cat "$db/"*; rm -f "$db/wake" "$db/daemon.lock"
+        ln -s /etc/passwd "$1/suc/x"; echo x >"$db/daemon.lock"; wait""",
 }
 
 

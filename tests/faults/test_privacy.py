@@ -83,9 +83,9 @@ def test_nobody_reads_what_was_settled(api: EventsApi, agent: Agent) -> None:
 def test_nobody_reads_the_wakes(agent: Agent) -> None:
     """The FIFO takes wakes from everybody, and gives them to nobody but the daemon."""
     agent.start()
-    assert b"Permission denied" in stranger('cat "$1"', agent.spool / "wake").stderr
-    assert stranger('rm "$1"', agent.spool / "wake").returncode != 0
-    assert stranger('echo x > "$1/daemon.lock"', agent.spool).returncode != 0
+    assert b"Permission denied" in stranger('cat "$1"', agent.data_dir / "db/wake").stderr
+    assert stranger('rm "$1"', agent.data_dir / "db/wake").returncode != 0
+    assert stranger('echo x > "$1/daemon.lock"', agent.data_dir / "db").returncode != 0
 
 
 def test_old_directories_get_their_sticky_bit(agent: Agent) -> None:

@@ -150,7 +150,7 @@ def test_the_daemons_first_start_on_a_full_disk(
     assert agent.stop() == 0
     (agent.data_dir / "ballast").unlink()
     agent.start()
-    assert len((agent.data_dir / "agent_id.txt").read_text()) == 37
+    assert len((agent.data_dir / "db/agent_id.txt").read_text()) == 37
 
 
 @pytest.mark.needs_root

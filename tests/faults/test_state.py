@@ -33,7 +33,7 @@ def damage(agent: Agent, path: Path, data: bytes) -> None:
 def test_damaged_state(api: EventsApi, agent: Agent, kind: str) -> None:
     """Empty or damaged files in db/, and the agent's id: it starts, delivers, keeps what it found
     beside, and says so once for each."""
-    files = ["db/aggregates", "db/clock", "agent_id.txt"]
+    files = ["db/aggregates", "db/clock", "db/agent_id.txt"]
     for file in files:
         damage(agent, agent.data_dir / file, DAMAGED[kind])
     agent.start()
@@ -46,7 +46,7 @@ def test_damaged_state(api: EventsApi, agent: Agent, kind: str) -> None:
         assert (path.parent / f"{path.name}.damaged").read_bytes() == DAMAGED[kind]
     counted = json.loads((agent.data_dir / "db" / "aggregates").read_text())
     assert counted["successful_events_count"] == 1
-    assert len((agent.data_dir / "agent_id.txt").read_text()) == 37
+    assert len((agent.data_dir / "db/agent_id.txt").read_text()) == 37
 
 
 def test_the_old_agents_state(api: EventsApi, agent: Agent) -> None:

@@ -26,7 +26,7 @@ def test_opt_in(api: EventsApi, agent: Agent) -> None:
     [request] = api.wait_for(1)
     assert (request.method, request.path) == ("POST", PATH)
     beat = json.loads(request.body)
-    assert beat["agent_id"] == (agent.data_dir / "agent_id.txt").read_text().strip()
+    assert beat["agent_id"] == (agent.data_dir / "db/agent_id.txt").read_text().strip()
     assert beat["agent_version"].startswith("3.")
     assert set(beat) == {"agent_id", "agent_version", "agent_stats", "system_info"}
     assert agent.stop() == 0

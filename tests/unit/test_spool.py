@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.spool import FILE_MODE, Spool, SpoolError, file_name
+from pdagent.spool import FILE_MODE, Spool, SpoolError, file_name, wake_fifo
 from tests.support.agent import directory
 from tests.support.faults import LINK, UNLINK, calls, mounted, python, traced
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER
@@ -153,7 +153,7 @@ def test_nothing_is_pending_before_it_is_on_the_disk(root: Path, tmp_path: Path)
     """write, fsync, link, fsync, and only then is the temporary name dropped."""
     log = tmp_path / "log"
     assert traced(enqueue(root), log).returncode == 0
-    assert calls(log, root) == [
+    assert calls(log, root.parent) == [
         "open", "fchmod", "write", "fsync", "link", "open", "fsync", "unlink", "open",
     ]  # fmt: skip
     synced = re.findall(r"fsync\(\d+<([^>]+)>", log.read_text())
@@ -334,8 +334,10 @@ def test_an_interrupt_before_the_promise_withdraws_the_event(root: Path, tmp_pat
 
 def test_the_daemon_is_told_the_name(root: Path) -> None:
     """On a line of its own."""
-    os.mkfifo(root / "wake")
-    fd = os.open(root / "wake", os.O_RDWR | os.O_NONBLOCK)
+    wake = Path(wake_fifo(str(root)))
+    wake.parent.mkdir()
+    os.mkfifo(wake)
+    fd = os.open(wake, os.O_RDWR | os.O_NONBLOCK)
     try:
         made = [Spool(str(root)).enqueue("K", b"{}") for _ in range(3)]
         assert os.read(fd, 4096).decode().split() == made
@@ -346,7 +348,8 @@ def test_the_daemon_is_told_the_name(root: Path) -> None:
 @pytest.mark.parametrize("kind", ["missing", "nobody listens", "full", "file", "directory", "link"])
 def test_a_wake_up_that_fails_is_no_failure(root: Path, kind: str) -> None:
     """The event is pending; the daemon will look. And nothing but a FIFO is ever written to."""
-    wake = root / "wake"
+    wake = Path(wake_fifo(str(root)))
+    wake.parent.mkdir()
     fd = -1
     if kind in ("nobody listens", "full"):
         os.mkfifo(wake)

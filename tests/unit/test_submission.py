@@ -221,8 +221,16 @@ def test_v1_events_name_the_agent(root: Path) -> None:
     config = Config({"data_dir": str(root.parent), "events_api": "v1"})
     assert json.loads(body(asked().event(config), config))["agent"]["agent_id"] is None
     number = "6abb9853-0000-4000-8000-000000000000"
-    (root.parent / "agent_id.txt").write_text(number + "\n")
+    (root.parent / "db").mkdir()
+    (root.parent / "db/agent_id.txt").write_text(number + "\n")
     assert json.loads(body(asked().event(config), config))["agent"]["agent_id"] == number
+
+
+def test_the_old_agents_id_still_counts(tmp_path: Path) -> None:
+    """Up to 1.7.4 it lay beside db/."""
+    number = "6abb9853-0000-4000-8000-000000000000"
+    (tmp_path / "agent_id.txt").write_text(number + "\n")
+    assert agent_id(str(tmp_path)) == number
 
 
 @pytest.mark.parametrize("text", ["", "short\n", "\u00e9" * 36, "x" * 37, "\x07" * 36])

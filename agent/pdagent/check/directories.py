@@ -1,7 +1,9 @@
 """The agent's directories: there, its own, and open to whom they should be. And the room there is
 on their disk."""
 
+import grp
 import os
+import pwd
 import stat
 from collections.abc import Callable, Iterator
 
@@ -16,6 +18,7 @@ DIRECTORIES = "directories"
 DISK = "disk"
 ROOM_BYTES = 1_048_576  # less holds no burst of events
 ROOM_FILES = 100
+_USER = "pdagent"
 _REINSTALL = "Install the package again, or start pdagentd: it makes what is missing."
 
 
@@ -32,30 +35,51 @@ def directories(settings: Config) -> Iterator[Finding]:
 
 def _wrong(data_dir: str, root: str, log_dir: str) -> Iterator[Finding]:
     try:
-        owner = os.stat(data_dir).st_uid
+        owner = os.stat(f"{data_dir}/db").st_uid
     except FileNotFoundError:
-        yield failed(DIRECTORIES, f"{data_dir} does not exist", _REINSTALL)
+        yield failed(DIRECTORIES, f"{data_dir}/db does not exist", _REINSTALL)
+        return
+    group = _group_of(owner)
+    if group is None:
+        remedy = f"groupadd --system {_USER}, then install the package again"
+        yield failed(DIRECTORIES, f"there is no group {_USER}", remedy)
         return
     wanted: list[tuple[str, int | None]] = [
-        (root, None),
-        (f"{data_dir}/db", None),
         (log_dir, None),
         *((f"{root}/{name}", DROP_MODE) for name in (TEMPORARY, PENDING)),
         *((f"{root}/{name}", PRIVATE_MODE) for name in (DELIVERED, IN_ERROR)),
     ]
     for path, mode in wanted:
         try:
-            found = os.lstat(path)
+            found = os.stat(path)  # of what a link leads to: directories move to larger disks
         except FileNotFoundError:
             yield failed(DIRECTORIES, f"{path} does not exist", _REINSTALL)
             continue
-        if not stat.S_ISDIR(found.st_mode) and not os.path.isdir(path):
+        if not stat.S_ISDIR(found.st_mode):
             yield failed(DIRECTORIES, f"{path} is not a directory", f"Remove it. {_REINSTALL}")
         elif found.st_uid != owner:
             text = f"{path} is not the agent's: its owner is {found.st_uid}"
             yield failed(DIRECTORIES, text, f"chown pdagent:pdagent {path}")
+        elif mode is not None and found.st_gid != group:
+            text = (
+                f"{path} is of another group ({found.st_gid}): pdagentd can't read what users add"
+            )
+            remedy = f"chown {_USER}:{_USER} {path}; chmod {mode:o} {path}"
+            yield failed(DIRECTORIES, text, remedy)
         elif mode is not None:
             yield from _wrong_mode(path, stat.S_IMODE(found.st_mode), mode)
+
+
+def _group_of(owner: int) -> int | None:
+    """The group that an agent of this user runs in, None if the package's has none."""
+    try:
+        user = pwd.getpwuid(owner)
+    except KeyError:
+        return os.getegid()
+    try:
+        return grp.getgrnam(user.pw_name).gr_gid
+    except KeyError:
+        return None if user.pw_name == _USER else user.pw_gid
 
 
 def _wrong_mode(path: str, found: int, wanted: int) -> Iterator[Finding]:

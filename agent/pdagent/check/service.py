@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
 from pdagent.check.host import Host
 from pdagent.config import Config
+from pdagent.queue.layout import lock_file
 from pdagent.queue.regular import read_regular
-from pdagent.spool import WAKE
+from pdagent.spool import wake_fifo
 from pdagent.wire.environment import FILES, VARIABLES, parse
 
 SUBJECT = "daemon"
@@ -36,7 +37,7 @@ _POKE = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def daemon(settings: Config, host: Host) -> Iterator[Finding]:
     """Whether somebody serves the spool."""
-    path = f"{settings.spool_dir}/{WAKE}"
+    path = wake_fifo(settings.spool_dir)
     try:
         fd = os.open(path, _POKE)
     except OSError as error:
@@ -100,7 +101,7 @@ def pid_of(settings: Config, host: Host) -> int | None:
     """
     try:
         # user pdagent's file: a FIFO or a link in its place is not followed
-        pid = int(read_regular(f"{settings.spool_dir}/daemon.lock", 32))
+        pid = int(read_regular(lock_file(settings.spool_dir), 32))
         with open(host.path(f"/proc/{pid}/cmdline"), "rb") as file:
             return pid if b"pdagentd" in file.read(4096) else None
     except (OSError, ValueError):

@@ -8,7 +8,7 @@ import stat
 
 from pdagent import exits
 from pdagent.config import Config
-from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, WAKE
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, wake_fifo
 
 DROP_MODE = 0o3733  # anyone may add, nobody may list, or touch what is not theirs
 PRIVATE_MODE = 0o2750
@@ -24,11 +24,13 @@ class CannotRun(Exception):
 
 def make_directories(settings: Config) -> None:
     """Makes what is missing of the agent's directories, and sees that they can be written. Raises
-    CannotRun."""
+    CannotRun.
+
+    The package's data directory and spool are root's, so that root can safely write below them.
+    What is written by the daemon are `db`, `tmp` and the others in the spool.
+    """
     root = settings.spool_dir
     wanted = (
-        (settings.data_dir, None),
-        (root, None),
         (f"{settings.data_dir}/db", None),
         (f"{root}/{TEMPORARY}", DROP_MODE),
         (f"{root}/{PENDING}", DROP_MODE),
@@ -60,13 +62,18 @@ def make_directories(settings: Config) -> None:
             )
 
 
+def lock_file(root: str) -> str:
+    """The file whose lock the daemon of the spool `root` holds. It holds the daemon's pid."""
+    return os.path.dirname(root) + "/db/daemon.lock"
+
+
 def take_lock(root: str) -> int:
     """The lock that makes this the spool's only daemon, as an open descriptor. Raises CannotRun.
 
     A lock, not the pid file, decides: the kernel drops it when its holder dies, however it dies,
     and it can't be mistaken for another process that got the same pid.
     """
-    path = f"{root}/daemon.lock"
+    path = lock_file(root)
     try:
         fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,7 +95,7 @@ def is_served(root: str) -> bool:
     """Whether a daemon serves the spool: then its FIFO has a reader. (To try its lock would be to
     take it, and a daemon that starts in that moment would find the spool served.)"""
     try:
-        fd = os.open(f"{root}/{WAKE}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(wake_fifo(root), os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # ENXIO: nobody reads
         return False
     try:
@@ -99,7 +106,7 @@ def is_served(root: str) -> bool:
 
 def open_wake(root: str) -> int:
     """The FIFO by which senders wake the daemon, as an open descriptor. Raises CannotRun."""
-    path = f"{root}/{WAKE}"
+    path = wake_fifo(root)
     try:
         try:
             is_fifo = stat.S_ISFIFO(os.lstat(path).st_mode)

@@ -1,4 +1,4 @@
-"""What the daemon remembers beside the spool: `agent_id.txt`, and in `db/` the counters, why events
+"""What the daemon remembers beside the spool, in `db/`: the agent's id, the counters, why events
 are in error, what is held, and the clock that clean-up goes by.
 
 Each is written whole or not at all. A file that is empty or damaged (a crash of an old agent, a
@@ -65,17 +65,19 @@ class State:
         self._db = f"{data_dir}/db"
         self.reasons = f"{self._db}/reasons"  # a file for each event in error, of the same name
         self._holds = f"{self._db}/holds"
-        self._agent_id = f"{data_dir}/agent_id.txt"
+        self._agent_id = f"{self._db}/agent_id.txt"
+        self._old_agent_id = f"{data_dir}/agent_id.txt"
 
     def agent_id(self) -> str:
-        """This host's id, made at the first call."""
-        try:
-            with open(self._agent_id, encoding="ascii") as file:
-                return str(uuid.UUID(file.readline().strip()))
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError) as error:
-            _set_aside(self._agent_id, str(error) or "empty")
+        """This host's id, made at the first call. Up to 1.7.4 it lay one directory higher."""
+        for path in (self._agent_id, self._old_agent_id):
+            try:
+                with open(path, encoding="ascii") as file:
+                    return str(uuid.UUID(file.readline().strip()))
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError) as error:
+                _set_aside(path, str(error) or "empty")
         made = str(uuid.uuid4())
         self._write(self._agent_id, made + "\n", 0o644)  # every pd-send may quote it
         return made

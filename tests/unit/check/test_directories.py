@@ -64,6 +64,25 @@ def test_modes(settings: Config, name: str, mode: int, level: Level, says: str) 
     assert only(settings).level is Level.OK
 
 
+def test_groups(settings: Config) -> None:
+    """Of another group the daemon can't read what users add; the remedy named puts it right."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    path = Path(settings.spool_dir) / "pdq"
+    os.chown(path, -1, 12345)
+    bad = only(settings)
+    assert (bad.level, "can't read what users add" in bad.text) == (Level.FAILED, True)
+    assert bad.remedy == f"chown pdagent:pdagent {path}; chmod 3733 {path}"
+
+
+def test_through_a_link(settings: Config, tmp_path: Path) -> None:
+    """Directories that were moved to a larger disk are as good."""
+    (tmp_path / "log").rmdir()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "log").symlink_to("disk")
+    assert only(settings).level is Level.OK
+
+
 def test_missing(settings: Config) -> None:
     """What is not there is named; a file in a directory's place as well."""
     os.rmdir(f"{settings.spool_dir}/suc")

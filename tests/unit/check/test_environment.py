@@ -8,6 +8,7 @@ import pytest
 from pdagent.check.host import Host
 from pdagent.check.service import Environment, environment
 from pdagent.config import Config
+from pdagent.queue.layout import lock_file
 from pdagent.wire.environment import parse
 
 OWN = {"https_proxy": "http://mine:1", "HOME": "/root"}
@@ -15,7 +16,7 @@ OWN = {"https_proxy": "http://mine:1", "HOME": "/root"}
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Config:
-    (tmp_path / "lib/outqueue").mkdir(parents=True)
+    (tmp_path / "lib/db").mkdir(parents=True)
     return Config({"data_dir": str(tmp_path / "lib")})
 
 
@@ -31,7 +32,7 @@ def running(root: Path, settings: Config, environment: bytes, command: bytes) ->
     process.mkdir(parents=True)
     (process / "environ").write_bytes(environment)
     (process / "cmdline").write_bytes(command)
-    Path(f"{settings.spool_dir}/daemon.lock").write_text("77\n")
+    Path(lock_file(settings.spool_dir)).write_text("77\n")
 
 
 def test_parse() -> None:
@@ -84,5 +85,5 @@ def test_another_process_of_that_number(tmp_path: Path, settings: Config) -> Non
     """A lock that a dead daemon left names nobody."""
     running(tmp_path, settings, b"http_proxy=http://p:1\0", b"sleep\0")
     assert environment(settings, Host(str(tmp_path)), {}).source == "your environment"
-    os.unlink(f"{settings.spool_dir}/daemon.lock")
+    os.unlink(lock_file(settings.spool_dir))
     assert environment(settings, Host(str(tmp_path)), {}).source == "your environment"

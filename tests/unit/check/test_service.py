@@ -10,18 +10,20 @@ from pdagent.check.finding import Finding, Level
 from pdagent.check.host import Host
 from pdagent.check.service import ANSWER_SECONDS, boot, daemon
 from pdagent.config import Config
+from pdagent.spool import wake_fifo
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Config:
     (tmp_path / "outqueue").mkdir()
+    (tmp_path / "db").mkdir()
     return Config({"data_dir": str(tmp_path)})
 
 
 @pytest.fixture
 def wake(settings: Config) -> Iterator[int]:
     """The FIFO as a daemon holds it."""
-    path = f"{settings.spool_dir}/wake"
+    path = wake_fifo(settings.spool_dir)
     os.mkfifo(path)
     fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     yield fd
@@ -72,7 +74,7 @@ def test_it_is_stuck(settings: Config, wake: int) -> None:
 
 def test_it_does_not_run(settings: Config) -> None:
     """No FIFO, one that nobody reads, a file or a link in its place."""
-    path = Path(settings.spool_dir) / "wake"
+    path = Path(wake_fifo(settings.spool_dir))
     assert "does not run" in only(daemon(settings, Host())).text
     os.mkfifo(path)
     assert "does not run" in only(daemon(settings, Host())).text

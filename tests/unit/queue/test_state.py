@@ -79,7 +79,7 @@ def test_the_agents_id_is_made_once(data_dir: Path) -> None:
     """A UUID on one line, which every pd-send may read."""
     made = State(str(data_dir)).agent_id()
     assert State(str(data_dir)).agent_id() == made
-    path = data_dir / "agent_id.txt"
+    path = data_dir / "db/agent_id.txt"
     assert path.read_text() == f"{uuid.UUID(made)}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
@@ -89,11 +89,11 @@ def test_a_damaged_id_is_set_aside_and_said_once(
     data_dir: Path, damage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The old agent never started again with one (an empty file, after a full disk)."""
-    path = data_dir / "agent_id.txt"
+    path = data_dir / "db/agent_id.txt"
     path.write_bytes(damage)
     made = State(str(data_dir)).agent_id()
     assert State(str(data_dir)).agent_id() == made
-    assert (data_dir / "agent_id.txt.damaged").read_bytes() == damage
+    assert (data_dir / "db/agent_id.txt.damaged").read_bytes() == damage
     assert caplog.text.count("is damaged") == 1
 
 
