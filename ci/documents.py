@@ -1,5 +1,5 @@
 """Writes what the packages say about the agent from what the agent says about itself: the shipped
-pdagent.conf from the configuration's keys, the man pages from those and the argument parsers.
+pdagent.conf from the table of settings, the man pages from those and the argument parsers.
 
 usage: python ci/documents.py DIRECTORY
 """
@@ -15,17 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pdagent import __version__
-from pdagent.config import KEYS
-
-# the old agent's file had these, in use; what was edited there is edited here
-SET = (
-    "send_interval_secs",
-    "cleanup_interval_secs",
-    "cleanup_threshold_secs",
-    "backoff_interval_secs",
-    "retry_limit_for_possible_errors",
-    "source_address",
-)
+from pdagent.settings import OLD, SETTINGS
 
 # command: its module, its manual's section, what it is for
 COMMANDS = {
@@ -73,10 +63,12 @@ def conf() -> str:
     """The file as it is shipped: every key explained; those that are not in it yet as comments."""
     parts = ["# The PagerDuty Agent's configuration. After a change: systemctl reload pdagent.\n"]
     parts.append("# pdagent.conf(5) says the same, and more.\n\n[Main]\n")
-    for key in KEYS:
+    for setting in SETTINGS:
         parts.append("\n")
-        parts += [f"# {line}\n" for line in textwrap.wrap(key.meaning, 78)]
-        parts.append(f"{'' if key.name in SET else '#'}{key.name} = {key.default}".rstrip() + "\n")
+        parts += [f"# {line}\n" for line in textwrap.wrap(setting.meaning, 78)]
+        # The old agent's file had these, in use: what was edited there is edited here.
+        sign = "" if setting.name in OLD else "#"
+        parts.append(f"{sign}{setting.name} = {setting.written}".rstrip() + "\n")
     return "".join(parts)
 
 
@@ -149,17 +141,17 @@ def command_page(name: str) -> str:
 def conf_page() -> str:
     page = header("pdagent.conf", 5, "configuration of the PagerDuty Agent")
     page += ".SH SYNOPSIS\n.B /etc/pdagent.conf\n.SH DESCRIPTION\n" + quote(
-        "The configuration is one section, [Main], of lines such as key = value. Lines that begin "
-        "with # or ; are comments. A key that is not there has its default.\n"
-        "A wrong value keeps pdagentd from starting, with file and line in its log. It never keeps "
-        "pd-send from queueing an event.\n"
+        "The configuration is one section, [Main], of lines such as name = value. Lines that "
+        "begin with # or ; are comments. A setting that is not there has its default.\n"
+        "A value without a meaning keeps pdagentd from starting, with file and line in its log. It "
+        "does not keep pd-send from queueing an event.\n"
         "A second section, [Keys], gives names to integration keys, in lines such as db = KEY: for "
         "pd-send -k @db. keys_file may have such a section, too.\n"
         "A running pdagentd reads the file again on SIGHUP, and keeps what it has if that is "
         "wrong.\n"
     )
-    rows = (f"{key.name} = {key.default}".rstrip() + f"\t{key.meaning}" for key in KEYS)
-    page += table("KEYS AND THEIR DEFAULTS", "\n".join(rows)) + table("FILES", FILES)
+    rows = (f"{each.name} = {each.written}".rstrip() + f"\t{each.meaning}" for each in SETTINGS)
+    page += table("SETTINGS AND THEIR DEFAULTS", "\n".join(rows)) + table("FILES", FILES)
     return page + f".SH SEE ALSO\n{quote('pd-send(1), pd-queue(1), pdagentd(8)')}\n"
 
 

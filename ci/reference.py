@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pdagent.__main__ import COMMANDS
-from pdagent.config import KEYS
+from pdagent.settings import SETTINGS
 
 MADE = "<!-- Made by `make reference`; do not edit. -->\n\n"
 
@@ -57,18 +57,24 @@ def configuration() -> str:
     text = (
         MADE + "# Configuration\n\n"
         "`/etc/pdagent.conf`, or the file that `--config` or `PDAGENT_CONF` names, has one "
-        "section, `[Main]`, of lines `key = value`. Comments begin with `#` or `;`. A key that is "
-        "not there has its default. `pdagentd` reads the file again on SIGHUP "
+        "section, `[Main]`, of lines `name = value`. Comments begin with `#` or `;`. A setting "
+        "that is not there has its default. `pdagentd` reads the file again on SIGHUP "
         "(`systemctl reload pdagent`).\n\n"
-        "A mistake keeps `pdagentd` from starting, with exit code 78, and the file and line in its "
-        "log. It never keeps `pd-send` from queueing an event. A key that the agent does not know "
-        "is only warned of.\n\n"
+        "A value without a meaning keeps `pdagentd` from starting. Then its exit code is 78, and "
+        "its log names file and line. A number that is out of range is brought into range, and a "
+        "path of the API is taken off `events_url`. The log warns of both, with file and line, and "
+        "of names that the agent does not know. Whatever the old agents' settings hold, `pdagentd` "
+        "starts: where one of them has no meaning, its default is used, with a warning.\n\n"
+        "No mistake keeps `pd-send` from queueing an event, with one exception. Where the mistake "
+        "may hide `data_dir`, or the user may not read the file, `pd-send` can't know where the "
+        "queue is. It uses the usual one if a daemon serves that. Else it delivers the event "
+        "itself, or fails with exit code 75.\n\n"
         "A second section, `[Keys]`, gives [names to integration keys](keys.md).\n\n"
-        "| key | default | meaning |\n|---|---|---|\n"
+        "| setting | default | meaning |\n|---|---|---|\n"
     )
-    for key in KEYS:
-        default = f"`{key.default}`" if key.default else ""
-        text += f"| `{key.name}` | {default} | {cell(key.meaning)} |\n"
+    for setting in SETTINGS:
+        default = f"`{setting.written}`" if setting.written else ""
+        text += f"| `{setting.name}` | {default} | {cell(setting.meaning)} |\n"
     return text
 
 

@@ -1,4 +1,4 @@
-"""The configuration: `/etc/pdagent.conf`, sections [Main] and [Keys].
+"""The configuration: `/etc/pdagent.conf`, sections [Main] and [Keys], read.
 
 Every `pd-send` reads it, so built-in modules only, and no configparser. A problem never raises: the
 reader gets usable values and a list of what is wrong, and decides what that means. `%` is a
@@ -8,284 +8,29 @@ character like any other (the old agent interpolated).
 import posix
 
 from pdagent import api
+from pdagent.settings import BY_NAME, OLD, SETTINGS, Adjusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pdagent.settings import Value
 
 DEFAULT_PATH = "/etc/pdagent.conf"
 SECTION = "main"
 KEYS_SECTION = "keys"
-TOKEN_CHARS = 16
 KEY_NAME_CHARS = 30  # fewer than a key has: a key is never taken for a name and shown
 _MAX_BYTES = 1_048_576
-_YES = ("1", "yes", "true", "on")
-_NO = ("0", "no", "false", "off")
-
-
-def _number(least: int, most: int) -> "Callable[[str], int]":
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
-
-
-def _one_of(*words: str) -> "Callable[[str], str]":
-    def parse(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return text.lower()
-
-    return parse
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in _YES + _NO:
-        raise ValueError("must be on or off")
-    return text.lower() in _YES
-
-
-def _url(text: str) -> str:
-    scheme, _, rest = text.rstrip("/").partition("://")
-    if text and not (scheme in ("http", "https") and rest and text.isprintable()):
-        raise ValueError("must begin with http:// or https://, and name a host")
-    return text.rstrip("/")
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/") or not text.isprintable():
-        raise ValueError("must be an absolute path")
-    return text.rstrip("/") or "/"
-
-
-def _optional_path(text: str) -> str:
-    return _path(text) if text else ""
-
-
-def _address(text: str) -> str:
-    if not text or any(c not in "0123456789abcdefABCDEF.:" for c in text):
-        raise ValueError("must be an IP address")
-    return text
-
-
-def is_key_name(text: str) -> bool:
-    """Whether this is how an integration key is called: `@`, then letters, digits and `-_.`"""
-    name = text[1:].replace("-", "x").replace(".", "x").replace("_", "x")
-    return text[:1] == "@" and len(name) <= KEY_NAME_CHARS and name.isascii() and name.isalnum()
-
-
-def _listening(text: str) -> str:
-    """Where to listen: a path, or an IP address and a port. Empty: nowhere."""
-    if not text or text[0] == "/":
-        return _optional_path(text)
-    host, _, port = text.rpartition(":")
-    try:
-        _address(host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host.replace(":", "?"))
-        _number(1, 65_535)(port)
-    except ValueError as error:
-        raise ValueError("must be IP-ADDRESS:PORT, or an absolute path") from error
-    return text
-
-
-def _token(text: str) -> str:
-    if text and not (text.isprintable() and " " not in text and len(text) >= TOKEN_CHARS):
-        raise ValueError(f"must have {TOKEN_CHARS} characters at least, and no blanks")
-    return text
-
-
-class Key:
-    """A configuration key: its name, default (as written in the file), parser, and meaning."""
-
-    __slots__ = ("default", "meaning", "name", "parse")
-
-    def __init__(
-        self, name: str, default: str, parse: "Callable[[str], str | int | bool]", meaning: str
-    ) -> None:
-        self.name = name
-        self.default = default
-        self.parse = parse
-        self.meaning = meaning
-
-
-_YEAR = 31_536_000
-KEYS = (
-    Key(
-        "send_interval_secs",
-        "10",
-        _number(1, 3600),
-        "Seconds between looks at the whole queue directory. New events do not wait for this: "
-        "pd-send wakes the daemon. It is the safety net, and for files that scripts drop in.",
-    ),
-    Key(
-        "cleanup_interval_secs",
-        "10800",
-        _number(1, _YEAR),
-        "Seconds between clean-ups of delivered events, events in error and what died in tmp/.",
-    ),
-    Key(
-        "cleanup_threshold_secs",
-        "604800",
-        _number(1, 100 * _YEAR),
-        "Seconds for which delivered events and events in error are kept. Pending events are kept "
-        "until they are delivered or refused, however long that takes.",
-    ),
-    Key(
-        "max_delivered_events",
-        "100000",
-        _number(0, 100_000_000),
-        "How many delivered events are kept at most, even if they are not old yet.",
-    ),
-    Key(
-        "max_delivered_bytes",
-        "268435456",
-        _number(0, 1 << 50),
-        "How many bytes of disk delivered events may take up at most. Where the disk runs short "
-        "they go before that.",
-    ),
-    Key(
-        "pending_warning",
-        "10000",
-        _number(0, 100_000_000),
-        "So many pending events are worth a warning in the log and in pd-queue status; 0: none "
-        "are. Pending events are never removed.",
-    ),
-    Key(
-        "backoff_interval_secs",
-        "60",
-        _number(1, 86_400),
-        "The longest pause, in seconds, between two tries. Pauses start below a second and double.",
-    ),
-    Key(
-        "retry_limit_for_possible_errors",
-        "60",
-        _number(1, 1_000_000),
-        "Tries after which an event that PagerDuty keeps failing on (5xx, no answer) is set aside "
-        "as in error; not before 24 hours, and only while other events do get through.",
-    ),
-    Key(
-        "source_address",
-        "0.0.0.0",  # noqa: S104  (the old agent's way of saying "any")
-        _address,
-        "The local address to connect from; 0.0.0.0 leaves the choice to the system.",
-    ),
-    Key(
-        "events_api",
-        "auto",
-        _one_of("auto", "v2", "v1"),
-        "The Events API to write for. auto is v2, and v1 for keys that PagerDuty refuses for v2.",
-    ),
-    Key(
-        "integrations_events_api",
-        "v1",
-        _one_of("v1", "v2"),
-        "The Events API that pd-nagios, pd-zabbix and pd-sensu write for: v1 is what PagerDuty's "
-        "integrations of these names expect, v2 is for keys of Events API v2 integrations.",
-    ),
-    Key(
-        "service_region",
-        "us",
-        _one_of(*api.BASE_URLS),
-        "The service region of the PagerDuty account.",
-    ),
-    Key(
-        "events_url",
-        "",
-        _url,
-        "The base address of the Events API, instead of the service region's. The API's paths are "
-        "added to it.",
-    ),
-    Key(
-        "proxy_url",
-        "",
-        _url,
-        "The proxy to use, such as http://proxy:3128. Empty: http_proxy, https_proxy and no_proxy "
-        "in the service's environment decide.",
-    ),
-    Key(
-        "ca_file",
-        "",
-        _optional_path,
-        "A PEM file of certificate authorities to trust, instead of the system's.",
-    ),
-    Key(
-        "keys_file",
-        "",
-        _optional_path,
-        "A file with a section [Keys] of its own: names of integration keys, for pd-send -k @NAME. "
-        "It may be readable by the group pdagent alone.",
-    ),
-    Key(
-        "listen",
-        "",
-        _listening,
-        "Where to serve an Events API of the agent's own, such as 127.0.0.1:49463, or the path of "
-        "a Unix socket, such as /run/pdagent/events.sock. Empty: nowhere.",
-    ),
-    Key(
-        "listen_token",
-        "",
-        _token,
-        "What clients of that API have to send as Authorization: Token token=... (or Bearer ...). "
-        "Must be set where other hosts can reach it.",
-    ),
-    Key(
-        "listen_pending_most",
-        "100000",
-        _number(1, 10_000_000),
-        "Pending events from which on that API answers 429. pd-send queues all the same.",
-    ),
-    Key(
-        "max_connections",
-        "32",
-        _number(1, 256),
-        "How many events may be on their way at once. Connections are made as they are needed.",
-    ),
-    Key(
-        "direct_delivery",
-        "on",
-        _switch,
-        "on: where the queue can't be written (a full disk), pd-send and the integrations deliver "
-        "to PagerDuty themselves, and succeed only if PagerDuty has the event. off: they fail.",
-    ),
-    Key(
-        "heartbeat",
-        "off",
-        _switch,
-        "on: tell PagerDuty every hour that the agent runs, with counts of pending events.",
-    ),
-    Key("heartbeat_url", api.HEARTBEAT_URL, _url, "Where the heartbeat goes."),
-    Key(
-        "metrics_listen",
-        "",
-        _listening,
-        "Where to serve metrics for Prometheus, and /healthz: ADDRESS:PORT, such as "
-        "127.0.0.1:9110, or the path of a Unix socket. Empty: nowhere.",
-    ),
-    Key(
-        "metrics_remote",
-        "off",
-        _switch,
-        "on: metrics_listen may be an address that other hosts can reach.",
-    ),
-    Key(
-        "metrics_file",
-        "",
-        _optional_path,
-        "A file to write the same metrics to, for node_exporter's textfile collector.",
-    ),
-    Key("data_dir", "/var/lib/pdagent", _path, "Where the queue and the agent's state are kept."),
-    Key("log_dir", "/var/log/pdagent", _path, "Where pdagentd.log is kept."),
-    Key("run_dir", "/var/run/pdagent", _path, "Where the background daemon keeps its pid file."),
-)
-_BY_NAME = {key.name: key for key in KEYS}
+# What copying leaves around an integration key. A byte order mark is no blank to Python.
+_AROUND_KEYS = " \t\r\n\"'\ufeff"
 
 
 class Config:
-    """The values of all keys, typed. Frozen by custom: nobody assigns after `load`."""
+    """The values of all settings, typed. Frozen by custom: nobody assigns after `load`.
 
-    __slots__ = (*_BY_NAME, "keys")
+    `keys`: the integration keys by name; None if some could not be read.
+    `knows_spool`: False if a problem may hide the setting data_dir: the spool may be elsewhere.
+    """
+
+    __slots__ = (*BY_NAME, "keys", "knows_spool")
 
     send_interval_secs: int
     cleanup_interval_secs: int
@@ -318,13 +63,15 @@ class Config:
     run_dir: str
 
     def __init__(
-        self, values: dict[str, str | int | bool], keys: "dict[str, str] | None" = None
+        self,
+        values: "dict[str, Value]",
+        keys: "dict[str, str] | None" = None,
+        knows_spool: bool = True,
     ) -> None:
-        # Integration keys by name; None: they could not be read.
         self.keys: dict[str, str] | None = keys
-        for key in KEYS:
-            value = values[key.name] if key.name in values else key.parse(key.default)
-            setattr(self, key.name, value)
+        self.knows_spool = knows_spool
+        for setting in SETTINGS:
+            setattr(self, setting.name, values.get(setting.name, setting.default))
 
     @property
     def spool_dir(self) -> str:
@@ -336,15 +83,28 @@ class Config:
 
 
 class Problem:
-    """Something wrong with the file. `fatal`: pdagentd must not guess what was meant. `intended`:
-    so, probably, for this user."""
+    """Something wrong with the file.
 
-    __slots__ = ("fatal", "intended", "text")
+    `fatal`: pdagentd must not guess what was meant, so it does not start.
+    `for_senders`: commands that send say it. They do not where the file is for the agent's group
+    only, or where a value was adjusted: the daemon says that in its log, once.
+    `hides_settings`: some line was not understood, so any setting may have been meant by it.
+    """
 
-    def __init__(self, text: str, fatal: bool, intended: bool = False) -> None:
+    __slots__ = ("fatal", "for_senders", "hides_settings", "text")
+
+    def __init__(
+        self, text: str, fatal: bool, for_senders: bool = True, hides_settings: bool = False
+    ) -> None:
         self.text = text
         self.fatal = fatal
-        self.intended = intended
+        self.for_senders = for_senders
+        self.hides_settings = hides_settings
+
+
+def told_to_senders(problems: list[Problem]) -> list[Problem]:
+    """What a command that sends has to say of the configuration."""
+    return [problem for problem in problems if problem.for_senders]
 
 
 def path_from(option: str | None) -> str:
@@ -359,17 +119,20 @@ def load(path: str) -> tuple[Config, list[Problem]]:
         text = _read(path)
     except OSError as error:
         why = posix.strerror(error.errno or 0)
-        text = f"Unable to read the config file at: {path}: {why}"
-        return Config({}), [
-            Problem(text, True, isinstance(error, PermissionError) and _group(path))
-        ]
+        meant = isinstance(error, PermissionError) and _is_for_its_group(path)
+        return _unread(f"Unable to read the config file at: {path}: {why}", not meant)
     except ValueError as error:  # a NUL in the path
-        return Config({}), [Problem(f"Unable to read the config file at: {path!r}: {error}", True)]
+        return _unread(f"Unable to read the config file at: {path!r}: {error}")
     keys: dict[str, str] = {}
     values, problems = parse(text, path, keys)
-    # what can't be understood may be the key that somebody asks for
+    # A line that can't be understood may be the key that somebody asks for.
     whole = not [problem for problem in problems if problem.fatal]
-    return Config(values, keys if whole else None), problems
+    knows_spool = "data_dir" in values or not [p for p in problems if p.hides_settings]
+    return Config(values, keys if whole else None, knows_spool), problems
+
+
+def _unread(text: str, for_senders: bool = True) -> tuple[Config, list[Problem]]:
+    return Config({}, knows_spool=False), [Problem(text, True, for_senders, True)]
 
 
 def load_keys(settings: Config) -> list[Problem]:
@@ -392,21 +155,28 @@ def _file_of_keys(path: str) -> tuple[dict[str, str], list[Problem]]:
     return keys, [Problem(problem.text, False) for problem in problems]
 
 
+def is_key_name(text: str) -> bool:
+    """Whether this is how an integration key is called: `@`, then letters, digits and `-_.`"""
+    name = text[1:].replace("-", "x").replace(".", "x").replace("_", "x")
+    return text[:1] == "@" and len(name) <= KEY_NAME_CHARS and name.isascii() and name.isalnum()
+
+
 def key_named(name: str, settings: Config) -> str | None:
     """The integration key that `@db` stands for, None if there is none of that name."""
     return (settings.keys or {}).get(name[1:].lower())
 
 
-def knows_not(name: str, settings: Config) -> bool:
-    """Whether it is certain that no key has that name, to someone who may not read all files."""
+def may_exist(name: str, settings: Config) -> bool:
+    """Whether a key may have that name: one has, or this user may not read all files of names.
+    Senders ask before they queue an event; the daemon knows."""
     if settings.keys is None or key_named(name, settings):
-        return False
+        return True
     keys, problems = _file_of_keys(settings.keys_file)
-    return not problems and name[1:].lower() not in keys
+    return bool(problems) or name[1:].lower() in keys
 
 
-def _group(path: str) -> bool:
-    """Whether a file is for its group: to others, a file that can't be read is no mistake then."""
+def _is_for_its_group(path: str) -> bool:
+    """Whether the file's group may read it. Others are not meant to then, and make no mistake."""
     try:
         return bool(posix.stat(path).st_mode & 0o040)
     except OSError:
@@ -415,15 +185,14 @@ def _group(path: str) -> bool:
 
 def parse(
     text: str, path: str, keys: "dict[str, str] | None" = None, main: str = SECTION
-) -> tuple[dict[str, str | int | bool], list[Problem]]:
+) -> "tuple[dict[str, Value], list[Problem]]":
     """The values in `text`, and what is wrong with it by file and line. Fills `keys` with those of
     the section [Keys]. `main`: the section that must be there."""
-    values: dict[str, str | int | bool] = {}
+    values: dict[str, Value] = {}
     problems = []
     section = None
     seen_main = False
     for number, raw in enumerate(text.split("\n"), 1):
-        where = f"{path}, line {number}: "
         line = _without_comment(raw).strip()
         if not line:
             continue
@@ -433,44 +202,61 @@ def parse(
             continue
         name, value, separated = _halves(line)
         if not separated or not name:
-            problems.append(Problem(where + "is neither 'key = value' nor '[section]'", True))
+            problem = _unclear(line)
         elif section == KEYS_SECTION:
-            problem = _key_problem(name, value)
-            if problem:
-                problems.append(Problem(where + problem, True))
-            elif keys is not None:
-                keys[name] = value
+            problem = _take_key(keys, name, value)
         elif section != main:
-            problems.append(
-                Problem(
-                    where + f"{_shown(name)} is outside the section [{main.capitalize()}]",
-                    section is None,
-                )
-            )
-        elif name not in _BY_NAME:
-            text = f"{_shown(name)} is not a key that pdagent knows"
-            problems.append(Problem(where + text, False))
+            said = f"{_shown(name)} is outside the section [{main.capitalize()}]"
+            problem = Problem(said, section is None, hides_settings=name == "data_dir")
+        elif name not in BY_NAME:
+            problem = Problem(f"{_shown(name)} is not a setting that pdagent knows", False)
         else:
-            try:
-                values[name] = _BY_NAME[name].parse(value)
-            except ValueError as error:
-                problems.append(Problem(where + f"Bad {name}: {error}", True))
+            problem = _take_value(values, name, value)
+        if problem is not None:
+            problem.text = f"{path}, line {number}: {problem.text}"
+            problems.append(problem)
     if not seen_main:
-        problems.append(Problem(f"{path}: Config is missing [{main.capitalize()}] section", True))
+        said = f"{path}: Config is missing [{main.capitalize()}] section"
+        problems.append(Problem(said, True, hides_settings=True))
     return values, problems
 
 
-def _key_problem(name: str, value: str) -> str:
-    """What is wrong with a line of [Keys]. Never quotes the value, which is a secret; the name may
-    be one, where somebody turned them round."""
+def _unclear(line: str) -> Problem | None:
+    if line[:4].lower() == "rem ":  # a comment to the old agent's parser
+        return None
+    return Problem("is neither 'name = value' nor '[section]'", True, hides_settings=True)
+
+
+def _take_value(values: "dict[str, Value]", name: str, text: str) -> Problem | None:
+    """Puts the value of a setting into `values`, or says why its default stays."""
+    try:
+        values[name] = BY_NAME[name].parse(text)
+    except Adjusted as adjusted:
+        values[name] = adjusted.value
+        return Problem(f"{name} {adjusted}", False, for_senders=False)
+    except ValueError as error:
+        if name in OLD:
+            said = f"{name} {error}: the default, {BY_NAME[name].written}, is used"
+            return Problem(said, False, for_senders=False)
+        return Problem(f"Bad {name}: {error}", True, hides_settings=name == "data_dir")
+    return None
+
+
+def _take_key(keys: "dict[str, str] | None", name: str, value: str) -> Problem | None:
+    """Puts an integration key into `keys`, or says what is wrong with its line. Never quotes the
+    value, which is a secret; the name may be one, where somebody turned them round."""
+    value = value.strip(_AROUND_KEYS)
     if not is_key_name("@" + name):
-        return (
+        said = (
             f"the name of a key is at most {KEY_NAME_CHARS} letters, digits, hyphens, dots and "
             "underscores"
         )
+        return Problem(said, True)
     if not value or not value.isprintable() or "/" in value or " " in value or value[0] == "@":
-        return f"Bad {name}: must be an integration key"
-    return ""
+        return Problem(f"Bad {name}: must be an integration key", True)
+    if keys is not None:
+        keys[name] = value
+    return None
 
 
 def _halves(line: str) -> tuple[str, str, bool]:

@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
         return
     try:
         settings, problems = config.load(config.path_from(submission.config))
-        if problems and not problems[0].intended:
+        if config.told_to_senders(problems):
             return
         event = submission.event(settings)
     except (UsageError, BadEvent):

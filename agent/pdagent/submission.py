@@ -8,7 +8,7 @@ import posix
 import time
 
 from pdagent import api
-from pdagent.config import knows_not
+from pdagent.config import may_exist
 from pdagent.event import BadEvent, Event, check_key, generated_dedup_key, shorten_key
 from pdagent.spool import Spool
 
@@ -147,7 +147,7 @@ def accept(event: "Submitted", config: "Config", spool: Spool | None = None) -> 
     """Puts the event on stable storage. Raises SpoolError, and BadEvent for a key by a name that
     nobody has."""
     # Where the names can't all be read the daemon says it, and keeps the event: see `keys`.
-    if event.key[:1] == "@" and knows_not(event.key, config):
+    if event.key[:1] == "@" and not may_exist(event.key, config):
         raise BadEvent(f"no integration key is named {event.key}. The event was not queued.")
     (spool or Spool(config.spool_dir)).enqueue(event.key, body(event, config))
 

@@ -120,7 +120,7 @@ def test_no_section(agent: Agent) -> None:
 def test_an_unknown_key(agent: Agent) -> None:
     """A key that nobody knows is a warning with file and line, everywhere; nothing stops."""
     line("send_intervall_secs = 5")(agent)
-    text = f"{agent.conf}, line 6: send_intervall_secs is not a key that pdagent knows"
+    text = f"{agent.conf}, line 6: send_intervall_secs is not a setting that pdagent knows"
     assert text in warned(agent, "pd-send", *EVENT)
     assert text in warned(agent, "pd-queue", "status")
     agent.start()

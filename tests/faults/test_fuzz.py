@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdagent import config
-from pdagent.config import KEYS, Config
+from pdagent.config import Config
 from pdagent.daemon.outcome import report
 from pdagent.log import masked_name
 from pdagent.queue.backlog import Backlog
@@ -23,6 +23,7 @@ from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.schedule.lane import Entry
+from pdagent.settings import SETTINGS
 from pdagent.spool import PENDING
 from pdagent.wire.delivery import Delivery
 from pdagent.wire.verdict import Verdict
@@ -186,9 +187,10 @@ def test_names(fuzz: Fuzz, root: Path, tmp_path: Path) -> None:
 LINES = st.sampled_from(
     ["[Main]", "[", "]", "=", ":", "#", ";", " ", "\t", "\n", "\r", "\0", "\ufeff", "٣", "²", "://"]
 )
-SETTINGS = st.lists(LINES | st.sampled_from([key.name for key in KEYS]) | st.text(), max_size=30)
-TEXTS = SETTINGS.map(lambda parts: "".join(parts).encode("utf-8", "surrogatepass"))
-ASSIGNED = st.tuples(st.sampled_from([key.name for key in KEYS]), SCALARS).map(
+SETTING_NAMES = st.sampled_from([setting.name for setting in SETTINGS])
+CONFIGURATIONS = st.lists(LINES | SETTING_NAMES | st.text(), max_size=30)
+TEXTS = CONFIGURATIONS.map(lambda parts: "".join(parts).encode("utf-8", "surrogatepass"))
+ASSIGNED = st.tuples(SETTING_NAMES, SCALARS).map(
     lambda pair: f"[Main]\n{pair[0]} = {pair[1]}\n".encode("utf-8", "surrogatepass")
 )
 
@@ -204,8 +206,8 @@ def test_configuration_files(fuzz: Fuzz, tmp_path: Path) -> None:
     def check(data: bytes) -> None:
         file.write_bytes(data)
         loaded, problems = config.load(str(file))
-        for key in KEYS:
-            assert type(getattr(loaded, key.name)) is type(getattr(defaults, key.name))
+        for setting in SETTINGS:
+            assert type(getattr(loaded, setting.name)) is type(getattr(defaults, setting.name))
         for problem in problems:
             assert problem.text.isprintable(), problem.text
         assert loaded.spool_dir.startswith("/")

@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from pdagent import config
+from pdagent.settings import SETTINGS
 from tests.package.packages import Package
 
 OLD_KEYS = {
@@ -27,22 +28,22 @@ def test_shipped_configuration(shipped: str) -> None:
     assert config.parse(shipped, "it") == (OLD_KEYS, [])
 
 
-def test_every_key_is_shipped(shipped: str) -> None:
-    """Take the comment sign away, and each key has its default."""
-    names = "|".join(key.name for key in config.KEYS).split("|")
+def test_every_setting_is_shipped(shipped: str) -> None:
+    """Take the comment sign away, and each setting has its default."""
+    names = [setting.name for setting in SETTINGS]
     lines = [
         line.removeprefix("#") if line.removeprefix("#").split(" ")[0] in names else line
         for line in shipped.splitlines()
     ]
     values, problems = config.parse("\n".join(lines), "it")
     assert problems == []
-    assert values == {key.name: key.parse(key.default) for key in config.KEYS}
+    assert values == {setting.name: setting.default for setting in SETTINGS}
 
 
-def test_every_key_is_in_the_manual(package: Package) -> None:
+def test_every_setting_is_in_the_manual(package: Package) -> None:
     page = gzip.decompress(package.read("/usr/share/man/man5/pdagent.conf.5.gz")).decode()
-    for key in config.KEYS:
-        assert f".TP\n.B {key.name} =" in page
+    for setting in SETTINGS:
+        assert f".TP\n.B {setting.name} =" in page
 
 
 def test_every_option_is_in_the_manual(package: Package) -> None:

@@ -137,8 +137,8 @@ def _write(waiting: bytearray) -> None:
 
 
 def warn(command: str, problems: Sequence[config.Problem]) -> None:
-    """One line, however much is wrong with the configuration; none if that is intended."""
-    if problems[0].intended:
+    """One line, however much is wrong with the configuration; none if nothing is."""
+    if not problems:
         return
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     kept = "; going on with defaults" if any(problem.fatal for problem in problems) else ""

@@ -51,8 +51,8 @@ def main(parser: Parser, report: Report) -> int:
     """Sends what the report, filled in by the parser, comes to."""
     settings, problems = config.load(config.path_from(report.config))
     # a typo in the configuration must not swallow a page
-    if problems and not report.quiet:
-        common.warn(report.command, problems)
+    if not report.quiet:
+        common.warn(report.command, config.told_to_senders(problems))
     try:
         events = report.events(settings)
         if report.dry_run:

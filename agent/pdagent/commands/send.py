@@ -138,8 +138,8 @@ def main(arguments: list[str]) -> int:
     submission.images = submission.images or []
     settings, problems = config.load(config.path_from(submission.config))
     # a typo in the configuration must not swallow a page
-    if problems and not submission.quiet:
-        common.warn("pd-send", problems)
+    if not submission.quiet:
+        common.warn("pd-send", config.told_to_senders(problems))
     try:
         event = _event(submission, settings)
         if submission.dry_run:

@@ -134,7 +134,7 @@ def main(report: Report, arguments: list[str]) -> None:
         return
     try:
         settings, problems = config.load(config.path_from(report.config))
-        if problems:
+        if config.told_to_senders(problems):
             return
         events = report.events(settings)
         for event in events:

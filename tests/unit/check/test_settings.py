@@ -18,8 +18,9 @@ def found(path: Path, text: str) -> list[Finding]:
 @pytest.mark.parametrize(
     ("text", "level", "says"),
     [
-        ("[Main]\nsend_interval_secs = soon\n", Level.FAILED, "line 2: Bad send_interval_secs"),
-        ("[Main]\nsend_intervall_secs = 1\n", Level.WARNING, "is not a key that pdagent knows"),
+        ("[Main]\nmax_connections = many\n", Level.FAILED, "line 2: Bad max_connections"),
+        ("[Main]\nsend_interval_secs = 0\n", Level.WARNING, "line 2: send_interval_secs must"),
+        ("[Main]\nsend_intervall_secs = 1\n", Level.WARNING, "is not a setting that pdagent knows"),
         ("[Main]\nevents_url = http://far.example\n", Level.WARNING, "without encryption"),
         (
             "[Main]\nevents_url = https://far.example\nservice_region = eu\n",

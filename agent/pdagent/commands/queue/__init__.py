@@ -35,8 +35,7 @@ def main(arguments: list[str]) -> int:
         if problem:
             queue_parser.error(problem)
     settings, problems = config.load(config.path_from(options.config))
-    if problems:
-        common.warn("pd-queue", problems)
+    common.warn("pd-queue", config.told_to_senders(problems))
     try:
         return COMMANDS[options.command](View(settings), options)
     except NoSuchEvent as error:
