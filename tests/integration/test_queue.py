@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ from typing import Any
 import fastjsonschema
 import pytest
 
+from pdagent.commands.queue.view import View
+from pdagent.config import load
+from pdagent.daemon import handling
+from pdagent.event import Event
+from pdagent.spool import Spool, file_name
 from tests.support.agent import Agent, wait_until
-from tests.support.events import KEY, OTHER, enqueue, summaries
+from tests.support.events import KEY, OTHER, enqueue, sent, summaries
 from tests.support.events_api import Answer, EventsApi
 
 REPOSITORY = Path(__file__).parents[2]
@@ -60,31 +66,39 @@ def refuse(api: EventsApi, agent: Agent, dedup_key: str, text: str, action: str 
 
 
 def test_what_is_held_and_why(api: EventsApi, agent: Agent, queue: Queue) -> None:
-    """Below the table: a throttled key, an incident in trouble; with -k, of that key only. When it
-    is over, there is nothing below the table."""
-    agent.configure(events_url=api.url, backoff_interval_secs=3600)
+    """A throttled key, an incident in trouble; with -k, of that key only, also by its name. Without
+    a terminal stdout has the table alone, and stderr the rest. When it is over, there is no rest.
+    """
+    keys = agent.root / "keys"
+    keys.write_text(f"[Keys]\ndb = {KEY}\n")
+    agent.configure(events_url=api.url, backoff_interval_secs=3600, keys_file=keys)
     api.always(KEY, Answer(429, retry_after=110))
     api.script(OTHER, *[Answer(500)] * 2)
     agent.start()
     enqueue(agent, KEY, "hot", "hot")
     wait_until(lambda: "Held:\n" in queue("status"))
-    said = queue("status")
-    hold = re.search(
-        r"\n\nHeld:\n  key \*0617: throttled: PagerDuty answered 429, since \d\d:\d\d, "
-        r"next try in (\d+) s\n$",
+    said = agent.run("pd-queue", "status").stderr.decode()
+    hold = re.fullmatch(
+        r"Held:\n  key \*0617: throttled: PagerDuty answered 429, since \d\d:\d\d, "
+        r"next try in (\d+) s\n",
         said,
     )
     assert hold, said
     assert 20 < int(hold[1]) <= 110
     assert "Held" not in queue("status", "-k", OTHER)
+    enqueue(agent, "@db", "by name", "by name")
+    assert "Held:\n  key *0617: throttled" in queue("status", "-k", "@db")
+    by_name, by_key = document(queue, "list", "-k", "@db")["events"][::-1]
+    assert (by_name["key"], by_key["key"]) == ("@db", "*0617")
+    assert by_name["next_try"] == by_key["next_try"]
     enqueue(agent, OTHER, "disk", "disk")
     wait_until(lambda: len(agent.names("suc")) == 1)
     # holds are told once a second at most: one that has just ended may still be told of
     wait_until(lambda: [h["scope"] for h in document(queue, "status")["holds"]] == ["key"])
     status = document(queue, "status")
     assert status["running"]
-    assert [key["pending"] for key in status["keys"]] == [0, 1]
-    [event] = document(queue, "list", "-k", "*0617")["events"]
+    assert [key["pending"] for key in status["keys"]] == [0, 1, 1]
+    event = document(queue, "list", "-k", "*0617")["events"][0]
     assert (event["attempts"], event["reason"]) == (1, "throttled: PagerDuty answered 429")
     assert event["next_try"] > status["time"]
 
@@ -100,8 +114,9 @@ def test_an_outage_and_a_restart(api: EventsApi, agent: Agent, queue: Queue) -> 
     assert "not sent" in queue("show", name)
     assert "Connection refused" in queue("list")
     agent.stop()
-    assert queue("status").endswith("1 pending, as pdagentd is not running. Use: sudo service "
-                                    "pdagent start\n")  # fmt: skip
+    stopped = agent.run("pd-queue", "status")
+    assert stopped.stdout.endswith(b"            1         0         0\n")
+    assert stopped.stderr == b""
     assert document(queue, "status") | {"time": "", "version": ""} == {
         "schema": "pd-queue.status/1", "version": "", "time": "", "running": False,
         "holds": [], "more_holds": 0,
@@ -232,6 +247,113 @@ def test_retry_by_reason(api: EventsApi, agent: Agent, queue: Queue) -> None:
     wait_until(lambda: agent.names("err") == ["5_K.txt"])
 
 
+def test_a_resolve_is_delivered_while_pd_queue_looks(
+    api: EventsApi, agent: Agent, queue: Queue
+) -> None:
+    """pd-queue has looked through suc/, and then stands still at a gate. The resolve is delivered,
+    others of the key after it, and the daemon is another one: it remembers nothing. The trigger is
+    retried now, and must not open the incident again. By a key's name it is the same incident."""
+    agent.configure(events_url=api.url)
+    with agent.conf.open("a") as conf:
+        conf.write(f"[Keys]\ndb = {KEY}\n")
+    agent.start()
+    refused = refuse(api, agent, "x", "trigger")
+    settings, _ = load(str(agent.conf))
+    view = View(settings)
+    intervention = view.intervention()
+    assert intervention.overtaken_by(refused, KEY, "=x") is None
+    # the gate
+    enqueue(agent, "@db", "x", "resolve", "resolve")
+    enqueue(agent, KEY, "y", "after it")
+    wait_until(lambda: len(agent.names("suc")) == 2)
+    agent.stop()
+    agent.start()
+    # and on
+    intervention.retry(refused)
+    intervention.finish()
+    wait_until(lambda: agent.names("err") == [refused])
+    [event] = document(queue, "list", "--state", "in-error")["events"]
+    assert event["reason"] == handling.OVERTAKEN
+    assert summaries(api.accepted) == ["resolve", "after it"]
+    assert "a later resolve of it was delivered" in queue("retry", refused, code=65)
+
+
+def test_retry_before_the_pending_ones_without_a_reason(
+    api: EventsApi, agent: Agent, queue: Queue
+) -> None:
+    """Nobody has kept a reason, as old agents did not, and the microsecond is another event's by
+    now: the event takes its place all the same."""
+    agent.start()
+    refused = refuse(api, agent, "x", "trigger")
+    (agent.data_dir / "db" / "reasons" / refused).unlink()
+    agent.stop()
+    taken = enqueue(agent, KEY, "other", "other")
+    (agent.spool / "pdq" / taken).rename(agent.spool / "pdq" / refused)
+    resolve = enqueue(agent, KEY, "x", "resolve", "resolve")
+    number = int(refused.partition("_")[0]) + 1
+    (agent.spool / "pdq" / resolve).rename(agent.spool / "pdq" / file_name(number, KEY))
+    assert queue("retry", "-i", "x") == "1 event(s) set up for retry.\n"
+    assert agent.names("pdq")[0] == f"0{refused}"
+    agent.start()
+    api.wait_accepted(3)
+    order = summaries(api.accepted)
+    assert order.index("trigger") < order.index("resolve")
+
+
+@pytest.mark.parametrize("version", ["v2", "v1"])
+@pytest.mark.parametrize("to", [OTHER, "@web"])
+def test_retry_with_another_key(
+    api: EventsApi, agent: Agent, queue: Queue, version: str, to: str
+) -> None:
+    """Body and name get it, the order of the incident is kept, and so is the reason until the
+    event is delivered. The message of a wrong key says how."""
+    agent.configure(events_url=api.url)
+    with agent.conf.open("a") as conf:
+        conf.write(f"[Keys]\nweb = {OTHER}\n")
+    answer = Answer(400, body=b'{"status": "invalid event", "message": "Invalid routing key"}')
+    api.always(KEY, answer)
+    agent.start()
+    for action in ("trigger", "resolve"):
+        event = Event(KEY, action, description=action, dedup_key="x", source="test")
+        Spool(str(agent.spool)).enqueue(KEY, event.body(version, time.time_ns()))
+    wait_until(lambda: len(agent.names("err")) == 2)
+    name, second = agent.names("err")
+    digits = name.partition("_")[0]
+    remedy = f"To send with another one: sudo pd-queue retry {digits} --to-key KEY\n"
+    assert remedy in queue("show", name)
+    assert "no integration key is named @wbe: did you mean @web?\n" in queue(
+        "retry", name, "--to-key", "@wbe", code=65
+    )
+    agent.stop()
+    assert queue("retry", name, "--to-key", to) == "1 event(s) set up for retry.\n"
+    assert agent.names("err") == [second]
+    [moved] = agent.names("pdq")
+    assert moved == f"{digits}_{to}.txt"
+    body = json.loads((agent.spool / "pdq" / moved).read_bytes())
+    assert body["service_key" if version == "v1" else "routing_key"] == to
+    assert (agent.spool / "pdq" / moved).stat().st_mode & 0o777 == 0o640
+    assert "refused: Invalid routing key" in queue("show", digits + "_") or "in error:" in queue(
+        "show", digits
+    )
+    found = document(queue, "retry", "-i", "x", "--to-key", to)
+    assert found["to_key"] == ("@web" if to == "@web" else "*6342")
+    assert [each["state"] for each in found["events"]] == ["in_error"]
+    agent.start()
+    api.wait_accepted(2)
+    assert [request.key for request in api.accepted] == [OTHER, OTHER]
+    kinds = [sent(r).get("event_type") or sent(r)["event_action"] for r in api.accepted]
+    assert kinds == ["trigger", "resolve"]
+    wait_until(lambda: not list((agent.data_dir / "db" / "reasons").iterdir()))
+
+
+def test_what_is_no_event_gets_no_other_key(agent: Agent, queue: Queue) -> None:
+    """It is named, and stays."""
+    agent.drop("5_K.txt", b"not JSON").rename(agent.spool / "err" / "5_K.txt")
+    said = queue("retry", "5_K.txt", "--to-key", OTHER, code=65)
+    assert "pd-queue: not retried: 5_*: it can't get another key: it is not JSON" in said
+    assert agent.names("err") == ["5_K.txt"]
+
+
 # purge
 
 
@@ -243,8 +365,9 @@ def test_purge(api: EventsApi, agent: Agent, queue: Queue) -> None:
     keep = enqueue(agent, KEY, "keep", "keep")
     enqueue(agent, KEY, "x", "go")
     said = queue("purge", "-i", "x", code=2)
-    assert said.endswith("purge needs --yes where there is no terminal to ask on, or --dry-run\n")
-    assert queue("purge", code=2).endswith("for all keys required\n")
+    problem = "purge needs --yes where there is no terminal to ask on, or --dry-run"
+    assert said.splitlines()[0] == f"pd-queue: error: {problem}"
+    assert queue("purge", code=2).splitlines()[0].endswith("for all keys required")
     assert queue("purge", "-i", "x", "--dry-run").endswith("2 event(s) would be removed.\n")
     assert len(agent.names("pdq")) == 2
     gone = document(queue, "purge", "-i", "x", "--yes")["events"]

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pdagent import spool
-from pdagent.queue import backlog, cleanup, state
+from pdagent.queue import backlog, cleanup, intervention, state
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.budget import Disk
 from pdagent.queue.cleanup import Cleanup
+from pdagent.queue.intervention import Intervention
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Unfinished
 from pdagent.queue.settlement import Settlement
@@ -32,7 +33,7 @@ ROOMY = Disk(10**12, 10**12, 10**6, 10**6)
 ERRORS = st.sampled_from([0, 0, None, EIO, EIO, ENOSPC, EMFILE])
 FAULTS = st.none() | st.builds(Fault, st.integers(1, 12) | st.integers(1, 40), ERRORS)
 KEYS = st.sampled_from(["KEY1", "KEY2"])
-MODULES = (spool, "posix"), (backlog, "os"), (state, "os"), (cleanup, "os")
+MODULES = (spool, "posix"), *((m, "os") for m in (backlog, state, cleanup, intervention))
 
 
 class SpoolMachine(RuleBasedStateMachine):
@@ -166,9 +167,7 @@ class SpoolMachine(RuleBasedStateMachine):
         try:
             for name in sorted(os.listdir(self.root / IN_ERROR)):
                 if key_of(name) is not None and key in (None, key_of(name)):
-                    new = self.backlog.retry(name)
-                    if new != name:
-                        self.state.move_reason(name, new)
+                    Intervention(str(self.root), self.state, str).retry(name)
         except (OSError, Died):
             pass
         self.calls.inject(None)

@@ -17,8 +17,9 @@ from pdagent.queue.backlog import (
     Backlog,
 )
 from pdagent.queue.holds import Fate, Ruling
-from pdagent.queue.keys import Unnamed, filled_in
+from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.names import stamp
+from pdagent.queue.overtaking import Overtaking
 from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
 from pdagent.queue.settlement import Settlement
 from pdagent.schedule.lane import Entry
@@ -40,7 +41,7 @@ INCOMPLETE_AGAIN_SECONDS = 0.1
 BEING_WRITTEN = "an event is being written"
 # How long a file that gives an error is tried again before it is set aside.
 UNREADABLE_SECONDS = 300.0
-OVERTAKEN = "not sent: a later event of its incident was delivered while it was set up for retry"
+OVERTAKEN = "not sent again: a later event of its incident was delivered before it"
 
 
 class Handling:
@@ -60,6 +61,7 @@ class Handling:
         self._scheduler = scheduler
         self._lock = lock
         self._unnamed: set[str] = set()  # said once
+        self._overtaking = self._look_anew()
         self._delivery: Delivery | None = None
         self._delivery_lock = threading.Lock()
         self.tally = Tally()
@@ -72,8 +74,13 @@ class Handling:
             with self._lock:
                 self._unnamed.clear()
                 self._config = config
+                self._overtaking = self._look_anew()
             if self._delivery is not None:
                 self._delivery.configure(config)
+
+    def _look_anew(self) -> Overtaking:
+        config = self._config  # another one may name the keys in another way
+        return Overtaking(self._backlog, lambda key: lane(key, config))
 
     def abort_overdue(self, now: float) -> None:
         """Cuts off the posts that are past their deadline."""
@@ -117,7 +124,11 @@ class Handling:
         with self._lock:
             if not self._scheduler.may_send(entry, pending.chain):
                 return
-            overtaken = self._scheduler.overtaken(entry)
+        try:
+            overtaken = entry.retried and self._overtaking.by(entry.name, entry.key, pending.chain)
+        except OSError as error:
+            self._unreadable(entry, error, now)
+            return
         if overtaken:
             log.warning("in error: %s: %s", masked_name(entry.name), OVERTAKEN)
             self._settlement.in_error(entry.name, OVERTAKEN)
@@ -230,6 +241,7 @@ class Handling:
             return
         if ruling.fate is Fate.DELIVERED:
             self._settlement.delivered(entry.name)
+            self._overtaking.delivered(entry.name)
         elif isinstance(verdict, Refused):
             reason = redacted(verdict.reason, entry.key)
             self._settlement.in_error(entry.name, reason, verdict.status, entry.troubles + 1)

@@ -160,9 +160,21 @@ class Backlog:
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
 
-    def retry(self, name: str) -> str:
-        """Makes an event in error pending again, and returns its name there. Raises OSError."""
-        return self._move(name, IN_ERROR, PENDING)
+    def name_in_place(self, name: str, directory: str) -> str:
+        """What an event would be called if it were moved to a directory now, without losing its
+        place: names are sorted by number, which zeros before it do not change. So it stays between
+        the events of its incident that were accepted before and after it."""
+        while os.path.lexists(f"{self.root}/{directory}/{name}"):
+            name = "0" + name
+            if key_of(name) is None:  # more zeros than there can be
+                return self._free(name.lstrip("0"), directory)
+        return name
+
+    def retry(self, name: str, new: str) -> None:
+        """Makes an event in error pending again, under the name `new`. Raises OSError."""
+        # A user could give this very name to a file of theirs after `name_in_place` has looked. It
+        # would be a file with this key and microsecond made to be replaced, and its maker's loss.
+        os.rename(f"{self.root}/{IN_ERROR}/{name}", f"{self.root}/{PENDING}/{new}")
 
     def purge(self, entries: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Removes entries (directory, name) for good, and returns those that were still there.
@@ -199,8 +211,7 @@ class Backlog:
     def _move(self, name: str, source: str, target: str) -> str:
         # Not link and unlink, which would not overwrite: users' files can't be linked by the agent
         # (fs.protected_hardlinks). Looking first is enough where only the agent and root may add
-        # names, suc/ and err/. Into pdq/ (retry) a user could slip the same name in between: it
-        # would be a file with this key and microsecond made to be replaced, and its maker's loss.
+        # names, suc/ and err/.
         new = self._free(name, target)
         os.rename(f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}")
         return new

@@ -1,34 +1,36 @@
 """Interventions: what a person does to the queue. Safe beside a daemon that runs, beside one that
 starts or dies meanwhile, and beside one that has the very event on its way."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
 
+from pdagent.event import encode
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.listing import Record
-from pdagent.queue.names import key_of, order
-from pdagent.queue.pending import Hostile, Pending, understand
-from pdagent.queue.state import State
-from pdagent.spool import DELIVERED, PENDING, Spool
+from pdagent.queue.listing import Gist, gist
+from pdagent.queue.names import key_of
+from pdagent.queue.overtaking import Overtaking
+from pdagent.queue.pending import key_field, understand
+from pdagent.queue.state import Reason, State, iso, write_whole
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, Spool
 
 BATCH = 1000
+UNKNOWN = "the reason is not known: the event was set in error by another agent"
 
 
-@dataclass(frozen=True, slots=True)
-class Overtaken:
-    """An event in error whose incident has moved on: `by` was delivered, and is younger."""
-
-    record: Record
-    by: Pending
+class Gone(Exception):
+    """The event is no longer in error: cleaned up, removed, or retried by somebody else."""
 
 
 class Intervention:
-    """On the spool at `root`."""
+    """On the spool at `root`. `lane` gives the key that a key's name stands for."""
 
-    def __init__(self, root: str, state: State) -> None:
+    def __init__(self, root: str, state: State, lane: Callable[[str], str]) -> None:
         self._root = root
         self._backlog = Backlog(root)
         self._state = state
+        self._overtaking = Overtaking(self._backlog, lane)
 
     def purge(self, entries: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         """Removes entries (directory, name) for good; yields those that were still there to be
@@ -39,53 +41,95 @@ class Intervention:
                     self._state.drop_reason(name)
                 yield directory, name
 
-    def retry(self, records: Sequence[Record], as_new: Collection[str] = ()) -> Iterator[Record]:
-        """Makes events in error pending again, in this order; yields those that were still there.
-        Raises OSError.
+    # --- retry ----------------------------------------------------------------------------------
+
+    def overtaken_by(self, name: str, key: str, chain: str) -> str | None:
+        """The delivered event that has overtaken an event in error of this integration key, None if
+        none has. The daemon looks again: see `overtaking`. Raises OSError."""
+        return self._overtaking.by(name, key, chain)
+
+    def delivered(self, name: str) -> Gist | None:
+        """What a delivered event says, None if it is gone. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            return gist(understand(name, self._backlog.contents(DELIVERED, name)))
+        return None
+
+    def retry(self, name: str, as_new: bool = False) -> str:
+        """Makes an event in error pending again, and returns its name there. `finish` makes that
+        durable. Raises OSError, Gone.
 
         The reason stays until the event is settled anew. By it the daemon knows that the event is
-        no new one, but has its place among those of its incident, and must not be sent if one of
-        these overtakes it (see Scheduler.add). Not so for those to be sent `as_new`.
+        no new one: it has its place among those of its incident, and must not be sent if one of
+        these has overtaken it. So the reason is there, under the name that the event gets, before
+        the event is. Not so for an event that is to be sent `as_new`, which has none.
+
+        crash before the rename: the event is in error as before; a reason under a name that nobody
+        has goes with a later clean-up.
+        crash after the rename: the event is pending, in its place. It may be in error again after
+        a power cut: then it is retried again, or was delivered, and PagerDuty sees it twice.
         """
-        spool = Spool(self._root)
-        for record in records:
-            try:
-                new = self._backlog.retry(record.name)
-            except FileNotFoundError:
-                continue  # cleaned up, or retried by somebody else
-            if record.name in as_new:
-                self._state.drop_reason(record.name)
-            elif new != record.name:
-                self._state.move_reason(record.name, new)
-            spool.wake(new)
-            yield record
+        new = self._backlog.name_in_place(name, PENDING)
+        if as_new:
+            self._state.drop_reason(name)
+        else:
+            self._keep_reason(name, new)
+        try:
+            self._backlog.retry(name, new)
+        except FileNotFoundError as error:
+            raise Gone from error
+        if new != name:
+            self._state.drop_reason(name)
+        Spool(self._root).wake(new)
+        return new
+
+    def finish(self) -> None:
+        """Makes the retries durable. Raises OSError."""
         self._backlog.sync((PENDING,))
 
-    def overtaken(self, records: Sequence[Record]) -> dict[str, Overtaken]:
-        """By name, those of the events in error that a younger one of their incident has overtaken:
-        a trigger would open again what a resolve has closed, a resolve close what was opened anew.
-        """
-        chains: dict[tuple[str, str], list[Record]] = {}
-        oldest: dict[str, tuple[int, str]] = {}
-        for record in records:
-            if record.event is not None and record.event.dedup_key is not None:
-                chains.setdefault((record.key, record.event.chain), []).append(record)
-                place = order(record.name)
-                oldest[record.key] = min(place, oldest.get(record.key, place))
-        found: dict[str, Overtaken] = {}
-        for later in self._delivered_since(oldest):
-            for record in chains.get((key_of(later.name) or "", later.chain), ()):
-                if order(record.name) < order(later.name):
-                    found[record.name] = Overtaken(record, later)
-        return found
+    def readdress(self, name: str, key: str) -> str:
+        """Gives an event in error another integration key, in its body and in its name, and returns
+        the name, which keeps its place. Raises OSError, Gone, Hostile, BadEvent.
 
-    def _delivered_since(self, oldest: dict[str, tuple[int, str]]) -> Iterator[Pending]:
-        """Delivered events of these keys, in order, from each key's oldest of interest on."""
-        names = self._backlog.names(DELIVERED) if oldest else []
-        for name in names:
-            least = oldest.get(key_of(name) or "")
-            if least is not None and order(name) > least:
-                try:
-                    yield understand(name, self._backlog.contents(DELIVERED, name))
-                except (Hostile, FileNotFoundError):
-                    continue
+        crash before the new file is in err/: the event is in error as before, and clean-up removes
+        what was written of the new one.
+        crash before the old file is removed: the event is in error twice, with the old key and with
+        the new one, and neither is sent by itself. The same command again finds the new file, and
+        goes on from there.
+        crash after that: the event is in error, with the new key, and the reason that it had.
+        """
+        try:
+            body = understand(name, self._backlog.contents(IN_ERROR, name)).body
+        except FileNotFoundError as error:
+            raise Gone from error
+        body[key_field(body)] = key
+        data = encode(body)
+        new = self._readdressed(name, key, data)
+        self._keep_reason(name, new)
+        write_whole(f"{self._root}/{IN_ERROR}/{new}", data.decode("ascii"))
+        self._backlog.sync((IN_ERROR,))
+        if new != name:
+            try:
+                os.unlink(f"{self._root}/{IN_ERROR}/{name}")
+            except FileNotFoundError as error:
+                # Somebody else removed or retried the event meanwhile, and that stands.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{self._root}/{IN_ERROR}/{new}")
+                self._state.drop_reason(new)
+                raise Gone from error
+            self._state.drop_reason(name)
+        return new
+
+    def _readdressed(self, name: str, key: str, data: bytes) -> str:
+        new = name if key_of(name) == key else f"{name.partition('_')[0]}_{key}.txt"
+        if new == name:
+            return name
+        with contextlib.suppress(OSError), open(f"{self._root}/{IN_ERROR}/{new}", "rb") as file:
+            if file.read(len(data) + 1) == data:
+                return new  # of a command like this one, which did not get to its end
+        return self._backlog.name_in_place(new, IN_ERROR)
+
+    def _keep_reason(self, name: str, new: str) -> None:
+        """Sees that there is a reason for the event under its new name. Raises OSError."""
+        reason = self._state.reason(name)
+        if reason is None or new != name:
+            self._state.write_reason(new, reason or Reason(iso(time.time()), None, UNKNOWN, 0))

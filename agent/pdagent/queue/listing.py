@@ -3,19 +3,30 @@
 Only looks. Reads names first and bodies as late as can be: 100,000 events cost a directory listing,
 and only those that are wanted are opened. An event may move on between two looks; then it is left
 out.
+
+Anyone may put anything into the queue, so what is read has bounds: the bytes of one body, and the
+bytes of all larger ones together. Of a body no more is kept than what is shown of it. Beyond the
+bounds an event is listed by its name alone, and says so.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pdagent.log import masked, masked_name
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held, Hold, Tries
 from pdagent.queue.names import key_of, order, stamp
-from pdagent.queue.pending import Hostile, Pending, understand
+from pdagent.queue.pending import Hostile, Pending, chain_of, understand
 from pdagent.queue.state import Reason, State
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+
+# PagerDuty takes 512,000 bytes. A body of this size can take 25 MB and 30 ms when it is parsed.
+BODY_BYTES_MOST = 1024 * 1024
+# Bodies up to this size are always read.
+SMALL_BYTES = 16 * 1024
+# And larger ones, until this many bytes of them were read: 3 s of work, at worst.
+LARGE_BYTES_MOST = 64 * 1024 * 1024
 
 STATES = {PENDING: "pending", IN_ERROR: "in error", DELIVERED: "delivered"}
 UNSETTLED = (PENDING, IN_ERROR)
@@ -44,13 +55,25 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Gist:
+    """What is shown of an event, and its chain; see Pending."""
+
+    version: str
+    action: str
+    dedup_key: str | None
+    summary: str
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """One event, or what lies in its place. `event` is None where it can't be one: `problem` says
-    why. `reason` is that of an event in error, `tries` and `hold` those of a pending one."""
+    """One event, or what lies in its place. `event` is None where it can't be one, or is too large
+    to be looked into: `problem` says why. `reason` is that of an event in error, `tries` and `hold`
+    those of a pending one."""
 
     directory: str
     name: str
-    event: Pending | None
+    event: Gist | None
     problem: str
     reason: Reason | None = None
     tries: Tries | None = None
@@ -88,9 +111,13 @@ class Record:
         return None
 
 
+class TooLarge(Hostile):
+    """The body is larger than what is looked into."""
+
+
 class Listing:
-    """The events of the spool at `root`. `held` is what its daemon tells, None if nobody knows;
-    `lane` gives the key that a key's name stands for."""
+    """The events of the spool at `root`, for one look of a person. `held` is what its daemon tells,
+    None if nobody knows; `lane` gives the key that a key's name stands for."""
 
     def __init__(
         self, root: str, state: State, held: Held | None, lane: Callable[[str], str] = str
@@ -100,6 +127,8 @@ class Listing:
         self._state = state
         self._held = held or Held()
         self._lane = lane
+        self._large_bytes = 0
+        self.too_large = 0  # events that were not looked into
 
     # --- by name --------------------------------------------------------------------------------
 
@@ -110,7 +139,7 @@ class Listing:
             entries = list(dict.fromkeys(self.find(event, query.states) for event in query.events))
         else:
             entries = [(d, name) for d in query.states for name in self._list(d)]
-        entries = [entry for entry in entries if _fits(entry[1], query, now)]
+        entries = [entry for entry in entries if self._fits(entry[1], query, now)]
         return sorted(entries, key=lambda entry: _place(entry[1]))
 
     def _list(self, directory: str) -> list[str]:
@@ -137,7 +166,7 @@ class Listing:
 
     # --- and what is in them --------------------------------------------------------------------
 
-    def records(self, query: Query, names: list[tuple[str, str]]) -> Iterator[Record]:
+    def records(self, query: Query, names: Iterable[tuple[str, str]]) -> Iterator[Record]:
         """The events of these names that fit the rest of the query, each read as it is asked
         for."""
         needle = _needle(query.dedup_key)
@@ -150,11 +179,11 @@ class Listing:
         """One event, None if it is gone, or surely does not hold the `needle`."""
         event, problem = None, ""
         try:
-            data = self._backlog.contents(directory, name)
+            data = self._contents(directory, name)
             # a backslash: the JSON may spell what we look for in another way
             if needle and needle not in data and b"\\" not in data:
                 return None
-            event = understand(name, data)
+            event = gist(understand(name, data))
         except FileNotFoundError:
             return None
         except Hostile as hostile:
@@ -166,6 +195,15 @@ class Listing:
         hold = self._held.over(lane, event.chain) if event else None
         return Record(directory, name, event, problem, None, self._held.tries.get(name), hold)
 
+    def _contents(self, directory: str, name: str) -> bytes:
+        size = os.lstat(f"{self._root}/{directory}/{name}").st_size
+        large = size > SMALL_BYTES
+        if size > BODY_BYTES_MOST or (large and self._large_bytes + size > LARGE_BYTES_MOST):
+            self.too_large += 1
+            raise TooLarge(f"it has {size} bytes, and was not looked into")
+        self._large_bytes += size if large else 0
+        return self._backlog.contents(directory, name)
+
     def changed(self, record: Record) -> float:
         """When it came to where it is, in seconds since the epoch. Raises OSError."""
         return os.lstat(f"{self._root}/{record.directory}/{record.name}").st_ctime
@@ -176,6 +214,37 @@ class Listing:
             return self._backlog.contents(record.directory, record.name)
         except (Hostile, FileNotFoundError):
             return b""
+
+    def body(self, record: Record) -> dict[str, object] | None:
+        """The event's body, None where it was not looked into."""
+        if record.event is None:
+            return None
+        try:
+            return understand(record.name, self.contents(record)).body
+        except Hostile:  # gone since
+            return None
+
+    def matches_key(self, key: str, wanted: str) -> bool:
+        """Whether `wanted` is this key, or how it is shown, or another name of it."""
+        return wanted == key or matches_key(self._lane(key), self._lane(wanted))
+
+    def _fits(self, name: str, query: Query, now: float) -> bool:
+        if query.key is not None and not self.matches_key(key_of(name) or "", query.key):
+            return False
+        if query.older is None and query.newer is None:
+            return True
+        since = accepted(name)
+        if since is None:
+            return False
+        age = now - since
+        return (query.older is None or age >= query.older) and (
+            query.newer is None or age <= query.newer
+        )
+
+
+def gist(pending: Pending) -> Gist:
+    """What is shown of an event."""
+    return Gist(pending.version, pending.action, pending.dedup_key, pending.summary, pending.chain)
 
 
 def accepted(name: str) -> float | None:
@@ -200,20 +269,6 @@ def _called(name: str, event: str) -> bool:
     return bool(star) and name.startswith(digits + "_") and masked_name(name) == event
 
 
-def _fits(name: str, query: Query, now: float) -> bool:
-    if query.key is not None and not matches_key(key_of(name) or "", query.key):
-        return False
-    if query.older is None and query.newer is None:
-        return True
-    since = accepted(name)
-    if since is None:
-        return False
-    age = now - since
-    return (query.older is None or age >= query.older) and (
-        query.newer is None or age <= query.newer
-    )
-
-
 def _needle(dedup_key: str | None) -> bytes:
     """Bytes that an event of this dedup key holds, unless it spells them in JSON's escapes."""
     plain = dedup_key is not None and dedup_key.isascii() and dedup_key.isprintable()
@@ -224,7 +279,7 @@ def _needle(dedup_key: str | None) -> bytes:
 
 def _agrees(record: Record, query: Query) -> bool:
     if query.dedup_key is not None and (
-        record.event is None or record.event.dedup_key != query.dedup_key
+        record.event is None or record.event.chain != chain_of(query.dedup_key, record.name)
     ):
         return False
     if query.reason is None:

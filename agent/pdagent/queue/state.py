@@ -18,16 +18,19 @@ from pdagent.queue.holds import Held
 
 log = logging.getLogger("pdagent.state")
 
+_KINDS_OF_KEY = ("routing", "service", "integration")
 MANY = 100  # names, from which on listing the directory is cheaper than looking for each
 
 
 def write_whole(path: str, text: str, mode: int = 0o640, durable: bool = True) -> None:
     """Replaces the file: after a crash it holds the old text or the new one, unless it need not be
-    durable, then after a crash of the host perhaps neither. Raises OSError."""
+    durable, then after a crash of the host perhaps neither. What root writes belongs to the owner
+    of its directory, the agent. Raises OSError."""
     temporary = f"{path}.tmp"
     fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, mode)
     try:
         os.fchmod(fd, mode)  # whatever the umask is
+        _hand_over(fd, os.path.dirname(path))
         with open(fd, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -39,6 +42,14 @@ def write_whole(path: str, text: str, mode: int = 0o640, durable: bool = True) -
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _hand_over(file: int | str, directory: str) -> None:
+    """Gives what root has made to the directory's owner."""
+    if os.geteuid() == 0:
+        owner = os.stat(directory)
+        with contextlib.suppress(PermissionError):  # a root that may not
+            os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _set_aside(path: str, why: str) -> None:
@@ -55,6 +66,12 @@ class Reason:
     status: int | None
     reason: str
     attempts: int
+
+    @property
+    def is_about_key(self) -> bool:
+        """Whether PagerDuty refused the integration key, whatever the event is."""
+        words = self.reason.lower().replace("_", " ")
+        return self.status is not None and any(f"{kind} key" in words for kind in _KINDS_OF_KEY)
 
 
 class State:
@@ -103,16 +120,26 @@ class State:
 
     def keep_reason(self, event: str, reason: Reason) -> bool:
         """Why the event of that file name is in error."""
+        try:
+            self.write_reason(event, reason)
+        except OSError as error:
+            said = f"{self.reasons}/{masked_name(event)}"
+            log.error("cannot write %s: %s", said, error.strerror)
+            return False
+        return True
+
+    def write_reason(self, event: str, reason: Reason) -> None:
+        """As `keep_reason`. Raises OSError."""
         with contextlib.suppress(OSError):  # most often it is there; else the write will say why
             os.mkdir(self.reasons, 0o750)  # reasons can quote events, which are not everybody's
+            _hand_over(self.reasons, self._db)
         text = {
             "at": reason.at,
             "attempts": reason.attempts,
             "reason": reason.reason,
             "status": reason.status,
         }
-        said = f"{self.reasons}/{masked_name(event)}"
-        return self._write(self._reason_file(event), json.dumps(text) + "\n", said=said)
+        write_whole(self._reason_file(event), json.dumps(text) + "\n")
 
     def reason(self, event: str) -> Reason | None:
         try:
@@ -173,11 +200,11 @@ class State:
             event = sha256(name).hexdigest()
         return f"{self.reasons}/{event}"
 
-    def _write(self, path: str, text: str, mode: int = 0o640, said: str = "") -> bool:
+    def _write(self, path: str, text: str, mode: int = 0o640) -> bool:
         try:
             write_whole(path, text, mode)
         except OSError as error:
-            log.error("cannot write %s: %s", said or path, error.strerror)
+            log.error("cannot write %s: %s", path, error.strerror)
             return False
         return True
 

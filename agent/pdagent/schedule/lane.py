@@ -67,7 +67,6 @@ class Lane:
         "chains",
         "due",
         "key",
-        "last",
         "queued",
         "since",
         "troubles",
@@ -82,7 +81,6 @@ class Lane:
         self.chains: dict[str, Chain] = {}
         self.due: list[tuple[float, str]] = []  # a heap of when chains are due
         self.busy = False
-        self.last: Entry | None = None  # delivered
         self.queued = False
         self.since: float | None = None  # held since; None: it is not
         self.until = 0.0

@@ -155,14 +155,6 @@ class Scheduler:
         self._release(entry, lane)
         return False
 
-    def overtaken(self, entry: Entry) -> bool:
-        """Whether a claimed event that was retried comes too late: a younger one of its chain was
-        on its way when it was retried, and has been delivered."""
-        last = self._lanes[entry.key].last
-        if last is None or not entry.retried or last.chain != entry.chain:
-            return False
-        return order(last.name) > order(entry.name)
-
     def next_due(self, now: float) -> float | None:
         """When a hold ends next and `claim` has something to say that it does not say now; None if
         never."""
@@ -253,7 +245,6 @@ class Scheduler:
                 self._answered(now, taken=True)
                 if isinstance(verdict, Delivered):
                     self._delivered_at = now
-                    lane.last = entry
                 return Ruling(Fate.DELIVERED if isinstance(verdict, Delivered) else Fate.REFUSED)
             case Throttled():
                 self._answered(now)

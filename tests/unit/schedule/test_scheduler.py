@@ -637,21 +637,3 @@ def test_a_retried_event_takes_its_place_in_a_held_chain() -> None:
     assert counter.drain() == []
     counter.desk.wait()
     assert counter.drain() == ["10", "20", "25", "30"]
-
-
-@pytest.mark.parametrize("retried", [True, False])
-def test_a_retried_event_that_comes_too_late(retried: bool) -> None:
-    """Its resolve was on its way when it was retried: to send it now would open the incident
-    again. Others of the key have nothing to do with that."""
-    counter = Counter()
-    counter.add(20, "x")
-    resolve = counter.take()
-    counter.add(10, "x", retried=retried)
-    counter.add(11, "y", retried=retried)
-    counter.desk.settle(resolve, DELIVERED)
-    first, found = counter.take(), []
-    while first is not None:
-        found.append((first.name, counter.desk.scheduler.overtaken(first)))
-        counter.desk.settle(first, REFUSED)
-        first = counter.take()
-    assert found == [("10_A.txt", retried), ("11_A.txt", False)]

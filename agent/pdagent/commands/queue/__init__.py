@@ -3,10 +3,11 @@
 from pdagent import config, exits
 from pdagent.commands import common
 from pdagent.commands.queue import change, look, watch
-from pdagent.commands.queue.arguments import parser
+from pdagent.commands.queue.arguments import check, parser
 from pdagent.commands.queue.view import View
-from pdagent.log import masked_name
+from pdagent.log import masked, masked_name
 from pdagent.queue.listing import Ambiguous, NoSuchEvent
+from pdagent.submission import say
 
 __all__ = ["main", "parser"]
 
@@ -25,17 +26,11 @@ def main(arguments: list[str]) -> int:
     options = queue_parser.parse_args(arguments)
     if options.command is None:
         queue_parser.error("too few arguments")
-    if options.command == "retry":
-        if options.service_key and options.all_keys:
-            queue_parser.error("Only one of specific service key or flag for all keys required")
-        if not change.is_selective(options) and not options.all_keys:
-            queue_parser.error("A specific service key or a flag for all keys required")
-    if options.command == "purge":
-        problem = change.purge_problem(options)
-        if problem:
-            queue_parser.error(problem)
+    check(queue_parser, options)
     settings, problems = config.load(config.path_from(options.config))
+    problems += config.load_keys(settings)
     common.warn("pd-queue", config.told_to_senders(problems))
+    _doubt(getattr(options, "service_key", None), settings)
     try:
         return COMMANDS[options.command](View(settings), options)
     except NoSuchEvent as error:
@@ -51,7 +46,22 @@ def main(arguments: list[str]) -> int:
         return common.fail("pd-queue", text, exits.TRY_AGAIN)
 
 
+def _doubt(key: str | None, settings: config.Config) -> None:
+    """Says that -k may not be what was meant: a name that nobody has, or one without its sign."""
+    names = settings.keys or {}
+    if key is None:
+        return
+    if key[:1] == "@" and settings.keys is not None and not config.key_named(key, settings):
+        hint = common.did_you_mean(key[1:], names, "@")
+        say(f"pd-queue: warning: no integration key is named {masked(key)}{hint}", 2)
+    elif key.lower() in names:
+        say(
+            f"pd-queue: warning: {key.lower()} is the name of a key: did you mean @{key.lower()}?",
+            2,
+        )
+
+
 def _path(error: OSError) -> str:
     """The path in an error, without the key that an event's name holds."""
     directory, slash, name = str(error.filename).rpartition("/")
-    return directory + slash + (masked_name(name) if name.endswith(".txt") else name)
+    return directory + slash + (masked_name(name) if name[:1].isdigit() else name)

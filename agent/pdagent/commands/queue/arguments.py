@@ -1,9 +1,11 @@
 """The command line of `pd-queue`."""
 
 import argparse
+import os
 
 from pdagent.commands import common
 from pdagent.commands.text import parse_span
+from pdagent.event import BadEvent, check_key
 from pdagent.queue.listing import STATES, UNSETTLED, Query
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 
@@ -14,10 +16,47 @@ CHOICES = {
     "all": tuple(STATES),
 }
 EVENT = "a file's name, its beginning, or the name that the log shows"
+# What selects events, as `options` has it.
+_FILTERS = ("events", "service_key", "incident_key", "older", "newer", "reason")
+EXAMPLES = {
+    "": (
+        ("sudo pd-queue status", "how many events, by key"),
+        ("sudo pd-queue list", "each event pending or in error"),
+        ("sudo pd-queue retry -a", "send again what is in error"),
+    ),
+    "list": (
+        ("sudo pd-queue list --state in-error", "with PagerDuty's reasons"),
+        ("sudo pd-queue list -i server.fire --state all", "all of one incident"),
+        ("sudo pd-queue list -r -n 20", "the newest twenty"),
+    ),
+    "purge": (
+        ("sudo pd-queue purge --dry-run -i server.fire", "which would it be?"),
+        ("sudo pd-queue purge 1795402356123456", "one event"),
+        ("sudo pd-queue purge --state in-error --older 2d --yes", "without a question"),
+    ),
+    "retry": (
+        ("sudo pd-queue retry 1795402356123456", "one event"),
+        ("sudo pd-queue retry 1795402356123456 --to-key @db", "with another key"),
+        ("sudo pd-queue retry --reason 400 --dry-run", "which would it be?"),
+    ),
+    "show": (
+        ("sudo pd-queue show 1795402356123456", "by what list shows first"),
+        ("sudo pd-queue show 1795402356123456_*138c", "by what the log shows"),
+    ),
+    "status": (
+        ("sudo pd-queue status", "all keys"),
+        ("sudo pd-queue status -k @db", "one key"),
+        ("sudo pd-queue status --json", "for programs"),
+    ),
+    "watch": (
+        ("sudo pd-queue watch", "q ends it"),
+        ("sudo pd-queue watch -k @db | tee queue.log", "a line for each change"),
+    ),
+}
 
 
 def parser() -> common.Parser:
-    parser = common.parser("pd-queue", "Access local queue of PagerDuty Agent.")
+    parser = common.parser("pd-queue", "Access local queue of PagerDuty Agent.", EXAMPLES[""])
     common.options(parser)
     commands = parser.add_subparsers(
         title="sub-commands",
@@ -85,6 +124,12 @@ def _retry(group: argparse._ArgumentGroup) -> None:
     )
     _filters(group)
     group.add_argument(
+        "--to-key",
+        metavar="KEY",
+        type=_key,
+        help="send them with this key, or key's name, in place of the one that they have",
+    )
+    group.add_argument(
         "--force",
         action="store_true",
         help="retry events too that a later one of their incident has overtaken",
@@ -99,6 +144,7 @@ def _add(
     command = commands.add_parser(
         name, help=does, description=does[0].upper() + does[1:], add_help=False
     )
+    command.examples = EXAMPLES[name]
     return common.options(command, default=argparse.SUPPRESS)
 
 
@@ -154,6 +200,33 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return int(text)
+
+
+def _key(text: str) -> str:
+    try:
+        return check_key(text)
+    except BadEvent as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def check(parser: common.Parser, options: argparse.Namespace) -> None:
+    """Ends the command with a usage error where options don't go together."""
+    if options.command not in ("retry", "purge"):
+        return
+    command = f"sudo pd-queue {options.command}"
+    hint = f"Type one of: {command} EVENT, {command} -k KEY, {command} -a. {command} -h shows more."
+    selective = any(getattr(options, name) not in (None, []) for name in _FILTERS)
+    if options.service_key and options.all_keys:
+        parser.error("Only one of specific service key or flag for all keys required", hint)
+    if options.command == "retry" and not (selective or options.all_keys):
+        parser.error("A specific service key or a flag for all keys required", hint)
+    if options.command == "purge":
+        if not (selective or options.all_keys):
+            text = "An event, a specific service key, a filter or a flag for all keys required"
+            parser.error(text, hint)
+        if not (options.yes or options.dry_run or (os.isatty(0) and os.isatty(2))):
+            text = "purge needs --yes where there is no terminal to ask on, or --dry-run"
+            parser.error(text, f"{command} -h shows more.")
 
 
 def query(options: argparse.Namespace) -> Query:

@@ -2,7 +2,7 @@
 reader takes a new number in `schema`."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pdagent import __version__
 from pdagent.commands.queue.view import View
@@ -82,11 +82,15 @@ def dumps(document: object) -> str:
     return json.dumps(document)
 
 
-def stream(view: View, records: Iterable[Record]) -> Iterable[str]:
-    """The list's document, piece by piece."""
-    yield dumps(head(view, "list"))[:-1] + ', "events": ['
+def stream(
+    head: Document, events: Iterable[Document], tail: Callable[[], Document] = dict
+) -> Iterator[str]:
+    """A document with a list of `events`, piece by piece; `tail` gives the members behind them, and
+    is asked when they are written."""
+    yield dumps(head)[:-1] + ', "events": ['
     comma = ""
-    for record in records:
-        yield f"{comma}\n{dumps(event(view, record))}"
+    for each in events:
+        yield f"{comma}\n{dumps(each)}"
         comma = ","
-    yield "\n]}\n"
+    rest = dumps(tail())[1:-1]
+    yield f"\n]{', ' if rest else ''}{rest}}}\n"

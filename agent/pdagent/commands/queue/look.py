@@ -17,15 +17,19 @@ from pdagent.queue.backlog import Backlog, Count
 from pdagent.queue.budget import many_pending, short_of_room
 from pdagent.queue.cleanup import disk_of
 from pdagent.queue.history import from_log
-from pdagent.queue.listing import NoSuchEvent, Record, matches_key
+from pdagent.queue.listing import NoSuchEvent, Record
 from pdagent.queue.state import iso, seconds_of
 from pdagent.spool import DELIVERED, PENDING
+from pdagent.submission import say
+
+RAW_BYTES = 4096  # shown of what is no event
 
 
 def counts(view: View, key: str | None) -> Mapping[str, Count]:
     """How many events there are, by key."""
     found = Backlog(view.root).counts()
-    return {k: count for k, count in found.items() if key is None or matches_key(k, key)}
+    matches = view.listing().matches_key
+    return {k: count for k, count in found.items() if key is None or matches(k, key)}
 
 
 def status(view: View, options: argparse.Namespace) -> int:
@@ -34,31 +38,51 @@ def status(view: View, options: argparse.Namespace) -> int:
         document = documents.status(view, found, options.service_key)
         common.emit([documents.dumps(document) + "\n"])
         return exits.DONE
-    if not found:
-        common.emit(["Nothing to report.\n"])
-        return exits.DONE
-    lines = words.counts(found)
+    lines = words.counts(found) if found else ["Nothing to report."]
+    more = _beside_the_table(view, options.service_key, found)
+    if screen.columns() is None:
+        # Scripts read the table: it is all there is on stdout.
+        common.emit(line + "\n" for line in lines)
+        for line in more:
+            say(line, 2)
+    else:
+        common.emit(line + "\n" for line in [*lines, *([""] if more else []), *more])
+    return exits.DONE
+
+
+def _beside_the_table(view: View, key: str | None, found: Mapping[str, Count]) -> list[str]:
+    """What keeps events back, and what else a person should know."""
+    columns = screen.columns()
     pending = {key: count.pending for key, count in found.items()}
-    held = words.held(view, options.service_key, pending)
+    lines = []
+    # A script that looks at a stopped agent is not told on stderr each time that it is stopped.
+    held = words.held(view, key, pending) if view.running or columns is not None else []
     if held:
-        lines += ["", "Held:", *(f"  {line}" for line in held)]
+        lines += ["Held:", *(f"  {line}" for line in held)]
     remarks = (
         many_pending(sum(pending.values()), view.settings.pending_warning),
         short_of_room(disk_of(view.root)),
     )
     lines += [f"Warning: {remark}." for remark in remarks if remark]
-    common.emit(line + "\n" for line in lines)
-    return exits.DONE
+    if columns is None:
+        return lines
+    indents = [line[: len(line) - len(line.lstrip())] for line in lines]
+    return [
+        part
+        for line, indent in zip(lines, indents, strict=True)
+        for part in words.wrapped(line.lstrip(), columns, indent, indent + "  ")
+    ]
 
 
 def list_events(view: View, options: argparse.Namespace) -> int:
     wanted = query(options)
-    names = view.listing.names(wanted, view.wall)
+    names = view.listing().names(wanted, view.wall)
     if options.reverse:
         names.reverse()
-    records = islice(view.listing.records(wanted, names), options.limit)
+    records = islice(view.listing().records(wanted, names), options.limit)
     if options.json:
-        common.emit(documents.stream(view, records))
+        events = (documents.event(view, record) for record in records)
+        common.emit(documents.stream(documents.head(view, "list"), events))
     else:
         first = next(records, None)
         nothing = ["Nothing to report.\n"]
@@ -71,13 +95,13 @@ def list_events(view: View, options: argparse.Namespace) -> int:
 
 
 def show(view: View, options: argparse.Namespace) -> int:
-    directory, name = view.listing.find(options.event)
-    record = view.listing.record(directory, name)
+    directory, name = view.listing().find(options.event)
+    record = view.listing().record(directory, name)
     if record is None:
         raise NoSuchEvent(f"{masked_name(name)} was settled at this moment; look again")
     happened = history(view, record)
     if options.json:
-        body = None if record.event is None else _masked(record.event.body, record.key)
+        body = _body(view, record)
         past = [{"at": iso(at), "what": what} for at, what in happened]
         event = {**documents.event(view, record), "body": body, "history": past}
         document = {**documents.head(view, "show"), "event": event}
@@ -103,12 +127,12 @@ def history(view: View, record: Record) -> list[tuple[float, str]]:
         with contextlib.suppress(ValueError):
             past.append((seconds_of(reason.at), f"in error: {reason.reason}"))
     if record.directory == DELIVERED and not any(what.startswith("delivered") for what in told):
-        at = view.listing.changed(record)
+        at = view.listing().changed(record)
         past.append((at, "delivered"))
     tries = record.tries
     if tries is not None and not any(tries.why in what for what in told):
         # the log tells of an outage once, not for each event
-        times = f", for the {tries.number}. time" if tries.number > 1 else ""
+        times = f" at try {tries.number}" if tries.number > 1 else ""
         past.append((view.wall_of(tries.at), f"not sent{times}: {tries.why}"))
     return [(at, redacted(what, key)) for at, what in sorted(past, key=lambda entry: entry[0])]
 
@@ -123,6 +147,11 @@ def _page(view: View, record: Record, happened: list[tuple[float, str]]) -> Iter
         yield "Held       pdagentd is not running"
     if record.why and record.directory != PENDING:
         yield f"Reason     {words.shown(record.why, key)}"
+        event_name = record.name.partition("_")[0]
+        if words.is_about_key(record):
+            yield f"Remedy     {words.to_other_key(event_name)}"
+        elif record.reason is not None:
+            yield f"Remedy     To send it again: sudo pd-queue retry {event_name}"
     yield f"Key        {masked(key)}"
     if event is not None:
         yield f"Kind       {words.shown(event.action, key)}, Events API {event.version}"
@@ -134,12 +163,27 @@ def _page(view: View, record: Record, happened: list[tuple[float, str]]) -> Iter
         yield f"  {moment(at)}  {escaped(what)}"
     yield ""
     yield "Body"
-    if event is not None:
-        text = json.dumps(_masked(event.body, key), indent=2, ensure_ascii=False, sort_keys=True)
+    body = _body(view, record)
+    if body is not None:
+        text = json.dumps(body, indent=2, ensure_ascii=False, sort_keys=True)
     else:
-        text = redacted(view.listing.contents(record)[:4096].decode("utf-8", "replace"), key)
+        contents = view.listing().contents(record)
+        text = redacted(contents[:RAW_BYTES].decode("utf-8", "replace"), key)
+        if len(contents) > RAW_BYTES:
+            text += f"\n(the first {RAW_BYTES} of {len(contents)} bytes)"
     for line in text.split("\n"):
         yield f"  {escaped(line)}"
+
+
+def _body(view: View, record: Record) -> object:
+    """The body without its integration key; None where it is no event's, is too large, or is nested
+    so deep that nobody can read it."""
+    try:
+        body = _masked(view.listing().body(record), record.key)
+        json.dumps(body, indent=2)
+    except RecursionError:
+        return None
+    return body
 
 
 def _masked(value: object, key: str) -> object:

@@ -42,10 +42,9 @@ class View:
         wanted = None if key is None else self.lane(key)
         return [h for h in held if wanted is None or not h.key or matches_key(h.key, wanted)]
 
-    @property
     def listing(self) -> Listing:
+        """A look at the events, with bounds of its own."""
         return Listing(self.root, self.state, self.held, self.lane)
 
-    @property
     def intervention(self) -> Intervention:
-        return Intervention(self.root, self.state)
+        return Intervention(self.root, self.state, self.lane)

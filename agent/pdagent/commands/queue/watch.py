@@ -5,8 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
-from textwrap import wrap
+from itertools import islice
 
 from pdagent import exits
 from pdagent.commands import common
@@ -65,7 +64,7 @@ class Queue:
                 steady = self.view.wall - stamp / 1e9 > TICK_SECONDS
                 self._stamps[directory] = stamp if steady else -1
                 query = Query(key=self.key, states=(directory,))
-                names = [name for _, name in self.view.listing.names(query, self.view.wall)]
+                names = [name for _, name in self.view.listing().names(query, self.view.wall)]
                 self._names[directory] = names
                 self._keys[directory] = Counter(key_of(name) or "" for name in names)
         self.pause = max(PAUSE_SECONDS, (time.monotonic() - began) / PAUSE_SHARE)
@@ -97,7 +96,7 @@ class Queue:
         return self._records(IN_ERROR, names[: -most - 1 : -1] if most else [])
 
     def _records(self, directory: str, names: list[str]) -> Iterator[Record]:
-        return self.view.listing.records(Query(), [(directory, name) for name in names])
+        return self.view.listing().records(Query(), [(directory, name) for name in names])
 
 
 def _follow(queue: Queue, as_json: bool) -> Iterator[str]:
@@ -125,28 +124,23 @@ def _totals(queue: Queue) -> str:
 
 
 def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
-    """The screen: totals, holds, keys, and in what room is left the events themselves."""
+    """The screen: totals, holds, keys, and in what room is left the events themselves. What does
+    not fit is counted."""
     view = queue.view
-    state = "pdagentd is running" if view.running else "pdagentd is NOT running"
     now = " " + moment(view.wall)[-8:]
-    title = f"The queue of {os.uname().nodename}: {_totals(queue)}"
+    title = f"The queue of {os.uname().nodename}"
     lines: list[Line] = [("title", padded(title, max(0, columns - len(now))) + now)]
-    lines.append(("" if view.running else "error", state))
+    state = "pdagentd is running" if view.running else "pdagentd is NOT running"
+    lines.append(("" if view.running else "error", f"{_totals(queue)}; {state}"))
     held = queue.held(HOLDS_SHOWN)
     if held:
-        # wrapped, not cut: when the next try is stands at the end
-        wrapped = [
-            wrap(f"held: {line}", max(20, columns), subsequent_indent=" " * 6) for line in held
-        ]
-        lines += [("", ""), *(("held", line) for line in chain.from_iterable(wrapped))]
-    heading = f"{'KEY':<8}{'PENDING':>10}{'SUCCESS':>10}{'IN ERROR':>10}"
-    lines += [("", ""), ("heading", padded(heading, columns))]
-    counts = queue.counts()
-    for key, count in list(counts.items())[:KEYS_SHOWN]:
-        text = f"{masked(key):<8}{count.pending:>10}{count.delivered:>10}{count.in_error:>10}"
-        lines.append(("error" if count.in_error else "", text))
-    if len(counts) > KEYS_SHOWN:
-        lines.append(("faint", f"and {len(counts) - KEYS_SHOWN} more"))
+        lines.append(("", ""))
+        for line in held:
+            # wrapped, not cut: when the next try is stands at the end
+            lines += [
+                ("held", part) for part in words.wrapped(f"held: {line}", columns, "", "      ")
+            ]
+    lines += [("", ""), *_keys(queue, columns)]
     room = rows - len(lines) - 3  # an empty line, the heading, the last line
     if room > 0:
         lines += [("", ""), ("heading", padded(words.headings(columns), columns))]
@@ -155,10 +149,42 @@ def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
     return [*lines[: rows - 1], ("faint", "q quits")]
 
 
+def _keys(queue: Queue, columns: int) -> Iterator[Line]:
+    yield "heading", padded(f"{'KEY':<8}{'PENDING':>10}{'SUCCESS':>10}{'IN ERROR':>10}", columns)
+    counts = queue.counts()
+    for key, count in islice(counts.items(), KEYS_SHOWN):
+        text = f"{masked(key):<8}{count.pending:>10}{count.delivered:>10}{count.in_error:>10}"
+        yield "error" if count.in_error else "", text
+    if len(counts) > KEYS_SHOWN:
+        yield "faint", f"and {len(counts) - KEYS_SHOWN} more"
+
+
 def _events(queue: Queue, columns: int, room: int) -> list[Line]:
-    in_error = min(queue.number(IN_ERROR), max(room // 3, room - queue.number(PENDING)))
-    styled = [("error", record) for record in queue.newest(in_error)]
-    styled += [
-        ("held" if record.hold else "", record) for record in queue.oldest(room - len(styled))
-    ]
-    return [(style, words.line(queue.view, record, columns)) for style, record in styled]
+    """Events in error, and pending ones in what these leave."""
+    in_error, pending = queue.number(IN_ERROR), queue.number(PENDING)
+    share = min(room, max(room // 3, room - pending))
+    lines = _fitting(queue, queue.newest(share), in_error, columns, share)
+    return lines + _fitting(queue, queue.oldest(room), pending, columns, room - len(lines))
+
+
+def _fitting(
+    queue: Queue, records: Iterator[Record], total: int, columns: int, room: int
+) -> list[Line]:
+    """As many of the records as fit; the last line counts the rest of them."""
+    lines: list[Line] = []
+    number = 0
+    state = ""
+    for record in records:
+        state = record.state
+        # what holds back a pending event stands above
+        with_why = record.directory == IN_ERROR or record.hold is None
+        block = words.lines(queue.view, record, columns, with_why)
+        left = room - len(lines) - (total > number + 1)
+        if len(block) > left and number:
+            break
+        style = "error" if record.directory == IN_ERROR else "held" if record.hold else ""
+        lines += [(style, text) for text in block[: max(0, left)]]
+        number += 1
+    if total > number and state and room > len(lines):
+        lines.append(("faint", f"and {total - number} more {state}"))
+    return lines

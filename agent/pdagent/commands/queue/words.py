@@ -1,9 +1,10 @@
 """The queue in words and tables."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from textwrap import wrap
 
 from pdagent.commands.queue.view import View
-from pdagent.commands.text import clock, cut, escaped, padded, span
+from pdagent.commands.text import clock, cut, escaped, padded, span, width
 from pdagent.log import masked, masked_name, redacted
 from pdagent.queue.backlog import Count
 from pdagent.queue.holds import Hold
@@ -11,7 +12,8 @@ from pdagent.queue.listing import Record
 from pdagent.spool import PENDING
 
 HOLDS_SHOWN = 10
-_DEDUP_KEY, _SUMMARY = 20, 40
+_DEDUP_KEY = 20
+_INDENT = 17  # so a reason stands below the columns, beside the event's name
 
 
 def counts(found: Mapping[str, Count]) -> list[str]:
@@ -70,14 +72,23 @@ def soon(seconds: float) -> str:
 
 
 def table(view: View, records: Iterable[Record], columns: int | None) -> Iterator[str]:
-    """The list, line by line."""
+    """The list, line by line; on a terminal with what can be done about a wrong key."""
     yield headings(columns) + "\n"
+    before = None
+    wrong_key = False
     for record in records:
-        yield line(view, record, columns) + "\n"
+        # Events behind the same hold wait for the same reason: the first of them says it.
+        known = record.directory == PENDING and record.why == before
+        before = record.why if record.directory == PENDING else None
+        yield from (f"{each}\n" for each in lines(view, record, columns, with_why=not known))
+        wrong_key = wrong_key or is_about_key(record)
+    if wrong_key and columns is not None:
+        text = f"PagerDuty refused the integration key. {to_other_key('EVENT')}"
+        yield "\n" + "".join(f"{each}\n" for each in wrapped(text, columns))
 
 
 def headings(columns: int | None) -> str:
-    """What is above the columns of `line`."""
+    """What is above the columns of `lines`."""
     text = "EVENT            STATE      AGE KEY   TRIES NEXT "
     text += f"{'DEDUP KEY':<{_dedup_columns(columns)}} SUMMARY"
     return text[:columns]
@@ -88,24 +99,49 @@ def _dedup_columns(columns: int | None) -> int:
     return _DEDUP_KEY if columns is None else min(_DEDUP_KEY, max(9, columns // 6))
 
 
-def line(view: View, record: Record, columns: int | None) -> str:
-    """An event as a line of the list; `columns`: how wide it may be, None: as it needs."""
+def lines(view: View, record: Record, columns: int | None, with_why: bool = True) -> list[str]:
+    """An event as the list has it: a line, and where the reason of its state does not fit, lines
+    below it with that. `columns`: how wide they may be; None: one line, as long as it needs."""
     accepted = record.accepted
     age = "?" if accepted is None else span(view.wall - accepted)
     attempts = "-" if record.attempts is None else str(record.attempts)
     key, event = record.key, record.event
     dedup_key = shown(event.dedup_key or "-" if event else "-", key)
     summary = shown(event.summary or event.action if event else "", key)
-    why = shown(record.why, key)
     room = _dedup_columns(columns)
     if columns is not None:
         dedup_key = padded(dedup_key, room)
-        summary = cut(summary, _SUMMARY) if why else summary
     text = f"{record.name.partition('_')[0]:<16} {record.state:<9} {age:>4} {masked(key):<5} "
-    text += f"{attempts:>5} {next_try(view, record):>4} {dedup_key:<{room}} {summary}"
-    if why:
-        text += f" ({why})" if summary else f"({why})"
-    return text if columns is None else cut(text, columns)
+    text += f"{attempts:>5} {next_try(view, record):>4} {dedup_key:<{room}} "
+    why = shown(record.why, key) if with_why else ""
+    whole = f"{text}{summary}{' ' if summary and why else ''}{f'({why})' if why else ''}"
+    if columns is None or width(whole) <= columns:
+        return [whole]
+    if not why:
+        return [cut(whole, columns)]
+    return [cut(text + summary, columns).rstrip(), *wrapped(why, columns, " " * _INDENT)]
+
+
+def is_about_key(record: Record) -> bool:
+    """Whether PagerDuty refused the event's integration key."""
+    return record.reason is not None and record.reason.is_about_key
+
+
+def to_other_key(event: str) -> str:
+    """What to do about an event in error whose integration key is wrong."""
+    return f"To send with another one: sudo pd-queue retry {event} --to-key KEY"
+
+
+def wrapped(text: str, columns: int, indent: str = "", further: str | None = None) -> list[str]:
+    """The text in lines that fit: the first indented by `indent`, the others by `further`."""
+    further = indent if further is None else further
+    return wrap(
+        text,
+        max(20, columns),
+        initial_indent=indent,
+        subsequent_indent=further,
+        break_on_hyphens=False,
+    )
 
 
 def next_try(view: View, record: Record) -> str:
