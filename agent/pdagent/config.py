@@ -8,7 +8,7 @@ character like any other (the old agent interpolated).
 import posix
 
 from pdagent import api
-from pdagent.settings import BY_NAME, OLD, SETTINGS, Adjusted
+from pdagent.settings import DEFAULTS, OLD, PARSERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ SECTION = "main"
 KEYS_SECTION = "keys"
 KEY_NAME_CHARS = 30  # fewer than a key has: a key is never taken for a name and shown
 _MAX_BYTES = 1_048_576
+_PIECE_BYTES = 8192  # Python makes room for all of it before it reads
 # What copying leaves around an integration key. A byte order mark is no blank to Python.
 _AROUND_KEYS = " \t\r\n\"'\ufeff"
 
@@ -29,8 +30,6 @@ class Config:
     `keys`: the integration keys by name; None if some could not be read.
     `knows_spool`: False if a problem may hide the setting data_dir: the spool may be elsewhere.
     """
-
-    __slots__ = (*BY_NAME, "keys", "knows_spool")
 
     send_interval_secs: int
     cleanup_interval_secs: int
@@ -70,8 +69,8 @@ class Config:
     ) -> None:
         self.keys: dict[str, str] | None = keys
         self.knows_spool = knows_spool
-        for setting in SETTINGS:
-            setattr(self, setting.name, values.get(setting.name, setting.default))
+        self.__dict__.update(DEFAULTS)
+        self.__dict__.update(values)
 
     @property
     def spool_dir(self) -> str:
@@ -120,19 +119,17 @@ def load(path: str) -> tuple[Config, list[Problem]]:
     except OSError as error:
         why = posix.strerror(error.errno or 0)
         meant = isinstance(error, PermissionError) and _is_for_its_group(path)
-        return _unread(f"Unable to read the config file at: {path}: {why}", not meant)
+        problem = Problem(f"Unable to read the config file at: {path}: {why}", True, not meant)
+        return Config({}, knows_spool=False), [problem]
     except ValueError as error:  # a NUL in the path
-        return _unread(f"Unable to read the config file at: {path!r}: {error}")
+        problem = Problem(f"Unable to read the config file at: {path!r}: {error}", True)
+        return Config({}, knows_spool=False), [problem]
     keys: dict[str, str] = {}
     values, problems = parse(text, path, keys)
     # A line that can't be understood may be the key that somebody asks for.
     whole = not [problem for problem in problems if problem.fatal]
     knows_spool = "data_dir" in values or not [p for p in problems if p.hides_settings]
     return Config(values, keys if whole else None, knows_spool), problems
-
-
-def _unread(text: str, for_senders: bool = True) -> tuple[Config, list[Problem]]:
-    return Config({}, knows_spool=False), [Problem(text, True, for_senders, True)]
 
 
 def load_keys(settings: Config) -> list[Problem]:
@@ -189,12 +186,13 @@ def parse(
     """The values in `text`, and what is wrong with it by file and line. Fills `keys` with those of
     the section [Keys]. `main`: the section that must be there."""
     values: dict[str, Value] = {}
-    problems = []
+    problems: list[Problem] = []
+    problem: Problem | None
     section = None
     seen_main = False
     for number, raw in enumerate(text.split("\n"), 1):
         line = _without_comment(raw).strip()
-        if not line:
+        if not line or line[:4].lower() == "rem ":  # which the old agent's parser left out, too
             continue
         if line[0] == "[" and line[-1] == "]":
             section = line[1:-1].strip().lower()
@@ -202,13 +200,14 @@ def parse(
             continue
         name, value, separated = _halves(line)
         if not separated or not name:
-            problem = _unclear(line)
+            said = "is neither 'name = value' nor '[section]'"
+            problem = Problem(said, True, hides_settings=True)
         elif section == KEYS_SECTION:
             problem = _take_key(keys, name, value)
         elif section != main:
             said = f"{_shown(name)} is outside the section [{main.capitalize()}]"
             problem = Problem(said, section is None, hides_settings=name == "data_dir")
-        elif name not in BY_NAME:
+        elif name not in PARSERS:
             problem = Problem(f"{_shown(name)} is not a setting that pdagent knows", False)
         else:
             problem = _take_value(values, name, value)
@@ -221,25 +220,16 @@ def parse(
     return values, problems
 
 
-def _unclear(line: str) -> Problem | None:
-    if line[:4].lower() == "rem ":  # a comment to the old agent's parser
-        return None
-    return Problem("is neither 'name = value' nor '[section]'", True, hides_settings=True)
-
-
 def _take_value(values: "dict[str, Value]", name: str, text: str) -> Problem | None:
     """Puts the value of a setting into `values`, or says why its default stays."""
-    try:
-        values[name] = BY_NAME[name].parse(text)
-    except Adjusted as adjusted:
-        values[name] = adjusted.value
-        return Problem(f"{name} {adjusted}", False, for_senders=False)
-    except ValueError as error:
-        if name in OLD:
-            said = f"{name} {error}: the default, {BY_NAME[name].written}, is used"
-            return Problem(said, False, for_senders=False)
-        return Problem(f"Bad {name}: {error}", True, hides_settings=name == "data_dir")
-    return None
+    value, wrong = PARSERS[name](text)
+    if value is not None:
+        values[name] = value
+        return Problem(f"{name} {wrong}", False, for_senders=False) if wrong else None
+    if name in OLD:
+        said = f"{name} {wrong}: its default is used"
+        return Problem(said, False, for_senders=False)
+    return Problem(f"Bad {name}: {wrong}", True, hides_settings=name == "data_dir")
 
 
 def _take_key(keys: "dict[str, str] | None", name: str, value: str) -> Problem | None:
@@ -285,7 +275,7 @@ def _read(path: str) -> str:
     try:
         parts = []
         size = 0
-        while size < _MAX_BYTES and (part := posix.read(fd, 65_536)):
+        while size < _MAX_BYTES and (part := posix.read(fd, _PIECE_BYTES)):
             parts.append(part)
             size += len(part)
     finally:

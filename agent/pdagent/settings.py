@@ -10,86 +10,72 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Value = str | int | bool
+    # The value that a text means (None: it has no meaning), and what is wrong with it ("": nothing)
+    Reading = tuple[Value | None, str]
+    Parser = Callable[[str], Reading]
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104  (the old agent's way of saying "any")
 TOKEN_CHARS = 16
 _YES = ("1", "yes", "true", "on")
 _NO = ("0", "no", "false", "off")
-_HEX = "0123456789abcdefABCDEF"
-_API_PATHS = (api.CHANGE_PATH, api.V2_PATH, api.V1_PATH)
 
 
-class Adjusted(Exception):
-    """The text is not a valid value, but its meaning is clear: `value`. The exception's text says
-    what is wrong with the text, and what is used instead."""
-
-    def __init__(self, value: "Value", text: str) -> None:
-        super().__init__(text)
-        self.value = value
-
-
-def _number(least: int, most: int) -> "Callable[[str], int]":
-    rule = f"must be a whole number from {least} to {most}"
-
-    def parse(text: str) -> int:
+def _number(least: int, most: int) -> "Parser":
+    def parse(text: str) -> "Reading":
         digits = text[1:] if text[:1] in ("-", "+") else text
+        rule = f"must be a whole number from {least} to {most}"
         if not (digits.isascii() and digits.isdigit()):
-            raise ValueError(rule)
+            return None, rule
         # int() refuses thousands of digits, and so many are out of range in any case.
         number = int(text) if len(text) < 1000 else int(text[0] + "9" * 100)
         nearest = min(max(number, least), most)
-        if number != nearest:
-            raise Adjusted(nearest, f"{rule}: {nearest} is used")
-        return number
+        return nearest, "" if number == nearest else f"{rule}: {nearest} is used"
 
     return parse
 
 
-def _one_of(*words: str) -> "Callable[[str], str]":
-    def parse(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return text.lower()
+def _one_of(*words: str) -> "Parser":
+    def parse(text: str) -> "Reading":
+        word = text.lower()
+        return (word, "") if word in words else (None, f"must be one of {', '.join(words)}")
 
     return parse
 
 
-def _switch(text: str) -> bool:
-    if text.lower() not in _YES + _NO:
-        raise ValueError("must be on or off")
-    return text.lower() in _YES
+def _switch(text: str) -> "Reading":
+    word = text.lower()
+    return (word in _YES, "") if word in _YES + _NO else (None, "must be on or off")
 
 
-def _url(text: str) -> str:
-    scheme, _, rest = text.rstrip("/").partition("://")
+def _url(text: str) -> "Reading":
+    url = text.rstrip("/")
+    scheme, _, rest = url.partition("://")
     if text and not (scheme in ("http", "https") and rest and text.isprintable()):
-        raise ValueError("must begin with http:// or https://, and name a host")
-    return text.rstrip("/")
+        return None, "must begin with http:// or https://, and name a host"
+    return url, ""
 
 
-def _base_url(text: str) -> str:
-    url = _url(text)
-    for path in _API_PATHS:
-        if url.endswith(path):
-            base = url.removesuffix(path)
-            raise Adjusted(
-                _url(base or "/"), f"must be the base: the API's path {path} is taken off"
-            )
-    return url
+def _base_url(text: str) -> "Reading":
+    url, problem = _url(text)
+    for path in (api.CHANGE_PATH, api.V2_PATH, api.V1_PATH):
+        if url and str(url).endswith(path):
+            base, problem = _url(str(url).removesuffix(path) or "/")
+            return base, problem or f"must be the base: the API's path {path} is taken off"
+    return url, problem
 
 
-def _path(text: str) -> str:
+def _path(text: str) -> "Reading":
     if not text.startswith("/") or not text.isprintable():
-        raise ValueError("must be an absolute path")
-    return text.rstrip("/") or "/"
+        return None, "must be an absolute path"
+    return text.rstrip("/") or "/", ""
 
 
-def _optional_path(text: str) -> str:
-    return _path(text) if text else ""
+def _optional_path(text: str) -> "Reading":
+    return _path(text) if text else ("", "")
 
 
 def is_ip_address(text: str) -> bool:
-    """Whether this is an IP address as ipaddress(3) would have it, without a scope."""
+    """Whether this is an IP address as Python's ipaddress has it, but without a scope."""
     if ":" not in text:
         return _is_ipv4(text)
     before, _, last = text.rpartition(":")
@@ -99,55 +85,52 @@ def is_ip_address(text: str) -> bool:
         text = f"{before}:0:0"
     left, gap, right = text.partition("::")
     groups = (left.split(":") if left else []) + (right.split(":") if right else [])
-    wanted = len(groups) < 8 if gap else len(groups) == 8
-    return wanted and all(0 < len(g) <= 4 and not g.strip(_HEX) for g in groups)
+    for group in groups:
+        if not 0 < len(group) <= 4 or group.strip("0123456789abcdefABCDEF"):
+            return False
+    return len(groups) < 8 if gap else len(groups) == 8
 
 
 def _is_ipv4(text: str) -> bool:
     parts = text.split(".")
-    return len(parts) == 4 and all(_is_byte(part) for part in parts)
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and len(part) <= 3 and int(part) <= 255):
+            return False
+        if part[0] == "0" and part != "0":
+            return False
+    return len(parts) == 4
 
 
-def _is_byte(text: str) -> bool:
-    plain = text.isascii() and text.isdigit() and len(text) <= 3
-    return plain and int(text) <= 255 and (text[0] != "0" or text == "0")
-
-
-def _source_address(text: str) -> str:
+def _source_address(text: str) -> "Reading":
     if not is_ip_address(text):
-        raise Adjusted(ANY_ADDRESS, f"must be an IP address: {ANY_ADDRESS} is used")
-    return text if text.strip("0:.") else ANY_ADDRESS
+        return ANY_ADDRESS, f"must be an IP address: {ANY_ADDRESS} is used"
+    return text if text.strip("0:.") else ANY_ADDRESS, ""
 
 
-def _listening(text: str) -> str:
+def _listening(text: str) -> "Reading":
     """Where to listen: a path, or an IP address and a port. Empty: nowhere."""
     if not text or text[0] == "/":
         return _optional_path(text)
     host, _, port = text.rpartition(":")
     is_ipv6 = host[:1] == "[" and host[-1:] == "]" and ":" in host
-    if not (is_ip_address(host[1:-1]) if is_ipv6 else _is_ipv4(host)) or not _is_port(port):
-        raise ValueError("must be IP-ADDRESS:PORT, or an absolute path")
-    return text
+    good = is_ip_address(host[1:-1]) if is_ipv6 else _is_ipv4(host)
+    if not good or not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65_535):
+        return None, "must be IP-ADDRESS:PORT, or an absolute path"
+    return text, ""
 
 
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65_535
-
-
-def _token(text: str) -> str:
+def _token(text: str) -> "Reading":
     if text and not (text.isprintable() and " " not in text and len(text) >= TOKEN_CHARS):
-        raise ValueError(f"must have {TOKEN_CHARS} characters at least, and no blanks")
-    return text
+        return None, f"must have {TOKEN_CHARS} characters at least, and no blanks"
+    return text, ""
 
 
 class Setting:
-    """One setting: its name, its default, how its text is read, and what it means."""
+    """One setting: its name, its default, how its text is read, and what it is for."""
 
     __slots__ = ("default", "meaning", "name", "parse")
 
-    def __init__(
-        self, name: str, default: "Value", parse: "Callable[[str], Value]", meaning: str
-    ) -> None:
+    def __init__(self, name: str, default: "Value", parse: "Parser", meaning: str) -> None:
         self.name = name
         self.default = default
         self.parse = parse
@@ -341,4 +324,5 @@ SETTINGS = (
         "run_dir", "/var/run/pdagent", _path, "Where the background daemon keeps its pid file."
     ),
 )
-BY_NAME = {setting.name: setting for setting in SETTINGS}
+DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+PARSERS = {setting.name: setting.parse for setting in SETTINGS}
