@@ -1,6 +1,7 @@
 """What systemd is told: sd_notify(3), over a real socket."""
 
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.agent import Agent
+from tests.support.events import KEY
 from tests.support.events_api import EventsApi
 
 
@@ -23,31 +25,38 @@ def systemd(agent: Agent) -> Iterator[socket.socket]:
         yield listener
 
 
+def heard(systemd: socket.socket, status: bool = False) -> bytes:
+    """The next that is no status; or, asked for, that is one."""
+    while (said := systemd.recv(4096)).startswith(b"STATUS=") is not status:
+        pass
+    return said
+
+
 def test_ready_reloading_stopping(systemd: socket.socket, agent: Agent) -> None:
     """READY once it serves, RELOADING with its time and READY around a reload, STOPPING at the
     end."""
     agent.start()
     assert agent.daemon is not None
-    assert systemd.recv(4096) == b"READY=1"
+    assert heard(systemd) == b"READY=1"
     agent.daemon.send_signal(signal.SIGHUP)
-    reloading, clock = systemd.recv(4096).split(b"\n")
+    reloading, clock = heard(systemd).split(b"\n")
     assert reloading == b"RELOADING=1"
     assert clock.startswith(b"MONOTONIC_USEC=")
     assert clock.partition(b"=")[2].isdigit()
-    assert systemd.recv(4096) == b"READY=1"
+    assert heard(systemd) == b"READY=1"
     assert agent.stop() == 0
-    assert systemd.recv(4096) == b"STOPPING=1"
+    assert heard(systemd) == b"STOPPING=1"
 
 
 def test_a_failed_reload_ends_too(systemd: socket.socket, agent: Agent) -> None:
     """A bad configuration ends the reload all the same, or systemd would wait for ever."""
     agent.start()
     assert agent.daemon is not None
-    assert systemd.recv(4096) == b"READY=1"
+    assert heard(systemd) == b"READY=1"
     agent.conf.write_text("nonsense\n")
     agent.daemon.send_signal(signal.SIGHUP)
-    assert systemd.recv(4096).startswith(b"RELOADING=1")
-    assert systemd.recv(4096) == b"READY=1"
+    assert heard(systemd).startswith(b"RELOADING=1")
+    assert heard(systemd) == b"READY=1"
 
 
 def test_watchdog(systemd: socket.socket, agent: Agent) -> None:
@@ -55,8 +64,7 @@ def test_watchdog(systemd: socket.socket, agent: Agent) -> None:
     agent.configure(events_url="http://127.0.0.1:1", send_interval_secs=3600)
     agent.environment["WATCHDOG_USEC"] = "400000"
     agent.start()
-    heard = [systemd.recv(4096) for _ in range(4)]
-    assert sorted(heard) == [b"READY=1"] + [b"WATCHDOG=1"] * 3
+    assert sorted(heard(systemd) for _ in range(4)) == [b"READY=1"] + [b"WATCHDOG=1"] * 3
 
 
 def test_no_watchdog_unless_asked(systemd: socket.socket, agent: Agent, api: EventsApi) -> None:
@@ -64,6 +72,23 @@ def test_no_watchdog_unless_asked(systemd: socket.socket, agent: Agent, api: Eve
     agent.configure(events_url=api.url, send_interval_secs=1)
     agent.environment.update(WATCHDOG_USEC="400000", WATCHDOG_PID="1")
     agent.start()
-    assert systemd.recv(4096) == b"READY=1"
+    assert heard(systemd) == b"READY=1"
     assert agent.stop() == 0
-    assert systemd.recv(4096) == b"STOPPING=1"
+    assert heard(systemd) == b"STOPPING=1"
+
+
+def test_status(systemd: socket.socket, agent: Agent, api: EventsApi) -> None:
+    """`systemctl status` says what holds events, since when and how many, and when that is over."""
+    api.stop()
+    agent.start()
+    assert heard(systemd, status=True) == b"STATUS=0 pending; nothing delivered yet"
+    agent.send(KEY, "trigger", "-d", "x")
+    wanted = re.compile(
+        rb"STATUS=cannot reach PagerDuty since \d\d:\d\d: .*Connection refused; 1 pending"
+    )
+    while not wanted.fullmatch(heard(systemd, status=True)):
+        pass
+    api.start()
+    over = re.compile(rb"STATUS=0 pending; last delivery \d\d:\d\d")
+    while not over.fullmatch(heard(systemd, status=True)):
+        pass

@@ -1,41 +1,55 @@
 """All checks, in the order in which a person wants to read them."""
 
 import os
-from collections.abc import Sequence
 
-from pdagent.check import directories, network, package, record, service, settings, trial, wayout
+from pdagent.check import (
+    directories,
+    network,
+    package,
+    record,
+    settings,
+    told,
+    trial,
+    wayout,
+)
+from pdagent.check import service as unit
 from pdagent.check.host import Host
 from pdagent.check.run import Check
 from pdagent.check.service import Environment
-from pdagent.config import Config, Problem
+from pdagent.check.view import Service
+from pdagent.config import Config
 
 
 def catalogue(
     path: str,
     config: Config,
-    problems: Sequence[Problem],
     environment: Environment,
     host: Host,
+    service: Service | None,
     key: str | None = None,
 ) -> list[Check]:
-    """What to look at; `key` is the one to send a test event with, None: send nothing. The
-    environment has been applied to this process."""
+    """What to look at; `key` is the one to send a test event with, None: send nothing. `service`:
+    whom this process can look like. The environment has been applied to this process."""
     ask = wayout.once(lambda: wayout.ask(config))
+    inside = service is not None and os.geteuid() == 0
     checks = [
-        Check(settings.SUBJECT, lambda: settings.configuration(path, config, problems)),
-        Check(directories.DIRECTORIES, lambda: directories.directories(config)),
+        Check(settings.SUBJECT, lambda: settings.configuration(path, inside), inside=True),
+        Check(directories.DIRECTORIES, lambda: directories.directories(config, service)),
         Check(directories.DISK, lambda: directories.disk(config)),
-        Check(service.SUBJECT, lambda: service.daemon(config, host)),
-        Check(service.BOOT, lambda: service.boot(host)),
+        Check(unit.SUBJECT, lambda: unit.daemon(config, host)),
+        Check(unit.BOOT, lambda: unit.boot(host)),
+        Check(told.SUBJECT, lambda: told.delivery(path, config, host, ask), inside=True),
         Check(record.QUEUE, lambda: record.queue(config, host)),
         Check(record.RATE, lambda: record.rate_limits(config, host)),
         Check(settings.REGION, lambda: settings.region(config)),
-        Check(network.DNS, lambda: network.dns(config)),
-        Check(network.PROXY, lambda: network.proxy(config, environment, ask)),
-        Check(network.API, lambda: network.events_api(config, ask)),
-        Check(network.TLS, lambda: network.tls(config, ask, host.now)),
-        Check(network.CA, lambda: network.ca_bundle(config, os.environ, host.now)),
-        Check(network.CLOCK, lambda: network.clock(ask, host.now)),
+        Check(network.DNS, lambda: network.dns(config), inside=True),
+        Check(network.PROXY, lambda: network.proxy(config, environment, ask), inside=True),
+        Check(network.API, lambda: network.events_api(config, ask), inside=True),
+        Check(network.TLS, lambda: network.tls(config, ask, host.now), inside=True),
+        Check(
+            network.CA, lambda: network.ca_bundle(config, os.environ, host.now, inside), inside=True
+        ),
+        Check(network.CLOCK, lambda: network.clock(ask, host.now), inside=True),
         Check(package.PACKAGE, lambda: package.package(host)),
         Check(package.KEY, lambda: package.repository_key(host)),
     ]

@@ -8,97 +8,96 @@ import stat
 from collections.abc import Callable, Iterator
 
 from pdagent.check.finding import Finding, failed, ok, warning
+from pdagent.check.settings import REPAIR
+from pdagent.check.view import USER, Service
 from pdagent.config import Config
-from pdagent.queue.budget import Disk
+from pdagent.queue import layout
+from pdagent.queue.budget import Disk, is_full
 from pdagent.queue.cleanup import disk_of
 from pdagent.queue.layout import DROP_MODE, PRIVATE_MODE
-from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
 DIRECTORIES = "directories"
 DISK = "disk"
-ROOM_BYTES = 1_048_576  # less holds no burst of events
-ROOM_FILES = 100
-_USER = "pdagent"
-_REINSTALL = "Install the package again, or start pdagentd: it makes what is missing."
+DATA_DIR = "/var/lib/pdagent"  # where the package has it
+_REINSTALL = "Install the package again."
+_GROUP = (
+    f"groupadd --system {USER} && usermod -g {USER} {USER} && {REPAIR} && systemctl restart pdagent"
+)
 
 
-def directories(settings: Config) -> Iterator[Finding]:
-    """Existence, owner and modes."""
-    root = settings.spool_dir
+def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
+    """Existence, owner and modes. `service`: who the directories should belong to."""
     good = True
-    for finding in _wrong(settings.data_dir, root, settings.log_dir):
+    for finding in (*_user(settings), *_wrong(settings, service)):
         good = False
         yield finding
     if good:
         yield ok(DIRECTORIES, f"{settings.data_dir}, {settings.log_dir}")
 
 
-def _wrong(data_dir: str, root: str, log_dir: str) -> Iterator[Finding]:
+def _user(settings: Config) -> Iterator[Finding]:
+    """A user without the group that the unit names: the service can't start (216/GROUP)."""
+    if settings.data_dir != DATA_DIR:
+        return
     try:
-        owner = os.stat(f"{data_dir}/db").st_uid
-    except FileNotFoundError:
-        yield failed(DIRECTORIES, f"{data_dir}/db does not exist", _REINSTALL)
-        return
-    group = _group_of(owner)
-    if group is None:
-        remedy = f"groupadd --system {_USER}, then install the package again"
-        yield failed(DIRECTORIES, f"there is no group {_USER}", remedy)
-        return
-    wanted: list[tuple[str, int | None]] = [
-        (log_dir, None),
-        *((f"{root}/{name}", DROP_MODE) for name in (TEMPORARY, PENDING)),
-        *((f"{root}/{name}", PRIVATE_MODE) for name in (DELIVERED, IN_ERROR)),
-    ]
-    for path, mode in wanted:
+        pwd.getpwnam(USER)
+        grp.getgrnam(USER)
+    except KeyError as error:
+        what = "group" if "group" in str(error) or "getgrnam" in str(error) else "user"
+        text = f"there is no {what} {USER}, so the service cannot start"
+        yield failed(DIRECTORIES, text, _GROUP if what == "group" else _REINSTALL)
+
+
+def _wrong(settings: Config, service: Service | None) -> Iterator[Finding]:
+    # These two are root's in the package, so that root can safely write below them.
+    above = [(settings.data_dir, None), (settings.spool_dir, None)]
+    for path, mode in (*above, *layout.directories(settings), (settings.log_dir, None)):
         try:
             found = os.stat(path)  # of what a link leads to: directories move to larger disks
         except FileNotFoundError:
-            yield failed(DIRECTORIES, f"{path} does not exist", _REINSTALL)
+            yield failed(DIRECTORIES, f"{path} does not exist", REPAIR)
+            if path == settings.data_dir:
+                return
             continue
+        except NotADirectoryError:
+            continue  # what it is below was named
+        owners = () if service is None else (service.uid, *((0,) if (path, mode) in above else ()))
         if not stat.S_ISDIR(found.st_mode):
-            yield failed(DIRECTORIES, f"{path} is not a directory", f"Remove it. {_REINSTALL}")
-        elif found.st_uid != owner:
-            text = f"{path} is not the agent's: its owner is {found.st_uid}"
-            yield failed(DIRECTORIES, text, f"chown pdagent:pdagent {path}")
-        elif mode is not None and found.st_gid != group:
-            text = (
-                f"{path} is of another group ({found.st_gid}): pdagentd can't read what users add"
-            )
-            remedy = f"chown {_USER}:{_USER} {path}; chmod {mode:o} {path}"
-            yield failed(DIRECTORIES, text, remedy)
+            yield failed(DIRECTORIES, f"{path} is not a directory", f"rm {path} && {REPAIR}")
+        elif owners and found.st_uid not in owners:
+            text = f"{path} is not the agent's: its owner is user {found.st_uid}"
+            yield failed(DIRECTORIES, text, REPAIR)
         elif mode is not None:
-            yield from _wrong_mode(path, stat.S_IMODE(found.st_mode), mode)
+            yield from _wrong_mode(path, found, mode, service)
+        elif not found.st_mode & stat.S_IXOTH and path != settings.log_dir:
+            text = f"{path} has mode {stat.S_IMODE(found.st_mode):o}: not every user can send"
+            yield failed(DIRECTORIES, text, REPAIR)
 
 
-def _group_of(owner: int) -> int | None:
-    """The group that an agent of this user runs in, None if the package's has none."""
-    try:
-        user = pwd.getpwuid(owner)
-    except KeyError:
-        return os.getegid()
-    try:
-        return grp.getgrnam(user.pw_name).gr_gid
-    except KeyError:
-        return None if user.pw_name == _USER else user.pw_gid
-
-
-def _wrong_mode(path: str, found: int, wanted: int) -> Iterator[Finding]:
+def _wrong_mode(
+    path: str, status: os.stat_result, wanted: int, service: Service | None
+) -> Iterator[Finding]:
+    found = stat.S_IMODE(status.st_mode)
+    if service is not None and wanted == DROP_MODE and status.st_gid != service.gid:
+        text = f"{path} has group {status.st_gid}: pdagentd can't read what users add"
+        yield failed(DIRECTORIES, text, REPAIR)
     if found == wanted:
         return
-    remedy = f"chmod {wanted:o} {path}"
     says = f"{path} has mode {found:o}"
     if wanted == PRIVATE_MODE:
         if found & 0o027:
-            yield warning(DIRECTORIES, f"{says}: others can look at events", remedy)
+            yield warning(DIRECTORIES, f"{says}: others can look at events", REPAIR)
+        elif found & 0o700 != 0o700:
+            yield failed(DIRECTORIES, f"{says}: pdagentd can't use it", REPAIR)
         return
     if found & 0o033 != 0o033:
-        yield failed(DIRECTORIES, f"{says}: not every user can send", remedy)
+        yield failed(DIRECTORIES, f"{says}: not every user can send", REPAIR)
     elif found & 0o044:
-        yield warning(DIRECTORIES, f"{says}: others can see whose events are there", remedy)
+        yield warning(DIRECTORIES, f"{says}: others can see whose events are there", REPAIR)
     elif not found & stat.S_ISVTX:
-        yield warning(DIRECTORIES, f"{says}: users can remove each other's events", remedy)
-    elif not found & stat.S_ISGID:
-        yield failed(DIRECTORIES, f"{says}: pdagentd can't read what users add", remedy)
+        yield warning(DIRECTORIES, f"{says}: users can remove each other's events", REPAIR)
+    elif found & 0o700 != 0o700 or not found & stat.S_ISGID:
+        yield failed(DIRECTORIES, f"{says}: pdagentd can't read what users add", REPAIR)
 
 
 def disk(settings: Config, look: Callable[[str], Disk] = disk_of) -> Iterator[Finding]:
@@ -111,8 +110,11 @@ def disk(settings: Config, look: Callable[[str], Disk] = disk_of) -> Iterator[Fi
     text = f"{_size(found.free)} free of {_size(found.total)}"
     if found.total_files:
         text += f", {found.free_files:,} inodes of {found.total_files:,}"
-    remedy = f"Free some space where {path} is: without, each pd-send delivers by itself."
-    if found.free < ROOM_BYTES or (found.total_files and found.free_files < ROOM_FILES):
+    remedy = (
+        f"Free some space where {path} is. A full queue takes no event, and each pd-send has to"
+    )
+    remedy += " reach PagerDuty itself."
+    if is_full(found):
         yield failed(DISK, f"full: {text}", remedy)
     elif found.scarce:
         yield warning(DISK, f"nearly full: {text}", remedy)

@@ -40,3 +40,11 @@ class Host:
 
     def exists(self, path: str) -> bool:
         return os.path.exists(self.path(path))
+
+    @property
+    def has_systemd(self) -> bool:
+        return self.exists("/run/systemd/system")
+
+    def service(self, verb: str) -> str:
+        """The command that does this to the service here."""
+        return f"systemctl {verb} pdagent" if self.has_systemd else f"service pdagent {verb}"

@@ -22,15 +22,31 @@ CA_SOON = 30 * 86_400.0
 CA_STALE = 0.1  # the share of authorities that may have expired
 
 _SETTING = "/etc/default/pdagent or /etc/sysconfig/pdagent"
+_RESTART = "systemctl restart pdagent (or: service pdagent restart)"
+_PASSWORD = f"Give it the right name and password: http://NAME:PASSWORD@… in {_SETTING}."
 _REMEDIES = {
     "trust": "Install ca-certificates, or set ca_file.",
     "name": "See /etc/resolv.conf; or set https_proxy, if the proxy is to look up names.",
     "proxy": f"See https_proxy in {_SETTING}, and proxy_url; then restart the service.",
-    "tls": "Install current ca-certificates; where a proxy opens TLS, name its CA in ca_file.",
+    "tls": "Bring the authorities up to date: update-ca-certificates or update-ca-trust. If a "
+    "gateway opens TLS here, add its authority there, or name it in ca_file, which replaces the "
+    "system's authorities.",
     "connection": "Open the firewall for port 443, or name a proxy: docs/proxies.md.",
     "answer": "A proxy, a portal or a filter answers in PagerDuty's place: ask who runs it.",
 }
 _NOT_ASKED = "no answer of the Events API to learn it from"
+
+
+def remedy_of(answer: Answer, settings: Config) -> str:
+    """What to do about a question that was not answered in PagerDuty's words."""
+    if "assign requested address" in answer.why:
+        return f"source_address = {settings.source_address} is no address of this host."
+    if answer.stage == "answer" and (path := urlsplit(settings.events_url).path):
+        base = settings.events_url.removesuffix(path)
+        return f"Take the path off: events_url = {base}. Then reload the service."
+    if " 407" in answer.why or " 401" in answer.why:
+        return _PASSWORD
+    return _REMEDIES[answer.stage]
 
 
 def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) -> Iterator[Finding]:
@@ -59,9 +75,11 @@ def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Find
     """Which proxy it is, and whether it lets us through."""
     used = without_password(proxy_of(settings))
     source = "proxy_url" if settings.proxy_url else environment.source
+    for line in environment.odd:
+        yield warning(PROXY, line, f"Correct it, then: {_RESTART}")
     if environment.stale and not settings.proxy_url:
         text = f"{environment.stale} says otherwise than the running daemon's environment"
-        yield warning(PROXY, text, "systemctl restart pdagent (or: service pdagent restart)")
+        yield warning(PROXY, text, _RESTART)
     if not used:
         if environment.hidden:
             text = (
@@ -73,13 +91,9 @@ def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Find
         return
     answer = ask()
     if answer.stage == "proxy":
-        remedy = _REMEDIES["proxy"]
-        if " 407" in answer.why or " 401" in answer.why:
-            remedy = f"Give it the right name and password: http://NAME:PASSWORD@… in {_SETTING}."
-        yield failed(PROXY, f"{used} ({source}): {answer.why}", remedy)
+        yield failed(PROXY, f"{used} ({source}): {answer.why}", remedy_of(answer, settings))
     elif answer.status == 407:
-        remedy = f"Give it the right name and password: http://NAME:PASSWORD@… in {_SETTING}."
-        yield failed(PROXY, f"{used} ({source}) wants a name and password", remedy)
+        yield failed(PROXY, f"{used} ({source}) wants a name and password", _PASSWORD)
     elif answer.status is None:
         yield unknown(PROXY, f"{used} ({source})")
     else:
@@ -90,15 +104,13 @@ def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
     """Whether the Events API is reached."""
     answer, url = ask(), settings.base_url
     if answer.status is None:
-        remedy = _REMEDIES[answer.stage] if answer.stage != "proxy" else "See the line proxy."
-        if "assign requested address" in answer.why:
-            remedy = f"source_address = {settings.source_address} is no address of this host."
+        remedy = "See the line proxy." if answer.stage == "proxy" else remedy_of(answer, settings)
         yield failed(API, f"{url} cannot be reached: {answer.why}", remedy)
     elif answer.status in (407, 502, 503, 504):
         text = f"{url}: answered {answer.status}"
         yield failed(API, text, "PagerDuty, or a proxy, is in trouble. Events are kept meanwhile.")
     elif answer.why:
-        yield failed(API, f"{url}: {answer.why}", _REMEDIES["answer"])
+        yield failed(API, f"{url}: {answer.why}", remedy_of(answer, settings))
     else:
         yield ok(API, f"{url} answers, in {answer.seconds * 1000:.0f} ms")
 
@@ -127,9 +139,12 @@ def tls(settings: Config, ask: Ask, now: Callable[[], float]) -> Iterator[Findin
 
 
 def ca_bundle(
-    settings: Config, environment: Mapping[str, str], now: Callable[[], float]
+    settings: Config,
+    environment: Mapping[str, str],
+    now: Callable[[], float],
+    inside: bool = False,
 ) -> Iterator[Finding]:
-    """The authorities that are trusted."""
+    """The authorities that are trusted. `inside`: this process is what the service is."""
     if settings.base_url.startswith("http:"):
         return
     try:
@@ -140,6 +155,9 @@ def ca_bundle(
         yield failed(CA, str(error), _REMEDIES["trust"])
         return
     except PermissionError as error:
+        if inside:
+            yield failed(CA, f"the service may not read {path}", "See the line delivery.")
+            return
         raise PermissionError(error.errno, error.strerror, path) from error
     except OSError as error:  # ssl.SSLError is one
         yield failed(CA, f"{path}: {error.strerror or error}", _REMEDIES["trust"])
@@ -159,7 +177,8 @@ def _judged(path: str, until: Sequence[float], now: float) -> Finding:
         text += f", {gone} more have expired" if gone else ""
         text += f", {len(soon)} of them expire within {days(CA_SOON)}" if soon else ""
         return warning(CA, text, "Install current ca-certificates, or renew the ca_file.")
-    return ok(CA, f"{text}, the first expires in {days(min(good) - now)}")
+    # That one of them expires tomorrow is nothing to do anything about.
+    return ok(CA, text)
 
 
 def clock(ask: Ask, now: Callable[[], float]) -> Iterator[Finding]:

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 
 from pdagent.check.finding import Finding, days, ok, several, warning
 from pdagent.check.host import Host
+from pdagent.check.settings import REPAIR
 from pdagent.config import Config
+from pdagent.log import printable
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.names import stamp
 from pdagent.queue.regular import read_regular
+from pdagent.queue.state import State
 from pdagent.spool import IN_ERROR
 
 QUEUE, RATE = "queue", "rate limits"
@@ -26,7 +29,7 @@ _THROTTLED = re.compile(
 
 
 def queue(settings: Config, host: Host) -> Iterator[Finding]:
-    """How many events are pending, since when, and how many came to be in error."""
+    """How many events are pending, since when, and how many came to be in error and why."""
     root = settings.spool_dir
     try:
         names, _ = Backlog(root).scan()
@@ -40,18 +43,41 @@ def queue(settings: Config, host: Host) -> Iterator[Finding]:
         late = age > LATE_SECONDS
         text += f", the oldest for {days(age)}"
     if late:
-        yield warning(QUEUE, text, "pd-queue status, and what else is not ok here, say why.")
+        yield warning(QUEUE, text, "The lines daemon and delivery say why.")
     if refused:
-        text = f"{text}; {refused}" if not late else f"{refused}"
-        remedy = "sudo pd-queue list --state in-error says why; then pd-queue retry."
-        yield warning(QUEUE, f"{text} in error since yesterday", remedy)
+        why = _why(settings, refused[-1])
+        said = f"{len(refused):,} in error since yesterday; the last: {why}"
+        yield warning(QUEUE, said if late else f"{text}; {said}", _remedy(why))
     if not late and not refused:
         yield ok(QUEUE, f"{text}, none in error since yesterday")
 
 
-def _recent(directory: str, since: float) -> int:
+def _recent(directory: str, since: float) -> list[str]:
+    """Names of those that came there since then, the latest last."""
     with os.scandir(directory) as entries:
-        return sum(entry.stat(follow_symlinks=False).st_ctime >= since for entry in entries)
+        found = [(entry.stat(follow_symlinks=False).st_ctime, entry.name) for entry in entries]
+    return [name for at, name in sorted(found) if at >= since]
+
+
+def _why(settings: Config, name: str) -> str:
+    reason = State(settings.data_dir).reason(name)
+    return printable(reason.reason)[:200] if reason else "its reason is not known"
+
+
+def _remedy(why: str) -> str:
+    """How an event that is in error for this reason gets out."""
+    if "outing key" in why or "outing_key" in why or "service key" in why.lower():
+        return (
+            "Copy the key again from the service's Integrations page, and see service_region. "
+            "sudo pd-queue list --state in-error names the event; then: "
+            "sudo pd-queue retry EVENT --to-key KEY"
+        )
+    if "can't be read" in why:
+        return f"{REPAIR} && sudo pd-queue retry --all-keys"
+    return (
+        "sudo pd-queue list --state in-error names them. Send what they say anew, then: "
+        "sudo pd-queue purge --state in-error"
+    )
 
 
 def rate_limits(settings: Config, host: Host) -> Iterator[Finding]:

@@ -6,18 +6,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pdagent.check.finding import Finding, failed, unknown
+from pdagent.check.view import Inside, Service
 
 SECONDS = 25.0  # more than connecting and waiting for an answer may take together
+
+_BUG = "Please report this: it is a bug."
 
 Look = Callable[[], Iterable[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What to look at, and how."""
+    """What to look at, and how. `inside`: as the service sees it."""
 
     subject: str
     look: Look
+    inside: bool = False
 
 
 @dataclass(slots=True)
@@ -37,13 +41,31 @@ class _Running:
             )
         except Exception as error:  # a check that fails is a finding, like any other
             text = f"could not be checked: {type(error).__name__}: {error}"
-            self.findings.append(failed(subject, text, "Please report this: it is a bug."))
+            self.findings.append(failed(subject, text, _BUG))
         finally:
             self.done.set()
 
 
-def run(checks: Sequence[Check], seconds: float = SECONDS) -> list[Finding]:
-    """What the checks found, in their order. Takes no longer than `seconds`."""
+def run(
+    checks: Sequence[Check], seconds: float = SECONDS, service: Service | None = None
+) -> list[Finding]:
+    """What the checks found, in their order. Takes no longer than `seconds`. `service`: whom this
+    process, which is root's, can look like."""
+    apart = [check for check in checks if check.inside] if service is not None else []
+    # First of all, since a process with threads must not fork.
+    inside = Inside(service, lambda: _all(apart, seconds - 1)) if service and apart else None
+    found = _all([check for check in checks if check not in apart], seconds)
+    if inside is not None:
+        theirs = inside.findings(time.monotonic() + seconds)
+        if theirs is None:
+            text = "the process that was to look as the service does gave no answer"
+            theirs = [failed(check.subject, text, _BUG) for check in apart]
+        found += theirs
+    places = {check.subject: place for place, check in enumerate(checks)}
+    return sorted(found, key=lambda finding: places[finding.subject])  # the sort is stable
+
+
+def _all(checks: Sequence[Check], seconds: float) -> list[Finding]:
     running = [_Running(check) for check in checks]
     for each in running:
         # a thread that hangs (in a name service, say) must not keep the process from ending

@@ -22,12 +22,11 @@ from pdagent.config import Config
 from pdagent.queue.layout import lock_file
 from pdagent.queue.regular import read_regular
 from pdagent.spool import wake_fifo
-from pdagent.wire.environment import FILES, VARIABLES, parse
+from pdagent.wire.environment import FILES, VARIABLES, oddities, parse
 
 SUBJECT = "daemon"
 BOOT = "boot"
 ANSWER_SECONDS = 5.0
-_START = "systemctl start pdagent (or: service pdagent start). Its log says why it ended."
 _REMEDIES = {
     "disabled": "systemctl enable pdagent",
     "masked": "systemctl unmask pdagent && systemctl enable --now pdagent",
@@ -42,19 +41,33 @@ def daemon(settings: Config, host: Host) -> Iterator[Finding]:
         fd = os.open(path, _POKE)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT, errno.ELOOP):
-            yield failed(SUBJECT, "pdagentd does not run; events wait in the queue", _START)
+            yield _nobody_reads(settings, host, path)
             return
         raise
     try:
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-            yield failed(SUBJECT, f"{path} is not a FIFO", "Restart pdagentd: it makes it anew.")
+            text = f"{path} is not a FIFO, so no pd-send can wake the daemon"
+            yield failed(SUBJECT, text, f"rm {path} && {host.service('restart')}")
         elif not _answers(fd, host):
-            text = f"pdagentd runs, but has not looked up for {ANSWER_SECONDS:.0f} s"
-            yield failed(SUBJECT, text, "systemctl restart pdagent; please report what its log has")
+            text = f"pdagentd runs, but has not answered for {ANSWER_SECONDS:.0f} s"
+            yield failed(
+                SUBJECT, text, f"{host.service('restart')}; please report what its log has"
+            )
         else:
             yield from _running(settings, host)
     finally:
         os.close(fd)
+
+
+def _nobody_reads(settings: Config, host: Host, path: str) -> Finding:
+    if pid_of(settings, host) is not None:
+        text = f"pdagentd runs, but nobody reads {path}: events leave late"
+        return failed(SUBJECT, text, host.service("restart"))
+    text = "pdagentd does not run; events wait in the queue"
+    if _is_enabled(host) == "masked":
+        return failed(SUBJECT, text, _REMEDIES["masked"])
+    remedy = f"{host.service('start')}. If it ends again, the log in {settings.log_dir} says why."
+    return failed(SUBJECT, text, remedy)
 
 
 def _answers(fd: int, host: Host) -> bool:
@@ -85,7 +98,7 @@ def _running(settings: Config, host: Host) -> Iterator[Finding]:
         program = ""
     if program.endswith(" (deleted)"):
         text = "runs, and answers, but from a program that has been replaced since"
-        yield warning(SUBJECT, text, "systemctl restart pdagent (or: service pdagent restart)")
+        yield warning(SUBJECT, text, host.service("restart"))
         return
     try:
         since = host.now() - os.stat(host.path(f"/proc/{pid}")).st_mtime
@@ -110,9 +123,9 @@ def pid_of(settings: Config, host: Host) -> int | None:
 
 def boot(host: Host) -> Iterator[Finding]:
     """Whether it will run after the next boot, as far as systemd is asked."""
-    if not host.exists("/run/systemd/system"):
+    if not host.has_systemd:
         return
-    said = host.ask(["systemctl", "is-enabled", "pdagent"])
+    said = _is_enabled(host)
     if said is None:
         yield unknown(BOOT, "systemctl does not answer")
     elif said in _REMEDIES:
@@ -122,16 +135,21 @@ def boot(host: Host) -> Iterator[Finding]:
         yield ok(BOOT, "the service starts with the host")
 
 
+def _is_enabled(host: Host) -> str | None:
+    return host.ask(["systemctl", "is-enabled", "pdagent"]) if host.has_systemd else None
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """`values` of VARIABLES, and where they are from. `hidden`: a file that this user may not read,
     so that they are the caller's own. `stale`: files that say otherwise than the running daemon
-    does."""
+    does. `odd`: what is wrong with lines of these files."""
 
     values: Mapping[str, str]
     source: str
     hidden: str = ""
     stale: str = ""
+    odd: tuple[str, ...] = ()
 
     def apply(self, environment: MutableMapping[str, str]) -> None:
         """Makes a process go the daemon's way."""
@@ -145,22 +163,27 @@ def environment(settings: Config, host: Host, own: Mapping[str, str]) -> Environ
     files: dict[str, str] = {}
     hidden = ""
     present = []
+    odd: list[str] = []
     for path in FILES:
         try:
             with open(host.path(path), encoding="utf-8", errors="replace") as file:
-                files.update(parse(file.read(1_048_576)))
-            present.append(path)
+                text = file.read(1_048_576)
         except FileNotFoundError:
             continue
         except OSError:
             hidden = path
+            continue
+        files.update(parse(text))
+        odd += [f"{path}, line {number}: {why}" for number, why in oddities(text)]
+        present.append(path)
     running = _running_environment(settings, host)
     if running is not None:
         stale = [name for name, value in files.items() if running.get(name) != value]
-        return Environment(running, "the running daemon", stale=present[-1] if stale else "")
+        newer = present[-1] if stale else ""
+        return Environment(running, "the running daemon", stale=newer, odd=tuple(odd))
     if hidden or not present:
-        return Environment(_of_interest(own), "your environment", hidden)
-    return Environment(files, present[-1])
+        return Environment(_of_interest(own), "your environment", hidden, odd=tuple(odd))
+    return Environment(files, present[-1], odd=tuple(odd))
 
 
 def _running_environment(settings: Config, host: Host) -> dict[str, str] | None:

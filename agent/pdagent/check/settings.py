@@ -2,33 +2,47 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from pdagent import config
 from pdagent.check.finding import Finding, failed, ok, unknown, warning
-from pdagent.config import Config, Problem
+from pdagent.config import Config
 
 SUBJECT = "configuration"
 REGION = "region"
+REPAIR = "sudo pdagent check --repair"
+_KEYS = f"Correct it; or, where the service may not read it, {REPAIR}; then reload the service."
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def configuration(path: str, settings: Config, problems: Sequence[Problem]) -> Iterator[Finding]:
-    """What `load` found wrong with the file, and who else may read a password in it."""
+def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
+    """What is wrong with the file, and who else may read a password in it. `inside`: this process
+    is what the service is, so what it may not read is a failure."""
     if os.path.exists(path) and not os.access(path, os.R_OK):
-        text = f"this user may not read {path}; what follows goes by defaults"
-        yield unknown(SUBJECT, text, "Run it as root.")
+        if inside:
+            yield failed(SUBJECT, f"the service may not read {path}", REPAIR)
+        else:
+            text = f"this user may not read {path}; what follows goes by defaults"
+            yield unknown(SUBJECT, text, "Run it as root.")
         return
+    settings, problems = config.load(path)
+    good = True
     for problem in problems:
+        good = False
         if problem.fatal:
-            remedy = "Put it right: pdagentd does not start, or reload, with it."
+            remedy = "Correct it. With this mistake pdagentd neither starts nor reloads."
             yield failed(SUBJECT, problem.text, remedy)
         else:
             yield warning(SUBJECT, problem.text, "Remove it, or correct its spelling.")
+    if inside:  # others are not meant to read it
+        for problem in config.load_keys(settings):
+            good = False
+            yield failed(SUBJECT, problem.text, _KEYS)
     if "@" in settings.proxy_url and _is_open(path):
         text = f"{path} holds the proxy's password, and every user can read it"
         yield warning(SUBJECT, text, f"chgrp pdagent {path}; chmod 640 {path}")
-    elif not problems:
+    elif good:
         yield ok(SUBJECT, path)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pdagent import __version__, config, exits
 from pdagent.check.finding import Finding, Level, worst
 from pdagent.commands import screen
+from pdagent.commands.common import fail
 from pdagent.event import BadEvent, check_key
 from pdagent.submission import say
 
@@ -18,6 +19,7 @@ CODES = {
     Level.WARNING: exits.WARNING,
     Level.FAILED: exits.CHECK_FAILED,
 }
+_PLUGIN = {Level.OK: (0, "OK"), Level.WARNING: (1, "WARNING"), Level.FAILED: (2, "CRITICAL")}
 _COLOURS = {Level.OK: "32", Level.UNKNOWN: "36", Level.WARNING: "33", Level.FAILED: "31"}
 _INDENT = 26
 _WIDTH_MOST = 110
@@ -26,6 +28,21 @@ _WIDTH_MOST = 110
 def options(group: argparse._ArgumentGroup) -> None:
     """What `check` takes beside what every command takes."""
     group.add_argument("--json", action="store_true", help="print JSON: see docs/json.md")
+    group.add_argument(
+        "--nagios",
+        action="store_true",
+        help="print one line and exit as a plugin of Nagios, Icinga or NRPE: 0, 1 or 2",
+    )
+    group.add_argument(
+        "--config-only",
+        action="store_true",
+        help="look at the configuration file alone: needs no daemon, no network and no root",
+    )
+    group.add_argument(
+        "--repair",
+        action="store_true",
+        help="first put right the owners and modes of the agent's files and directories; for root",
+    )
     group.add_argument(
         "--send-test",
         action="store_true",
@@ -51,28 +68,67 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             parser.error(f"argument --send-test: {error}")
     elif options.key:
         parser.error("argument -k/--service-key: needs --send-test")
-    findings = _look(config.path_from(options.config), key)
+    if options.config_only and (key or options.repair):
+        parser.error("argument --config-only: not allowed with --send-test or --repair")
+    if options.repair and os.geteuid() != 0:
+        return fail(
+            "pdagent check",
+            "--repair is for root: sudo pdagent check --repair",
+            exits.NOT_PERMITTED,
+        )
+    path = config.path_from(options.config)
+    findings = _configuration(path) if options.config_only else _look(path, key, options.repair)
     level = worst(findings)
+    if options.nagios:
+        say(f"PDAGENT {_PLUGIN[level][1]} - {_result(findings, level)}".replace("|", "/"))
+        return _PLUGIN[level][0]
     if options.json:
         say(json.dumps(_document(findings, level), indent=2))
     else:
-        _show(findings)
+        _show(findings, level)
     return CODES[level]
 
 
-def _look(path: str, key: str | None) -> list[Finding]:
-    from pdagent.check import service
+def only_configuration(path: str) -> int:
+    """`pdagentd --check-config`."""
+    findings = _configuration(path)
+    _show(findings, worst(findings))
+    return CODES[worst(findings)]
+
+
+def _configuration(path: str) -> list[Finding]:
+    from pdagent.check.settings import configuration
+
+    return list(configuration(path))
+
+
+def _look(path: str, key: str | None, repair: bool) -> list[Finding]:
+    from pdagent.check import service, view
     from pdagent.check.catalogue import catalogue
     from pdagent.check.host import Host
-    from pdagent.check.run import run
-    from pdagent.check.trial import SECONDS
+    from pdagent.check.repair import repaired
+    from pdagent.check.run import SECONDS, run
+    from pdagent.check.trial import SECONDS as TRIAL_SECONDS
 
-    settings, problems = config.load(path)
+    settings, _ = config.load(path)
     host = Host()
+    who = view.service(settings, host)
+    done = list(repaired(path, settings, who)) if repair else []
     found = service.environment(settings, host, os.environ)
     found.apply(os.environ)
-    checks = catalogue(path, settings, problems, found, host, key)
-    return run(checks) if key is None else run(checks, SECONDS + 5)
+    checks = catalogue(path, settings, found, host, who, key)
+    seconds = SECONDS if key is None else TRIAL_SECONDS + 5
+    return done + run(checks, seconds, who if os.geteuid() == 0 else None)
+
+
+def _result(findings: Sequence[Finding], level: Level) -> str:
+    """The last line: whether pages go out, and what keeps them."""
+    wrong = [f"{found.subject}: {found.text}" for found in findings if found.level is level]
+    if level is Level.OK:
+        return "pages go out"
+    if level is Level.WARNING:
+        return f"pages go out, but see to this: {'; '.join(wrong)}"
+    return f"pages do NOT go out: {'; '.join(wrong)}"
 
 
 def _document(findings: Sequence[Finding], level: Level) -> dict[str, object]:
@@ -94,7 +150,7 @@ def _document(findings: Sequence[Finding], level: Level) -> dict[str, object]:
     }
 
 
-def _show(findings: Sequence[Finding]) -> None:
+def _show(findings: Sequence[Finding], level: Level) -> None:
     colours = screen.has_colours()
     width = min(screen.columns() or 80, _WIDTH_MOST)
     for finding in findings:
@@ -107,9 +163,11 @@ def _show(findings: Sequence[Finding]) -> None:
             remedy = textwrap.wrap(finding.remedy, max(20, width - _INDENT - 2))
             for number, line in enumerate(remedy):
                 say(" " * _INDENT + ("> " if number == 0 else "  ") + line)
-    counts = {level: sum(f.level is level for f in findings) for level in Level}
-    shown = [f"{count} {level.value}" for level, count in counts.items() if count]
+    counts = {each: sum(found.level is each for found in findings) for each in Level}
+    shown = [f"{count} {each.value}" for each, count in counts.items() if count]
     say(f"\npdagent {__version__} on {os.uname().nodename}: {', '.join(shown)}")
+    for line in textwrap.wrap(f"RESULT: {_result(findings, level)}", max(20, width)):
+        say(_painted(line, level, colours))
 
 
 def _painted(text: str, level: Level, colours: bool) -> str:

@@ -27,6 +27,12 @@ def parser() -> "argparse.ArgumentParser":
         action="store_true",
         help="stay in the foreground, write no pid file, log to stderr too",
     )
+    group.add_argument(
+        "--check-config",
+        action="store_true",
+        help="look at the configuration file, say what is wrong with it, and exit: as "
+        "'pdagent check --config-only'",
+    )
     return parser
 
 
@@ -36,6 +42,10 @@ def main(arguments: list[str]) -> int:
     if arguments and not foreground:
         options = parser().parse_args(arguments)
         foreground, path = options.foreground, options.config
+        if options.check_config:
+            from pdagent.commands import check
+
+            return check.only_configuration(config.path_from(path))
     if os.geteuid() == 0:
         return _fail(
             "Agent should not be run as root. Use: sudo service pdagent <command>",

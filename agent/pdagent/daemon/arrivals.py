@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import logging
 import os
+from collections.abc import Callable
 
 from pdagent import log as logs
 from pdagent.config import Config
@@ -24,15 +25,22 @@ WAKE_BYTES = 65_536
 
 class Arrivals:
     """Hands what arrives in the spool to `workers`. `fd` is readable after a sender's wake; from
-    construction on the FIFO has a reader, which is how others know that a daemon runs."""
+    construction on the FIFO has a reader, which is how others know that a daemon runs. `asked` is
+    called when somebody asks how things stand."""
 
     def __init__(
-        self, settings: Config, backlog: Backlog, settlement: Settlement, workers: Workers
+        self,
+        settings: Config,
+        backlog: Backlog,
+        settlement: Settlement,
+        workers: Workers,
+        asked: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._backlog = backlog
         self._settlement = settlement
         self._workers = workers
+        self._asked = asked
         self.fd = open_wake(settings.spool_dir)
 
     def scan(self, always: bool = False) -> None:
@@ -61,8 +69,13 @@ class Arrivals:
         except BlockingIOError:
             return
         # Anyone may write anything here: what is not the name of a pending event is dropped.
-        names = [os.fsdecode(line) for line in data.split(b"\n")[:-1] if line and b"/" not in line]
+        lines = data.split(b"\n")[:-1]
+        names = [os.fsdecode(line) for line in lines if line and b"/" not in line]
         names = [n for n in names if key_of(n) is not None and self._backlog.has(n)]
+        # An empty line is somebody who asks how things stand (see queue.condition). A name that is
+        # not there may be the first sign of a queue that the service can no longer look into.
+        if len(names) < len(lines):
+            self._asked()
         if len(data) >= self._wake_room:
             # The FIFO may have been full: a sender that found no room has linked its file before
             # that, so this scan sees it, and sees it before the names that came after.

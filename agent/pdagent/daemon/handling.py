@@ -16,7 +16,7 @@ from pdagent.queue.backlog import (
     SHORTAGES,
     Backlog,
 )
-from pdagent.queue.holds import Fate, Ruling
+from pdagent.queue.holds import UNNAMED, UNREADABLE, Fate, Ruling
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.names import stamp
 from pdagent.queue.overtaking import Overtaking
@@ -158,7 +158,7 @@ class Handling:
             said = unnamed.name in self._unnamed
             self._unnamed.add(unnamed.name)
             # until the configuration is read again; this is for what else may change
-            why = f"no integration key is named {masked(unnamed.name)}"
+            why = f"{UNNAMED}{masked(unnamed.name)}"
             self._scheduler.delay(entry, now, now + self._config.backoff_interval_secs, why)
         if not said:
             log.error(
@@ -175,7 +175,7 @@ class Handling:
         if error.errno in SHORTAGES or now - entry.unreadable_since < UNREADABLE_SECONDS:
             log.error("cannot read %s: %s", masked_name(entry.name), error.strerror)
             with self._lock:
-                why = f"an event can't be read: {error.strerror}"
+                why = f"{UNREADABLE}: {error.strerror}"
                 self._scheduler.delay(entry, now, now + AGAIN_SECONDS, why)
         else:
             self._refuse(entry, Hostile(f"it can't be read: {error.strerror}"))

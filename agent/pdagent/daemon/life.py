@@ -16,6 +16,7 @@ from pdagent import __version__, config, exits
 from pdagent import log as logs
 from pdagent.config import Config
 from pdagent.daemon.arrivals import Arrivals
+from pdagent.daemon.bulletin import Bulletin
 from pdagent.daemon.notify import Notifier
 from pdagent.daemon.services import Services
 from pdagent.daemon.signals import Signals
@@ -23,6 +24,7 @@ from pdagent.daemon.upkeep import Upkeep
 from pdagent.daemon.workers import Workers
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.cleanup import Cleanup
+from pdagent.queue.holds import Held
 from pdagent.queue.layout import CannotRun, make_directories, take_lock
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
@@ -55,10 +57,9 @@ class Daemon:
         self._settlement = Settlement(backlog := Backlog(root), state, self._counters)
         self._signals = Signals()
         nudge = self._signals.nudge
-        self._workers = workers = Workers(
-            settings, backlog, self._settlement, nudge, state.tell_holds
-        )
-        self._arrivals = Arrivals(settings, backlog, self._settlement, workers)
+        self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
+        self._bulletin = Bulletin(path, settings, workers, notifier, nudge)
+        self._arrivals = Arrivals(settings, backlog, self._settlement, workers, self._bulletin.want)
         cleanup = Cleanup(root, state, time.time, _running)
         self._upkeep = Upkeep(settings, cleanup, self._counters, lambda: workers.pending)
         self._services = Services(settings, workers, nudge)
@@ -97,7 +98,8 @@ class Daemon:
                 self._tick()
             next_sweep = self._upkeep.sweep_if_due(now)
             due = self._workers.tend(now)
-            until = min(next_tick, next_sweep, next_tick if due is None else due)
+            next_bulletin = self._bulletin.tend(now)
+            until = min(next_tick, next_sweep, next_bulletin, next_tick if due is None else due)
             for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
                 if fd == self._arrivals.fd:
                     self._arrivals.woken()
@@ -116,8 +118,13 @@ class Daemon:
         self._settlement.tidy()
         self._counters.save()
         self._services.tick()
+        self._bulletin.want()
         self._upkeep.tick()
         self._upkeep.give_back()
+
+    def _tell(self, held: Held) -> None:
+        self._state.tell_holds(held)
+        self._bulletin.hold(held)
 
     # --- signals --------------------------------------------------------------------------------
 
@@ -137,6 +144,7 @@ class Daemon:
             log.warning("%s", problem.text)
         if key_problems or any(problem.fatal for problem in problems):
             log.error("the new configuration has errors; going on with the old one")
+            self._bulletin.reject(problems[0].text)
         else:
             moved = [
                 name for name in _FIXED if getattr(settings, name) != getattr(self._config, name)
@@ -144,7 +152,7 @@ class Daemon:
             if moved:
                 log.warning("a new %s needs a restart", ", ".join(moved))
             self._config = settings
-            for part in (self._workers, self._upkeep, self._services):
+            for part in (self._workers, self._upkeep, self._services, self._bulletin):
                 part.configure(settings)
             log.info("configuration reloaded from %s", self._path)
         self._notifier.ready()
@@ -152,6 +160,7 @@ class Daemon:
     def _stop(self) -> int:
         log.info("Stopping due to signal #: %d", self._stop_reason)
         self._notifier.stopping()
+        self._bulletin.withdraw()
         self._services.stop()
         if not self._workers.stop(STOP_SECONDS):
             log.warning("some events did not get an answer in time; they stay pending")

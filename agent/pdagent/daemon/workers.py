@@ -148,6 +148,12 @@ class Workers:
     def pending(self) -> int:
         return len(self._scheduler)
 
+    @property
+    def oldest(self) -> str | None:
+        """The name of the oldest pending event."""
+        with self._changed:
+            return self._scheduler.oldest
+
     def standing(self) -> Standing:
         """How things stand, for whoever asks, in any thread."""
         with self._changed:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 SCARCE_BYTES = 100 * 1024 * 1024
 SCARCE_SHARE = 0.05
+ROOM_BYTES = 1_048_576  # less holds no burst of events
+ROOM_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class Disk:
     def scarce_files(self) -> bool:
         """Whether it is inodes that there are too few of."""
         return self.total_files > 0 and self.free_files < self.total_files * SCARCE_SHARE
+
+
+def is_full(disk: Disk) -> bool:
+    """Whether there is no room for a burst of events."""
+    few_files = disk.total_files > 0 and disk.free_files < ROOM_FILES
+    return disk.free < ROOM_BYTES or few_files
 
 
 def many_pending(pending: int, mark: int) -> str:

@@ -43,11 +43,30 @@ class Hold:
     key: str = ""
     chain: str = ""
 
+    @property
+    def cause(self) -> str:
+        """What kind of trouble it is: "unreachable", "throttled", "unnamed", "unreadable" or
+        "failing"."""
+        return cause_of(self.scope, self.why)
+
     def covers(self, key: str, chain: str) -> bool:
         """Whether events of this key and chain wait for it."""
         return self.scope == "destination" or (
             self.key == key and (self.scope == "key" or self.chain == chain)
         )
+
+
+THROTTLED = "throttled: "
+UNNAMED = "no integration key is named "
+UNREADABLE = "an event can't be read"
+
+
+def cause_of(scope: str, why: str) -> str:
+    """The cause of a hold of this scope, from how its reason begins."""
+    if scope == "destination":
+        return "unreachable"
+    causes = {THROTTLED: "throttled", UNNAMED: "unnamed", UNREADABLE: "unreadable"}
+    return next((cause for word, cause in causes.items() if why.startswith(word)), "failing")
 
 
 @dataclass(frozen=True, slots=True)

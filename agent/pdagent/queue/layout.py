@@ -22,22 +22,25 @@ class CannotRun(Exception):
         self.code = code
 
 
-def make_directories(settings: Config) -> None:
-    """Makes what is missing of the agent's directories, and sees that they can be written. Raises
-    CannotRun.
+def directories(settings: Config) -> tuple[tuple[str, int | None], ...]:
+    """What the daemon writes into, and the modes that these must have exactly.
 
     The package's data directory and spool are root's, so that root can safely write below them.
-    What is written by the daemon are `db`, `tmp` and the others in the spool.
     """
     root = settings.spool_dir
-    wanted = (
+    return (
         (f"{settings.data_dir}/db", None),
         (f"{root}/{TEMPORARY}", DROP_MODE),
         (f"{root}/{PENDING}", DROP_MODE),
         (f"{root}/{DELIVERED}", PRIVATE_MODE),
         (f"{root}/{IN_ERROR}", PRIVATE_MODE),
     )
-    for path, mode in wanted:
+
+
+def make_directories(settings: Config) -> None:
+    """Makes what is missing of the agent's directories, and sees that they can be written. Raises
+    CannotRun."""
+    for path, mode in directories(settings):
         try:
             if not os.path.isdir(path):
                 os.makedirs(path)

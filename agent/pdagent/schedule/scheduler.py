@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from pdagent.queue.holds import Fate, Held, Hold, Ruling, Standing, Tries
+from pdagent.queue.holds import THROTTLED, Fate, Held, Hold, Ruling, Standing, Tries
 from pdagent.queue.names import order
 from pdagent.schedule.backoff import Backoff
 from pdagent.schedule.lane import Chain, Entry, Lane, line_up
@@ -76,6 +76,11 @@ class Scheduler:
 
     def __contains__(self, name: str) -> bool:
         return name in self._known
+
+    @property
+    def oldest(self) -> str | None:
+        """The name of the event that was accepted first."""
+        return next(iter(self._known), None)  # a dict keeps its order
 
     @property
     def unreachable(self) -> bool:
@@ -194,9 +199,7 @@ class Scheduler:
             "key": (len(keys), sum(lane.events for lane in keys)),
             "chain": (len(chains), sum(len(chain.entries) for chain in chains)),
         }
-        # a dict keeps its order, which is that of acceptance
-        oldest = next(iter(self._known), None)
-        return Standing(len(self._known), oldest, holds, not self.unreachable)
+        return Standing(len(self._known), self.oldest, holds, not self.unreachable)
 
     # --- what became of it ----------------------------------------------------------------------
 
@@ -250,7 +253,7 @@ class Scheduler:
                 self._answered(now)
                 # "Retry-After: 0" says no more than 429 itself does
                 wait = verdict.retry_after or lane.backoff.failed(self._cap)
-                why = f"throttled: PagerDuty answered {verdict.status}"
+                why = f"{THROTTLED}PagerDuty answered {verdict.status}"
                 self._tried(entry, now, why)
                 self._hold_lane(lane, now, now + wait, why)
                 self._put_back(entry, lane, now)

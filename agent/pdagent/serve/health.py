@@ -4,11 +4,9 @@ for a look at the spool."""
 import os
 from dataclasses import dataclass
 
+from pdagent.queue.budget import is_full
 from pdagent.queue.cleanup import disk_of
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
-
-ROOM_BYTES = 1_048_576  # less holds no burst of events
-ROOM_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,6 @@ def spool_problem(root: str) -> str:
         disk = disk_of(root)
     except OSError as error:
         return f"{root}: {error.strerror}"
-    if disk.free < ROOM_BYTES or (disk.total_files and disk.free_files < ROOM_FILES):
+    if is_full(disk):
         return "the disk is full"
     return ""

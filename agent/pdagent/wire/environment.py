@@ -1,6 +1,6 @@
 """The service's environment, for those who are not the service: which way the daemon goes out."""
 
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 
 FILES = ("/etc/default/pdagent", "/etc/sysconfig/pdagent")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
@@ -11,14 +11,30 @@ def parse(text: str) -> dict[str, str]:
     """The VARIABLES that a file of NAME=value lines sets, as systemd and the init script read
     it."""
     values = {}
-    for line in text.split("\n"):
-        name, equals, value = line.strip().partition("=")
-        if equals and name.strip() in VARIABLES:
-            value = value.strip()
+    for _, name, value in _assignments(text):
+        if name in VARIABLES:
             if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
                 value = value[1:-1]
-            values[name.strip()] = value
+            values[name] = value
     return values
+
+
+def oddities(text: str) -> Iterator[tuple[int, str]]:
+    """Lines that are not taken as they were meant, by number, and why."""
+    for number, name, value in _assignments(text):
+        words = name.split()
+        if words[:1] == ["export"] and words[1:] and words[1] in VARIABLES:
+            yield number, f"is ignored, for it begins with export: write {words[1]}=…"
+        elif name in VARIABLES and " #" in value:
+            yield number, f"the comment is part of the value: put it on a line above {name}=…"
+
+
+def _assignments(text: str) -> Iterator[tuple[int, str, str]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.strip()  # of the CR of other systems' editors, too
+        name, equals, value = line.partition("=")
+        if equals and line[0] not in "#;":
+            yield number, name.strip(), value.strip()
 
 
 def take_over(environment: MutableMapping[str, str]) -> str:

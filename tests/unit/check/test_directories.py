@@ -7,10 +7,13 @@ import pytest
 
 from pdagent.check.directories import directories, disk
 from pdagent.check.finding import Finding, Level
+from pdagent.check.repair import repaired
+from pdagent.check.view import Service
 from pdagent.config import Config
 from pdagent.queue.budget import Disk
 
 GB = 10**9
+SELF = Service(os.geteuid(), os.getegid())
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def settings(tmp_path: Path) -> Config:
 
 
 def only(settings: Config) -> Finding:
-    [finding] = directories(settings)
+    [finding] = directories(settings, SELF)
     return finding
 
 
@@ -52,15 +55,13 @@ def test_as_installed(settings: Config) -> None:
     ],
 )
 def test_modes(settings: Config, name: str, mode: int, level: Level, says: str) -> None:
-    """A wrong mode is named with what it allows or forbids, and the command that puts it right
-    does."""
+    """A wrong mode is named with what it allows or forbids, and the repair puts it right."""
     path = Path(settings.spool_dir) / name
     path.chmod(mode)
     bad = only(settings)
     assert (bad.level, says in bad.text) == (level, True)
-    command, wanted, target = bad.remedy.split()
-    assert (command, target) == ("chmod", str(path))
-    path.chmod(int(wanted, 8))
+    assert bad.remedy == "sudo pdagent check --repair"
+    assert [found.level for found in repaired("/none", settings, SELF)] == [Level.OK]
     assert only(settings).level is Level.OK
 
 
@@ -72,7 +73,9 @@ def test_groups(settings: Config) -> None:
     os.chown(path, -1, 12345)
     bad = only(settings)
     assert (bad.level, "can't read what users add" in bad.text) == (Level.FAILED, True)
-    assert bad.remedy == f"chown pdagent:pdagent {path}; chmod 3733 {path}"
+    assert bad.remedy == "sudo pdagent check --repair"
+    list(repaired("/none", settings, SELF))
+    assert only(settings).level is Level.OK
 
 
 def test_through_a_link(settings: Config, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_queue(settings: Config) -> None:
     assert "1 in error" in only(queue(settings, Host(now=lambda: now))).text
     late, refused = queue(settings, Host(now=lambda: now + 3600))
     assert "pending" in late.text
-    assert refused.text == "1 in error since yesterday"
+    assert refused.text.startswith("1 in error since yesterday; the last: ")
     assert only(queue(settings, Host(now=lambda: now + 2 * DAY))).text.startswith("1 pending")
 
 

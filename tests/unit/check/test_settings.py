@@ -11,8 +11,8 @@ from pdagent.check.settings import configuration, region
 
 def found(path: Path, text: str) -> list[Finding]:
     path.write_text(text)
-    settings, problems = config.load(str(path))
-    return [*configuration(str(path), settings, problems), *region(settings)]
+    settings, _ = config.load(str(path))
+    return [*configuration(str(path)), *region(settings)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,255 @@
+"""Repair: the owners and modes that the package knows, put right after an accident with chown or
+chmod. Root's, and idempotent.
+
+User pdagent owns these directories, and other users write into two of them. So root follows nothing
+that anybody else has put there: each directory is opened from its parent's descriptor without
+following links, each entry is changed by the descriptor of what was looked at, and a file that has
+another name somewhere is left alone, since it may be somebody else's.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from pdagent.check.finding import Finding, failed, ok
+from pdagent.check.view import Service
+from pdagent.config import Config
+from pdagent.queue.layout import DROP_MODE, directories
+
+SUBJECT = "repair"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_LINKS_MOST = 20
+_WAKE, _LOCK = "wake", "daemon.lock"  # in db/
+_REMOVE = "Look what it is, and remove it. Then repair again."
+
+
+class Refused(Exception):
+    """This was left as it is; the text says what and why."""
+
+
+def repaired(path: str, settings: Config, service: Service | None) -> Iterator[Finding]:
+    """Puts everything right, and says what was changed, or refused. `path` is the
+    configuration's."""
+    if service is None:
+        yield failed(SUBJECT, "there is no user pdagent", "Install the package again.")
+        return
+    changed = refused = 0
+    for outcome in _all(path, settings, service):
+        if isinstance(outcome, Refused):
+            refused += 1
+            yield failed(SUBJECT, str(outcome), _REMOVE)
+        elif outcome:
+            changed += 1
+            if changed <= 20:
+                yield ok(SUBJECT, outcome)
+    if changed > 20:
+        yield ok(SUBJECT, f"and {changed - 20} more")
+    if not changed and not refused:
+        yield ok(SUBJECT, "owners and modes were as they should be")
+
+
+def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refused]:
+    for place in (settings.data_dir, settings.spool_dir):
+        try:
+            with _Opened(place, service, None, above=True) as (_, said):
+                yield said
+        except Refused as refusal:
+            yield refusal
+    for place, mode in (*directories(settings), (settings.log_dir, None)):
+        try:
+            with _Opened(place, service, mode) as (fd, said):
+                yield said
+                yield from _entries(fd, place, service, mode == DROP_MODE)
+                if place == f"{settings.data_dir}/db":
+                    yield from _reasons(fd, f"{place}/reasons", service)
+        except Refused as refusal:
+            yield refusal
+    for file in (path, settings.keys_file):
+        if file:
+            try:
+                yield _readable(file, service)
+            except Refused as refusal:
+                yield refusal
+
+
+class _Opened:
+    """A directory of the agent's, made if it is missing, with its owner and mode put right.
+    `above`: root's, with the agent's in it."""
+
+    def __init__(self, path: str, service: Service, mode: int | None, above: bool = False) -> None:
+        self._said = ""
+        parent = _walk(os.path.dirname(path))
+        name = os.path.basename(path)
+        try:
+            try:
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            except FileNotFoundError:
+                os.mkdir(name, 0o700, dir_fd=parent)
+                self._said = f"made {path}"
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if stat.S_ISLNK(found.st_mode) and _is_roots(found, parent):
+                self._fd = _walk(path)
+            else:
+                self._fd = os.open(name, _DIRECTORY, dir_fd=parent)
+        except OSError as error:
+            why = "it is a link" if os.path.islink(path) else error.strerror
+            raise Refused(f"{path} was left alone: {why}") from error
+        finally:
+            os.close(parent)
+        found = os.fstat(self._fd)
+        uid, gid = service.uid, service.gid
+        if above:
+            uid, gid = (found.st_uid, found.st_gid) if found.st_uid in (0, uid) else (0, 0)
+        if mode is None:
+            # What an administrator has made stricter for others stays.
+            needed = 0o711 if above else 0o700
+            sound = found.st_mode & needed == needed and not found.st_mode & 0o022
+            mode = stat.S_IMODE(found.st_mode) if sound else 0o755
+        said = _set(self._fd, found, uid, gid, mode, path)
+        self._said = self._said or said
+
+    def __enter__(self) -> tuple[int, str]:
+        return self._fd, self._said
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _is_roots(link: os.stat_result, parent: int) -> bool:
+    """Whether nobody but root can have made this link, or can replace it."""
+    above = os.fstat(parent)
+    return link.st_uid == 0 and above.st_uid == 0 and not above.st_mode & 0o022
+
+
+def _walk(path: str) -> int:
+    """A descriptor of the directory. Follows root's links only. Raises Refused."""
+    parts = [part for part in path.split("/") if part]
+    fd = os.open("/", _DIRECTORY)
+    links = 0
+    try:
+        while parts:
+            name = parts.pop(0)
+            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISLNK(found.st_mode):
+                links += 1
+                if not _is_roots(found, fd) or links > _LINKS_MOST:
+                    raise Refused(f"{path} was left alone: {name} in it is somebody's link")
+                target = os.readlink(name, dir_fd=fd)
+                parts = [part for part in target.split("/") if part] + parts
+                inner = os.open("/" if target.startswith("/") else ".", _DIRECTORY, dir_fd=fd)
+            else:
+                inner = os.open(name, _DIRECTORY, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+    except OSError as error:
+        os.close(fd)
+        raise Refused(f"{path} was left alone: {error.strerror}") from error
+    except Refused:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _set(fd: int, found: os.stat_result, uid: int, gid: int, mode: int, shown: str) -> str:
+    """Owner, group and mode of what `fd` is open on. Says what was changed; empty: nothing."""
+    said = []
+    same = f"/proc/self/fd/{fd}"  # the very thing, whatever its name leads to by now
+    if (found.st_uid, found.st_gid) != (uid, gid):
+        os.chown(same, uid, gid)
+        said.append(f"owner {found.st_uid}:{found.st_gid} to {uid}:{gid}")
+    # chown may have taken bits away
+    if said or stat.S_IMODE(found.st_mode) != mode:
+        os.chmod(same, mode)
+    if stat.S_IMODE(found.st_mode) != mode:
+        said.append(f"mode {stat.S_IMODE(found.st_mode):o} to {mode:o}")
+    return f"{shown}: {', '.join(said)}" if said else ""
+
+
+def _entries(fd: int, place: str, service: Service, theirs: bool) -> Iterator[str | Refused]:
+    """The files in a directory; `theirs`: events, which belong to who sent them."""
+    for name in os.listdir(fd):
+        shown = f"{place}/{name}"
+        try:
+            entry = os.open(name, _LOOK, dir_fd=fd)
+        except OSError:
+            continue  # it has left
+        try:
+            found = os.fstat(entry)
+            if not theirs and name in (_WAKE, _LOCK) and _is_odd(name, found):
+                os.unlink(name, dir_fd=fd)  # the daemon makes it anew
+                yield f"removed {shown}, which was something else"
+            else:
+                yield _entry(entry, found, name, shown, service, theirs)
+        except OSError as error:
+            yield Refused(f"{shown} was left alone: {error.strerror}")
+        except Refused as refusal:
+            yield Refused(f"{shown} was left alone: {refusal}")
+        finally:
+            os.close(entry)
+
+
+def _reasons(db: int, place: str, service: Service) -> Iterator[str | Refused]:
+    try:
+        fd = os.open("reasons", _DIRECTORY, dir_fd=db)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Refused(f"{place} was left alone: {error.strerror}")
+        return
+    try:
+        yield _set(fd, os.fstat(fd), service.uid, service.gid, 0o750, place)
+        yield from _entries(fd, place, service, theirs=False)
+    finally:
+        os.close(fd)
+
+
+def _is_odd(name: str, found: os.stat_result) -> bool:
+    return not (stat.S_ISFIFO if name == _WAKE else stat.S_ISREG)(found.st_mode)
+
+
+def _entry(
+    fd: int, found: os.stat_result, name: str, shown: str, service: Service, theirs: bool
+) -> str:
+    uid, gid = service.uid, service.gid
+    if name == _WAKE and not theirs:
+        return _set(fd, found, uid, gid, 0o622, shown)
+    if not stat.S_ISREG(found.st_mode):
+        return ""
+    if theirs:
+        right = found.st_gid == gid and found.st_mode & 0o040
+        uid, wanted = found.st_uid, stat.S_IMODE(found.st_mode) & 0o777 | 0o440
+    else:
+        wanted = 0o644 if name == "agent_id.txt" else 0o640
+        right = (found.st_uid, found.st_gid) == (uid, gid)
+        right = right and not (found.st_mode ^ wanted) & 0o733
+    if right:
+        return ""
+    if found.st_nlink > 1:
+        raise Refused("it has another name, and may be somebody else's file")
+    return _set(fd, found, uid, gid, wanted, shown)
+
+
+def _readable(path: str, service: Service) -> str:
+    """A file of root's that the service has to read: its group may."""
+    try:
+        parent = _walk(os.path.dirname(path))
+        try:
+            fd = os.open(os.path.basename(path), _LOOK, dir_fd=parent)
+        finally:
+            os.close(parent)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise Refused(f"{path} was left alone: {error.strerror}") from error
+    try:
+        found = os.fstat(fd)
+        in_group = found.st_gid == service.gid and found.st_mode & 0o040
+        if in_group or found.st_mode & 0o004 or found.st_uid == service.uid:
+            return ""
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != 0:
+            raise Refused(f"{path} was left alone: it is not a file of root's")
+        mode = stat.S_IMODE(found.st_mode) | 0o040
+        return _set(fd, found, 0, service.gid, mode, path)
+    finally:
+        os.close(fd)

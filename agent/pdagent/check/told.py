@@ -1,0 +1,180 @@
+"""What the daemon tells of itself: whether delivery gets on, and what holds it up.
+
+The daemon is asked, and its answer is in `queue.condition`. Each line names the remedy that ends
+the trouble.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+
+from pdagent.check.finding import Finding, failed, ok, several, warning
+from pdagent.check.host import Host
+from pdagent.check.network import remedy_of
+from pdagent.check.settings import REPAIR
+from pdagent.check.wayout import Ask
+from pdagent.config import Config
+from pdagent.queue import condition
+from pdagent.queue.condition import Condition, Trouble, hour
+from pdagent.queue.holds import Hold
+from pdagent.queue.state import State
+from pdagent.spool import wake_fifo
+
+SUBJECT = "delivery"
+ANSWER_SECONDS = 5.0
+# A pending event that is older, and that nothing is known to hold, is stuck.
+STUCK_SECONDS = 60.0
+_POKE = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+# What the unit's sandbox hides from the service.
+_HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
+
+
+def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Finding]:
+    """Whether events leave, from the daemon's own mouth. `path` is the configuration's."""
+    if not _poked(settings):
+        return  # `daemon` says so
+    found = _answer(settings, host)
+    if found is None:
+        text = (
+            f"pdagentd does not tell how it fares: there is no fresh {condition.path_of(settings)}"
+        )
+        yield warning(
+            SUBJECT, text, f"{host.service('restart')}. Its log says what it cannot write."
+        )
+        return
+    now = host.now()
+    held = _held(settings)
+    good = True
+    for finding in _wrong(path, settings, host, found, held, ask, now):
+        good = False
+        yield finding
+    if good:
+        text = "nothing was to be delivered since the daemon started"
+        if found.delivered is not None:
+            text = f"the last event was delivered at {hour(found.delivered, now)}"
+        yield ok(SUBJECT, text)
+
+
+def _poked(settings: Config) -> bool:
+    """Asks the daemon for its condition, by an empty line on its FIFO. False: nobody reads it."""
+    try:
+        fd = os.open(wake_fifo(settings.spool_dir), _POKE)
+    except OSError:
+        return False
+    try:
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            return False
+        with contextlib.suppress(BlockingIOError):
+            os.write(fd, b"\n")
+        return True
+    finally:
+        os.close(fd)
+
+
+def _answer(settings: Config, host: Host) -> Condition | None:
+    asked = host.monotonic()
+    while host.monotonic() < asked + ANSWER_SECONDS:
+        found = condition.read(settings)
+        if found is not None and found.told >= asked:
+            return found
+        host.sleep(0.02)
+    return None
+
+
+def _held(settings: Config) -> tuple[Hold, ...]:
+    """What is held in detail, where this user may see it."""
+    try:
+        held = State(settings.data_dir).holds()
+    except PermissionError:
+        return ()
+    return held.holds if held is not None else ()
+
+
+def _wrong(
+    path: str,
+    settings: Config,
+    host: Host,
+    found: Condition,
+    held: tuple[Hold, ...],
+    ask: Ask,
+    now: float,
+) -> Iterator[Finding]:
+    waits = f"; {several(found.pending, 'event waits', 'events wait')}" if found.pending else ""
+    for trouble in found.troubles:
+        text = f"{trouble}, since {hour(trouble.since, now)}{waits}"
+        yield failed(SUBJECT, text, _remedy(trouble, host))
+    if found.unreachable:
+        yield _unreachable(settings, host, found, ask, now, waits)
+    for cause, number in found.holds.items():
+        whys = sorted({hold.why for hold in held if hold.cause == cause})
+        yield from _held_for(cause, number, whys, path, host, waits)
+    stuck = found.pending and found.oldest is not None and now - found.oldest > STUCK_SECONDS
+    if stuck and not found.holds and not found.troubles:
+        text = (
+            f"events have waited since {hour(found.oldest, now)}, and nothing is known to hold them"
+        )
+        yield failed(SUBJECT, f"{text}{waits}", f"{host.service('restart')}; please report this")
+
+
+def _unreachable(
+    settings: Config, host: Host, found: Condition, ask: Ask, now: float, waits: str
+) -> Finding:
+    since = f"since {hour(found.since, now)}"
+    text = f"PagerDuty cannot be reached {since}: {found.unreachable}{waits}"
+    answer = ask()
+    if answer.why:
+        return failed(SUBJECT, text, remedy_of(answer, settings))
+    seconds = max(0.0, (found.next_try or now) - now)
+    text = f"PagerDuty could not be reached {since}, and can be now{waits}"
+    remedy = f"Wait: the next try is in {seconds:.0f} s. Or at once: {host.service('restart')}"
+    return warning(SUBJECT, text, remedy)
+
+
+def _held_for(
+    cause: str, number: int, whys: list[str], path: str, host: Host, waits: str
+) -> Iterator[Finding]:
+    why = f": {'; '.join(whys[:3])}" if whys else ""
+    if cause == "unnamed":
+        text = f"events are sent to names of keys that nobody has{why}{waits}"
+        remedy = (
+            f"Add the name to [Keys] in {path}, or to keys_file, then: {host.service('reload')}"
+        )
+        yield failed(SUBJECT, text, remedy)
+    elif cause == "unreadable":
+        yield failed(SUBJECT, f"events cannot be read{why}{waits}", REPAIR)
+    elif cause == "throttled":
+        text = f"PagerDuty throttles {several(number, 'key', 'keys')}{waits}"
+        remedy = "Nothing is lost. Send fewer events a minute, or spread them over several keys."
+        yield warning(SUBJECT, text, remedy)
+    elif cause == "failing":
+        text = f"PagerDuty fails on {several(number, 'key or incident', 'keys or incidents')}"
+        remedy = (
+            "They are tried again by themselves. If this lasts, see https://status.pagerduty.com"
+        )
+        yield warning(SUBJECT, f"{text}{why}{waits}", remedy)
+
+
+def _remedy(trouble: Trouble, host: Host) -> str:
+    """What ends a trouble of the service with a file."""
+    path = trouble.path
+    if trouble.kind == "disk":
+        return f"Free some space where {path} is."
+    if trouble.kind == "rejected":
+        return f"Correct {path}, then: {host.service('reload')}"
+    if trouble.kind == "authorities":
+        if path.startswith(_HIDDEN):
+            text = (
+                f"Copy it to /etc/ssl, since the service's sandbox hides {path}; name it in ca_file"
+            )
+            return f"{text}; then: {host.service('reload')}"
+        if trouble.why == os.strerror(2):
+            return f"Name a file that is there in ca_file, then: {host.service('reload')}"
+        return f"chmod a+r {path}, and the directories above it: chmod a+x"
+    if trouble.kind in ("configuration", "keys") and trouble.why == os.strerror(2):
+        return f"Put {path} there again, then: {host.service('reload')}"
+    if trouble.kind == "keys" and path.startswith(_HIDDEN):
+        return f"Move it to /etc, name it in keys_file, then: {host.service('reload')}"
+    if trouble.kind == "keys":
+        return f"{REPAIR} && {host.service('reload')}"
+    return REPAIR

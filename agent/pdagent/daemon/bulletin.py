@@ -1,0 +1,172 @@
+"""The bulletin: the daemon tells how it fares, in a file for `pdagent check`, to systemd and, where
+something goes wrong or is right again, in the log.
+
+Looking and writing happen in a thread of their own, one at a time: nothing that is slow there, a
+file on a server that is away say, holds up the main loop. Anyone may ask for a bulletin, so there
+is one each SECONDS at most.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from pdagent.config import Config
+from pdagent.daemon.needs import unmet
+from pdagent.daemon.notify import Notifier
+from pdagent.log import printable
+from pdagent.queue.condition import TEXT_CHARS, Condition, Trouble, path_of
+from pdagent.queue.holds import Held
+from pdagent.queue.state import write_whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdagent.daemon.workers import Workers
+
+log = logging.getLogger("main")
+
+SECONDS = 0.5
+FILE_MODE = 0o644  # for every user's `pdagent check`
+
+
+class Bulletin:
+    """Tells how `workers` fare. `nudge` makes the main loop come round."""
+
+    def __init__(
+        self,
+        path: str,
+        settings: Config,
+        workers: "Workers",
+        notifier: Notifier,
+        nudge: Callable[[], None],
+    ) -> None:
+        self._path = path
+        self._settings = settings
+        self._workers = workers
+        self._notifier = notifier
+        self._nudge = nudge
+        self._file = path_of(settings)
+        self._held = Held()
+        self._rejected = ""
+        self._troubles: dict[tuple[str, str, str], float] = {}  # since when, on the wall clock
+        self._wanted = True
+        self._next = 0.0
+        self._busy = False
+        self._ended = False
+        self._status = ""
+        self._failed = False
+
+    # --- from the main thread -------------------------------------------------------------------
+
+    def configure(self, settings: Config) -> None:
+        """A new configuration was taken up."""
+        self._settings, self._rejected = settings, ""
+        self.want()
+
+    def reject(self, why: str) -> None:
+        """A new configuration was not."""
+        self._rejected = why
+        self.want()
+
+    def hold(self, held: Held) -> None:
+        """What is held has changed."""
+        self._held = held
+        self.want()
+
+    def want(self) -> None:
+        """Somebody asks, or there is something new."""
+        self._wanted = True
+
+    def tend(self, now: float) -> float:
+        """Makes a bulletin if one is wanted. Returns when to call again, in monotonic seconds."""
+        if not self._wanted or self._busy:
+            return math.inf  # the thread nudges when it is done
+        if now < self._next:
+            return self._next
+        self._wanted, self._next = False, now + SECONDS
+        self._busy = True
+        try:
+            threading.Thread(target=self._make, name="Bulletin", daemon=True).start()
+        except RuntimeError:  # no thread to be had: nobody is told for a while
+            self._busy, self._wanted = False, True
+            return self._next
+        return math.inf
+
+    def withdraw(self) -> None:
+        """A daemon that ends tells nothing more."""
+        self._ended = True
+        self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(self._file)
+
+    # --- in a thread of its own -----------------------------------------------------------------
+
+    def _make(self) -> None:
+        try:
+            condition = self._look()
+            self._write(condition)
+            status = condition.summary(time.time())
+            if status != self._status:
+                self._notifier.status(status)
+                self._status = status
+        finally:
+            self._busy = False
+            if self._wanted:
+                self._nudge()
+
+    def _look(self) -> Condition:
+        now, wall, held = time.monotonic(), time.time(), self._held
+        needs = list(unmet(self._path, self._settings, os.environ))
+        if self._rejected:
+            needs.append(("rejected", self._path, self._rejected))
+        self._note([(kind, path, _cut(why)) for kind, path, why in needs], wall)
+        destination = next((hold for hold in held.holds if hold.scope == "destination"), None)
+        holds: dict[str, int] = {}
+        for hold in held.holds:
+            holds[hold.cause] = holds.get(hold.cause, 0) + 1
+        oldest = self._workers.oldest
+        return Condition(
+            pid=os.getpid(),
+            told=now,
+            pending=self._workers.pending,
+            oldest=None if oldest is None else int(oldest.partition("_")[0]) / 1e6,
+            delivered=self._workers.tally.delivered_at,
+            unreachable="" if destination is None else _cut(destination.why),
+            since=None if destination is None else wall - (now - destination.since),
+            next_try=None if destination is None else wall + (destination.until - now),
+            holds=holds,
+            troubles=tuple(Trouble(*need, since) for need, since in self._troubles.items()),
+        )
+
+    def _note(self, needs: list[tuple[str, str, str]], wall: float) -> None:
+        before = self._troubles
+        self._troubles = {need: before.get(need, wall) for need in needs}
+        for need in needs:
+            if need not in before and need[0] != "rejected":  # which the reload has said
+                log.error("%s. 'pdagent check' says what to do.", Trouble(*need, wall))
+        for need in before:
+            if need not in self._troubles and need[0] != "rejected":
+                log.warning("no longer so: %s", Trouble(*need, wall))
+
+    def _write(self, condition: Condition) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                os.makedirs(os.path.dirname(self._file), exist_ok=True)
+            write_whole(self._file, condition.dumps(), FILE_MODE, durable=False)
+            self._failed = False
+            if self._ended:  # the daemon ended while this was written
+                self._remove()
+        except OSError as error:
+            if not self._failed:  # said once
+                log.warning("cannot write %s: %s", self._file, error.strerror)
+            self._failed = True
+            self._remove()  # an old text must not stand for the new one
+
+
+def _cut(text: str) -> str:
+    return printable(text)[:TEXT_CHARS]

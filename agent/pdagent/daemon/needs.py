@@ -1,0 +1,63 @@
+"""Needs: what the service must be able to read and write, tried by the service itself.
+
+Only a process in the service's own sandbox, as its own user, knows. A file on a server that is away
+may keep a look waiting for ever, so looks are made in a thread of their own (see `bulletin`).
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+
+from pdagent.config import Config
+from pdagent.queue.budget import is_full
+from pdagent.queue.cleanup import disk_of
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
+
+KINDS = ("configuration", "keys", "authorities", "queue", "log", "disk", "rejected")
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+Need = tuple[str, str, str]  # kind, path, why it can't be had
+
+
+def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterator[Need]:
+    """What can't be had now. `path` is the configuration's."""
+    files = {
+        "configuration": path,
+        "keys": settings.keys_file,
+        "authorities": settings.ca_file or environment.get("SSL_CERT_FILE", ""),
+    }
+    for kind, file in files.items():
+        if file and (why := _unreadable(file)):
+            yield kind, file, why
+    root = settings.spool_dir
+    for name in (TEMPORARY, PENDING, DELIVERED, IN_ERROR):
+        if why := _unusable(f"{root}/{name}"):
+            yield "queue", f"{root}/{name}", why
+    if why := _unusable(f"{settings.data_dir}/db"):
+        yield "queue", f"{settings.data_dir}/db", why
+    log_file = f"{settings.log_dir}/pdagentd.log"
+    if why := _unwritable(log_file) if os.path.lexists(log_file) else _unusable(settings.log_dir):
+        yield "log", log_file, why
+    try:
+        if is_full(disk_of(root)):
+            yield "disk", root, "no space left"
+    except OSError:
+        pass  # what is wrong with the queue was said
+
+
+def _unreadable(path: str) -> str:
+    try:
+        os.close(os.open(path, _OPEN))
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
+
+
+def _unusable(directory: str) -> str:
+    # Also how a read-only file system shows.
+    if os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        return ""
+    return "Permission denied" if os.path.isdir(directory) else "No such directory"
+
+
+def _unwritable(path: str) -> str:
+    return "" if os.access(path, os.W_OK) else "Permission denied"

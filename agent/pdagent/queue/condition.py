@@ -1,0 +1,118 @@
+"""The daemon's condition: how delivery fares, as the daemon tells whoever asks on this host.
+
+It is one small file in `run_dir`, which every user may read. `run_dir` is in memory, so the file
+can be written while the disk is full. It holds no key, no name of a key, and nothing of any event.
+
+An empty line on the wake FIFO asks for it: the daemon writes it anew within a second. `told` is in
+monotonic seconds, which all processes of a host share, so that who asked knows the answer from an
+older one.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from pdagent.config import Config
+from pdagent.queue.regular import read_regular
+
+VERSION = 1
+FILE_BYTES = 65_536
+TEXT_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that the service needs, and can't have since the time `since` of the wall clock.
+    `kind` is one of KINDS in `daemon.needs`."""
+
+    kind: str
+    path: str
+    why: str
+    since: float
+
+    def __str__(self) -> str:
+        if self.kind == "disk":
+            return f"the disk of {self.path} is full"
+        if self.kind == "rejected":
+            return f"the new configuration was not taken up: {self.why}"
+        verb = "write" if self.kind in ("queue", "log") else "read"
+        return f"the service cannot {verb} {self.path}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How things stand. `oldest`, `delivered`, `since` and `next_try` are times of the wall clock:
+    of the oldest pending event's acceptance, of the last delivery, since when PagerDuty is
+    `unreachable` (why; empty: it is not), and of the next try. `holds` counts, by cause, what is
+    held."""
+
+    pid: int
+    told: float
+    pending: int = 0
+    oldest: float | None = None
+    delivered: float | None = None
+    unreachable: str = ""
+    since: float | None = None
+    next_try: float | None = None
+    holds: Mapping[str, int] = field(default_factory=dict)
+    troubles: tuple[Trouble, ...] = ()
+
+    def dumps(self) -> str:
+        return json.dumps({"version": VERSION, **asdict(self)})
+
+    @classmethod
+    def loads(cls, text: bytes) -> "Condition":
+        """Raises ValueError for what `dumps` of this version did not make."""
+        try:
+            value = json.loads(text)
+            if value.pop("version") != VERSION:
+                raise ValueError("another version's")
+            value["troubles"] = tuple(Trouble(**each) for each in value["troubles"])
+            return cls(**value)
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"not a condition: {error}") from error
+
+    def summary(self, now: float) -> str:
+        """One line for a person: what is wrong and since when, or that all is well."""
+        pending = f"{self.pending:,} pending"
+        if self.troubles:
+            [trouble, *more] = self.troubles
+            rest = f" (and {len(more)} more)" if more else ""
+            return f"{trouble}, since {hour(trouble.since, now)}{rest}; {pending}"
+        if self.unreachable:
+            since = f" since {hour(self.since, now)}" if self.since is not None else ""
+            return f"cannot reach PagerDuty{since}: {self.unreachable}; {pending}"
+        held = [HELD[cause].format(number) for cause, number in self.holds.items() if cause in HELD]
+        last = "nothing delivered yet"
+        if self.delivered is not None:
+            last = f"last delivery {hour(self.delivered, now)}"
+        return "; ".join([*held, pending, last])
+
+
+# What to say of so many holds, by cause.
+HELD = {
+    "throttled": "keys that PagerDuty throttles: {}",
+    "failing": "keys or incidents that PagerDuty fails on: {}",
+    "unnamed": "names of keys that nobody has: {}",
+    "unreadable": "events that cannot be read: {}",
+}
+
+
+def path_of(settings: Config) -> str:
+    """Where the daemon tells its condition."""
+    return f"{settings.run_dir}/condition"
+
+
+def read(settings: Config) -> Condition | None:
+    """What the daemon last told; None where there is nothing that can be read."""
+    try:
+        return Condition.loads(read_regular(path_of(settings), FILE_BYTES))
+    except (OSError, ValueError):
+        return None
+
+
+def hour(wall: float | None, now: float) -> str:
+    """A moment in local time: the hour of today's, the date of others too."""
+    there, here = time.localtime(wall or 0.0), time.localtime(now)
+    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)
