@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.agent import Agent
+from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, enqueue
 from tests.support.events_api import Answer, EventsApi
 from tests.support.terminals import Terminal
@@ -98,6 +98,56 @@ def test_watch_on_a_narrow_screen(agent: Agent, on_terminal: OnTerminal) -> None
         terminal.until("disk/db1     Disk is f~")
         terminal.until("disk/db1     resolve")
         assert "      start" in terminal.lines  # pdagentd, which is not running
+
+
+def refuse(api: EventsApi, agent: Agent, number: int) -> list[str]:
+    """Has PagerDuty refuse events for their integration key; their names."""
+    answer = {"status": "invalid event", "message": "Invalid", "errors": ["routing key " * 9]}
+    api.always(KEY, Answer(400, body=answer))
+    agent.start()
+    for each in range(number):
+        enqueue(agent, KEY, f"incident-{each}", "Disk of the database server is full")
+    wait_until(lambda: len(agent.names("err")) == number)
+    return agent.names("err")
+
+
+REASON = " ".join(["routing key"] * 9)
+
+
+def test_a_reason_is_readable_on_80_columns(
+    api: EventsApi, agent: Agent, on_terminal: OnTerminal
+) -> None:
+    """list, show and watch have all of it, in lines of their own, and say it once; what to do
+    about a wrong key is there, and what does not fit is counted."""
+    names = refuse(api, agent, 5)
+    with on_terminal("list") as terminal:
+        terminal.resize(80, 40)
+        assert terminal.end() == 0
+        assert REASON in " ".join(terminal.text.split())
+        assert terminal.text.count("\n                 as above") == 4
+        assert "sudo pd-queue retry EVENT --to-key KEY" in " ".join(terminal.text.split())
+    with on_terminal("show", names[0][:16]) as terminal:
+        terminal.resize(80, 50)
+        assert terminal.end() == 0
+        said = " ".join(terminal.text.split())
+        assert f"Reason Invalid; {REASON}" in said
+        assert f"sudo pd-queue retry {names[0][:16]} --to-key KEY" in said
+        assert not any(line[:11].strip() for line in terminal.lines[3:5])
+    with on_terminal("watch") as terminal:
+        terminal.resize(80, 16)
+        terminal.until("and 4 more in error")
+        assert terminal.lines[1] == "0 pending, 5 in error, 0 delivered; pdagentd is running"
+        assert REASON in " ".join(terminal.text.split())
+        terminal.type("q")
+        assert terminal.end() == 0
+
+
+def test_status_on_a_terminal(agent: Agent, on_terminal: OnTerminal) -> None:
+    """A person sees below the table what keeps events back."""
+    enqueue(agent, KEY, "x", "x")
+    with on_terminal("status") as terminal:
+        terminal.until("\n\nHeld:\n  1 pending, as pdagentd is not running. Use: sudo service")
+        assert terminal.end() == 0
 
 
 @pytest.mark.parametrize(

@@ -54,4 +54,6 @@ def short_of_room(disk: Disk) -> str:
         left = f"{disk.free_files} of {disk.total_files} inodes"
     else:
         left = f"{disk.free // 1024} of {disk.total // 1024} kB"
+    if is_full(disk):
+        return f"the disk is full: {left} are free, so events can't be queued; free some space"
     return f"the disk is short: {left} are free; delivered events are removed to make room"

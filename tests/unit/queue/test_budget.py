@@ -19,5 +19,8 @@ def test_many_pending(pending: int, mark: int, says: str) -> None:
 def test_short_of_room() -> None:
     """It says what there is too little of."""
     assert short_of_room(Disk(10**12, 10**12, 10**6, 10**6)) == ""
-    assert "1024 of 102400 kB are free" in short_of_room(Disk(2**20, 100 * 2**20, 9, 10))
+    short = short_of_room(Disk(2**21, 100 * 2**20, 900, 1000))
+    assert short.startswith("the disk is short: 2048 of 102400 kB are free")
+    full = short_of_room(Disk(4096, 100 * 2**20, 900, 1000))
+    assert full.startswith("the disk is full: 4 of 102400 kB are free")
     assert "3 of 1000 inodes are free" in short_of_room(Disk(10**12, 10**12, 3, 1000))

@@ -214,7 +214,7 @@ def check(parser: common.Parser, options: argparse.Namespace) -> None:
     if options.command not in ("retry", "purge"):
         return
     command = f"sudo pd-queue {options.command}"
-    hint = f"Type one of: {command} EVENT, {command} -k KEY, {command} -a. {command} -h shows more."
+    hint = f"Type: {command} EVENT, or -k KEY, or -a. See: pd-queue {options.command} -h"
     selective = any(getattr(options, name) not in (None, []) for name in _FILTERS)
     if options.service_key and options.all_keys:
         parser.error("Only one of specific service key or flag for all keys required", hint)
@@ -226,7 +226,7 @@ def check(parser: common.Parser, options: argparse.Namespace) -> None:
             parser.error(text, hint)
         if not (options.yes or options.dry_run or (os.isatty(0) and os.isatty(2))):
             text = "purge needs --yes where there is no terminal to ask on, or --dry-run"
-            parser.error(text, f"{command} -h shows more.")
+            parser.error(text, f"See: pd-queue {options.command} -h")
 
 
 def query(options: argparse.Namespace) -> Query:

@@ -84,11 +84,28 @@ def list_events(view: View, options: argparse.Namespace) -> int:
         events = (documents.event(view, record) for record in records)
         common.emit(documents.stream(documents.head(view, "list"), events))
     else:
-        first = next(records, None)
-        nothing = ["Nothing to report.\n"]
-        table = words.table(view, chain([first], records), screen.columns()) if first else nothing
-        common.emit(table)
+        common.emit(_list(view, records, screen.columns()))
     return exits.DONE
+
+
+def _list(view: View, records: Iterator[Record], columns: int | None) -> Iterator[str]:
+    first = next(records, None)
+    if first is None:
+        yield "Nothing to report.\n"
+        return
+    wrong_key = False
+
+    def watched() -> Iterator[Record]:
+        nonlocal wrong_key
+        for record in chain([first], records):
+            wrong_key = wrong_key or words.is_about_key(record)
+            yield record
+
+    yield from words.table(view, watched(), columns)
+    if wrong_key and columns is not None:  # a script reads the table
+        yield "\n"
+        for line in words.wrapped(words.to_other_key("EVENT"), columns):
+            yield f"{line}\n"
 
 
 # --- one event ----------------------------------------------------------------------------------
@@ -107,7 +124,11 @@ def show(view: View, options: argparse.Namespace) -> int:
         document = {**documents.head(view, "show"), "event": event}
         common.emit([documents.dumps(document) + "\n"])
     else:
-        common.emit(line + "\n" for line in _page(view, record, happened))
+        columns = screen.columns()
+        for line, indent in _page(view, record, happened):
+            shown = [line] if columns is None else words.wrapped(line, columns, "", " " * indent)
+            common.emit(f"{each}\n" for each in shown or [""])
+        common.emit(f"  {escaped(line)}\n" for line in _body_lines(view, record))
     return exits.DONE
 
 
@@ -137,42 +158,47 @@ def history(view: View, record: Record) -> list[tuple[float, str]]:
     return [(at, redacted(what, key)) for at, what in sorted(past, key=lambda entry: entry[0])]
 
 
-def _page(view: View, record: Record, happened: list[tuple[float, str]]) -> Iterator[str]:
+def _page(
+    view: View, record: Record, happened: list[tuple[float, str]]
+) -> Iterator[tuple[str, int]]:
+    """The lines above the body, each with the indent of what does not fit in it."""
     event, key = record.event, record.key
-    yield f"Event      {masked_name(record.name)}"
-    yield f"State      {record.state}"
+    number = record.name.partition("_")[0]
+    fields = {"Event": masked_name(record.name), "State": record.state}
     if record.directory == PENDING and record.hold is not None:
-        yield f"Held       {words.hold(view, record.hold)}"
+        fields["Held"] = words.hold(view, record.hold)
     elif record.directory == PENDING and not view.running:
-        yield "Held       pdagentd is not running"
-    if record.why and record.directory != PENDING:
-        yield f"Reason     {words.shown(record.why, key)}"
-        event_name = record.name.partition("_")[0]
-        if words.is_about_key(record):
-            yield f"Remedy     {words.to_other_key(event_name)}"
-        elif record.reason is not None:
-            yield f"Remedy     To send it again: sudo pd-queue retry {event_name}"
-    yield f"Key        {masked(key)}"
+        fields["Held"] = "pdagentd is not running. Use: sudo service pdagent start"
+    if record.directory != PENDING and record.why:
+        fields["Reason"] = words.shown(record.why, key)
+    if words.is_about_key(record):
+        fields["Remedy"] = words.to_other_key(number)
+    elif record.reason is not None and record.directory != PENDING:
+        fields["Remedy"] = f"To send the event again: sudo pd-queue retry {number}"
+    fields["Key"] = masked(key)
     if event is not None:
-        yield f"Kind       {words.shown(event.action, key)}, Events API {event.version}"
-        yield f"Dedup key  {words.shown(event.dedup_key or '-', key)}"
-        yield f"Summary    {words.shown(event.summary, key)}"
-    yield ""
-    yield "History"
+        fields["Kind"] = f"{words.shown(event.action, key)}, Events API {event.version}"
+        fields["Dedup key"] = words.shown(event.dedup_key or "-", key)
+        fields["Summary"] = words.shown(event.summary, key)
+    for name, text in fields.items():
+        yield f"{name:<10} {text}", 11
+    yield "", 0
+    yield "History", 0
     for at, what in happened:
-        yield f"  {moment(at)}  {escaped(what)}"
-    yield ""
-    yield "Body"
+        yield f"  {moment(at)}  {escaped(what)}", 23
+    yield "", 0
+    yield "Body", 0
+
+
+def _body_lines(view: View, record: Record) -> list[str]:
     body = _body(view, record)
     if body is not None:
-        text = json.dumps(body, indent=2, ensure_ascii=False, sort_keys=True)
-    else:
-        contents = view.listing().contents(record)
-        text = redacted(contents[:RAW_BYTES].decode("utf-8", "replace"), key)
-        if len(contents) > RAW_BYTES:
-            text += f"\n(the first {RAW_BYTES} of {len(contents)} bytes)"
-    for line in text.split("\n"):
-        yield f"  {escaped(line)}"
+        return json.dumps(body, indent=2, ensure_ascii=False, sort_keys=True).split("\n")
+    contents = view.listing().contents(record)
+    lines = redacted(contents[:RAW_BYTES].decode("utf-8", "replace"), record.key).split("\n")
+    if len(contents) > RAW_BYTES:
+        lines.append(f"(the first {RAW_BYTES} of {len(contents)} bytes)")
+    return lines
 
 
 def _body(view: View, record: Record) -> object:

@@ -15,7 +15,7 @@ from pdagent.commands.screen import Line, Screen, has_colours, has_screen
 from pdagent.commands.text import moment, padded
 from pdagent.log import masked
 from pdagent.queue.backlog import Count
-from pdagent.queue.listing import Query, Record
+from pdagent.queue.listing import STATES, Query, Record
 from pdagent.queue.names import key_of
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 
@@ -161,30 +161,31 @@ def _keys(queue: Queue, columns: int) -> Iterator[Line]:
 
 def _events(queue: Queue, columns: int, room: int) -> list[Line]:
     """Events in error, and pending ones in what these leave."""
-    in_error, pending = queue.number(IN_ERROR), queue.number(PENDING)
-    share = min(room, max(room // 3, room - pending))
-    lines = _fitting(queue, queue.newest(share), in_error, columns, share)
-    return lines + _fitting(queue, queue.oldest(room), pending, columns, room - len(lines))
+    share = min(room, max(room // 2, room - queue.number(PENDING)))
+    lines = _fitting(queue, IN_ERROR, queue.newest(share), columns, share)
+    return lines + _fitting(queue, PENDING, queue.oldest(room), columns, room - len(lines))
 
 
 def _fitting(
-    queue: Queue, records: Iterator[Record], total: int, columns: int, room: int
+    queue: Queue, directory: str, records: Iterator[Record], columns: int, room: int
 ) -> list[Line]:
-    """As many of the records as fit; the last line counts the rest of them."""
+    """As many of a directory's records as fit; the last line counts the others."""
+    total = queue.number(directory)
     lines: list[Line] = []
     number = 0
-    state = ""
+    before = None
     for record in records:
-        state = record.state
-        # what holds back a pending event stands above
-        with_why = record.directory == IN_ERROR or record.hold is None
-        block = words.lines(queue.view, record, columns, with_why)
+        block = words.lines(queue.view, record, columns, before)
+        if record.hold is not None:
+            block = block[:1]  # what holds it back stands above
         left = room - len(lines) - (total > number + 1)
-        if len(block) > left and number:
+        if len(block) > left and (number or left < 1):
             break
-        style = "error" if record.directory == IN_ERROR else "held" if record.hold else ""
-        lines += [(style, text) for text in block[: max(0, left)]]
+        block = block[:left]  # of the first one: better the beginning of a reason than none
+        style = "error" if directory == IN_ERROR else "held" if record.hold else ""
+        lines += [(style, text) for text in block]
         number += 1
-    if total > number and state and room > len(lines):
-        lines.append(("faint", f"and {total - number} more {state}"))
+        before = record
+    if total > number and room > len(lines):
+        lines.append(("faint", f"and {total - number} more {STATES[directory]}"))
     return lines

@@ -1,5 +1,6 @@
 """The queue in words and tables."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from textwrap import wrap
 
@@ -9,10 +10,11 @@ from pdagent.log import masked, masked_name, redacted
 from pdagent.queue.backlog import Count
 from pdagent.queue.holds import Hold
 from pdagent.queue.listing import Record
-from pdagent.spool import PENDING
+from pdagent.spool import IN_ERROR, PENDING
 
 HOLDS_SHOWN = 10
 _DEDUP_KEY = 20
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:s|min|h|d)\b)")
 _INDENT = 17  # so a reason stands below the columns, beside the event's name
 
 
@@ -72,19 +74,12 @@ def soon(seconds: float) -> str:
 
 
 def table(view: View, records: Iterable[Record], columns: int | None) -> Iterator[str]:
-    """The list, line by line; on a terminal with what can be done about a wrong key."""
+    """The list, line by line."""
     yield headings(columns) + "\n"
     before = None
-    wrong_key = False
     for record in records:
-        # Events behind the same hold wait for the same reason: the first of them says it.
-        known = record.directory == PENDING and record.why == before
-        before = record.why if record.directory == PENDING else None
-        yield from (f"{each}\n" for each in lines(view, record, columns, with_why=not known))
-        wrong_key = wrong_key or is_about_key(record)
-    if wrong_key and columns is not None:
-        text = f"PagerDuty refused the integration key. {to_other_key('EVENT')}"
-        yield "\n" + "".join(f"{each}\n" for each in wrapped(text, columns))
+        yield from (f"{each}\n" for each in lines(view, record, columns, before))
+        before = record
 
 
 def headings(columns: int | None) -> str:
@@ -99,9 +94,12 @@ def _dedup_columns(columns: int | None) -> int:
     return _DEDUP_KEY if columns is None else min(_DEDUP_KEY, max(9, columns // 6))
 
 
-def lines(view: View, record: Record, columns: int | None, with_why: bool = True) -> list[str]:
+def lines(
+    view: View, record: Record, columns: int | None, before: Record | None = None
+) -> list[str]:
     """An event as the list has it: a line, and where the reason of its state does not fit, lines
-    below it with that. `columns`: how wide they may be; None: one line, as long as it needs."""
+    below it with that. `columns`: how wide they may be; None: one line, as long as it needs.
+    `before`: the event above this one, whose reason is not said again."""
     accepted = record.accepted
     age = "?" if accepted is None else span(view.wall - accepted)
     attempts = "-" if record.attempts is None else str(record.attempts)
@@ -113,13 +111,19 @@ def lines(view: View, record: Record, columns: int | None, with_why: bool = True
         dedup_key = padded(dedup_key, room)
     text = f"{record.name.partition('_')[0]:<16} {record.state:<9} {age:>4} {masked(key):<5} "
     text += f"{attempts:>5} {next_try(view, record):>4} {dedup_key:<{room}} "
-    why = shown(record.why, key) if with_why else ""
+    why = shown(record.why, key)
+    if columns is not None and before is not None and _is_known(record, before):
+        why = "as above" if record.directory == IN_ERROR else ""
     whole = f"{text}{summary}{' ' if summary and why else ''}{f'({why})' if why else ''}"
     if columns is None or width(whole) <= columns:
         return [whole]
     if not why:
         return [cut(whole, columns)]
     return [cut(text + summary, columns).rstrip(), *wrapped(why, columns, " " * _INDENT)]
+
+
+def _is_known(record: Record, before: Record) -> bool:
+    return (record.directory, record.why) == (before.directory, before.why)
 
 
 def is_about_key(record: Record) -> bool:
@@ -129,19 +133,22 @@ def is_about_key(record: Record) -> bool:
 
 def to_other_key(event: str) -> str:
     """What to do about an event in error whose integration key is wrong."""
-    return f"To send with another one: sudo pd-queue retry {event} --to-key KEY"
+    return (
+        "PagerDuty refused the integration key. To send the event with another one: "
+        f"sudo pd-queue retry {event} --to-key KEY"
+    )
 
 
 def wrapped(text: str, columns: int, indent: str = "", further: str | None = None) -> list[str]:
     """The text in lines that fit: the first indented by `indent`, the others by `further`."""
-    further = indent if further is None else further
-    return wrap(
-        text,
+    found = wrap(
+        _BEFORE_UNIT.sub("\xa0", text),  # a number and its unit stay together
         max(20, columns),
         initial_indent=indent,
-        subsequent_indent=further,
+        subsequent_indent=indent if further is None else further,
         break_on_hyphens=False,
     )
+    return [line.replace("\xa0", " ") for line in found]
 
 
 def next_try(view: View, record: Record) -> str:
