@@ -352,6 +352,20 @@ def test_what_is_no_event_gets_no_other_key(agent: Agent, queue: Queue) -> None:
     assert agent.names("err") == ["5_K.txt"]
 
 
+def test_retry_what_an_old_agent_refused(api: EventsApi, agent: Agent, queue: Queue) -> None:
+    """Its daemon, which knows Events API v1 alone, served what pd-send queued during an upgrade."""
+    enqueue(agent, KEY, "x", "first")
+    enqueue(agent, KEY, "x", "second", "resolve")
+    for name in agent.names("pdq"):
+        (agent.spool / "pdq" / name).rename(agent.spool / "err" / name)
+    agent.start()
+    refused = refuse(api, agent, "y", "ours")
+    assert queue("retry", "--refused-by-old-agent") == "2 event(s) set up for retry.\n"
+    wait_until(lambda: len(agent.names("suc")) == 2)
+    assert summaries(api.accepted) == ["first", "second"]
+    assert agent.names("err") == [refused]
+
+
 # purge
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pdagent.event import encode
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.listing import Gist, gist
+from pdagent.queue.listing import UNKNOWN, Gist, gist
 from pdagent.queue.names import key_of
 from pdagent.queue.overtaking import Overtaking
 from pdagent.queue.pending import key_field, understand
@@ -16,7 +16,6 @@ from pdagent.queue.state import Reason, State, iso, write_whole
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, Spool
 
 BATCH = 1000
-UNKNOWN = "the reason is not known: the event was set in error by another agent"
 
 
 class Gone(Exception):

@@ -28,6 +28,9 @@ SMALL_BYTES = 16 * 1024
 # And larger ones, until this many bytes of them were read: 3 s of work, at worst.
 LARGE_BYTES_MOST = 64 * 1024 * 1024
 
+# What is said of an event in error where nobody kept a reason.
+UNKNOWN = "the reason is not known: the event was set in error by another agent"
+
 STATES = {PENDING: "pending", IN_ERROR: "in error", DELIVERED: "delivered"}
 UNSETTLED = (PENDING, IN_ERROR)
 
@@ -52,6 +55,7 @@ class Query:
     older: float | None = None
     newer: float | None = None
     reason: str | None = None
+    refused_by_old_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +286,17 @@ def _agrees(record: Record, query: Query) -> bool:
         record.event is None or record.event.chain != chain_of(query.dedup_key, record.name)
     ):
         return False
+    if query.refused_by_old_agent and not _refused_by_old_agent(record):
+        return False
     if query.reason is None:
         return True
     status = record.reason.status if record.reason else None
     return query.reason == str(status) or query.reason.casefold() in record.why.casefold()
+
+
+def _refused_by_old_agent(record: Record) -> bool:
+    """Whether an old agent's daemon set the event aside, because it knows Events API v1 alone: ours
+    keeps a reason before it does so. A retry that did not get to its end has left `UNKNOWN`."""
+    if record.event is None or record.event.version == "v1":
+        return False
+    return record.reason is None or record.reason.reason == UNKNOWN

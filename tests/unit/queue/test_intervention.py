@@ -10,7 +10,8 @@ import pytest
 from pdagent.queue import backlog
 from pdagent.queue import intervention as module
 from pdagent.queue import state as state_module
-from pdagent.queue.intervention import UNKNOWN, Gone, Intervention
+from pdagent.queue.intervention import Gone, Intervention
+from pdagent.queue.listing import UNKNOWN
 from pdagent.queue.state import Reason, State
 from tests.support.calls import Calls, Died, Fault
 

@@ -53,6 +53,17 @@ def test_order_and_states(root: Path, listing: Listing) -> None:
     assert found(listing, states=ALL) == ["1_A.txt", "4_A.txt", "30_A.txt"]
 
 
+def test_refused_by_an_old_agent(root: Path, listing: Listing, state: State) -> None:
+    """What has no reason of ours, and is no event of Events API v1, which is all it knew."""
+    put(root, "err", "1_A.txt")
+    put(root, "err", "2_A.txt")
+    put(root, "err", "3_A.txt", event_action=None)
+    (root / "err" / "4_A.txt").write_text('{"service_key": "A", "event_type": "trigger"}')
+    (root / "err" / "5_A.txt").write_text("bad json")
+    state.keep_reason("2_A.txt", Reason("2026-11-23T02:52:36Z", 400, "refused", 1))
+    assert found(listing, states=("err",), refused_by_old_agent=True) == ["1_A.txt", "3_A.txt"]
+
+
 def test_filters(root: Path, listing: Listing) -> None:
     """By key, dedup key, age, and all at once."""
     for name, dedup_key in [("1_A.txt", "x"), ("2_A.txt", "y"), ("3_B.txt", "x")]:

@@ -17,7 +17,10 @@ CHOICES = {
 }
 EVENT = "a file's name, its beginning, or the name that the log shows"
 # What selects events, as `options` has it.
-_FILTERS = ("events", "service_key", "incident_key", "older", "newer", "reason")
+_FILTERS = (
+    *("events", "service_key", "incident_key", "older", "newer", "reason"),
+    "refused_by_old_agent",
+)
 EXAMPLES = {
     "": (
         ("sudo pd-queue status", "how many events, by key"),
@@ -124,6 +127,11 @@ def _retry(group: argparse._ArgumentGroup) -> None:
     )
     _filters(group)
     group.add_argument(
+        "--refused-by-old-agent",
+        action="store_true",
+        help="only events of Events API v2 that an old agent, which knows v1 alone, has refused",
+    )
+    group.add_argument(
         "--to-key",
         metavar="KEY",
         type=_key,
@@ -215,7 +223,7 @@ def check(parser: common.Parser, options: argparse.Namespace) -> None:
         return
     command = f"sudo pd-queue {options.command}"
     hint = f"Type: {command} EVENT, or -k KEY, or -a. See: pd-queue {options.command} -h"
-    selective = any(getattr(options, name) not in (None, []) for name in _FILTERS)
+    selective = any(getattr(options, name, None) not in (None, [], False) for name in _FILTERS)
     if options.service_key and options.all_keys:
         parser.error("Only one of specific service key or flag for all keys required", hint)
     if options.command == "retry" and not (selective or options.all_keys):
@@ -247,4 +255,5 @@ def query(options: argparse.Namespace) -> Query:
         options.older,
         options.newer,
         options.reason,
+        getattr(options, "refused_by_old_agent", False),
     )
