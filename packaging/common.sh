@@ -1,36 +1,49 @@
 # What the maintainer scripts of both families share. ci/packages.sh puts it in the place of the line that reads it.
 # shellcheck shell=sh
 
+# there until the old agent's files are removed: after preinst, after %post
+OLD_DAEMON=/usr/share/pdagent/bin/pdagentd.py
+
 # usage: proxies_in FILE: the proxy settings of a unit or an init script, as NAME=value
 proxies_in() {
-    name='(https?|no|all)_proxy'
+    name='(https?|no)_proxy'
     grep -iE "^[[:space:]]*(Environment[[:space:]]*=|export[[:space:]]|$name=)" "$1" 2>/dev/null |
         grep -oiE "\"$name=[^\"]+|'$name=[^']+|$name=(\"[^\"]+|'[^']+|[^[:space:];\"']+)" |
         sed -e "s/[\"']//g" |
         # "%" is special in units and nowhere else
-        case $1 in *.service) sed 's/%%/%/g' ;; *) cat ;; esac
+        case $1 in *.service | *.conf) sed 's/%%/%/g' ;; *) cat ;; esac
+}
+
+# The old agent spoke plain HTTP to each proxy, an https:// before it or not. usage: as_it_was_spoken FILE, that they stand in
+as_it_was_spoken() {
+    if grep -qE '^(Type=notify|read_environment)' "$1"; then cat; else sed -E 's,^([^=]*=)[Hh][Tt][Tt][Pp][Ss]://,\1http://,'; fi
 }
 
 # usage: carry_proxies ENVIRONMENT_FILE [ROOT]
 # The guide had people write a proxy into files that an upgrade replaces. What they wrote goes to the environment file;
 # what that file sets already stays. The last assignment in the file that counts most wins, as it did where it stood.
+# A drop-in stays where it is. It is carried over from the old agent alone, for what an https:// in it meant to that.
 carry_proxies() {
-    for file in etc/systemd/system/pdagent.service lib/systemd/system/pdagent.service \
-        usr/lib/systemd/system/pdagent.service etc/init.d/pdagent; do
-        proxies_in "${2-}/$file" | tac | while IFS= read -r setting; do
+    for file in "${2-}"/etc/systemd/system/pdagent.service.d/*.conf "${2-}/etc/systemd/system/pdagent.service" \
+        "${2-}/lib/systemd/system/pdagent.service" "${2-}/usr/lib/systemd/system/pdagent.service" "${2-}/etc/init.d/pdagent"; do
+        case $file in *.conf) [ -e "${2-}$OLD_DAEMON" ] || continue ;; esac
+        [ -f "$file" ] || continue
+        proxies_in "$file" | as_it_was_spoken "$file" | tac | while IFS= read -r setting; do
             grep -qs "^${setting%%=*}=" "$1" && continue
             (
-                umask 077 # as make_environment
+                umask 077 # a password may be in it
                 mkdir -p "${1%/*}"
-                printf '# carried over from /%s; from now on it is read here\n%s\n' "$file" "$setting" >>"$1"
+                printf '# carried over from %s; from now on it is read here\n%s\n' "${file#"${2-}"}" "$setting" >>"$1"
             )
         done
     done
 }
 
-# usage: make_environment FILE: the service's environment, for an administrator to fill in. A proxy's password may come into it.
-make_environment() {
-    [ -e "$1" ] || install -D -m 0600 /usr/share/pdagent/environment "$1"
+# usage: put MODE SOURCE FILE: unless an administrator has it already. Whole or not at all: a file that is there stays as it is.
+put() {
+    [ -e "$3" ] || [ -L "$3" ] && return
+    install -D -m "$1" "$2" "$3.new"
+    mv -f "$3.new" "$3"
 }
 
 make_user() {
@@ -58,12 +71,15 @@ agent_pids() {
 # A service that runs is restarted by an upgrade, and so is one that failed though it is wanted. A stopped one is left alone.
 agent_wanted() {
     if [ -d /run/systemd/system ]; then
+        # it alone is asked: the old agent's daemon may live on after its service was stopped
         case $(systemctl is-active pdagent.service 2>/dev/null) in
             active | activating | reloading) return 0 ;;
-            failed) systemctl --quiet is-enabled pdagent.service 2>/dev/null && return 0 ;;
+            failed) systemctl --quiet is-enabled pdagent.service 2>/dev/null ;;
+            *) return 1 ;;
         esac
+    else
+        [ -n "$(agent_pids pdagentd)" ]
     fi
-    [ -n "$(agent_pids pdagentd)" ]
 }
 
 # The old agent's unit stops a wrapper and leaves the Python behind it: a second daemon on the same queue. It finishes what
@@ -76,4 +92,10 @@ stop_old_agent() {
         sleep 0.1
         [ $((tries -= 1)) -gt 0 ] || kill -s KILL $(agent_pids pdagentd.py) 2>/dev/null || :
     done
+}
+
+# Until it has ended the old daemon puts into err/ what the new pd-send queues: it knows Events API v1 alone. What it refused so
+# becomes pending again, at its old place in the order.
+give_back_events() {
+    pd-queue retry --refused-by-old-agent >/dev/null || :
 }

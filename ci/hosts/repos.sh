@@ -2,7 +2,7 @@
 # Makes the repositories that hosts are tested with, in build/hosts/repo/, signed with a key of their own:
 #   current/   what `make packages` made
 #   next/      the same under a later version, to upgrade to
-#   old/       a stand-in for the old agent, to upgrade from: packages, no repository
+#   old/       stand-ins for the agents before this one, to upgrade from: packages, no repository
 #   stranger/  somebody else's keys, and nothing that they signed
 # usage: ci/hosts/repos.sh     (nfpm in the PATH)
 set -eu
@@ -20,7 +20,10 @@ repo() { # usage: repo NAME PACKAGES
 }
 
 # Nothing to do for the same packages.
-made_from=$(sha256sum dist/*.deb dist/*.rpm ci/repos.sh ci/old-agent.sh ci/hosts/repos.sh)
+made_from=$(
+    sha256sum dist/*.deb dist/*.rpm ci/repos.sh ci/old-agent.sh ci/hosts/repos.sh
+    find tests/package/*_agent -type f -exec sha256sum {} + | sort
+)
 [ "$made_from" != "$(cat "$work/repo/made-from" 2>/dev/null)" ] || exit 0
 
 rm -rf "$work/repo" "$work/next"

@@ -61,7 +61,8 @@ class Apt:
         """What the package manager has to complain about."""
         return self.sh("dpkg --audit; apt-get check -q=2")
 
-    _apt = "DEBIAN_FRONTEND=noninteractive apt-get -q=2 -y -o Dpkg::Options::=--force-confold"
+    # nobody is there to answer what dpkg asks
+    _apt = "DEBIAN_FRONTEND=noninteractive apt-get -q=2 -y </dev/null"
 
 
 class Dnf:

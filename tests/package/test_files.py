@@ -22,11 +22,11 @@ INTEGRATIONS = {"pd-nagios", "pd-zabbix", "pd-sensu"}
 
 FILES = """
 755 root root        /usr/lib/pdagent/pdagent
-644 root root        /etc/pdagent.conf
 755 root root        /etc/init.d/pdagent
 644 root root        /usr/lib/sysusers.d/pdagent.conf
 644 root root        /usr/lib/tmpfiles.d/pdagent.conf
 644 root root        /usr/share/pdagent/environment
+644 root root        /usr/share/pdagent/pdagent.conf
 644 root root        /usr/share/bash-completion/completions/pd-send
 644 root root        /var/lib/pdagent/scripts/pdagent.service
 755 root root        /var/lib/pdagent/scripts/pdagent.init
@@ -90,12 +90,12 @@ def test_completions(package: Package) -> None:
 
 
 def test_kept_configuration(deb: Deb, rpm: Rpm) -> None:
-    """What an administrator edits is marked as such. No package owns the environment file."""
-    assert {path for path, file in deb.files.items() if file.config} == {
-        "/etc/pdagent.conf",
-        "/etc/init.d/pdagent",
-    }
+    """What an administrator edits is marked as such, where the package manager does not ask about
+    it. No package owns the environment file."""
+    assert {path for path, file in deb.files.items() if file.config} == {"/etc/init.d/pdagent"}
+    assert "/etc/pdagent.conf" not in deb.files
     assert {path for path, file in rpm.files.items() if file.config} == {"/etc/pdagent.conf"}
+    assert str(rpm.files["/etc/pdagent.conf"]) == "644 root root"
     assert rpm.files["/etc/init.d/pdagent"].ghost
 
 

@@ -38,6 +38,13 @@ EDITS = [
     (SCRIPT, 'export https_proxy="http://me:a%40b@proxy/"', ["https_proxy=http://me:a%40b@proxy/"]),
     (SCRIPT, "http_proxy='http://proxy/'; export http_proxy", ["http_proxy=http://proxy/"]),
     (SCRIPT, "# export http_proxy=http://proxy:3128/", []),
+    # spellings that the old agent took, and this one does
+    (UNIT, "Environment=https_proxy=proxy:3128", ["https_proxy=proxy:3128"]),
+    (UNIT, 'Environment="http_proxy=http://me:a#b@proxy"', ["http_proxy=http://me:a#b@proxy"]),
+    (SCRIPT, "export http_proxy=http://me:a#b@proxy", ["http_proxy=http://me:a#b@proxy"]),
+    # it knew none for everything
+    (UNIT, 'Environment="all_proxy=socks5://proxy:1080"', []),
+    (SCRIPT, "export ALL_PROXY=socks5://proxy:1080", []),
 ]
 
 
@@ -51,14 +58,17 @@ def carry(root: Path) -> list[str]:
     return [line for line in file.read_text().splitlines() if not line.startswith("#")]
 
 
-def edit(root: Path, path: str, lines: str) -> None:
+OLD = ROOT / "tests/package/old_agent"
+
+
+def edit(root: Path, path: str, lines: str, source: Path = ROOT / "init") -> None:
     """As the guide has it: after the anchor."""
-    source = ROOT / ("init/pdagent.init" if path == SCRIPT else "init/pdagent.service")
     anchor = "PID_FILE=$PID_DIR/pdagentd.pid\n" if path == SCRIPT else "/var/run/pdagent\n"
-    text = source.read_text()
-    assert text.count(anchor) == 1
+    text = (source / ("pdagent.init" if path == SCRIPT else "pdagent.service")).read_text()
+    head, found, tail = text.rpartition(anchor)
+    assert found
     (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_text(text.replace(anchor, f"{anchor}{lines}\n"))
+    (root / path).write_text(f"{head}{anchor}{lines}\n{tail}")
 
 
 @pytest.mark.parametrize(("path", "lines", "carried"), EDITS)
@@ -67,6 +77,39 @@ def test_proxy_is_carried(tmp_path: Path, path: str, lines: str, carried: list[s
     edit(tmp_path, path, lines)
     assert sorted(carry(tmp_path)) == carried
     assert sorted(carry(tmp_path)) == carried
+
+
+SPELLINGS = [
+    (UNIT, 'Environment="https_proxy=https://proxy:3128/"'),
+    (SCRIPT, "export https_proxy=https://proxy:3128/"),
+    (SCRIPT, 'export https_proxy="HTTPS://proxy:3128/"'),
+]
+
+
+@pytest.mark.parametrize(("path", "line"), SPELLINGS)
+def test_what_the_old_agent_spoke(tmp_path: Path, path: str, line: str) -> None:
+    """Plain HTTP to every proxy, https:// before it or not. In our files https:// means what it
+    says."""
+    edit(tmp_path, path, line, OLD)
+    assert carry(tmp_path) == ["https_proxy=http://proxy:3128/"]
+    (tmp_path / "etc/default/pdagent").unlink()
+    edit(tmp_path, path, line)
+    [kept] = carry(tmp_path)
+    assert kept.lower() == "https_proxy=https://proxy:3128/"
+
+
+def test_drop_in_of_the_old_agent(tmp_path: Path) -> None:
+    """It stays where it is, so it is carried over only where it means another thing from now on."""
+    drop_in = tmp_path / "etc/systemd/system/pdagent.service.d/proxy.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text('[Service]\nEnvironment="https_proxy=https://me:a%%40b@proxy/"\n')
+    edit(tmp_path, UNIT, "Environment=https_proxy=http://hidden", OLD)
+    assert carry(tmp_path) == ["https_proxy=http://hidden"]
+    (tmp_path / "etc/default/pdagent").unlink()
+    daemon = tmp_path / "usr/share/pdagent/bin/pdagentd.py"
+    daemon.parent.mkdir(parents=True)
+    daemon.touch()
+    assert carry(tmp_path) == ["https_proxy=http://me:a%40b@proxy/"]
 
 
 def test_environment_file_is_kept(tmp_path: Path) -> None:
@@ -159,7 +202,9 @@ def test_unit(tmp_path: Path) -> None:
     """systemd has nothing to say about the unit, and finds it hardened."""
     text = (ROOT / "init/pdagent.service").read_text()
     unit = tmp_path / "pdagent.service"
-    unit.write_text(text.replace("ExecStart=/usr/sbin/pdagentd -f", "ExecStart=/bin/true"))
+    unit.write_text(
+        text.replace("ExecStart=/usr/share/pdagent/bin/pdagentd -f", "ExecStart=/bin/true")
+    )
     seen = subprocess.run(
         ["systemd-analyze", "verify", unit], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

@@ -1,0 +1,1 @@
+# the old agent: a package of Python modules
