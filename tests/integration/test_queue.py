@@ -1,6 +1,7 @@
 """pd-queue beside a real daemon: what is held and why, looking, retrying, removing."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -408,6 +409,50 @@ def test_purge_of_an_event_on_its_way(
     assert [agent.names(place) for place in ("pdq", "err", "tmp")] == [[], [], []]
     reasons = agent.data_dir / "db" / "reasons"
     assert not reasons.exists() or list(reasons.iterdir()) == []
+
+
+# what strangers may put there
+
+BOUNDED = ["prlimit", "--as=209715200", "--cpu=10"]
+
+
+@pytest.mark.parametrize("size", [900_000, 4_000_000])
+def test_a_neighbours_files(agent: Agent, size: int) -> None:
+    """A large file of nested lists under many names: nobody's memory or patience runs out, and
+    root cleans up."""
+    start = b'{"routing_key": "K", "event_action": "trigger", "dedup_key": "x", "details": ['
+    data = start + b",".join([b"[]"] * (size // 3)) + b"]}"
+    (agent.data_dir / "db").mkdir()
+    first = agent.drop("1_K.txt", data)
+    for number in range(2, 201):
+        os.link(first, first.with_name(f"{number}_K.txt"))
+
+    def run(*arguments: str) -> str:
+        result = agent.run("pd-queue", *arguments, under=BOUNDED, check=True)
+        return (result.stdout + result.stderr).decode()
+
+    said = run("list")
+    assert len(said.splitlines()) == 201
+    assert said.endswith(f"(it has {len(data)} bytes, and was not looked into)\n")
+    assert f"{len(data)} bytes)\n" in run("show", "1_K.txt") or size < 1_000_000
+    left_out = re.search(r"(\d+) event\(s\) are too large", run("purge", "-i", "x", "--dry-run"))
+    assert left_out
+    assert 100 < int(left_out[1]) <= 200
+    for number in range(1, 101):
+        first.with_name(f"{number}_K.txt").rename(agent.spool / "err" / f"{number}_K.txt")
+    assert run("retry", "-a", "--dry-run").endswith("100 event(s) would be set up for retry.\n")
+    assert run("retry", "-a") == "100 event(s) set up for retry.\n"
+    assert len(json.loads(run("purge", "-a", "--yes", "--json"))["events"]) == 200
+    assert agent.names("pdq") == agent.names("err") == agent.names("tmp") == []
+
+
+def test_a_body_nested_past_every_limit(agent: Agent, queue: Queue) -> None:
+    """It is shown whole, as a body or as the text that it is."""
+    depth = 900  # what the parser just takes
+    data = b'{"routing_key": "K", "a": ' + b"[" * depth + b"]" * depth + b"}"
+    agent.drop("1_K.txt", data)
+    assert queue("show", "1_K.txt").count("[") == depth
+    document(queue, "show", "1_K.txt")
 
 
 # watch

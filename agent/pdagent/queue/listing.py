@@ -25,8 +25,8 @@ from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 BODY_BYTES_MOST = 1024 * 1024
 # Bodies up to this size are always read.
 SMALL_BYTES = 16 * 1024
-# And larger ones, until this many bytes of them were read: 3 s of work, at worst.
-LARGE_BYTES_MOST = 64 * 1024 * 1024
+# And larger ones, until this many bytes of them were read: 2 s of work, at worst.
+LARGE_BYTES_MOST = 32 * 1024 * 1024
 
 # What is said of an event in error where nobody kept a reason.
 UNKNOWN = "the reason is not known: the event was set in error by another agent"
