@@ -350,6 +350,8 @@ def test_what_is_no_event_gets_no_other_key(agent: Agent, queue: Queue) -> None:
     agent.drop("5_K.txt", b"not JSON").rename(agent.spool / "err" / "5_K.txt")
     said = queue("retry", "5_K.txt", "--to-key", OTHER, code=65)
     assert "pd-queue: not retried: 5_*: it can't get another key: it is not JSON" in said
+    [unfit] = document(queue, "retry", "-a", "--to-key", OTHER, code=65)["unfit"]
+    assert unfit["why"] in said
     assert agent.names("err") == ["5_K.txt"]
 
 

@@ -19,7 +19,7 @@ from pdagent.commands.queue.documents import Document
 from pdagent.commands.queue.view import View
 from pdagent.config import may_exist
 from pdagent.event import BadEvent
-from pdagent.log import masked, masked_name
+from pdagent.log import masked, masked_name, redacted
 from pdagent.queue.intervention import BATCH, Gone, Intervention
 from pdagent.queue.listing import STATES, Listing, Query, Record
 from pdagent.queue.pending import Hostile
@@ -115,7 +115,7 @@ def retry(view: View, options: argparse.Namespace) -> int:
     for record, by in left.overtaken[:SHOWN]:
         _explain(intervention, record, by)
     for record, why in left.unfit[:SHOWN]:
-        say(f"pd-queue: not retried: {masked_name(record.name)}: {why}", 2)
+        say(f"pd-queue: not retried: {masked_name(record.name)}: {words.shown(why, record.key)}", 2)
     more = sum(max(0, len(events) - SHOWN) for events in (left.overtaken, left.unfit))
     if more:
         say(f"pd-queue: not retried, for the like: {more} more", 2)
@@ -190,7 +190,7 @@ def _said(
         if options.command == "retry":
             head["to_key"] = None if options.to_key is None else masked(options.to_key)
         events = (documents.event(view, record) for record in records)
-        common.emit(documents.stream(head, events, lambda: _tail(view, left or Left())))
+        common.emit(documents.stream(head, events, lambda: _tail(view, left)))
         return exits.DONE
     number = 0
 
@@ -209,10 +209,16 @@ def _said(
     return exits.DONE
 
 
-def _tail(view: View, left: Left) -> Document:
+def _tail(view: View, left: Left | None) -> Document:
+    if left is None:
+        return {"overtaken": []}
     return {
         "overtaken": [
             {**documents.event(view, record), "by": masked_name(by)}
             for record, by in left.overtaken
-        ]
+        ],
+        "unfit": [
+            {**documents.event(view, record), "why": redacted(why, record.key)}
+            for record, why in left.unfit
+        ],
     }
