@@ -9,6 +9,11 @@ import sys
 from io import TextIOWrapper
 
 from pdagent.config import is_key_name
+from pdagent.threads import importing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FORMAT = "%(asctime)s %(levelname)-7s %(threadName)-20s %(name)-20s %(message)s"
 FILE_BYTES = 1_048_576
@@ -33,7 +38,7 @@ def set_up(log_dir: str, foreground: bool) -> None:
         problem = f"cannot write {log_dir}/pdagentd.log: {error.strerror}; logging to stderr only"
     if foreground or problem:
         console = logging.StreamHandler(sys.stderr)
-        console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        console.setFormatter(_Formatter("%(levelname)s %(message)s"))
         root.addHandler(console)
     if problem:
         logging.getLogger("pdagent.log").warning(problem)
@@ -44,6 +49,13 @@ def last_words(log_dir: str, text: str) -> None:
     """Writes why a daemon does not even start into its log, if there can be one."""
     logging.getLogger().addHandler(_file(log_dir))
     logging.getLogger("main").error("%s", text)
+
+
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: "Any") -> str:
+        # The packaged program imports what prints tracebacks only now, in whatever thread.
+        with importing:
+            return super().formatException(ei)
 
 
 class _Rotated(logging.FileHandler):
@@ -91,7 +103,7 @@ def _is_at(path: str, file: TextIOWrapper) -> bool:
 
 def _file(log_dir: str) -> _Rotated:
     handler = _Rotated(f"{log_dir}/pdagentd.log", encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(_Formatter(FORMAT))
     return handler
 
 

@@ -22,9 +22,9 @@ def line(text: str) -> Callable[[Agent], None]:
 
 
 FATAL: dict[str, tuple[Callable[[Agent], None], str]] = {
-    "syntax error": (line("junk"), "{conf}, line 6: is neither 'key = value' nor '[section]'"),
-    "bad number": (line("send_interval_secs = soon"), "{conf}, line 6: Bad send_interval_secs: "),
-    "%": (line("backoff_interval_secs = 50%"), "{conf}, line 6: Bad backoff_interval_secs: "),
+    "syntax error": (line("junk"), "{conf}, line 6: is neither 'name = value' nor '[section]'"),
+    "bad number": (line("max_connections = many"), "{conf}, line 6: Bad max_connections: "),
+    "%": (line("max_connections = 50%"), "{conf}, line 6: Bad max_connections: "),
     "not a word": (line("events_api = v3"), "{conf}, line 6: Bad events_api: must be one of "),
     "not an address": (line("events_url = events"), "{conf}, line 6: Bad events_url: must "),
 }

@@ -69,7 +69,7 @@ def test_signals(trial: Trial) -> None:
                     agent.start()
                 case 3:
                     good = agent.conf.read_text()
-                    edit(agent.conf, good + "send_interval_secs = soon\n")
+                    edit(agent.conf, good + "max_connections = many\n")
                     agent.daemon.send_signal(signal.SIGHUP)
                     wait_until(lambda: "going on with the old one" in agent.log)
                     edit(agent.conf, good)

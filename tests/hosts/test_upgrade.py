@@ -122,11 +122,11 @@ def test_masked_stays_so(host: Host) -> None:
 
 def test_broken_configuration(host: Host) -> None:
     """A service that can't start fails no transaction; the log says why, and where."""
-    host.configure(send_interval_secs="soon")
+    host.configure(max_connections="many")
     upgrade(host)
     assert not host.service.is_running
-    assert "send_interval_secs" in host.log()
+    assert "max_connections" in host.log()
 
-    host.configure(send_interval_secs="10")
+    host.configure(max_connections="32")
     host.service.restart()
     assert host.service.is_running

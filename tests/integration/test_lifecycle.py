@@ -123,10 +123,10 @@ def test_sighup_keeps_the_old_configuration_when_the_new_one_is_bad(
     """A mistake is named with file and line in the log, and changes nothing."""
     agent.start()
     assert agent.daemon is not None
-    agent.configure(events_url="http://127.0.0.1:1", send_interval_secs="soon")
+    agent.configure(events_url="http://127.0.0.1:1", max_connections="many")
     agent.daemon.send_signal(signal.SIGHUP)
     wait_until(lambda: "going on with the old one" in agent.log)
-    assert f"{agent.conf}, line 6: Bad send_interval_secs" in agent.log
+    assert f"{agent.conf}, line 6: Bad max_connections" in agent.log
     agent.send(KEY, "trigger", "-d", "goes on")
     api.wait_accepted(1)
     assert agent.stop() == 0

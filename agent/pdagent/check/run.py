@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pdagent import threads
 from pdagent.check.finding import Finding, failed, unknown
 from pdagent.check.view import Inside, Service
 
@@ -68,8 +69,10 @@ def run(
 def _all(checks: Sequence[Check], seconds: float) -> list[Finding]:
     running = [_Running(check) for check in checks]
     for each in running:
-        # a thread that hangs (in a name service, say) must not keep the process from ending
-        threading.Thread(target=each.run, name=each.check.subject, daemon=True).start()
+        # A look that hangs (in a name service, say) must not keep the others from being shown.
+        # Where there is no thread to be had, the looks take their turns.
+        if threads.start(each.run, each.check.subject) is None:
+            each.run()
     deadline = time.monotonic() + seconds
     findings = []
     for each in running:

@@ -10,10 +10,10 @@ import contextlib
 import logging
 import math
 import os
-import threading
 import time
 from collections.abc import Callable
 
+from pdagent import threads
 from pdagent.config import Config
 from pdagent.daemon.needs import unmet
 from pdagent.daemon.notify import Notifier
@@ -88,9 +88,7 @@ class Bulletin:
             return self._next
         self._wanted, self._next = False, now + SECONDS
         self._busy = True
-        try:
-            threading.Thread(target=self._make, name="Bulletin", daemon=True).start()
-        except RuntimeError:  # no thread to be had: nobody is told for a while
+        if threads.start(self._make, "Bulletin") is None:  # nobody is told for a while
             self._busy, self._wanted = False, True
             return self._next
         return math.inf

@@ -25,6 +25,7 @@ from pdagent.queue.settlement import Settlement
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.serve.tally import Tally
+from pdagent.threads import importing
 from pdagent.wire.verdict import Refused, Troubled, Unreachable, Verdict
 
 TYPE_CHECKING = False
@@ -215,7 +216,8 @@ class Handling:
         with self._delivery_lock:
             delivery = self._delivery
             if delivery is None:
-                from pdagent.wire.delivery import Delivery
+                with importing:
+                    from pdagent.wire.delivery import Delivery
 
                 delivery = self._delivery = Delivery(self._config)
         return delivery.deliver(pending)

@@ -5,6 +5,7 @@ All sending happens in `workers`. With nothing to do it wakes once per `send_int
 safety-net scan and systemd's watchdog together.
 """
 
+import contextlib
 import logging
 import os
 import select
@@ -32,6 +33,7 @@ from pdagent.queue.state import Counters, State
 log = logging.getLogger("main")
 
 STOP_SECONDS = 15.0
+ENDURE_SECONDS = 1.0  # between two tries, where memory or descriptors are short
 # what is taken up by a restart only
 _FIXED = (
     *("listen", "heartbeat", "heartbeat_url", "data_dir", "log_dir", "run_dir"),
@@ -62,21 +64,22 @@ class Daemon:
         self._arrivals = Arrivals(settings, backlog, self._settlement, workers, self._bulletin.want)
         cleanup = Cleanup(root, state, time.time, _running)
         self._upkeep = Upkeep(settings, cleanup, self._counters, lambda: workers.pending)
-        self._services = Services(settings, workers, nudge)
+        self._agent_id = state.agent_id()
+        started_on = self._counters.started_on
+        self._services = Services(settings, workers, nudge, self._agent_id, started_on)
+        self._next_tick = 0.0
+        self._missed = False  # a turn of the main loop came to no good end
         self._stop_reason: int | None = None
 
     def run(self, ready: Callable[[], None]) -> int:
         """Serves until a signal ends it. Calls `ready` once events are being sent."""
         log.info("*** pdagentd starting! pid=%d", os.getpid())
         log.info("Agent version: %s", __version__)
-        agent_id = self._state.agent_id()
-        log.info("Agent ID: %s", agent_id)
-        self._services.start_heartbeat(agent_id, self._counters.started_on)
+        log.info("Agent ID: %s", self._agent_id)
         self._services.check(self._path)
-        self._services.listen()
         self._arrivals.scan(always=True)
         self._workers.tally.begin()
-        self._services.show_insight()
+        self._services.tick()
         ready()
         self._notifier.ready()
         log.info("Ready: %d events pending in %s", self._workers.pending, self._root)
@@ -89,22 +92,40 @@ class Daemon:
         poll = select.poll()
         poll.register(self._arrivals.fd, select.POLLIN)
         poll.register(self._signals.fd, select.POLLIN)
-        next_tick = time.monotonic()
         while self._stop_reason is None:
-            now = time.monotonic()
-            self._services.turn()
-            if now >= next_tick:
-                next_tick = now + self._pace()
-                self._tick()
-            next_sweep = self._upkeep.sweep_if_due(now)
-            due = self._workers.tend(now)
-            next_bulletin = self._bulletin.tend(now)
-            until = min(next_tick, next_sweep, next_bulletin, next_tick if due is None else due)
-            for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
-                if fd == self._arrivals.fd:
-                    self._arrivals.woken()
-                else:
-                    self._signalled(self._signals.take())
+            try:
+                self._turn(poll)
+            except (MemoryError, OSError) as error:
+                self._endure(error)
+
+    def _turn(self, poll: select.poll) -> None:
+        now = time.monotonic()
+        self._services.turn()
+        if now >= self._next_tick:
+            self._next_tick = now + self._pace()
+            self._tick()
+        next_tick = self._next_tick
+        next_sweep = self._upkeep.sweep_if_due(now)
+        due = self._workers.tend(now)
+        next_bulletin = self._bulletin.tend(now)
+        until = min(next_tick, next_sweep, next_bulletin, next_tick if due is None else due)
+        for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
+            if fd == self._arrivals.fd:
+                self._arrivals.woken()
+            else:
+                self._signalled(self._signals.take())
+
+    def _endure(self, error: Exception) -> None:
+        # The host is short of memory, or of descriptors. That may pass, and not every init system
+        # starts a daemon again. What this turn was about may be half done: names from the FIFO are
+        # lost, so the next tick looks at the whole directory.
+        if not self._missed:
+            with contextlib.suppress(MemoryError):
+                why = str(error) or "out of memory"
+                log.error("%s; going on, and trying again", why)
+        self._missed = True
+        time.sleep(ENDURE_SECONDS)
+        self._signalled(self._signals.take())
 
     def _pace(self) -> float:
         """Seconds between two ticks: one timer for all that is periodic."""
@@ -113,14 +134,16 @@ class Daemon:
         return interval if watchdog is None else min(interval, watchdog / 2)
 
     def _tick(self) -> None:
-        self._notifier.alive()
-        self._arrivals.scan()
+        if not self._missed:  # else a restart may help, where somebody sees to that
+            self._notifier.alive()
+        self._arrivals.scan(always=self._missed)
         self._settlement.tidy()
         self._counters.save()
         self._services.tick()
         self._bulletin.want()
         self._upkeep.tick()
         self._upkeep.give_back()
+        self._missed = False
 
     def _tell(self, held: Held) -> None:
         self._state.tell_holds(held)

@@ -1,9 +1,10 @@
 """Services: what the daemon offers beside delivery: the endpoint, metrics, health, the heartbeat.
 
-Delivery goes on without any of them. Each has threads of its own. The modules of those that are not
-wanted are not imported.
+Delivery goes on without any of them: what can't be had is tried again. Each has threads of its own.
+The modules of those that are not wanted are not imported.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pdagent.config import Config
 from pdagent.daemon.workers import Workers
 from pdagent.queue.layout import CannotRun
 from pdagent.spool import Spool
+from pdagent.threads import importing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +30,17 @@ ANSWER_SECONDS = 5.0
 class Services:
     """What `settings` ask for, in front of `workers`. `nudge` makes the main loop come round."""
 
-    def __init__(self, settings: Config, workers: Workers, nudge: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Config,
+        workers: Workers,
+        nudge: Callable[[], None],
+        agent_id: str,
+        started_on: str,
+    ) -> None:
         self._settings = settings
+        self._agent_id = agent_id
+        self._started_on = started_on
         # These two are as they were at the start, whatever a reload brings; see Listener.close.
         self._listens_at = settings.listen
         self._spool = Spool(settings.spool_dir)
@@ -37,16 +48,17 @@ class Services:
         self._nudge = nudge
         self._turns = 0
         self._listener: Listener | None = None
-        self._deaf = ""  # why the endpoint does not listen, said once
         self._insight: Insight | None = None
         self._heartbeat: Heartbeat | None = None
+        self._failed: dict[str, str] = {}  # what could not be had, and why: said once
 
     def check(self, path: str) -> None:
         """Raises CannotRun for a `listen` that would let the whole network in."""
         address = self._listens_at
         if not address:
             return
-        from pdagent.serve.listen import is_local
+        with importing:
+            from pdagent.serve.listen import is_local
 
         text = "lets other hosts in: set listen_token"
         try:
@@ -60,56 +72,73 @@ class Services:
         """Takes up a new configuration."""
         self._settings = settings
 
-    def start_heartbeat(self, agent_id: str, started_on: str) -> None:
-        """Tells PagerDuty that the agent runs, if that is wanted."""
-        if not self._settings.heartbeat:
-            return
-        from pdagent.serve.heartbeat import Heartbeat
-
-        def snapshot() -> dict[str, int]:
-            return {"count": self._workers.pending}
-
-        self._heartbeat = Heartbeat(self._settings, agent_id, started_on, snapshot)
-        self._heartbeat.start()
-
-    def listen(self) -> None:
-        """Serves the Events API of our own, if it is wanted and as soon as it can be."""
-        address = self._listens_at
-        if not address or self._listener is not None:
-            return
-        from pdagent.serve.endpoint import BOUNDS, Endpoint
-        from pdagent.serve.listen import Listener, is_local
-
-        def pending() -> int:
-            return self._workers.pending
-
-        app = Endpoint(lambda: self._settings, self._spool, pending, is_local(address))
-        try:
-            self._listener = Listener(address, app, BOUNDS)
-        except OSError as error:
-            if str(error) != self._deaf:
-                log.error("cannot listen at %s: %s; trying again", address, error)
-            self._deaf = str(error)
-            return
-        log.info("Listening at %s", address)
-
-    def show_insight(self) -> None:
-        """Shows metrics and health, if they are wanted."""
-        if self._settings.metrics_listen or self._settings.metrics_file:
-            from pdagent.serve.insight import Insight
-
-            workers = self._workers
-            self._insight = Insight(self._settings, workers.tally, workers.standing, self._answers)
-
     def turn(self) -> None:
         """Once in each turn of the main loop."""
         self._turns += 1
 
     def tick(self) -> None:
-        """Once in a while: tries again what could not be had, and brings the rest up to date."""
-        self.listen()
-        if self._insight is not None:
-            self._insight.tick()
+        """At the start, and once in a while: begins what is wanted and could not be had yet, and
+        brings the rest up to date."""
+        self._try("the heartbeat", self._beat)
+        self._try(f"cannot listen at {self._listens_at}", self._listen)
+        self._try("metrics", self._show)
+
+    def _try(self, what: str, task: Callable[[], None]) -> None:
+        # Whatever goes wrong here, delivery goes on: this is tried again at the next tick.
+        try:
+            task()
+        except Exception as error:
+            why = str(error) or type(error).__name__
+            if self._failed.get(what) == why:
+                return
+            self._failed[what] = why
+            expected = isinstance(error, OSError | MemoryError)
+            with contextlib.suppress(MemoryError):
+                log.error("%s: %s; trying again", what, why, exc_info=not expected)
+        else:
+            self._failed.pop(what, None)
+
+    def _beat(self) -> None:
+        if not self._settings.heartbeat:
+            return
+        if self._heartbeat is None:
+            with importing:
+                from pdagent.serve.heartbeat import Heartbeat
+            self._heartbeat = Heartbeat(
+                self._settings, self._agent_id, self._started_on, self._snapshot
+            )
+        self._heartbeat.tend()
+
+    def _snapshot(self) -> dict[str, int]:
+        return {"count": self._workers.pending}
+
+    def _listen(self) -> None:
+        address = self._listens_at
+        if not address:
+            return
+        if self._listener is not None:
+            self._listener.tend()
+            return
+        with importing:
+            from pdagent.serve.endpoint import BOUNDS, Endpoint
+            from pdagent.serve.listen import Listener, is_local
+
+        def pending() -> int:
+            return self._workers.pending
+
+        app = Endpoint(lambda: self._settings, self._spool, pending, is_local(address))
+        self._listener = Listener(address, app, BOUNDS)
+        log.info("Listening at %s", address)
+
+    def _show(self) -> None:
+        settings, workers = self._settings, self._workers
+        if self._insight is None:
+            if not (settings.metrics_listen or settings.metrics_file):
+                return
+            with importing:
+                from pdagent.serve.insight import Insight
+            self._insight = Insight(settings, workers.tally, workers.standing, self._answers)
+        self._insight.tick()
 
     def stop(self) -> None:
         """Lets the requests that are being worked on be answered, and takes no more."""

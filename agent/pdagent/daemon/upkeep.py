@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from pdagent import threads
 from pdagent.config import Config
 from pdagent.queue.budget import many_pending
 from pdagent.queue.cleanup import Cleanup
@@ -17,6 +18,7 @@ from pdagent.queue.state import Counters
 
 log = logging.getLogger("main")
 
+AGAIN_SECONDS = 60.0  # after a clean-up that could not begin
 WORK_SECONDS = 0.01  # of CPU time between two looks: more is work
 
 
@@ -44,8 +46,9 @@ class Upkeep:
     def sweep_if_due(self, now: float) -> float:
         """Begins a clean-up once it is time. Returns when it is time again."""
         if now >= self._next_sweep:
-            self._next_sweep = now + self._settings.cleanup_interval_secs
-            self._clean(self._sweep)
+            begun = self._clean(self._sweep)
+            interval = self._settings.cleanup_interval_secs
+            self._next_sweep = now + (interval if begun else min(interval, AGAIN_SECONDS))
         return self._next_sweep
 
     def tick(self) -> None:
@@ -69,7 +72,7 @@ class Upkeep:
         worked = time.process_time() - self._worked > WORK_SECONDS
         if self._has_worked and not worked:
             # The packaged program's Python has this module.
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(ImportError), threads.importing:
                 from _pages import release  # type: ignore[import-not-found]
 
                 release()
@@ -86,6 +89,5 @@ class Upkeep:
     def _clean(self, task: Callable[[], None]) -> bool:
         if self._cleaning is not None and self._cleaning.is_alive():
             return False
-        self._cleaning = threading.Thread(target=task, name="Cleanup", daemon=True)
-        self._cleaning.start()
-        return True
+        self._cleaning = threads.start(task, "Cleanup")
+        return self._cleaning is not None

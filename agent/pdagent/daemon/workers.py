@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from pdagent import threads
 from pdagent.config import Config
 from pdagent.daemon.handling import Handling
 from pdagent.log import masked_name
@@ -169,14 +170,9 @@ class Workers:
         if self._idle:
             self._changed.notify()
         elif len(self._threads) < self._config.max_connections:
-            thread = threading.Thread(
-                target=self._work, name=f"Worker-{len(self._threads) + 1}", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError:  # no more threads to be had: those we have will do
-                return
-            self._threads.add(thread)
+            thread = threads.start(self._work, f"Worker-{len(self._threads) + 1}")
+            if thread is not None:  # else those that run will do
+                self._threads.add(thread)
 
     def _work(self) -> None:
         try:
@@ -184,8 +180,9 @@ class Workers:
                 try:
                     self._handling.handle(entry)
                 except Exception:  # a bug here must cost one event a delay, not the daemon a worker
-                    log.exception("internal error with %s; trying again", masked_name(entry.name))
+                    # First this, since it may be memory that is missing, and the log wants some.
                     self._handling.try_again(entry)
+                    log.exception("internal error with %s; trying again", masked_name(entry.name))
                 finally:
                     with self._changed:
                         self._claimed -= 1

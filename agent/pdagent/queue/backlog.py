@@ -26,6 +26,7 @@ from pdagent.queue.pending import (
     understand,
 )
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
+from pdagent.threads import importing
 
 # How long a script that writes straight into pdq/ has from one write to the next.
 INCOMPLETE_SECONDS = 1.0
@@ -245,7 +246,8 @@ def remove(path: str) -> None:
     """Removes an entry of the spool, which may be a directory that somebody made. Raises
     OSError."""
     if os.path.isdir(path) and not os.path.islink(path):
-        import shutil  # dear, and this is rare
+        with importing:
+            import shutil  # dear, and this is rare
 
         shutil.rmtree(path)
     else:

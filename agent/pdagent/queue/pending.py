@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from pdagent import api
 from pdagent.event import BadEvent, encode, shorten
+from pdagent.threads import importing
 
 # The old agent's limit. What is larger than PagerDuty's limit is cut before it is sent.
 EVENT_BYTES_MOST = 4 * 1024 * 1024
@@ -112,7 +113,8 @@ def chain_of(dedup_key: str | None, name: str) -> str:
         return name
     if len(dedup_key) <= api.DEDUP_KEY_CHARS:
         return f"={dedup_key}"
-    from hashlib import sha256  # an idle daemon does without
+    with importing:
+        from hashlib import sha256  # an idle daemon does without
 
     digest = sha256(dedup_key.encode("utf-8", "surrogatepass")).hexdigest()
     return f"={dedup_key[:100]}~{digest}"

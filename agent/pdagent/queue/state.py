@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from pdagent.log import masked_name
 from pdagent.queue.holds import Held
+from pdagent.threads import importing
 
 log = logging.getLogger("pdagent.state")
 
@@ -195,7 +196,8 @@ class State:
     def _reason_file(self, event: str) -> str:
         name = os.fsencode(event)
         if len(name) > 200:  # a vandal's: the longest leave no room for a suffix
-            from hashlib import sha256
+            with importing:
+                from hashlib import sha256
 
             event = sha256(name).hexdigest()
         return f"{self.reasons}/{event}"

@@ -9,8 +9,11 @@ import platform
 import threading
 from collections.abc import Callable
 
-from pdagent import __version__
+import requests
+
+from pdagent import __version__, threads
 from pdagent.config import Config
+from pdagent.wire.connections import NoTrust, ca_file, proxies
 
 log = logging.getLogger("pdagent.heartbeat")
 
@@ -22,7 +25,7 @@ _TRIES = 10
 
 
 class Heartbeat:
-    """Beats until stopped. `snapshot` gives the counts of pending events."""
+    """Beats from the first `tend` until stopped. `snapshot` gives the counts of pending events."""
 
     def __init__(
         self,
@@ -37,10 +40,12 @@ class Heartbeat:
         self._snapshot = snapshot
         self._introduced = False
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="Heartbeat", daemon=True)
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        self._thread.start()
+    def tend(self) -> None:
+        """Has it beat, if no thread could be had for that yet, or the thread has died."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threads.start(self._run, "Heartbeat")
 
     def stop(self) -> None:
         self._stopped.set()
@@ -60,10 +65,6 @@ class Heartbeat:
 
     def _beat(self) -> float | None:
         """Sends one beat. Seconds until the next, as PagerDuty wants it; None: try again soon."""
-        import requests
-
-        from pdagent.wire.connections import NoTrust, ca_file, proxies
-
         body: dict[str, object] = {
             "agent_id": self._agent_id,
             "agent_version": __version__,

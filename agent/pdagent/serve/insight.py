@@ -1,10 +1,10 @@
 """Insight: what a running daemon shows of itself, to those that the configuration lets see it."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 
+from pdagent import threads
 from pdagent.config import Config
 from pdagent.queue.holds import Standing
 from pdagent.serve.health import Health, spool_problem
@@ -18,8 +18,8 @@ BOUNDS = Bounds(body_bytes=1, connections=20)
 
 
 class Insight:
-    """Serves metrics and health from construction until `close`. What it can't do it logs: pages go
-    out without it. `answers` says whether the main loop comes round."""
+    """Serves metrics and health from the first `tick` until `close`. `answers` says whether the
+    main loop comes round."""
 
     def __init__(
         self,
@@ -34,27 +34,33 @@ class Insight:
         self._listener: Listener | None = None
         collected = Collected(tally, standing, self._root)
         self._file = Textfile(config.metrics_file, collected) if config.metrics_file else None
-        address = config.metrics_listen
-        if not address:
-            return
-        if not config.metrics_remote and not is_local(address):
+        self._address = config.metrics_listen
+        self._app = application(collected, self._health)
+        if self._address and not config.metrics_remote and not is_local(self._address):
             log.error(
                 "metrics_listen = %s can be reached from other hosts, so nobody listens there; "
                 "metrics_remote = on allows it",
-                address,
+                self._address,
             )
-            return
-        try:
-            self._listener = Listener(address, application(collected, self._health), BOUNDS)
-        except OSError as error:
-            log.error("cannot listen on %s: %s; no metrics there", address, error.strerror or error)
-        else:
-            log.info("metrics are at %s", address)
+            self._address = ""
 
     def tick(self) -> None:
-        """Once in a while: brings the file up to date, in a thread, since its disk may be slow."""
-        if self._file is not None:
-            threading.Thread(target=self._file.write, name="Metrics", daemon=True).start()
+        """Once in a while: listens, if that was not possible yet, and brings the file up to date.
+        Raises OSError."""
+        if self._file is not None:  # in a thread, since its disk may be slow
+            threads.start(self._file.write, "Metrics")
+        if self._listener is not None:
+            self._listener.tend()
+        elif self._address:
+            self._listen(self._address)
+
+    def _listen(self, address: str) -> None:
+        try:
+            self._listener = Listener(address, self._app, BOUNDS)
+        except OSError as error:
+            why = f"cannot listen on {address}: {error.strerror or error}"
+            raise OSError(why) from error
+        log.info("metrics are at %s", address)
 
     def close(self) -> None:
         if self._listener is not None:

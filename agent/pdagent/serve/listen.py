@@ -12,11 +12,15 @@ import os
 import socket
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
+from waitress.task import ThreadedTaskDispatcher
+
+from pdagent import threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -91,6 +95,16 @@ class _Channel(HTTPChannel):
             self.last_activity = began
 
 
+class _Dispatcher(ThreadedTaskDispatcher):
+    """waitress's, but that it goes on with the threads that the system gives."""
+
+    def start_new_thread(self, target: Callable[[int], object], thread_no: int) -> None:
+        # Called with the lock held, behind `threads.add` and before `active_count += 1`.
+        if threads.start(lambda: target(thread_no), f"waitress-{thread_no}") is None:
+            self.threads.discard(thread_no)
+            self.active_count -= 1
+
+
 class Listener:
     """Serves `app` at `address`, in threads of its own, from construction until `close`. Raises
     OSError when it can't."""
@@ -101,6 +115,7 @@ class Listener:
         bound = open_socket(address)
         server = create_server(
             app,
+            _dispatcher=_Dispatcher(),
             sockets=[bound],
             threads=bounds.threads,
             ident="pdagent",
@@ -119,7 +134,14 @@ class Listener:
         self._server = server
         # where the kernel put it, if the port was 0
         self.port = 0 if address.startswith("/") else int(bound.getsockname()[1])
-        threading.Thread(target=server.run, name="Listener", daemon=True).start()
+        self._thread: threading.Thread | None = None
+        self.tend()
+
+    def tend(self) -> None:
+        """Once in a while: asks again for the threads that could not be had, or that died."""
+        self._server.task_dispatcher.set_thread_count(self._server.adj.threads)
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threads.start(self._server.run, "Listener")
 
     def close(self) -> None:
         """Lets the requests that are being worked on be answered, and answers no more.

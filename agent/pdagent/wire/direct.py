@@ -10,11 +10,11 @@ the trigger to be gone; and where it is known to be still pending, they are not 
 """
 
 import os
-import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pdagent import threads
 from pdagent.config import Config, load_keys
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.keys import Unnamed, filled_in, lane
@@ -143,10 +143,9 @@ def _try(event: Pending, config: Config) -> "Verdict":
     delivery = Delivery(config)
     verdicts: list[Verdict] = []
     # a thread of its own, since nothing else ends a look-up of a name
-    thread = threading.Thread(
-        target=lambda: verdicts.append(delivery.deliver(event)), name="Direct", daemon=True
-    )
-    thread.start()
+    thread = threads.start(lambda: verdicts.append(delivery.deliver(event)), "Direct")
+    if thread is None:  # better late than never
+        return delivery.deliver(event)
     thread.join(TRY_SECONDS)
     if verdicts:
         return verdicts[0]
