@@ -4,6 +4,7 @@ import posix
 import sys
 
 from pdagent import exits
+from pdagent.submission import hold_standard_descriptors
 
 COMMANDS = {
     "pd-send": "send",
@@ -14,7 +15,7 @@ COMMANDS = {
     "pdagentd": "daemon",
     "pdagent": "agent",
 }
-# modules with a quick way for plain command lines, which does not return
+# modules with a quick way for plain command lines
 QUICK = {
     "pd-send": "quick",
     "pd-nagios": "integrations.nagios",
@@ -28,11 +29,12 @@ def main() -> int:
     if name not in COMMANDS and arguments and arguments[0] in COMMANDS:
         name, arguments = arguments[0], arguments[1:]  # python -m pdagent pd-send ...
     name = name if name in COMMANDS else "pdagent"
+    hold_standard_descriptors()
     try:
         if name in QUICK:
             module = f"pdagent.{QUICK[name]}"
             __import__(module)  # importlib's own function would have to be imported
-            sys.modules[module].main(arguments)
+            sys.modules[module].main(arguments)  # it returns if the complete way is needed
         from importlib import import_module
 
         return int(import_module(f"pdagent.commands.{COMMANDS[name]}").main(arguments))

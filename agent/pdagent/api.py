@@ -20,3 +20,9 @@ DEFAULT_SEVERITY = "critical"  # what PagerDuty shows a v1 event as
 SUMMARY_CHARS = 1024  # v2 payload.summary, v1 description
 DEDUP_KEY_CHARS = 255  # v2 dedup_key, v1 incident_key
 BODY_BYTES = 512_000
+
+# What the two versions call the integration key, the action and the dedup key of an event.
+V2_FIELDS = ("routing_key", "event_action", "dedup_key")
+V1_FIELDS = ("service_key", "event_type", "incident_key")
+# Lists of a v2 body, and the address without which an entry is none.
+ADDRESSES = {"links": "href", "images": "src"}

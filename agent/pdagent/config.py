@@ -8,6 +8,7 @@ character like any other (the old agent interpolated).
 import posix
 
 from pdagent import api
+from pdagent.event import bare_key
 from pdagent.settings import DEFAULTS, OLD, PARSERS
 
 TYPE_CHECKING = False
@@ -20,8 +21,6 @@ KEYS_SECTION = "keys"
 KEY_NAME_CHARS = 30  # fewer than a key has: a key is never taken for a name and shown
 _MAX_BYTES = 1_048_576
 _PIECE_BYTES = 8192  # Python makes room for all of it before it reads
-# What copying leaves around an integration key. A byte order mark is no blank to Python.
-_AROUND_KEYS = " \t\r\n\"'\ufeff"
 
 
 class Config:
@@ -235,7 +234,7 @@ def _take_value(values: "dict[str, Value]", name: str, text: str) -> Problem | N
 def _take_key(keys: "dict[str, str] | None", name: str, value: str) -> Problem | None:
     """Puts an integration key into `keys`, or says what is wrong with its line. Never quotes the
     value, which is a secret; the name may be one, where somebody turned them round."""
-    value = value.strip(_AROUND_KEYS)
+    value = bare_key(value)
     if not is_key_name("@" + name):
         said = (
             f"the name of a key is at most {KEY_NAME_CHARS} letters, digits, hyphens, dots and "

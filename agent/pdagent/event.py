@@ -17,17 +17,11 @@ Body = dict[str, object]
 MARK = "... [truncated]"
 # What identifies an event or steers PagerDuty: cutting it would make another event of it. (In
 # details, these names mean nothing.)
-_KEPT_WHOLE = (
-    "agent",
-    "routing_key",
-    "service_key",
-    "dedup_key",
-    "incident_key",
-    "event_action",
-    "event_type",
-    "severity",
-    "timestamp",
-)
+_KEPT_WHOLE = ("agent", *api.V2_FIELDS, *api.V1_FIELDS, "severity", "timestamp")
+# Lists of links and images, in v2 and in v1. PagerDuty refuses what else is in them.
+_LISTS = (*api.ADDRESSES, "contexts")
+_ADDRESSES = ("href", "src")
+ADDRESS_CHARS = 256
 
 
 class BadEvent(ValueError):
@@ -38,8 +32,8 @@ class Event:
     """One event as a front door describes it, before it becomes a body.
 
     `action` is one of `api.ACTIONS`, or "change". Texts may hold anything that a command line can,
-    lone surrogates included. `links` are (href, text) and `images` (src, href) pairs, the second
-    part "" where there is none. `events_api` is None where the configuration's counts.
+    lone surrogates included. `links` are pairs (href, text), `images` are (src, href, alt); a part
+    is "" where there is none. `events_api` is None where the configuration's counts.
     """
 
     __slots__ = (
@@ -77,7 +71,7 @@ class Event:
         group: str | None = None,
         event_class: str | None = None,
         links: tuple[tuple[str, str], ...] = (),
-        images: tuple[tuple[str, str], ...] = (),
+        images: tuple[tuple[str, str, str], ...] = (),
         queued_by: str = "pd-send",
         agent_id: str | None = None,
         events_api: str | None = None,
@@ -103,19 +97,19 @@ class Event:
     def body(self, version: str, clock_ns: int) -> bytes:
         """The body to post, as Events API `version` ("v1" or "v2") wants it; `clock_ns` is the
         moment of enqueue, in nanoseconds since the epoch."""
-        try:
-            if self.action == "change":
-                return encode(self._change(clock_ns))
-            return encode(self._v1(clock_ns) if version == "v1" else self._v2(clock_ns))
-        except RecursionError as error:
-            raise BadEvent("the event's details are nested too deep") from error
+        if self.action == "change":
+            return encode(self._change(clock_ns))
+        return encode(self._v1(clock_ns) if version == "v1" else self._v2(clock_ns))
 
     def _v2(self, clock_ns: int) -> Body:
         body: Body = {"routing_key": self.key, "event_action": self.action}
         _put(body, "dedup_key", shorten_key(self.dedup_key))
         _put(body, "client", self.client)
         _put(body, "client_url", self.client_url)
-        self._put_links(body)
+        if self.links:
+            body["links"] = [_filled(href=href, text=text) for href, text in self.links]
+        if self.images:
+            body["images"] = [_filled(src=s, href=h, alt=alt) for s, h, alt in self.images]
         # PagerDuty wants a payload with every trigger; with the others it is the sender's note
         if self.action == "trigger" or self.description or self.details:
             payload = self._payload(clock_ns)
@@ -128,7 +122,8 @@ class Event:
 
     def _change(self, clock_ns: int) -> Body:
         body: Body = {"routing_key": self.key, "payload": self._payload(clock_ns)}
-        self._put_links(body)
+        if self.links:
+            body["links"] = [_filled(href=href, text=text) for href, text in self.links]
         return body
 
     def _payload(self, clock_ns: int) -> Body:
@@ -140,17 +135,6 @@ class Event:
         if self.details:
             payload["custom_details"] = dict(self.details)
         return payload
-
-    def _put_links(self, body: Body) -> None:
-        if self.links:
-            body["links"] = [
-                {"href": href, "text": text} if text else {"href": href}
-                for href, text in self.links
-            ]
-        if self.images:
-            body["images"] = [
-                {"src": src, "href": href} if href else {"src": src} for src, href in self.images
-            ]
 
     def _v1(self, clock_ns: int) -> Body:
         body: Body = {
@@ -203,15 +187,29 @@ def _put(body: Body, field: str, value: object) -> None:
         body[field] = value
 
 
+def _filled(**fields: str) -> Body:
+    return {name: value for name, value in fields.items() if value}
+
+
+KEY_CHARS = 32  # what PagerDuty's integration keys have, letters and digits
 # The spool's file names carry the key, so a key must be able to be part of one.
 KEY_BYTES = 128
+# What copying and editing leave around a key: blanks, line ends, quotes, a byte order mark.
+_AROUND_KEY = " \t\r\n\"'`\u2018\u2019\u201c\u201d\u00a0\u200b\ufeff"
 
 
-def check_key(key: str) -> str:
-    """`key`, if it can be an integration key. Its length and letters are PagerDuty's to judge.
+def bare_key(text: str) -> str:
+    """An integration key without what is around it, and no part of it."""
+    return text.strip(_AROUND_KEY)
+
+
+def check_key(text: str) -> str:
+    """The integration key in `text`, if it can be one. Its length and letters are PagerDuty's to
+    judge.
 
     Raises BadEvent. The text never holds the key itself.
     """
+    key = bare_key(text)
     if not key:
         raise BadEvent("the integration key is empty")
     if "/" in key:
@@ -243,8 +241,9 @@ def shorten(text: str, limit: int) -> str:
 
 
 def shorten_key(key: str | None) -> str | None:
-    """A dedup key within PagerDuty's limit. Two keys that differ only past it must stay two."""
-    if key is None or len(key) <= api.DEDUP_KEY_CHARS:
+    """A dedup key that PagerDuty takes: in Unicode, and within its limit. Two keys that differ only
+    in what has to go must stay two, so a digest of the whole key takes its place."""
+    if key is None or (len(key) <= api.DEDUP_KEY_CHARS and not _has_surrogates(key)):
         return key
     # FNV-1a, 128 bits, since hashlib is not among what the frozen pd-send can import this early:
     # nobody has anything to gain from two keys that are taken for one
@@ -252,16 +251,30 @@ def shorten_key(key: str | None) -> str | None:
     for byte in key.encode("utf-8", "surrogatepass"):
         number = (number ^ byte) * 0x0000000001000000000000000000013B % (1 << 128)
     digest = f"{number:032x}"
-    return key[: api.DEDUP_KEY_CHARS - len(digest) - 1] + "~" + digest
+    begin = key[: api.DEDUP_KEY_CHARS - len(digest) - 1]
+    # what is seen of the key must not be cut a second time
+    return "".join(["\ufffd" if _is_surrogate(c) else c for c in begin]) + "~" + digest
+
+
+def _has_surrogates(text: str) -> bool:
+    """Whether bytes that were not UTF-8 are in the text. JSON can't say which they were."""
+    return not text.isascii() and True in [_is_surrogate(char) for char in text]
+
+
+def _is_surrogate(char: str) -> bool:
+    return "\ud800" <= char <= "\udfff"
 
 
 def encode(body: Body) -> bytes:
     """The bytes to post: compact JSON in ASCII with sorted keys, as the old agent wrote it.
 
     A body over PagerDuty's limit loses the ends of its longest texts, then its later fields,
-    until it fits: a page that says less is still a page.
+    until it fits: a page that says less is still a page. Raises BadEvent.
     """
-    data = dumps(body).encode("ascii")
+    try:
+        data = dumps(body).encode("ascii")
+    except RecursionError as error:
+        raise BadEvent("the event's details are nested too deep") from error
     chars = items = 65_536
     while len(data) > api.BODY_BYTES:
         chars //= 4
@@ -283,9 +296,31 @@ def _cut_body(body: Body, chars: int, items: int) -> Body:
     for name, value in body.items():
         if name == "payload" and isinstance(value, dict):
             cut[name] = _cut_body(value, chars, items)
-        else:
+        elif name in _LISTS and isinstance(value, list):
+            cut[name] = [_cut_link(item, chars) for item in value[:items] if _leads(item, chars)]
+        elif name != "client_url" or _is_whole(value, chars):
             cut[name] = value if name in _KEPT_WHOLE else _cut(value, chars, items)
     return cut
+
+
+def _is_whole(value: object, chars: int) -> bool:
+    """Whether an address is short enough to stay: a part of one leads nowhere."""
+    return not isinstance(value, str) or len(value) <= max(chars, ADDRESS_CHARS)
+
+
+def _leads(link: object, chars: int) -> bool:
+    """Whether a link or an image still is one after the cut."""
+    return not isinstance(link, dict) or _is_whole(link.get("src", link.get("href")), chars)
+
+
+def _cut_link(link: object, chars: int) -> object:
+    if not isinstance(link, dict):
+        return _cut(link, chars, 32)
+    return {
+        name: value if name in _ADDRESSES else _cut(value, chars, 32)
+        for name, value in link.items()
+        if name not in _ADDRESSES or _is_whole(value, chars)
+    }
 
 
 def _cut(value: object, chars: int, items: int) -> object:

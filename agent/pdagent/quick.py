@@ -1,109 +1,79 @@
-"""The quick way through `pd-send`: for plain command lines, in built-in modules only.
+"""The quick way through the commands that send, in built-in modules only.
 
-Anything that is not plain (help, abbreviated or attached options, mistakes, a configuration with a
-problem, a spool that can't be written) returns without a trace and the complete way, argparse,
-takes over.
+It accepts the events of a plain command line and exits. Anything else (help, abbreviated or
+attached options, mistakes, a configuration with a problem, a spool that can't be written) it hands
+over to the complete way, argparse, and returns.
 """
 
 import posix
 
 from pdagent import config, exits
-from pdagent.event import BadEvent, Event
+from pdagent.event import BadEvent
 from pdagent.spool import SpoolError
-from pdagent.submission import Submission, UsageError, accept, receipt, say
+from pdagent.submission import (
+    NothingToSend,
+    Submission,
+    UsageError,
+    accept,
+    confirm,
+    hold_standard_descriptors,
+    say,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
-
-    from pdagent.config import Config
-
-    class Options(Protocol):
-        """What every command that has a quick way fills in."""
-
-        quiet: bool
-        fields: list[str]
+    from pdagent.submission import Sending, Submitted
 
 
-_TEXT = {
-    "-k": "key",
-    "--service-key": "key",
-    "-t": "action",
-    "--event-type": "action",
-    "-d": "description",
-    "--description": "description",
-    "-i": "incident_key",
-    "--incident-key": "incident_key",
-    "-c": "client",
-    "--client": "client",
-    "-u": "client_url",
-    "--client-url": "client_url",
-    "--severity": "severity",
-    "--source": "source",
-    "--component": "component",
-    "--group": "group",
-    "--class": "event_class",
-    "--config": "config",
-}
+class Handover:
+    """What the quick way leaves to the complete one. A command line may be read twice, but an event
+    is accepted once."""
+
+    __slots__ = ("error", "events", "request", "tried")
+
+    def __init__(self) -> None:
+        # The frozen program takes the quick way before it has its importers; __main__ asks again.
+        self.tried = False
+        # A plain command line, with what could be read only once: stdin, a key from a pipe.
+        self.request: Sending | None = None
+        # The events that are still to be accepted, in order; None while they are not known.
+        self.events: list[Submitted] | None = None
+        # Why the spool did not take the first of them.
+        self.error: SpoolError | None = None
 
 
-def read(arguments: list[str]) -> Submission | None:
-    """The submission that a plain command line describes, None for one that is not plain."""
-    submission = Submission()
-    return submission if fill(submission, _TEXT, arguments) else None
+handover = Handover()
 
 
-def fill(target: "Options", texts: dict[str, str], arguments: list[str]) -> bool:
-    """Puts a plain command line's options into `target`, by the names in `texts`. False if it is
-    not plain: then `target` is of no use."""
-    rest = iter(arguments)
-    for argument in rest:
-        if argument in ("-q", "--quiet"):
-            target.quiet = True
-            continue
-        if argument[:2] == "--" and "=" in argument:
-            argument, _, value = argument.partition("=")
-        else:
-            value = next(rest, "-")
-            if value[:1] == "-":  # argparse has rules of its own for these
-                return False
-        if argument in ("-f", "--field"):
-            target.fields.append(value)
-        elif argument in texts:
-            setattr(target, texts[argument], value)
-        else:
-            return False
-    return True
-
-
-_tried = False  # by the frozen program, before it had its importers
-left: tuple[Event, "Config", SpoolError, bool] | None = None  # what the spool did not take
+def send(request: "Sending", arguments: list[str]) -> None:
+    """Sends and exits, or returns; then `handover` says how far it got. A second call does
+    nothing."""
+    if handover.tried:
+        return
+    handover.tried = True
+    hold_standard_descriptors()
+    if not request.read(arguments):
+        return
+    handover.request = request
+    try:
+        settings, problems = config.load(config.path_from(request.config))
+        if config.told_to_senders(problems):
+            return
+        handover.events = events = list(request.events(settings))
+        while events:
+            accept(events[0], settings)
+            confirm(request, events.pop(0), settings)
+    except NothingToSend as nothing:
+        if not request.quiet:
+            say(f"Nothing to send: {nothing}")
+    except (UsageError, BadEvent):
+        return
+    except SpoolError as error:
+        handover.error = error
+        return
+    posix._exit(exits.DONE)
 
 
 def main(arguments: list[str]) -> None:
-    """Sends and exits, or returns having done nothing; but what the spool did not take is `left`,
-    to be dealt with as it is. The second call does nothing."""
-    global _tried, left
-    if _tried:
-        return
-    _tried = True
-    submission = read(arguments)
-    if submission is None:
-        return
-    try:
-        settings, problems = config.load(config.path_from(submission.config))
-        if config.told_to_senders(problems):
-            return
-        event = submission.event(settings)
-    except (UsageError, BadEvent):
-        return
-    try:
-        accept(event, settings)
-    except BadEvent:
-        return
-    except SpoolError as error:
-        left = (event, settings, error, submission.quiet)
-        return
-    if not submission.quiet:
-        say(receipt(event))
-    posix._exit(exits.DONE)
+    """The quick way of `pd-send`."""
+    send(Submission(), arguments)

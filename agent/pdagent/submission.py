@@ -1,31 +1,132 @@
 """A submission: what a `pd-send` command line asks for, and how it becomes an accepted event.
 
-Both ways of reading a command line, the quick one (`quick`) and argparse (`commands.send`), fill in
-a `Submission` and go on here, so that they can't differ. Built-in modules only.
+Both ways of reading a command line, the quick one (`quick`) and argparse (`commands.sending`), fill
+in the same object and go on here, so that they can't differ. Built-in modules only.
 """
 
 import posix
 import time
 
 from pdagent import api
-from pdagent.config import may_exist
-from pdagent.event import BadEvent, Event, check_key, generated_dedup_key, shorten_key
+from pdagent.config import is_key_name, key_named, load_keys, may_exist
+from pdagent.event import (
+    KEY_CHARS,
+    BadEvent,
+    Event,
+    bare_key,
+    check_key,
+    generated_dedup_key,
+    shorten_key,
+)
 from pdagent.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
     from pdagent.config import Config
     from pdagent.serve.intake import Intake
 
     Submitted = Event | Intake
+
+    class Sending(Protocol):
+        """What every command that sends fills in: a `Request` that knows its events."""
+
+        command: str
+        confirms: bool
+        config: str | None
+        quiet: bool
+        dry_run: bool
+
+        def read(self, arguments: list[str]) -> bool: ...
+        def events(self, settings: Config) -> Sequence[Submitted]: ...
 
 
 class UsageError(Exception):
     """The command line can't be carried out; the text is what argparse would say."""
 
 
-class Submission:
-    """The options of one `pd-send`, as given: None or empty where they were not."""
+class NothingToSend(Exception):
+    """What is told concerns nobody on call; the text says why."""
+
+
+class Request:
+    """The options that all commands which send have, as given: None or empty where they were
+    not."""
+
+    command = ""
+    key_option = "-k/--service-key"
+    confirms = True  # prints a receipt
+    # Options that take a text, and where it goes; the quick way knows these.
+    texts: dict[str, str] = {}  # noqa: RUF012  (typing costs every pd-send)
+
+    __slots__ = ("_key", "config", "dry_run", "fields", "incident_key", "key", "key_file", "quiet")
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self.key_file: str | None = None
+        self.incident_key: str | None = None
+        self.fields: list[str] = []
+        self.quiet = False
+        self.config: str | None = None
+        self.dry_run = False
+        self._key = ""
+
+    def read(self, arguments: list[str]) -> bool:
+        """Takes the options of a plain command line. False if it is not plain: then this object is
+        of no use any more."""
+        rest = iter(arguments)
+        for argument in rest:
+            if argument in ("-q", "--quiet"):
+                self.quiet = True
+                continue
+            if argument[:2] == "--" and "=" in argument:
+                argument, _, value = argument.partition("=")
+            else:
+                value = next(rest, "-")
+                if value[:1] == "-":  # it may be an option; the complete way knows them all
+                    return False
+            if argument in ("-f", "--field"):
+                self.fields.append(value)
+            elif argument in self.texts:
+                setattr(self, self.texts[argument], value)
+            else:
+                return False
+        return True
+
+    def integration_key(self) -> str:
+        """The key from the first of these that there is: the option, the file, the environment.
+        It is read once, since a pipe can't be read again. Raises UsageError."""
+        if not self._key:
+            self._key = _integration_key(self.key, self.key_file, self.key_option)
+        return self._key
+
+
+class Submission(Request):
+    """The options of one `pd-send`."""
+
+    command = "pd-send"
+    texts = {  # noqa: RUF012
+        "-k": "key",
+        "--service-key": "key",
+        "-t": "action",
+        "--event-type": "action",
+        "-d": "description",
+        "--description": "description",
+        "-i": "incident_key",
+        "--incident-key": "incident_key",
+        "-c": "client",
+        "--client": "client",
+        "-u": "client_url",
+        "--client-url": "client_url",
+        "--severity": "severity",
+        "--source": "source",
+        "--component": "component",
+        "--group": "group",
+        "--class": "event_class",
+        "--config": "config",
+    }
 
     __slots__ = (
         "action",
@@ -33,35 +134,24 @@ class Submission:
         "client",
         "client_url",
         "component",
-        "config",
         "description",
-        "dry_run",
         "event_class",
-        "fields",
         "group",
         "images",
-        "incident_key",
         "json",
-        "key",
-        "key_file",
         "links",
-        "quiet",
         "severity",
         "source",
         "wait",
     )
 
     def __init__(self) -> None:
-        self.key: str | None = None
-        self.key_file: str | None = None
+        super().__init__()
         self.action: str | None = None
         self.change = False
         self.description: str | None = None
-        self.incident_key: str | None = None
         self.client: str | None = None
         self.client_url: str | None = None
-        self.fields: list[str] = []
-        self.quiet = False
         self.severity: str | None = None
         self.source: str | None = None
         self.component: str | None = None
@@ -69,14 +159,16 @@ class Submission:
         self.event_class: str | None = None
         self.links: list[str] = []
         self.images: list[str] = []
-        self.config: str | None = None
-        self.dry_run = False
         self.json: str | None = None
         self.wait: float | None = None
 
+    def events(self, settings: "Config") -> "Sequence[Submitted]":
+        """The one event asked for. Raises UsageError."""
+        return [self.event(settings)]
+
     def event(self, config: "Config") -> Event:
         """The event asked for. Raises UsageError."""
-        key = integration_key(self.key, self.key_file)
+        key = self.integration_key()
         action = "change" if self.change else self.action
         if self.change and self.action is not None:
             raise UsageError("argument --change: not allowed with argument -t/--event-type")
@@ -91,6 +183,8 @@ class Submission:
             raise UsageError(f"Event type '{action}' requires description")
         if action in ("acknowledge", "resolve") and not self.incident_key:
             raise UsageError(f"Event type '{action}' requires incident key")
+        if self.change and self.images:
+            raise UsageError("argument --image: a change event has links only (--link)")
         if self.severity is not None and self.severity not in api.SEVERITIES:
             choices = ", ".join([repr(choice) for choice in api.SEVERITIES])
             raise UsageError(
@@ -112,15 +206,13 @@ class Submission:
             component=self.component,
             group=self.group,
             event_class=self.event_class,
-            links=tuple([_address_and_rest(link) for link in self.links]),
-            images=tuple([_address_and_rest(image) for image in self.images]),
+            links=tuple([_first_word(link) for link in self.links]),
+            images=tuple([_image(image) for image in self.images]),
             agent_id=agent_id(config.data_dir) if config.events_api == "v1" else None,
         )
 
 
-def integration_key(key: str | None, key_file: str | None, option: str = "-k/--service-key") -> str:
-    """The key from the first of these that there is: the option, the file, the environment. Raises
-    UsageError."""
+def _integration_key(key: str | None, key_file: str | None, option: str) -> str:
     if key is not None:
         origin = f"argument {option}"
     elif key_file is not None:
@@ -152,6 +244,38 @@ def accept(event: "Submitted", config: "Config", spool: Spool | None = None) -> 
     (spool or Spool(config.spool_dir)).enqueue(event.key, body(event, config))
 
 
+def confirm(request: "Sending", event: "Submitted", settings: "Config") -> None:
+    """Says that the event was accepted, and what is doubtful about its key."""
+    if request.quiet:
+        return
+    if request.confirms:
+        say(receipt(event))
+    text = doubt(event, settings)
+    if text:
+        say(f"{request.command}: warning: {text}. The event was accepted all the same.", 2)
+
+
+def doubt(event: "Submitted", settings: "Config") -> str:
+    """Why PagerDuty will hardly know the event's key, empty if it may well. PagerDuty decides, so
+    this never keeps an event from being sent. The text never holds the key."""
+    key = event.key
+    if len(key) == KEY_CHARS and key.isascii() and key.isalnum():
+        if key[0] == "R" and event.action == "change":
+            return "PagerDuty takes no change events by integration keys that begin with R"
+        return ""
+    if key[0] == "@":
+        return ""
+    what = f"{len(key)} characters, not {KEY_CHARS}"
+    if len(key) == KEY_CHARS:
+        what = "something else than letters and digits is in it"
+    text = f"the integration key does not look like one ({what})"
+    if is_key_name("@" + key):
+        load_keys(settings)  # as far as this user may
+        if key_named("@" + key, settings):
+            text += f"; did you mean @{key}?"
+    return text
+
+
 def receipt(event: "Submitted") -> str:
     """What a person, or a script, reads after the event was accepted."""
     if event.dedup_key is None:  # a change event's
@@ -166,6 +290,19 @@ def say(text: str, fd: int = 1) -> None:
         posix.write(fd, text.encode("utf-8", "surrogateescape") + b"\n")
     except (OSError, UnicodeEncodeError):
         pass
+
+
+def hold_standard_descriptors() -> None:
+    """Opens what is closed of descriptors 0 to 2. Otherwise the next file that is opened, an event
+    or a FIFO, would be taken for the terminal. To be read only: writing to them fails as before."""
+    for path in ("/dev/null", "/"):  # the second is there in every chroot
+        try:
+            while (fd := posix.open(path, posix.O_RDONLY)) <= 2:
+                pass
+            posix.close(fd)
+            return
+        except OSError:
+            pass
 
 
 def agent_id(data_dir: str) -> str | None:
@@ -193,9 +330,16 @@ def pair(field: str) -> tuple[str, object]:
     return name, value
 
 
-def _address_and_rest(text: str) -> tuple[str, str]:
-    address, _, rest = text.strip().partition(" ")
-    return address, rest.strip()
+def _first_word(text: str) -> tuple[str, str]:
+    word, _, rest = text.strip().partition(" ")
+    return word, rest.strip()
+
+
+def _image(text: str) -> tuple[str, str, str]:
+    """The parts of 'SRC [URL] [TEXT]'."""
+    src, rest = _first_word(text)
+    href, alt = _first_word(rest)
+    return (src, href, alt) if "://" in href else (src, "", rest)
 
 
 def _first_line(path: str) -> str:
@@ -208,4 +352,4 @@ def _first_line(path: str) -> str:
     except OSError as error:
         why = posix.strerror(error.errno or 0)
         raise UsageError(f"argument --service-key-file: cannot read {path}: {why}") from error
-    return data.decode("utf-8", "surrogateescape").partition("\n")[0].strip()
+    return bare_key(data.decode("utf-8", "surrogateescape")).partition("\n")[0].strip()

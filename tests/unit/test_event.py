@@ -101,7 +101,7 @@ def test_v2_body_has_every_option_in_its_place() -> None:
         group="prod",
         event_class="disk",
         links=(("http://run/book", "Runbook"), ("http://bare", "")),
-        images=(("http://img/1.png", "http://img"), ("http://img/2.png", "")),
+        images=(("http://img/1.png", "http://img", "a graph"), ("http://img/2.png", "", "")),
     )
     assert read(event.body("v2", CLOCK)) == {
         "routing_key": "KEY1",
@@ -111,7 +111,7 @@ def test_v2_body_has_every_option_in_its_place() -> None:
         "client_url": "http://mon/1",
         "links": [{"href": "http://run/book", "text": "Runbook"}, {"href": "http://bare"}],
         "images": [
-            {"src": "http://img/1.png", "href": "http://img"},
+            {"src": "http://img/1.png", "href": "http://img", "alt": "a graph"},
             {"src": "http://img/2.png"},
         ],
         "payload": {
@@ -248,7 +248,7 @@ def test_every_text_at_once_may_be_too_long() -> None:
         group=long,
         event_class=long,
         links=((long, long),),
-        images=((long, long),),
+        images=((long, long, long),),
     )
     body = read(event.body("v2", CLOCK))
     assert body["routing_key"] == "K"
@@ -420,7 +420,7 @@ def test_as_v1_says_the_same_thing() -> None:
         client="MyMon",
         client_url="http://mon/1",
         links=(("http://run/book", "Runbook"),),
-        images=(("http://img/1.png", ""),),
+        images=(("http://img/1.png", "", ""),),
     )
     assert as_v1(read(event.body("v2", CLOCK))) == {
         "service_key": "KEY1",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.events import KEY
 from tests.support.faults import python
 
 # Each name more costs every pd-send of every host; think of `pdagent.commands.send` first.
@@ -48,7 +49,7 @@ def loaded(
 def test_a_plain_pd_send_loads_no_more_than_it_did(root: Path) -> None:
     """With every option that monitoring systems use."""
     code, files, built_in = loaded(
-        root, "-k", "KEY1", "-t", "trigger", "-d", "disk full", "-i", "inc-1", "-f", "a=b",
+        root, "-k", KEY, "-t", "trigger", "-d", "disk full", "-i", "inc-1", "-f", "a=b",
         "--severity=warning", "-c", "MyMon", "-u", "http://mon/1", "-q",
     )  # fmt: skip
     assert code == 0
@@ -60,7 +61,7 @@ def test_a_plain_pd_send_loads_no_more_than_it_did(root: Path) -> None:
 def test_a_generated_key_and_a_cut_event_load_no_more(root: Path) -> None:
     """Nor do umlauts, emoji, bytes that are not UTF-8, and 100 kB of details."""
     code, files, built_in = loaded(
-        root, "-k", "KEY1", "-t", "trigger", "-d", "\U0001f525 \u00e4" * 2000,
+        root, "-k", KEY, "-t", "trigger", "-d", "\U0001f525 \u00e4" * 2000,
         *[word for n in range(6) for word in ("-f", f"f{n}=" + "x" * 100_000)],
     )  # fmt: skip
     assert code == 0
@@ -73,12 +74,12 @@ def test_a_generated_key_and_a_cut_event_load_no_more(root: Path) -> None:
     [
         (
             "nagios",
-            ["-k", "KEY1", "-t", "PROBLEM", "-n", "host", "-f", "HOSTNAME=h", "-f", "HOSTSTATE=UP"],
+            ["-k", KEY, "-t", "PROBLEM", "-n", "host", "-f", "HOSTNAME=h", "-f", "HOSTSTATE=UP"],
             b"",
             set(),
         ),
-        ("zabbix", ["--events-api", "v2", "KEY1", "PROBLEM", "id:1\nhostname:h"], b"", set()),
-        ("sensu", ["-k", "KEY1"], b'{"id": "1", "action": "create"}', {"_json"}),
+        ("zabbix", ["--events-api", "v2", KEY, "PROBLEM", "id:1\nhostname:h"], b"", set()),
+        ("sensu", ["-k", KEY], b'{"id": "1", "action": "create"}', {"_json"}),
     ],
 )
 def test_monitoring_tools_load_little_more(

@@ -37,7 +37,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, bytes]:
 
 
 def test_every_option_reaches_the_event() -> None:
-    """Each in its place; links and images in two parts."""
+    """Each in its place; links in two parts, images in three."""
     event = asked(
         incident_key="inc-1",
         fields=["host=db1", "load=1.5"],
@@ -49,7 +49,7 @@ def test_every_option_reaches_the_event() -> None:
         group="prod",
         event_class="disk",
         links=["http://run/book  The runbook ", "http://bare"],
-        images=["http://img http://to"],
+        images=["http://img http://to a graph", "http://img a graph"],
     ).event(CONFIG)
     assert {name: getattr(event, name) for name in Event.__slots__} == {
         "key": "KEY1",
@@ -65,7 +65,7 @@ def test_every_option_reaches_the_event() -> None:
         "group": "prod",
         "event_class": "disk",
         "links": (("http://run/book", "The runbook"), ("http://bare", "")),
-        "images": (("http://img", "http://to"),),
+        "images": (("http://img", "http://to", "a graph"), ("http://img", "", "a graph")),
         "queued_by": "pd-send",
         "agent_id": None,
         "events_api": None,
@@ -172,7 +172,7 @@ def test_an_unusable_key_is_named_by_its_origin(
         asked(key=None).event(CONFIG)
     assert "sec" not in str(caught.value)
     path = tmp_path / "key"
-    for content in (b"", b"\nKEY\n", b"\xff\n"):
+    for content in (b"", b"\n \n", b"\xff\n"):
         path.write_bytes(content)
         with pytest.raises(UsageError, match=r"^argument --service-key-file: the integration key"):
             asked(key=None, key_file=str(path)).event(CONFIG)

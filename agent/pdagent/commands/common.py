@@ -18,8 +18,9 @@ Example = tuple[str, str]  # a command line, and what it does
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, but an error begins with the sentence that says what is wrong, help ends with
-    `examples`, and help that could not be written is an error."""
+    """argparse's, but an error begins with the sentence that says what is wrong, the word behind an
+    option is its value, help ends with `examples`, and help that could not be written is an
+    error."""
 
     examples: Sequence[Example] = ()
 
@@ -29,6 +30,37 @@ class Parser(argparse.ArgumentParser):
         text = f"{self.prog}: error: {message}".encode("utf-8", "backslashreplace").decode()
         say(f"{text}\n{hint or self.short_usage()}", 2)
         sys.exit(exits.USAGE)
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        return super().parse_known_args(self._joined(args), namespace)
+
+    def _joined(self, words: Sequence[str]) -> list[str]:
+        """The words, but an option and a value that begins with a hyphen are one word. argparse
+        takes no such value from a word of its own; for us it is one, unless it is an option."""
+        actions = [action for action in self._actions if action.help != argparse.SUPPRESS]
+        known = {option: action for action in actions for option in action.option_strings}
+        joined: list[str] = []
+        rest = iter(words)
+        for word in rest:
+            if word == "--":
+                return [*joined, word, *rest]
+            action = known.get(word)
+            value = next(rest, None) if action is not None and action.nargs is None else None
+            if action is None or value is None:
+                joined.append(word)
+            elif value in known or value[:1] != "-":
+                joined += [word, value]
+            else:
+                joined.append(f"{action.option_strings[-1]}={value}")  # the long one is the last
+        return joined
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
+        if not action.option_strings or action.nargs is not None:
+            return super()._get_values(action, arg_strings)
+        [word] = arg_strings  # argparse would take "--" out, which may be the value
+        value = self._get_value(action, word)
+        self._check_value(action, value)
+        return value
 
     def short_usage(self) -> str:
         """The usage in one line, however many options there are."""

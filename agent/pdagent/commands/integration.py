@@ -5,30 +5,34 @@ the system's log too.
 """
 
 import argparse
-from typing import NoReturn
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
 
-from pdagent import config, exits
-from pdagent.commands import common
-from pdagent.event import BadEvent
+from pdagent.commands import common, sending
 from pdagent.integrations import syslog
-from pdagent.integrations.report import NothingToSend, Report
-from pdagent.log import redacted
-from pdagent.spool import SpoolError
-from pdagent.submission import UsageError, accept, body, receipt, say
-from pdagent.wire import direct
+from pdagent.log import masked
+
+if TYPE_CHECKING:
+    from pdagent.submission import Sending
+
+# An integration key where it should not stand, or something that may be one.
+_LIKE_A_KEY = re.compile(r"[0-9A-Za-z]{20,}")
 
 
 class Parser(common.Parser):
     """A command's, but that a wrong command line leaves a trace."""
 
     def error(self, message: str, hint: str = "") -> NoReturn:
-        # not the message itself: it may quote a key that stands where it should not
-        syslog.error(self.prog, "the command line is wrong, nothing was sent; run it by hand")
+        text = _LIKE_A_KEY.sub(lambda found: masked(found[0]), message)
+        syslog.error(self.prog, f"{text}. Nothing was sent; {self.prog} -h shows the options")
         super().error(message, hint)
 
 
-def parser(name: str, description: str) -> Parser:
-    return Parser(prog=name, description=description, add_help=False)
+def parser(name: str, description: str, examples: Sequence[common.Example]) -> Parser:
+    made = Parser(prog=name, description=description, add_help=False)
+    made.examples = examples
+    return made
 
 
 def options(parser: Parser) -> argparse._ArgumentGroup:
@@ -47,45 +51,6 @@ def options(parser: Parser) -> argparse._ArgumentGroup:
     return group
 
 
-def main(parser: Parser, report: Report) -> int:
+def main(parser: Parser, report: "Sending") -> int:
     """Sends what the report, filled in by the parser, comes to."""
-    settings, problems = config.load(config.path_from(report.config))
-    # a typo in the configuration must not swallow a page
-    if not report.quiet:
-        common.warn(report.command, config.told_to_senders(problems))
-    try:
-        events = report.events(settings)
-        if report.dry_run:
-            for event in events:
-                common.show(body(event, settings))
-            return exits.DONE
-        for event in events:
-            try:
-                accept(event, settings)
-            except SpoolError as error:
-                outcome = direct.instead(settings, error)
-                if not outcome.accepted:
-                    return fail(report, outcome.text, exits.TRY_AGAIN, event.key)
-                if outcome.text:
-                    warn(report, outcome.text, event.key)
-            if report.confirms and not report.quiet:
-                say(receipt(event))
-    except NothingToSend as nothing:
-        if not report.quiet:
-            say(f"Nothing to send: {nothing}")
-    except UsageError as error:
-        parser.error(str(error))
-    except BadEvent as error:
-        return fail(report, str(error), exits.BAD_DATA)
-    return exits.DONE
-
-
-def warn(report: Report, text: str, key: str) -> None:
-    syslog.error(report.command, redacted(text, key))
-    if not report.quiet:
-        say(f"{report.command}: warning: {text}", 2)
-
-
-def fail(report: Report, text: str, code: int, key: str = "") -> int:
-    syslog.error(report.command, redacted(text, key))
-    return common.fail(report.command, text, code)
+    return sending.send(parser, report, sending.settings_of(report), unread=True)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from pdagent.commands import common, integration
+from pdagent.commands import common, integration, sending
 from pdagent.integrations.nagios import TYPES, NagiosReport
 
 # Abbreviations that were the old agent's.
@@ -14,7 +14,23 @@ _STILL_MEAN = {
 
 def parser() -> integration.Parser:
     parser = integration.parser(
-        "pd-nagios", "Enqueue an event from Nagios, Icinga or Naemon to PagerDuty."
+        "pd-nagios",
+        "Enqueue an event from Nagios, Icinga or Naemon to PagerDuty.",
+        (
+            (
+                "pd-nagios -n host -k KEY -t PROBLEM -f HOSTNAME=db1 -f HOSTSTATE=DOWN",
+                "page for a host",
+            ),
+            (
+                "pd-nagios -n host -k KEY -t RECOVERY -f HOSTNAME=db1 -f HOSTSTATE=UP",
+                "resolve it",
+            ),
+            (
+                "pd-nagios -n service -k /etc/nagios4/pagerduty.key -t PROBLEM -f HOSTNAME=db1 "
+                "-f SERVICEDESC=disk -f SERVICESTATE=CRITICAL",
+                "the key is in a file",
+            ),
+        ),
     )
     group = integration.options(parser)
     group.add_argument(
@@ -60,7 +76,5 @@ def parser() -> integration.Parser:
 
 def main(arguments: list[str]) -> int:
     arguments_parser = parser()
-    report = NagiosReport()
-    arguments_parser.parse_args(arguments, namespace=report)
-    report.fields = report.fields or []
+    report = sending.understood(arguments_parser, NagiosReport(), arguments)
     return integration.main(arguments_parser, report)

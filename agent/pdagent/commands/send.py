@@ -3,23 +3,17 @@
 import argparse
 import math
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pdagent import config, exits, quick
-from pdagent.commands import common
+from pdagent import exits
+from pdagent.commands import common, sending
 from pdagent.event import BadEvent
-from pdagent.spool import SpoolError
-from pdagent.submission import (
-    Submission,
-    UsageError,
-    accept,
-    body,
-    integration_key,
-    receipt,
-    say,
-)
+from pdagent.submission import Submission, UsageError, say
 
 if TYPE_CHECKING:
+    from pdagent.config import Config
+    from pdagent.queue.waiting import WaitingSpool
     from pdagent.submission import Submitted
 
 WAIT_MOST = 31_536_000.0  # a year
@@ -34,11 +28,16 @@ _STILL_MEAN = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> common.Parser:
     parser = common.parser(
         "pd-send",
         "Queue up a trigger, acknowledge, or resolve event to PagerDuty. "
         "With the first word change: a change event.",
+        (
+            ('pd-send -k KEY -t trigger -d "Disk is full" -i db1.disk', "page"),
+            ("pd-send -k KEY -t resolve -i db1.disk", "resolve the same incident"),
+            ('pd-send change -k @db -d "Deployed api 1.4.2"', "a change; @db is a key's name"),
+        ),
     )
     group = common.options(parser)
     group.add_argument(
@@ -89,9 +88,9 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--image",
         dest="images",
-        metavar="'SRC [URL]'",
+        metavar="'SRC [URL] [TEXT]'",
         action="append",
-        help="add an image, with the address it leads to; may be repeated",
+        help="add an image, with the address it leads to and what it shows; may be repeated",
     )
     group.add_argument(
         "--change",
@@ -121,65 +120,56 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= WAIT_MOST:
-        raise ValueError
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= WAIT_MOST:  # NaN is not either
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, as in --wait=30")
     return seconds
 
 
+class _Submission(Submission):
+    """All that `pd-send` takes: the body that `--json` names, too."""
+
+    __slots__ = ()
+
+    def events(self, settings: "Config") -> "Sequence[Submitted]":
+        return super().events(settings) if self.json is None else [_finished(self, self.json)]
+
+
 def main(arguments: list[str]) -> int:
-    if quick.left is not None:
-        return _without_spool(*quick.left)
     arguments_parser = parser()
-    submission = Submission()
-    arguments_parser.parse_args(_with_change(arguments), namespace=submission)
-    submission.fields = submission.fields or []
-    submission.links = submission.links or []
-    submission.images = submission.images or []
-    settings, problems = config.load(config.path_from(submission.config))
-    # a typo in the configuration must not swallow a page
-    if not submission.quiet:
-        common.warn("pd-send", config.told_to_senders(problems))
-    try:
-        event = _event(submission, settings)
-        if submission.dry_run:
-            common.show(body(event, settings))
-            return exits.DONE
-        if submission.wait is not None:
-            return _wait(event, settings, submission.wait, submission.quiet)
-        accept(event, settings)
-    except UsageError as error:
-        arguments_parser.error(str(error))
-    except BadEvent as error:
-        return common.fail("pd-send", str(error), exits.BAD_DATA)
-    except SpoolError as error:
-        return _without_spool(event, settings, error, submission.quiet)
-    if not submission.quiet:
-        say(receipt(event))
-    return exits.DONE
+    submission = sending.understood(arguments_parser, _Submission(), _with_change(arguments))
+    settings = sending.settings_of(submission)
+    if submission.wait is None:
+        return sending.send(arguments_parser, submission, settings)
+    from pdagent.queue.waiting import WaitingSpool
+
+    with WaitingSpool(settings.spool_dir) as spool:
+        code = sending.send(arguments_parser, submission, settings, spool)
+        # an event that was delivered directly is not waited for
+        return _wait(spool, submission) if spool.waits else code
 
 
 def _with_change(arguments: list[str]) -> list[str]:
     """The first word change, which --config may precede, as the option. Not a positional argument:
     an unquoted "-d disk change" must remain a mistake."""
-    at = 2 if arguments[:1] == ["--config"] else 0
+    first = arguments[0] if arguments else ""
+    at = 2 if first == "--config" else first.startswith("--config=")
     if arguments[at : at + 1] == ["change"]:
         return [*arguments[:at], "--change", *arguments[at + 1 :]]
     return arguments
 
 
-def _event(submission: Submission, settings: config.Config) -> "Submitted":
-    if submission.json is None:
-        return submission.event(settings)
+def _finished(submission: Submission, path: str) -> "Submitted":
+    """The event whose body is in the file."""
     from pdagent.serve.intake import Invalid, NotJson, read
-
-    def key() -> str:
-        return integration_key(submission.key, submission.key_file)
 
     _check_alone(submission)
     kind: Literal["change", "v2"] = "change" if submission.change else "v2"
     try:
-        intake = read(_contents(submission.json), kind, os.urandom, key)
+        intake = read(_contents(path), kind, os.urandom, submission.integration_key)
     except NotJson as error:
         raise BadEvent(f"the body is not JSON: {error}. The event was not queued.") from error
     except Invalid as error:
@@ -188,7 +178,7 @@ def _event(submission: Submission, settings: config.Config) -> "Submitted":
             more = " (a change event: pd-send change --json)"
         raise BadEvent(f"{error}{more}. The event was not queued.") from error
     given = submission.key is not None or submission.key_file is not None
-    if given and key() != intake.key:
+    if given and submission.integration_key() != intake.key:
         raise UsageError("argument --json: the body has an integration key of its own, another one")
     return intake
 
@@ -228,20 +218,17 @@ def _contents(path: str) -> bytes:
     return data
 
 
-def _wait(event: "Submitted", settings: config.Config, seconds: float, quiet: bool) -> int:
-    from pdagent.queue.waiting import Removed, WaitingSpool
+def _wait(spool: "WaitingSpool", submission: Submission) -> int:
+    from pdagent.queue.waiting import Removed
 
-    with WaitingSpool(settings.spool_dir) as spool:
-        accept(event, settings, spool)
-        if not quiet:
-            say(receipt(event))
-            if not spool.heard:
-                say("pd-send: warning: pdagentd is not running; the event waits for it", 2)
-        try:
-            problem = spool.wait(seconds)
-        except Removed:
-            text = "somebody removed the event from the queue before PagerDuty had it"
-            return common.fail("pd-send", text, exits.REMOVED)
+    seconds = submission.wait or 0.0
+    if not submission.quiet and not spool.heard:
+        say("pd-send: warning: pdagentd is not running; the event waits for it", 2)
+    try:
+        problem = spool.wait(seconds)
+    except Removed:
+        text = "somebody removed the event from the queue before PagerDuty had it"
+        return common.fail("pd-send", text, exits.REMOVED)
     if problem is None:
         text = (
             f"PagerDuty does not have the event after {seconds:g} s. It stays queued, and is sent"
@@ -249,19 +236,4 @@ def _wait(event: "Submitted", settings: config.Config, seconds: float, quiet: bo
         return common.fail("pd-send", text + " as soon as it can be.", exits.STILL_QUEUED)
     if problem:
         return common.fail("pd-send", f"the event is in error: {problem}", exits.REFUSED)
-    return exits.DONE
-
-
-def _without_spool(
-    event: "Submitted", settings: config.Config, error: SpoolError, quiet: bool
-) -> int:
-    from pdagent.wire import direct
-
-    outcome = direct.instead(settings, error)
-    if not outcome.accepted:
-        return common.fail("pd-send", outcome.text, exits.TRY_AGAIN)
-    if not quiet:
-        say(receipt(event))
-        if outcome.text:
-            say(f"pd-send: warning: {outcome.text}", 2)
     return exits.DONE

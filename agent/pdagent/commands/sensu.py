@@ -1,6 +1,6 @@
 """`pd-sensu`: an event of Sensu Core or Sensu Go."""
 
-from pdagent.commands import integration
+from pdagent.commands import integration, sending
 from pdagent.integrations.sensu import SensuReport
 
 
@@ -8,6 +8,11 @@ def parser() -> integration.Parser:
     parser = integration.parser(
         "pd-sensu",
         "Enqueue an event from Sensu, Core or Go, to PagerDuty. The event is read from stdin.",
+        (
+            ("pd-sensu -k KEY < event.json", "page for an event, or resolve it"),
+            ("pd-sensu -k /etc/sensu/pagerduty.key < event.json", "the key is in a file"),
+            ("pd-sensu -k KEY --dry-run < event.json", "show what would be sent"),
+        ),
     )
     group = integration.options(parser)
     group.add_argument(
@@ -28,6 +33,5 @@ def parser() -> integration.Parser:
 
 def main(arguments: list[str]) -> int:
     arguments_parser = parser()
-    report = SensuReport()
-    arguments_parser.parse_args(arguments, namespace=report)
+    report = sending.understood(arguments_parser, SensuReport(), arguments)
     return integration.main(arguments_parser, report)

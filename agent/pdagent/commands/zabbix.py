@@ -1,11 +1,19 @@
 """`pd-zabbix`: a message of Zabbix's, as an alert script gets it."""
 
-from pdagent.commands import integration
+from pdagent.commands import integration, sending
 from pdagent.integrations.zabbix import MESSAGES, ZabbixReport, split
 
 
 def parser() -> integration.Parser:
-    parser = integration.parser("pd-zabbix", "Enqueue an event from Zabbix to PagerDuty.")
+    parser = integration.parser(
+        "pd-zabbix",
+        "Enqueue an event from Zabbix to PagerDuty.",
+        (
+            ('pd-zabbix KEY trigger "$body"', "page; body='id:1<newline>hostname:db1'"),
+            ('pd-zabbix KEY resolve "$body"', "resolve it"),
+            ('pd-zabbix --dry-run @db trigger "$body"', "show what would be sent"),
+        ),
+    )
     parser.usage = "pd-zabbix [OPTION]... [KEY] TYPE BODY"
     integration.options(parser)
     words = parser.add_argument_group("positional arguments, behind all options")
@@ -33,8 +41,7 @@ def parser() -> integration.Parser:
 
 def main(arguments: list[str]) -> int:
     arguments_parser = parser()
-    report = ZabbixReport()
     options, words = split(arguments)
-    arguments_parser.parse_args(options, namespace=report)
+    report = sending.understood(arguments_parser, ZabbixReport(), options)
     report.words = words
     return integration.main(arguments_parser, report)

@@ -4,10 +4,10 @@ An incident is one service's or host's. What opens it must be what closes it, so
 made of names only. Pure, and built-in modules only.
 """
 
+from pdagent import quick
 from pdagent.event import Event
-from pdagent.integrations import report
-from pdagent.integrations.report import NothingToSend, Report
-from pdagent.submission import UsageError, pair
+from pdagent.integrations.report import Report
+from pdagent.submission import NothingToSend, UsageError, pair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,5 +156,5 @@ def _choice(
 
 
 def main(arguments: list[str]) -> None:
-    """The quick way."""
-    report.main(NagiosReport(), arguments)
+    """The quick way of `pd-nagios`."""
+    quick.send(NagiosReport(), arguments)

@@ -1,71 +1,28 @@
-"""A report: what a monitoring tool tells through its command, and how it becomes accepted events.
+"""A report: what a monitoring tool tells through its command, and how it becomes events.
 
 `pd-nagios`, `pd-zabbix` and `pd-sensu` differ in what they are told (`nagios`, `zabbix`, `sensu`);
 what they have in common is here. The monitoring server waits for them, so built-in modules only,
-and a quick way as `pd-send` has (`quick`).
+and the quick way that `pd-send` has (`quick`).
 """
 
-import posix
-
-from pdagent import config, exits
-from pdagent.event import BadEvent, Event, shorten_key
-from pdagent.spool import SpoolError
-from pdagent.submission import (
-    UsageError,
-    accept,
-    agent_id,
-    integration_key,
-    receipt,
-    say,
-)
+from pdagent.event import Event, bare_key, shorten_key
+from pdagent.submission import Request, UsageError, agent_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.config import Config
 
 
-class NothingToSend(Exception):
-    """What is told concerns nobody on call; the text says why."""
+class Report(Request):
+    """The options of one command. A subclass makes `events` of them."""
 
+    confirms = False
 
-class Report:
-    """The options of one command, as given: None or empty where they were not."""
-
-    command = ""
-    key_option = "-k/--service-key"
-    confirms = False  # prints what pd-send does
-    texts: dict[str, str] = {}  # noqa: RUF012  (typing costs every report)
-
-    __slots__ = (
-        "config",
-        "dry_run",
-        "events_api",
-        "fields",
-        "incident_key",
-        "key",
-        "key_file",
-        "quiet",
-    )
+    __slots__ = ("events_api",)
 
     def __init__(self) -> None:
-        self.key: str | None = None
-        self.key_file: str | None = None
-        self.incident_key: str | None = None
+        super().__init__()
         self.events_api: str | None = None
-        self.config: str | None = None
-        self.fields: list[str] = []
-        self.dry_run = False
-        self.quiet = False
-
-    def read(self, arguments: list[str]) -> bool:
-        """Fills in what a plain command line gives; False for one that is not plain."""
-        from pdagent.quick import fill
-
-        return fill(self, self.texts, arguments)
-
-    def events(self, settings: "Config") -> list[Event]:
-        """The events to send, in order. Raises UsageError, BadEvent and NothingToSend."""
-        raise NotImplementedError
 
     def event(
         self,
@@ -115,35 +72,9 @@ class Report:
     def integration_key(self) -> str:
         """The key; where an absolute path is given instead, from that file. (A key can't hold a
         slash, and tools hand over a contact's address as it is.) Raises UsageError."""
-        key, path = self.key or None, self.key_file
-        if key is not None and key[0] == "/":
-            key, path = None, key
-        if key is not None or path is None:
-            return integration_key(key, None, self.key_option)
-        if path not in _KEYS:
-            _KEYS[path] = integration_key(None, path)
-        return _KEYS[path]
-
-
-_KEYS: dict[str, str] = {}  # by path: a pipe can be read once, and the complete way asks again
-
-
-def main(report: Report, arguments: list[str]) -> None:
-    """The quick way: sends and exits, or returns having done nothing."""
-    if not report.read(arguments):
-        return
-    try:
-        settings, problems = config.load(config.path_from(report.config))
-        if config.told_to_senders(problems):
-            return
-        events = report.events(settings)
-        for event in events:
-            accept(event, settings)
-            if report.confirms and not report.quiet:
-                say(receipt(event))
-    except NothingToSend as nothing:
-        if not report.quiet:
-            say(f"Nothing to send: {nothing}")
-    except (UsageError, BadEvent, SpoolError):
-        return
-    posix._exit(exits.DONE)
+        key = bare_key(self.key or "")
+        if key[:1] == "/":
+            self.key, self.key_file = None, key
+        else:
+            self.key = key or None
+        return super().integration_key()

@@ -4,9 +4,10 @@ Sensu Go, as JSON on stdin. Built-in modules only.
 
 import posix
 
+from pdagent import quick
 from pdagent.event import BadEvent, Event
-from pdagent.integrations import report
-from pdagent.integrations.report import NothingToSend, Report
+from pdagent.integrations.report import Report
+from pdagent.submission import NothingToSend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ class SensuReport(Report):
         "--config": "config",
     }
 
-    __slots__ = ()
+    __slots__ = ("_data",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._data: bytes | None = None
 
     def read(self, arguments: list[str]) -> bool:
         return super().read(arguments) and not self.fields
@@ -40,7 +45,7 @@ class SensuReport(Report):
     def events(self, settings: "Config") -> list[Event]:
         self.integration_key()
         self.wanted_api(settings)
-        document = loads(stdin())
+        document = loads(self._stdin())
         if not isinstance(document, dict):
             raise BadEvent("what is on stdin is not an event of Sensu's: it is no JSON object")
         go = isinstance(document.get("entity"), dict)
@@ -64,6 +69,17 @@ class SensuReport(Report):
             event_class=about.event_class,
         )
         return [event]
+
+    def _stdin(self) -> str:
+        """What is on stdin, which can be read once only: the complete way may ask again. Raises
+        BadEvent for what can't be read, or is too long."""
+        if self._data is None:
+            self._data = _read()
+        if len(self._data) > MAX_BYTES:
+            raise BadEvent(f"the event on stdin is longer than {MAX_BYTES} bytes")
+        # bytes that are not UTF-8 must not make one key of two: see `event.shorten_key`
+        text = self._data.decode("utf-8", "surrogateescape")
+        return text.removeprefix("\ufeff").strip(_SPACE)
 
 
 class _About:
@@ -117,7 +133,7 @@ def _go(document: dict[str, object]) -> _About:
     component = _text(_part(check, "metadata"), "name")
     namespace = _text(_part(entity, "metadata"), "namespace")
     dedup_key = f"{source}/{component}" if source and component else _text(document, "id")
-    if namespace not in ("", "default"):  # where names are others'
+    if dedup_key and namespace not in ("", "default"):  # where names are others'
         dedup_key = f"{namespace}/{dedup_key}"
     return _About(
         "resolve" if check.get("status") == 0 else "trigger",
@@ -147,23 +163,18 @@ def _severity(status: object) -> str:
     return "error"
 
 
-_READ: list[bytes] = []  # it can be read once, and the complete way asks again
-
-
-def stdin() -> str:
-    """What is on stdin. Raises BadEvent for what is no event for its size."""
-    if not _READ:
-        size = 0
-        try:
-            while size <= MAX_BYTES and (part := posix.read(0, 1_048_576)):
-                _READ.append(part)
-                size += len(part)
-        except OSError as error:
-            why = posix.strerror(error.errno or 0)
-            raise BadEvent(f"cannot read the event from stdin: {why}") from error
-        if size > MAX_BYTES:
-            raise BadEvent(f"the event on stdin is longer than {MAX_BYTES} bytes")
-    return b"".join(_READ).decode("utf-8", "replace").removeprefix("\ufeff").strip(_SPACE)
+def _read() -> bytes:
+    """Stdin to its end, but not much more than an event may have. Raises BadEvent."""
+    parts = []
+    size = 0
+    try:
+        while size <= MAX_BYTES and (part := posix.read(0, 1_048_576)):
+            parts.append(part)
+            size += len(part)
+    except OSError as error:
+        why = posix.strerror(error.errno or 0)
+        raise BadEvent(f"cannot read the event from stdin: {why}") from error
+    return b"".join(parts)
 
 
 class _Rules:
@@ -199,5 +210,5 @@ def loads(text: str) -> object:
 
 
 def main(arguments: list[str]) -> None:
-    """The quick way."""
-    report.main(SensuReport(), arguments)
+    """The quick way of `pd-sensu`."""
+    quick.send(SensuReport(), arguments)

@@ -10,7 +10,7 @@ _MAX_BYTES = 1024  # what every syslogd takes (RFC 3164, 4.1)
 
 
 def error(command: str, text: str, path: str = SOCKET) -> None:
-    """Logs an error. That there is no log, or one that does not keep up, changes nothing."""
+    """Logs what somebody should look at. That there is no log, or a slow one, changes nothing."""
     line = "".join(c if c.isprintable() else "?" for c in text)
     data = f"<{_USER_ERROR}>{command}[{os.getpid()}]: {line}".encode("utf-8", "replace")
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:

@@ -5,10 +5,10 @@ They are the integration key, what happened, and the body: lines of `name:value`
 only.
 """
 
+from pdagent import quick
 from pdagent.event import BadEvent, Event
-from pdagent.integrations import report
-from pdagent.integrations.report import NothingToSend, Report
-from pdagent.submission import UsageError
+from pdagent.integrations.report import Report
+from pdagent.submission import NothingToSend, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,5 +178,5 @@ def _severity(fields: dict[str, str]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """The quick way."""
-    report.main(ZabbixReport(), arguments)
+    """The quick way of `pd-zabbix`."""
+    quick.send(ZabbixReport(), arguments)

@@ -55,6 +55,18 @@ class WaitingSpool(Spool):
         self._fd = -1
         self.heard = False  # whether a daemon runs
 
+    @property
+    def waits(self) -> bool:
+        """Whether an event is in the queue and can be waited for."""
+        return bool(self._path)
+
+    def enqueue(self, key: str, body: bytes) -> str:
+        try:
+            return super().enqueue(key, body)
+        except BaseException:
+            self.close()  # the event is not in the queue
+            raise
+
     def wake(self, name: str) -> bool:
         self.heard = super().wake(name)
         return self.heard
@@ -63,13 +75,13 @@ class WaitingSpool(Spool):
         path = _fifo(self.root, os.path.basename(pending))
         os.mkfifo(path, 0o620)  # FileExistsError: a stranger's; the next microsecond will do
         self._pending, self._path = pending, path
+        os.chmod(path, 0o620)  # whatever the umask took away
+        # For writing too: a daemon that has told and gone leaves no hang-up to wake us for ever
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            os.chmod(path, 0o620)  # whatever the umask took away
-            # For writing too: a daemon that has told and gone leaves no hang-up to wake us for ever
-            self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
             super()._name(temporary, pending)
-        except BaseException:
-            self.close()
+        except FileExistsError:
+            self.close()  # the next name has a FIFO of its own
             raise
 
     def wait(self, seconds: float) -> str | None:

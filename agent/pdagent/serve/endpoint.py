@@ -8,6 +8,7 @@ import hmac
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,8 @@ from pdagent import api
 from pdagent.config import Config
 from pdagent.event import BadEvent
 from pdagent.log import masked
-from pdagent.serve.intake import Intake, Invalid, Kind, NotJson, read
+from pdagent.serve.dialects import DIALECTS, Kind
+from pdagent.serve.intake import Intake, Invalid, NotJson, read
 from pdagent.serve.listen import Bounds
 from pdagent.spool import Spool, SpoolError
 from pdagent.submission import accept
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("pdagent.endpoint")
 
 # Threads wait for the disk, mostly: the more of them, the more events share a journal's commit.
-BOUNDS = Bounds(body_bytes=1024 * 1024, connections=200, threads=16, seconds=30)
+# Bodies are larger than PagerDuty takes: they are cut, as those of `pd-send --json` are.
+BOUNDS = Bounds(body_bytes=2 * 1024 * 1024, connections=200, threads=16, seconds=30)
 RETRY_SECONDS = 30  # what clients are asked to wait for when there is no room
 
 _KINDS: dict[str, Kind] = {api.V2_PATH: "v2", api.CHANGE_PATH: "change", api.V1_PATH: "v1"}
@@ -35,7 +38,6 @@ _REASONS = {
     202: "Accepted",
     400: "Bad Request",
     401: "Unauthorized",
-    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     429: "Too Many Requests",
@@ -66,6 +68,8 @@ class Endpoint:
         self._spool = spool
         self._pending = pending
         self._local = local
+        # A body takes up to 25 times its size once it is parsed: so one at a time.
+        self._parsing = threading.Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         try:
@@ -80,7 +84,7 @@ class Endpoint:
 
     def _answer(self, environ: "WSGIEnvironment") -> Answer:
         settings = self._settings()
-        kind = _KINDS.get(environ.get("PATH_INFO", ""))
+        kind = _KINDS.get(environ.get("PATH_INFO", "").rstrip("/"))
         if kind is None:
             return Answer(
                 404, _said("not found", "Not Found", "This is not a path of the Events API")
@@ -88,19 +92,22 @@ class Endpoint:
         if environ["REQUEST_METHOD"] != "POST":
             body = _said("method not allowed", "Method Not Allowed", "Events are sent with POST")
             return Answer(405, body, (("Allow", "POST"),))
-        if "HTTP_ORIGIN" in environ:  # a page in a browser on this host, whoever made it
-            return Answer(403, _said("forbidden", "Forbidden", "Browsers are not served"))
         token = settings.listen_token
         if (token or not self._local) and not _has_token(environ, token):
             body = _said("unauthorized", "Unauthorized", "The token of listen_token is missing")
             return Answer(401, body, (("WWW-Authenticate", "Bearer"),))
         if self._pending() >= settings.listen_pending_most:
             return _later(429, f"{settings.listen_pending_most} events are pending")
-        return self._take(environ["wsgi.input"].read(), kind, settings)
+        return self._take(environ, kind, settings)
 
-    def _take(self, data: bytes, kind: Kind, settings: Config) -> Answer:
+    def _take(self, environ: "WSGIEnvironment", kind: Kind, settings: Config) -> Answer:
+        key = environ.get("HTTP_X_ROUTING_KEY", "")
         try:
-            event = read(data, kind, os.urandom)
+            with self._parsing:
+                data = environ["wsgi.input"].read()
+                event = read(data, kind, os.urandom, (lambda: key) if key else None)
+            for remark in event.remarks:
+                log.warning("an event of %s: %s", masked(event.key), remark)
             accept(event, settings, self._spool)
         except NotJson:
             body = _said(
@@ -125,7 +132,7 @@ def _accepted(event: Intake, kind: Kind) -> Answer:
     if kind == "change":
         body["message"] = "Change event processed"
     else:
-        body["incident_key" if kind == "v1" else "dedup_key"] = event.dedup_key
+        body[DIALECTS[kind].dedup_key] = event.dedup_key
     return Answer(200 if kind == "v1" else 202, body)
 
 

@@ -11,8 +11,7 @@ from pdagent.config import Config
 from pdagent.event import Event
 from pdagent.integrations import nagios
 from pdagent.integrations.nagios import TYPES, NagiosReport
-from pdagent.integrations.report import NothingToSend
-from pdagent.submission import UsageError
+from pdagent.submission import NothingToSend, UsageError
 from tests.support.ways import NOT_PLAIN, outcome
 
 CONFIG = Config({"data_dir": "/nowhere"})

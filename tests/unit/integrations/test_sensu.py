@@ -9,6 +9,7 @@ from pdagent.commands import sensu as command
 from pdagent.event import BadEvent
 from pdagent.integrations import sensu
 from pdagent.integrations.sensu import MAX_BYTES, loads
+from tests.support.events import KEY
 from tests.support.ways import NOT_PLAIN, Outcome, outcome
 
 CORE = {
@@ -53,7 +54,7 @@ def quickly(arguments: list[str]) -> int:
 def piped(document: object, *arguments: str) -> Outcome:
     """What both ways make of a document, which must be the same."""
     stdin = document if isinstance(document, bytes) else json.dumps(document).encode()
-    line = ["-k", "SK", *arguments]
+    line = ["-k", KEY, *arguments]
     fast, slow = outcome(quickly, line, stdin=stdin), outcome(command.main, line, stdin=stdin)
     assert fast in (slow, (NOT_PLAIN, b"", b"", []))
     return slow
@@ -64,7 +65,7 @@ def body(document: object, *arguments: str) -> dict[str, object]:
     done = piped(document, *arguments)
     assert done[:3] == (0, b"", b"")
     [text] = done[3]
-    made = json.loads(text.removeprefix("SK.txt"))
+    made = json.loads(text.removeprefix(f"{KEY}.txt"))
     assert isinstance(made, dict)
     return made
 
@@ -80,7 +81,7 @@ def test_a_check_result_as_the_old_agent_told_it() -> None:
         "details": CORE,
         "event_type": "trigger",
         "incident_key": "c1/chk",
-        "service_key": "SK",
+        "service_key": "GENERATED",  # which it is not, but looks like
     }
 
 
@@ -220,7 +221,7 @@ def test_what_the_scanner_reads_is_what_json_reads() -> None:
 )
 def test_what_is_not_plain_is_left_alone(arguments: list[str]) -> None:
     """argparse takes over from nothing done."""
-    line = ["-k", "SK", *arguments]
+    line = ["-k", KEY, *arguments]
     stdin = json.dumps(CORE).encode()
     assert outcome(quickly, line, stdin=stdin) == (NOT_PLAIN, b"", b"", [])
 
@@ -233,13 +234,13 @@ def test_the_complete_way_still_has_what_was_piped() -> None:
         return command.main(arguments)
 
     conf = "a problem of the configuration"
-    done = outcome(both, ["-k", "SK"], conf, json.dumps(CORE).encode())
+    done = outcome(both, ["-k", KEY], conf, json.dumps(CORE).encode())
     assert (done[0], len(done[3])) == (0, 1)
 
 
 def test_the_key_may_come_from_a_file(tmp_path: Path) -> None:
     """A path can't be a key."""
     path = tmp_path / "key"
-    path.write_text("SK\n")
+    path.write_text(f"{KEY}\n")
     made = outcome(quickly, ["-k", str(path)], stdin=json.dumps(CORE).encode())
-    assert made[3][0].startswith("SK.txt")
+    assert made[3][0].startswith(f"{KEY}.txt")

@@ -10,9 +10,8 @@ from pdagent.commands import zabbix as command
 from pdagent.config import Config
 from pdagent.event import BadEvent, Event
 from pdagent.integrations import zabbix
-from pdagent.integrations.report import NothingToSend
 from pdagent.integrations.zabbix import ZabbixReport, parse
-from pdagent.submission import UsageError
+from pdagent.submission import NothingToSend, UsageError
 from tests.support.ways import NOT_PLAIN, outcome
 
 CONFIG = Config({"data_dir": "/nowhere"})

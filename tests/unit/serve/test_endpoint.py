@@ -18,12 +18,8 @@ from tests.support.events_api import answers, schema
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ALERT = {
-    "routing_key": KEY,
-    "event_action": "trigger",
-    "dedup_key": "d",
-    "payload": {"summary": "disk full", "source": "db1", "severity": "error"},
-}
+PAYLOAD = {"summary": "disk full", "source": "db1", "severity": "error"}
+ALERT = {"routing_key": KEY, "event_action": "trigger", "dedup_key": "d", "payload": PAYLOAD}
 CHANGE = {"routing_key": KEY, "payload": {"summary": "deployed"}}
 V1 = {"service_key": KEY, "event_type": "trigger", "incident_key": "d", "description": "disk full"}
 Said = tuple[int, dict[str, object], dict[str, str]]
@@ -126,10 +122,39 @@ def test_other_paths_and_methods(desk: Desk) -> None:
     assert desk.ask(api.V2_PATH, b"", "GET")[0] == 405
 
 
-def test_browsers(desk: Desk) -> None:
-    """Any page could have one on this host send events, to keys by name even."""
-    assert desk.ask(api.V2_PATH, ALERT, HTTP_ORIGIN="http://evil.example.com")[0] == 403
+def test_a_key_in_a_header(desk: Desk) -> None:
+    """As PagerDuty's own clients may send it; the body's own comes first."""
+    body = {name: value for name, value in ALERT.items() if name != "routing_key"}
+    assert desk.ask(api.V2_PATH, body)[0] == 400
+    assert desk.ask(api.V2_PATH, body, HTTP_X_ROUTING_KEY=f" {KEY}")[0] == 202
+    assert desk.ask(api.V2_PATH, ALERT, HTTP_X_ROUTING_KEY="another")[0] == 202
+    assert [event["routing_key"] for event in desk.queued()] == [KEY, KEY]
+
+
+def test_a_path_with_a_slash_too_many(desk: Desk) -> None:
+    """It is clear what is meant."""
+    assert desk.ask(api.V2_PATH + "/", ALERT)[0] == 202
+    assert desk.ask("/", ALERT)[0] == 404
+
+
+@pytest.mark.parametrize("depth", [900, 5000, 100_000])
+def test_nested_without_end(desk: Desk, depth: int) -> None:
+    """The client is to change the event, not to send it again and again."""
+    text = json.dumps(ALERT).replace(
+        '"db1"', '"db1", "custom_details": ' + "[" * depth + "]" * depth
+    )
+    assert desk.ask(api.V2_PATH, text.encode())[0] == 400
     assert desk.queued() == []
+
+
+def test_what_was_put_right_is_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A page goes out with the moment of its acceptance; somebody should look at the sender."""
+    body = ALERT | {"payload": {**PAYLOAD, "timestamp": "yesterday"}}
+    assert desk.ask(api.V2_PATH, body)[0] == 202
+    [event] = desk.queued()
+    assert event["payload"]["timestamp"].endswith("Z")  # type: ignore[index]
+    assert "payload.timestamp can't be read as a time" in caplog.text
+    assert KEY not in caplog.text
 
 
 def test_past_the_bound(desk: Desk) -> None:

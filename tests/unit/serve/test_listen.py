@@ -37,6 +37,13 @@ def connect(listener: Listener) -> socket.socket:
     return socket.create_connection(("127.0.0.1", listener.port), timeout=20)
 
 
+def is_cut_off(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(100) == b""
+    except ConnectionResetError:  # what it had sent was not read to its end
+        return True
+
+
 def post(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
     connection.request("POST", "/", body)
     response = connection.getresponse()
@@ -135,14 +142,66 @@ def test_a_slow_client_is_cut_off(start: bytes) -> None:
         assert post(other, b"hello") == (200, b"hello")
 
 
-def test_more_connections_than_allowed_wait() -> None:
-    """They are served once others have gone."""
-    with listening(bounds=Bounds(1000, connections=5, seconds=30)) as listener:
-        held = [connect(listener) for _ in range(10)]
-        last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=1)
-        with pytest.raises(TimeoutError):
-            post(last, b"")
+def test_what_can_be_understood_in_two_ways_is_refused() -> None:
+    """Whoever stands between may have understood it in the other (request smuggling)."""
+    with listening() as listener, connect(listener) as both:
+        both.sendall(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        )
+        assert both.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_headers_have_less_time_than_a_body() -> None:
+    """A request's first line comes at once or never."""
+    bounds = Bounds(1000, seconds=3600, header_seconds=1)
+    with listening(bounds=bounds) as listener, connect(listener) as slow, connect(listener) as body:
+        slow.sendall(b"POST / HT")
+        body.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
+        assert slow.recv(100) == b""
+        body.sendall(b"y")
+        assert body.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_whoever_holds_all_connections_keeps_nobody_out() -> None:
+    """The one that has kept us waiting longest makes way for the next."""
+    bounds = Bounds(1000, connections=5, seconds=3600, header_seconds=3600)
+    with listening(bounds=bounds) as listener:
+        held = [connect(listener) for _ in range(20)]
         for connection in held:
-            connection.close()
+            connection.send(b"P")
         last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
         assert post(last, b"hello") == (200, b"hello")
+        assert is_cut_off(held[0])
+
+
+def test_a_crowd_does_not_take_the_places_of_others() -> None:
+    """It is the peer with the most connections who loses one, however old those of others are."""
+    bounds = Bounds(1000, connections=3, seconds=3600, header_seconds=3600)
+    with listening("0.0.0.0:0", bounds) as listener:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+            address = probe.getsockname()[0]
+        quiet = socket.create_connection((address, listener.port), timeout=20)
+        quiet.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
+        held = [connect(listener) for _ in range(10)]
+        last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        assert post(last, b"hello") == (200, b"hello")
+        quiet.sendall(b"y")
+        assert quiet.recv(100).startswith(b"HTTP/1.1 200")
+        assert is_cut_off(held[0])
+
+
+def test_all_bodies_together_are_bounded() -> None:
+    """Those that are on their way; who comes with a small one is served."""
+    bounds = Bounds(100_000, all_bytes=250_000, seconds=3600)
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n"
+    with listening(bounds=bounds) as listener:
+        held = [connect(listener) for _ in range(5)]
+        for connection in held:
+            connection.sendall(head + b"x" * 90_000)
+        last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        assert post(last, b"hello") == (200, b"hello")
+        assert is_cut_off(held[0])
+        held[-1].sendall(b"x" * 9_999)
+        assert held[-1].recv(100).startswith(b"HTTP/1.1 200")

@@ -1,0 +1,98 @@
+"""Sending, the complete way: what all commands that send do with what the quick way handed over, or
+with what argparse has read."""
+
+from typing import TYPE_CHECKING, TypeVar
+
+from pdagent import config, exits, quick
+from pdagent.commands import common
+from pdagent.config import Config
+from pdagent.event import BadEvent
+from pdagent.integrations import syslog
+from pdagent.log import redacted
+from pdagent.spool import Spool, SpoolError
+from pdagent.submission import (
+    NothingToSend,
+    Request,
+    UsageError,
+    accept,
+    body,
+    confirm,
+    receipt,
+    say,
+)
+from pdagent.wire import direct
+
+if TYPE_CHECKING:
+    from pdagent.submission import Sending, Submitted
+
+AnyRequest = TypeVar("AnyRequest", bound=Request)
+
+
+def understood(parser: common.Parser, request: AnyRequest, arguments: list[str]) -> AnyRequest:
+    """The options of a command line: as the quick way has read them, else as argparse does, which
+    fills in `request`."""
+    handed = quick.handover.request
+    if isinstance(handed, type(request)):
+        return handed
+    parser.parse_args(arguments, namespace=request)
+    request.fields = request.fields or []  # argparse's None where there was none
+    return request
+
+
+def settings_of(request: "Sending") -> Config:
+    """The configuration. A mistake in it must not swallow a page: it is only warned of."""
+    settings, problems = config.load(config.path_from(request.config))
+    if not request.quiet:
+        common.warn(request.command, config.told_to_senders(problems))
+    return settings
+
+
+def send(
+    parser: common.Parser,
+    request: "Sending",
+    settings: Config,
+    spool: Spool | None = None,
+    unread: bool = False,
+) -> int:
+    """Gets the events accepted that were not yet, and returns the exit code. `unread`: nobody reads
+    the command's stderr, so that errors go to the system's log too."""
+    handed = quick.handover
+    try:
+        events = handed.events
+        if events is None:
+            events = list(request.events(settings))
+        if request.dry_run:
+            for event in events:
+                common.show(body(event, settings))
+            return exits.DONE
+        while events:
+            error = handed.error or _enqueue(events[0], settings, spool)
+            handed.error = None
+            outcome = direct.instead(settings, error) if error is not None else None
+            if outcome is not None and outcome.text:
+                # the only trace of such an event: neither the queue nor the agent's log has one
+                text = f"{outcome.text} {receipt(events[0])}" if outcome.accepted else outcome.text
+                syslog.error(request.command, redacted(text, events[0].key))
+            if outcome is not None and not outcome.accepted:
+                return common.fail(request.command, outcome.text, exits.TRY_AGAIN)
+            confirm(request, events.pop(0), settings)
+            if outcome is not None and outcome.text and not request.quiet:
+                say(f"{request.command}: warning: {outcome.text}", 2)
+    except NothingToSend as nothing:
+        if not request.quiet:
+            say(f"Nothing to send: {nothing}")
+    except UsageError as error:
+        parser.error(str(error))
+    except BadEvent as error:
+        if unread:
+            syslog.error(request.command, str(error))
+        return common.fail(request.command, str(error), exits.BAD_DATA)
+    return exits.DONE
+
+
+def _enqueue(event: "Submitted", settings: Config, spool: Spool | None) -> SpoolError | None:
+    try:
+        accept(event, settings, spool)
+    except SpoolError as error:
+        return error
+    return None
