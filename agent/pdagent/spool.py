@@ -37,7 +37,8 @@ _REMEDIES = {
     errno.ENOTDIR: "Is the agent installed, and has pdagentd been started once?",
     errno.EACCES: "The directory must let every user add files (mode 3733).",
     errno.EPERM: "The directory must let every user add files (mode 3733).",
-    errno.EROFS: "Mount the file system writable.",
+    errno.EROFS: "Mount the file system writable. In a systemd unit with ProtectSystem=strict or "
+    "DynamicUser=yes, add the line ReadWritePaths={root}.",
     errno.ENOSPC: "Free some space.",
     errno.EDQUOT: "Free some space, or raise the quota.",
 }
@@ -48,12 +49,13 @@ class SpoolError(Exception):
     system's reason (`cause`) and the remedy. `key` and `body` are the event's."""
 
     def __init__(self, key: str, body: bytes, path: str, error: OSError) -> None:
+        root = path.rpartition("/")[0]
         number = error.errno or errno.EIO
         self.key = key
         self.body = body
         self.cause = f"cannot write to {path}: {posix.strerror(number)}"
-        remedy = _REMEDIES.get(number, "")
-        super().__init__(f"{self.cause}. The event was not queued. {remedy}".rstrip())
+        self.remedy = _REMEDIES.get(number, "").replace("{root}", root)
+        super().__init__(f"{self.cause}. The event was not queued. {self.remedy}".rstrip())
 
 
 def wake_fifo(root: str) -> str:

@@ -252,7 +252,7 @@ def confirm(request: "Sending", event: "Submitted", settings: "Config") -> None:
         say(receipt(event))
     text = doubt(event, settings)
     if text:
-        say(f"{request.command}: warning: {text}. The event was accepted all the same.", 2)
+        say(f"{request.command}: warning: {text} The event was accepted all the same.", 2)
 
 
 def doubt(event: "Submitted", settings: "Config") -> str:
@@ -261,19 +261,19 @@ def doubt(event: "Submitted", settings: "Config") -> str:
     key = event.key
     if len(key) == KEY_CHARS and key.isascii() and key.isalnum():
         if key[0] == "R" and event.action == "change":
-            return "PagerDuty takes no change events by integration keys that begin with R"
+            return "PagerDuty takes no change events by integration keys that begin with R."
         return ""
     if key[0] == "@":
         return ""
     what = f"{len(key)} characters, not {KEY_CHARS}"
     if len(key) == KEY_CHARS:
         what = "something else than letters and digits is in it"
-    text = f"the integration key does not look like one ({what})"
+    end = "."
     if is_key_name("@" + key):
         load_keys(settings)  # as far as this user may
         if key_named("@" + key, settings):
-            text += f"; did you mean @{key}?"
-    return text
+            end = f": did you mean @{key}?"
+    return f"the integration key does not look like one ({what}){end}"
 
 
 def receipt(event: "Submitted") -> str:

@@ -168,10 +168,10 @@ def test_blanks_are_an_incident_key(pd_send: Sender) -> None:
 def test_abbreviations(agent: Agent, pd_send: Sender, arguments: str) -> None:
     """What the old agent understood as an abbreviation still is one, whatever options have come
     since."""
-    code, _, problem = pd_send(*arguments.split())
+    code, _, problem = pd_send(*arguments.replace("KEY", KEY).split())
     assert (code, problem) == (0, "")
     body = queued(agent)
-    assert (body["routing_key"], body["event_action"], body["dedup_key"]) == ("KEY", "trigger", "i")
+    assert (body["routing_key"], body["event_action"], body["dedup_key"]) == (KEY, "trigger", "i")
 
 
 def test_help(pd_send: Sender) -> None:
@@ -292,14 +292,81 @@ def test_change_as_a_word(agent: Agent, pd_send: Sender) -> None:
     body = queued(agent)
     assert body["routing_key"] == KEY
     assert "event_action" not in body
+    for config in (["--config", str(agent.conf)], [f"--config={agent.conf}"]):
+        assert pd_send(*config, "change", "-k", KEY, "-d", "deployed")[0] == 0
     assert pd_send("-k", KEY, "-d", "deployed", "change")[0] == 2
     assert pd_send("change", "-k", KEY, "-t", "trigger", "-d", "deployed")[0] == 2
 
 
+def test_the_word_behind_an_option_is_its_value(agent: Agent, pd_send: Sender) -> None:
+    """Whatever it begins with, unless it is an option of this command."""
+    event = ["-k", KEY, "-t", "trigger"]
+    said = pd_send(*event, "-d", "-disk full on /var", "-i", "-web1", "-f", "--temp=-5")
+    assert said == (0, "Event processed. Incident Key: -web1\n", "")
+    payload = queued(agent)["payload"]
+    assert isinstance(payload, dict)
+    assert payload["summary"] == "-disk full on /var"
+    assert payload["custom_details"] == {"--temp": "-5"}
+    assert pd_send(*event, "-d", "--", "-i", "--d", "-f", "-=")[0] == 0
+    wrong = pd_send(*event, "-d", "-i", "web1")[2]
+    assert wrong.endswith("argument -d/--description: expected one argument")
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (KEY[1:], "(31 characters, not 32). The event was accepted all the same."),
+        (
+            KEY[1:] + "-",
+            "(something else than letters and digits is in it). The event",
+        ),
+        ("db", "(2 characters, not 32): did you mean @db? The event"),
+        ("R" + KEY[1:], ""),
+        ("@db", ""),
+        (f' "{KEY}"\r\n', ""),
+        (f"\ufeff{KEY}", ""),
+    ],
+)
+def test_what_can_hardly_be_a_key_is_doubted_aloud(
+    agent: Agent, pd_send: Sender, key: str, says: str
+) -> None:
+    """And sent all the same: PagerDuty decides. -q is quiet."""
+    with agent.conf.open("a") as file:
+        file.write(f"[Keys]\ndb = {KEY}\n")
+    event = ["-k", key, "-t", "trigger", "-d", "x", "-i", "i"]
+    code, _, said = pd_send(*event)
+    assert code == 0
+    assert says in said
+    assert bool(says) == bool(said)
+    assert KEY[1:] not in said
+    assert queued(agent)["routing_key"] == key.strip(' "\r\n\ufeff')
+    assert pd_send(*event, "-q") == (0, "", "")
+
+
+def test_a_key_that_takes_no_change_events(agent: Agent, pd_send: Sender) -> None:
+    """Nobody would hear of PagerDuty's refusal."""
+    code, _, said = pd_send("change", "-k", "R" + KEY[1:], "-d", "deployed")
+    assert code == 0
+    assert "takes no change events by integration keys that begin with R" in said
+    assert pd_send("change", "-k", KEY, "-d", "x", "--image", "http://x")[0] == 2
+
+
+def test_seconds_that_are_none(pd_send: Sender) -> None:
+    """In words, with what to type."""
+    said = "pd-send: error: argument --wait: 'soon' is no number of seconds, as in --wait=30"
+    assert pd_send("-k", KEY, "-t", "trigger", "-d", "x", "--wait=soon") == (2, "", said)
+
+
+WHEN = "2020-01-02T03:04:05Z"
 ALERT = {
     "event_action": "trigger",
     "dedup_key": "inc-1",
-    "payload": {"summary": "disk full", "source": "db1", "severity": "error", "timestamp": "2020"},
+    "payload": {
+        "summary": "disk full",
+        "source": "db1",
+        "severity": "error",
+        "timestamp": WHEN,
+    },
 }
 
 
@@ -343,7 +410,10 @@ def test_json_from_a_file(agent: Agent, pd_send: Sender) -> None:
 def test_json_of_a_change_event(agent: Agent) -> None:
     """Only where it is called one: an alert that lacks its action must not become an event that
     wakes nobody."""
-    body = {"routing_key": KEY, "payload": {"summary": "deployed", "timestamp": "2020"}}
+    body = {
+        "routing_key": KEY,
+        "payload": {"summary": "deployed", "timestamp": WHEN},
+    }
     code, _, wrong = from_stdin(agent, body, "--json", "-")
     assert code == 65
     assert "'event_action' is missing or blank" in wrong

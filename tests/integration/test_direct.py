@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import syslog
 from tests.support.agent import Agent
 from tests.support.events import KEY, OTHER, enqueue, sent
 from tests.support.events_api import Answer, EventsApi
@@ -16,6 +17,8 @@ from tests.support.users import SENDER
 TRIGGER = ["-k", KEY, "-t", "trigger", "-d", "x", "-i", "i"]
 RESOLVE = ["-k", KEY, "-t", "resolve", "-i", "i"]
 CAUSE = "cannot write to /nonexistent/outqueue/tmp: No such file or directory"
+
+REMEDY = "Is the agent installed, and has pdagentd been started once?"
 
 Said = tuple[int, str, str]
 Sender = Callable[..., Said]
@@ -47,9 +50,26 @@ def half_a_spool(api: EventsApi, agent: Agent) -> Path:
 def test_it_goes_out_and_says_so(api: EventsApi, pd_send: Sender) -> None:
     """Without a word in the configuration: PagerDuty has it, exit 0, the usual line for scripts and
     one of warning for people."""
-    warning = f"pd-send: warning: {CAUSE}. The event was delivered directly to PagerDuty.\n"
+    warning = (
+        f"pd-send: warning: {CAUSE}. {REMEDY} The event was delivered directly to PagerDuty.\n"
+    )
     assert pd_send(*TRIGGER) == (0, "Event processed. Incident Key: i\n", warning)
     assert sent(api.accepted[0])["payload"]["summary"] == "x"
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_it_leaves_a_trace(api: EventsApi, agent: Agent, reachable: bool) -> None:
+    """In the system's log: neither the queue nor the agent's log has one."""
+    url = api.url if reachable else "http://127.0.0.1:1"
+    agent.configure(events_url=url, data_dir="/nonexistent")
+    done, line = syslog.run(agent, "pd-send", TRIGGER, {})
+    assert done.returncode == (0 if reachable else 75)
+    assert line.startswith(b"<11>pd-send[")
+    assert CAUSE.encode() in line
+    assert (
+        b"delivered directly to PagerDuty. Event processed. Incident Key: i" in line
+    ) == reachable
+    assert KEY.encode() not in line
 
 
 def test_quiet(api: EventsApi, pd_send: Sender) -> None:

@@ -41,6 +41,17 @@ def test_delivered(api: EventsApi, agent: Agent) -> None:
     assert agent.names("tmp") == []
 
 
+def test_closed_descriptors(api: EventsApi, agent: Agent) -> None:
+    """As some daemons start their children: the sender must not take its FIFO for a terminal, and
+    read what it said itself."""
+    agent.start()
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    command = [*agent.command("pd-send"), "--config", str(agent.conf), *EVENT, "--wait"]
+    done = subprocess.run([*closed, *command], env=agent.environment, **SENDER.popen())
+    assert done.returncode == 0
+    assert len(api.accepted) == 1
+
+
 def test_refused(api: EventsApi, agent: Agent) -> None:
     """With PagerDuty's reason, and an exit code of its own."""
     api.unknown_keys.add(KEY)

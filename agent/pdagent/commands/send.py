@@ -155,8 +155,9 @@ def main(arguments: list[str]) -> int:
 def _with_change(arguments: list[str]) -> list[str]:
     """The first word change, which --config may precede, as the option. Not a positional argument:
     an unquoted "-d disk change" must remain a mistake."""
-    first = arguments[0] if arguments else ""
-    at = 2 if first == "--config" else first.startswith("--config=")
+    at = 0
+    while at < len(arguments) and arguments[at].partition("=")[0] == "--config":
+        at += 1 if "=" in arguments[at] else 2
     if arguments[at : at + 1] == ["change"]:
         return [*arguments[:at], "--change", *arguments[at + 1 :]]
     return arguments
@@ -177,6 +178,9 @@ def _finished(submission: Submission, path: str) -> "Submitted":
         if kind == "v2" and any("event_action" in fault for fault in error.errors):
             more = " (a change event: pd-send change --json)"
         raise BadEvent(f"{error}{more}. The event was not queued.") from error
+    if not submission.quiet:
+        for remark in intake.remarks:
+            say(f"pd-send: warning: {remark}", 2)
     given = submission.key is not None or submission.key_file is not None
     if given and submission.integration_key() != intake.key:
         raise UsageError("argument --json: the body has an integration key of its own, another one")

@@ -56,7 +56,8 @@ def instead(config: Config, error: SpoolError) -> Outcome:
             return outcome
     problem = _deliver(event, config)
     if problem is None:
-        return Outcome(True, f"{error.cause}. The event was delivered directly to PagerDuty.")
+        text = f"{error.cause}. {error.remedy}".rstrip()
+        return Outcome(True, f"{text} The event was delivered directly to PagerDuty.")
     return Outcome(False, f"{error} Direct delivery failed too: {problem}")
 
 
