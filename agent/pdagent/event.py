@@ -17,11 +17,15 @@ Body = dict[str, object]
 MARK = "... [truncated]"
 # What identifies an event or steers PagerDuty: cutting it would make another event of it. (In
 # details, these names mean nothing.)
-_KEPT_WHOLE = ("agent", *api.V2_FIELDS, *api.V1_FIELDS, "severity", "timestamp")
+_KEPT_WHOLE = (
+    *("agent", "severity", "timestamp", "client_url"),
+    *api.V2_FIELDS,
+    *api.V1_FIELDS,
+)
 # Lists of links and images, in v2 and in v1. PagerDuty refuses what else is in them.
 _LISTS = (*api.ADDRESSES, "contexts")
 _ADDRESSES = ("href", "src")
-ADDRESS_CHARS = 256
+ADDRESS_CHARS = 2048  # what an address may have whatever else is cut
 
 
 class BadEvent(ValueError):

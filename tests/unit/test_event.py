@@ -452,3 +452,30 @@ def test_as_v1_of_a_bare_resolve() -> None:
 def test_as_v1_takes_any_body_that_a_script_dropped(body: dict[str, object]) -> None:
     """Files in pdq/ can hold anything; writing them as v1 never raises."""
     json.loads(dumps(as_v1({"routing_key": "K", "event_action": "trigger", **body})))
+
+
+@pytest.mark.parametrize("chars", [10, 300, 5000])
+def test_lists_of_links_keep_their_form(chars: int) -> None:
+    """Cut down, each entry is a link still, and each address whole: a part of one leads nowhere."""
+    href = "http://x/" + "y" * chars
+    links = tuple((f"{href}{number}", "t" * 200) for number in range(6000))
+    images = (("http://img/1.png", href, "alt"), (href, "", ""))
+    event = Event("K", "trigger", description="x", links=links, images=images, client_url=href)
+    body = read(event.body("v2", CLOCK))
+    assert len(json.dumps(body)) <= api.BODY_BYTES * 1.1
+    for link in body["links"]:
+        assert link["href"] in {href for href, _ in links}
+    for image in body["images"]:
+        assert image["src"] in {src for src, _, _ in images}
+        assert image.get("href", href) == href
+    assert body.get("client_url", href) == href
+    assert chars > 4000 or body["links"]
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_keys_that_differ_stay_two(one: str, other: str) -> None:
+    """Half a pair of surrogates is a byte that was not UTF-8."""
+    short, shorter = shorten_key(one), shorten_key(other)
+    assert (short == shorter) == (one == other)
+    assert shorten_key(short) == short
+    json.loads(dumps(short).encode("ascii"))

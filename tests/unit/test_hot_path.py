@@ -94,3 +94,20 @@ def test_monitoring_tools_load_little_more(
     assert wanted < set(WARM)
     assert set(files) - besides == {*OURS, *wanted}
     assert set(built_in) <= BUILT_IN | besides
+
+
+@pytest.mark.parametrize("module", OURS[1:])
+def test_the_program_imports_in_order(module: str) -> None:
+    """The bootloader runs these one after the other: what one imports must have been run."""
+    source = (FREEZE.parents[1] / "agent" / module.replace(".", "/")).with_suffix(".py")
+    code = source.read_text().partition("TYPE_CHECKING = False")[0]
+    known = OURS[: OURS.index(module)]
+    for line in code.splitlines():
+        words = line.split()
+        if words[:2] == ["from", "pdagent"] and words[2] == "import":
+            wanted = [f"pdagent.{name.rstrip(',')}" for name in words[3:]]
+        elif words[:1] == ["from"] and words[1].startswith("pdagent."):
+            wanted = [words[1]]
+        else:
+            continue
+        assert {*wanted} <= {*known}

@@ -279,3 +279,16 @@ def test_say_survives_a_closed_output() -> None:
     say("x", writer)
     os.close(writer)
     say("x", writer)
+
+
+@pytest.mark.parametrize("around", [" {}", "{}\r\n", "\ufeff{}", "'{}'", '"{}"\n', "\n\n{}\n"])
+def test_what_is_around_a_key_is_no_part_of_it(
+    environment: dict[bytes, bytes], tmp_path: Path, around: str
+) -> None:
+    """In an option, the environment and a file alike."""
+    text = around.format("KEY1")
+    path = tmp_path / "key"
+    path.write_text(text)
+    environment[b"PD_SERVICE_KEY"] = text.encode()
+    for given in ({"key": text}, {"key": None}, {"key": None, "key_file": str(path)}):
+        assert asked(**given).event(CONFIG).key == "KEY1"

@@ -1,6 +1,8 @@
 """What Nagios's and Icinga's notifications become."""
 
+import errno
 import json
+import posix
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from pdagent.event import Event
 from pdagent.integrations import nagios
 from pdagent.integrations.nagios import TYPES, NagiosReport
 from pdagent.submission import NothingToSend, UsageError
+from tests.support.events import KEY
 from tests.support.ways import NOT_PLAIN, outcome
 
 CONFIG = Config({"data_dir": "/nowhere"})
@@ -262,3 +265,44 @@ def test_every_option_of_the_quick_way_is_one_of_the_complete() -> None:
     assert NagiosReport.texts.items() <= known.items()
     assert known["--serv"] == "key"
     assert known["--ev"] == "notification"
+
+
+def as_installed(arguments: list[str]) -> int:
+    nagios.main(arguments)
+    nagios.main(arguments)
+    return command.main(arguments)
+
+
+def test_bytes_that_differ_make_two_incidents() -> None:
+    """Latin-1, which JSON can't show: one's recovery must not close the other."""
+    keys = []
+    for name in ("H\udce5l", "H\udce4l"):
+        report = NagiosReport()
+        report.key, report.kind, report.notification = KEY, "service", "RECOVERY"
+        report.fields = ["HOSTNAME=h", f"SERVICEDESC={name}", "SERVICESTATE=OK"]
+        [event] = report.events(CONFIG)
+        keys.append(event.dedup_key)
+    assert keys[0] != keys[1]
+
+
+def test_an_event_that_was_accepted_is_not_accepted_again() -> None:
+    """The second event of a FLAPPINGSTOP can't be queued: the first is queued once all the same."""
+
+    def without_room(arguments: list[str]) -> int:
+        link = posix.link
+
+        def once(*paths: str) -> None:
+            link(*paths)
+            posix.link = full  # type: ignore[assignment]
+
+        def full(*paths: str) -> None:
+            raise OSError(errno.ENOSPC, "full")
+
+        posix.link = once  # type: ignore[assignment]
+        return as_installed(arguments)
+
+    line = ["-k", KEY, "-n", "host", "-t", "FLAPPINGSTOP", "-f", "HOSTNAME=h", "-f", "HOSTSTATE=UP"]
+    code, out, err, queued = outcome(without_room, line, "direct_delivery = off")
+    assert (code, len(queued)) == (75, 1)
+    assert out == b"Event processed. Incident Key: event_source=host;host_name=h;flapping\n"
+    assert err.startswith(b"pd-nagios: cannot write to ")

@@ -244,3 +244,29 @@ def test_the_key_may_come_from_a_file(tmp_path: Path) -> None:
     path.write_text(f"{KEY}\n")
     made = outcome(quickly, ["-k", str(path)], stdin=json.dumps(CORE).encode())
     assert made[3][0].startswith(f"{KEY}.txt")
+
+
+def as_installed(arguments: list[str]) -> int:
+    sensu.main(arguments)
+    sensu.main(arguments)
+    return command.main(arguments)
+
+
+@pytest.mark.parametrize("nameless", ["entity", "check"])
+def test_a_go_event_without_a_name(nameless: str) -> None:
+    """Its namespace alone names no incident: all nameless ones would be one."""
+    document = json.loads(json.dumps(GO))
+    document["entity"]["metadata"]["namespace"] = "ops"
+    document.pop("id", None)
+    del document[nameless]["metadata"]["name"]
+    done = outcome(as_installed, ["-k", KEY], stdin=json.dumps(document).encode())
+    assert (done[0], done[3]) == (65, [])
+    assert b"the incident has no name" in done[2]
+
+
+def test_the_bound_holds_on_both_ways() -> None:
+    """The rest of a document that is too long is not another document."""
+    text = b" " * (MAX_BYTES + 1) + json.dumps(CORE).encode()
+    done = outcome(as_installed, ["-k", KEY], stdin=text)
+    assert (done[0], done[3]) == (65, [])
+    assert b"longer than 16777216 bytes" in done[2]
