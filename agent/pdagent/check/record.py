@@ -72,7 +72,7 @@ def _remedy(why: str) -> str:
             "sudo pd-queue list --state in-error names the event; then: "
             "sudo pd-queue retry EVENT --to-key KEY"
         )
-    if "can't be read" in why:
+    if "can't be read" in why or "may not read" in why:
         return f"{REPAIR} && sudo pd-queue retry --all-keys"
     return (
         "sudo pd-queue list --state in-error names them. Send what they say anew, then: "

@@ -65,10 +65,11 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
                     yield from _reasons(fd, f"{place}/reasons", service)
         except Refused as refusal:
             yield refusal
-    for file in (path, settings.keys_file):
+    secret = bool(settings.keys or settings.listen_token or "@" in settings.proxy_url)
+    for file, mode in ((path, 0o640 if secret else 0o644), (settings.keys_file, 0o640)):
         if file:
             try:
-                yield _readable(file, service)
+                yield _readable(file, service, mode)
             except Refused as refusal:
                 yield refusal
 
@@ -230,8 +231,8 @@ def _entry(
     return _set(fd, found, uid, gid, wanted, shown)
 
 
-def _readable(path: str, service: Service) -> str:
-    """A file of root's that the service has to read: its group may."""
+def _readable(path: str, service: Service, mode: int) -> str:
+    """A file of root's that the service has to read: it gets this mode if the service can't."""
     try:
         parent = _walk(os.path.dirname(path))
         try:
@@ -249,7 +250,6 @@ def _readable(path: str, service: Service) -> str:
             return ""
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != 0:
             raise Refused(f"{path} was left alone: it is not a file of root's")
-        mode = stat.S_IMODE(found.st_mode) | 0o040
-        return _set(fd, found, 0, service.gid, mode, path)
+        return _set(fd, found, 0, 0 if mode & 0o004 else service.gid, mode, path)
     finally:
         os.close(fd)

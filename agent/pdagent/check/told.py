@@ -26,7 +26,7 @@ ANSWER_SECONDS = 5.0
 # A pending event that is older, and that nothing is known to hold, is stuck.
 STUCK_SECONDS = 60.0
 _POKE = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-# What the unit's sandbox hides from the service.
+# What the unit's sandbox hides from the service, where there is systemd.
 _HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
 
 
@@ -163,7 +163,7 @@ def _remedy(trouble: Trouble, host: Host) -> str:
     if trouble.kind == "rejected":
         return f"Correct {path}, then: {host.service('reload')}"
     if trouble.kind == "authorities":
-        if path.startswith(_HIDDEN):
+        if host.has_systemd and path.startswith(_HIDDEN):
             text = (
                 f"Copy it to /etc/ssl, since the service's sandbox hides {path}; name it in ca_file"
             )
@@ -173,7 +173,7 @@ def _remedy(trouble: Trouble, host: Host) -> str:
         return f"chmod a+r {path}, and the directories above it: chmod a+x"
     if trouble.kind in ("configuration", "keys") and trouble.why == os.strerror(2):
         return f"Put {path} there again, then: {host.service('reload')}"
-    if trouble.kind == "keys" and path.startswith(_HIDDEN):
+    if trouble.kind == "keys" and host.has_systemd and path.startswith(_HIDDEN):
         return f"Move it to /etc, name it in keys_file, then: {host.service('reload')}"
     if trouble.kind == "keys":
         return f"{REPAIR} && {host.service('reload')}"

@@ -20,6 +20,16 @@ CODES = {
     Level.FAILED: exits.CHECK_FAILED,
 }
 _PLUGIN = {Level.OK: (0, "OK"), Level.WARNING: (1, "WARNING"), Level.FAILED: (2, "CRITICAL")}
+_PAGES = {
+    Level.OK: "pages go out",
+    Level.WARNING: "pages go out, but see to this: ",
+    Level.FAILED: "pages do NOT go out: ",
+}
+_CONFIGURATION = {
+    Level.OK: "the configuration is good",
+    Level.WARNING: "the configuration works, but see to this: ",
+    Level.FAILED: "the configuration is NOT good: ",
+}
 _COLOURS = {Level.OK: "32", Level.UNKNOWN: "36", Level.WARNING: "33", Level.FAILED: "31"}
 _INDENT = 26
 _WIDTH_MOST = 110
@@ -79,21 +89,24 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     path = config.path_from(options.config)
     findings = _configuration(path) if options.config_only else _look(path, key, options.repair)
     level = worst(findings)
+    result = _result(findings, level, _CONFIGURATION if options.config_only else _PAGES)
     if options.nagios:
-        say(f"PDAGENT {_PLUGIN[level][1]} - {_result(findings, level)}".replace("|", "/"))
-        return _PLUGIN[level][0]
+        code, word = _PLUGIN[level]
+        say(f"PDAGENT {word} - {result}".replace("|", "/"))  # "|" would begin figures
+        return code
     if options.json:
-        say(json.dumps(_document(findings, level), indent=2))
+        say(json.dumps(_document(findings, level, result), indent=2))
     else:
-        _show(findings, level)
+        _show(findings, level, result)
     return CODES[level]
 
 
 def only_configuration(path: str) -> int:
     """`pdagentd --check-config`."""
     findings = _configuration(path)
-    _show(findings, worst(findings))
-    return CODES[worst(findings)]
+    level = worst(findings)
+    _show(findings, level, _result(findings, level, _CONFIGURATION))
+    return CODES[level]
 
 
 def _configuration(path: str) -> list[Finding]:
@@ -121,23 +134,20 @@ def _look(path: str, key: str | None, repair: bool) -> list[Finding]:
     return done + run(checks, seconds, who if os.geteuid() == 0 else None)
 
 
-def _result(findings: Sequence[Finding], level: Level) -> str:
-    """The last line: whether pages go out, and what keeps them."""
+def _result(findings: Sequence[Finding], level: Level, words: dict[Level, str]) -> str:
+    """The last line: whether all is well, and what is not."""
     wrong = [f"{found.subject}: {found.text}" for found in findings if found.level is level]
-    if level is Level.OK:
-        return "pages go out"
-    if level is Level.WARNING:
-        return f"pages go out, but see to this: {'; '.join(wrong)}"
-    return f"pages do NOT go out: {'; '.join(wrong)}"
+    return words[level] + ("" if level is Level.OK else "; ".join(wrong))
 
 
-def _document(findings: Sequence[Finding], level: Level) -> dict[str, object]:
+def _document(findings: Sequence[Finding], level: Level, result: str) -> dict[str, object]:
     return {
         "schema": "pdagent.check/1",
         "version": __version__,
         "host": os.uname().nodename,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "level": level.value,
+        "result": result,
         "findings": [
             {
                 "level": finding.level.value,
@@ -150,24 +160,29 @@ def _document(findings: Sequence[Finding], level: Level) -> dict[str, object]:
     }
 
 
-def _show(findings: Sequence[Finding], level: Level) -> None:
+def _show(findings: Sequence[Finding], level: Level, result: str) -> None:
     colours = screen.has_colours()
     width = min(screen.columns() or 80, _WIDTH_MOST)
     for finding in findings:
         head = f"{finding.level.value:<9}{finding.subject:<{_INDENT - 9}}"
-        [first, *rest] = textwrap.wrap(finding.text, max(20, width - _INDENT)) or [""]
+        [first, *rest] = _wrapped(finding.text, width - _INDENT) or [""]
         say(_painted(head[:9], finding.level, colours) + f"{head[9:]}{first}".rstrip())
         for line in rest:
             say(" " * _INDENT + line)
         if finding.remedy:
-            remedy = textwrap.wrap(finding.remedy, max(20, width - _INDENT - 2))
+            remedy = _wrapped(finding.remedy, width - _INDENT - 2)
             for number, line in enumerate(remedy):
                 say(" " * _INDENT + ("> " if number == 0 else "  ") + line)
     counts = {each: sum(found.level is each for found in findings) for each in Level}
     shown = [f"{count} {each.value}" for each, count in counts.items() if count]
     say(f"\npdagent {__version__} on {os.uname().nodename}: {', '.join(shown)}")
-    for line in textwrap.wrap(f"RESULT: {_result(findings, level)}", max(20, width)):
+    for line in _wrapped(f"RESULT: {result}", width):
         say(_painted(line, level, colours))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    # Paths and commands are for copying: they are not broken at hyphens.
+    return textwrap.wrap(text, max(20, width), break_on_hyphens=False)
 
 
 def _painted(text: str, level: Level, colours: bool) -> str:

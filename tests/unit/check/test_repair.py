@@ -101,12 +101,18 @@ def test_accidents(place: Place, accident: Callable[[Place], None]) -> None:
         if path == str(place.event):  # may be its sender's or root's: the agent reads it by group
             assert after[path][0] & 0o440 == 0o440
             assert after[path][2] == AGENT.gid
-        elif path == str(place.agent.conf):
-            assert after[path][0] & 0o004 or after[path] == (0o640, 0, AGENT.gid)
         else:
             assert after[path] == (mode, uid, gid), path
     assert place.repair() == []
     assert place.modes() == after
+
+
+def test_secrets_stay_secrets(place: Place) -> None:
+    """A configuration with keys in it is opened to the service alone."""
+    place.settings.keys = {"db": "KEY"}
+    place.agent.conf.chmod(0o600)
+    assert place.repair() == []
+    assert place.modes()[str(place.agent.conf)] == (0o640, 0, AGENT.gid)
 
 
 def test_what_is_missing_is_made(place: Place) -> None:
