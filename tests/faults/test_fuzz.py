@@ -28,6 +28,7 @@ from pdagent.spool import PENDING
 from pdagent.wire.delivery import Delivery
 from pdagent.wire.verdict import Verdict
 from tests.support.events_api import Answer, EventsApi
+from tests.support.looking import looked
 
 Fuzz = Callable[[Callable[[], None]], None]
 fuzzed = settings(
@@ -173,13 +174,13 @@ def test_names(fuzz: Fuzz, root: Path, tmp_path: Path) -> None:
     def check(made: set[bytes]) -> None:
         for raw in made:
             (root / PENDING / os.fsdecode(raw)).write_bytes(b"{")
-        events, others = backlog.scan()
+        events, others = looked(backlog)
         assert {os.fsencode(name) for name in events + others} == made
         for name in events + others:
             assert masked_name(name).isprintable()
             settlement.in_error(name, "x")
             assert name not in settlement
-        assert backlog.scan() == ([], [])
+        assert looked(backlog) == ([], [])
 
     fuzz(check)
 

@@ -10,11 +10,13 @@ import pytest
 
 from tests.faults.conftest import Mount
 from tests.support.agent import Agent, wait_until
-from tests.support.events import KEY, enqueue, key, summaries
+from tests.support.events import KEY, OTHER, enqueue, key, summaries
 from tests.support.events_api import Answer, EventsApi
-from tests.support.users import AGENT, ROOT, STRANGER
+from tests.support.users import ROOT, STRANGER
 
-GOOD = b'{"service_key": "x", "event_type": "trigger", "description": "x"}'
+
+def good(key: str) -> bytes:
+    return f'{{"service_key": "{key}", "event_type": "trigger", "description": "x"}}'.encode()
 
 
 def named_socket(path: Path) -> None:
@@ -61,7 +63,6 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "dangling symlink": (lambda path: path.symlink_to("/nonexistent"), "it is a symbolic link"),
     "link to a device": (lambda path: path.symlink_to("/dev/zero"), "it is a symbolic link"),
     "FIFO": (lambda path: os.mkfifo(path), "it is not a regular file"),
-    "directory": (lambda path: path.mkdir(), "it is not a regular file"),
     "socket": (named_socket, "it is not a regular file"),
     "unreadable": (unreadable, "the agent may not read it"),
     "a sparse terabyte": (sized(1 << 40), "it is larger than 4194304 bytes"),
@@ -76,9 +77,8 @@ def test_hostile_files(api: EventsApi, agent: Agent) -> None:
     for number, (kind, (make, why)) in enumerate(HOSTILE.items()):
         path = agent.spool / "pdq" / f"{number:016}_{KEY}.txt"
         make(path)
-        if ROOT:  # the directory: the agent's own, see below for a stranger's
-            owner = AGENT if kind == "directory" else STRANGER
-            os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+        if ROOT:
+            os.chown(path, STRANGER.uid, STRANGER.gid, follow_symlinks=False)
         made[path.name] = (kind, why)
     enqueue(agent, KEY, "a", "behind all of them")
     agent.start()
@@ -121,26 +121,28 @@ def test_a_name_that_is_in_error_already(api: EventsApi, agent: Agent) -> None:
 
 
 @pytest.mark.needs_root
-def test_what_can_not_be_moved(api: EventsApi, agent: Agent) -> None:
-    """Another user's directory can't be moved: it is left, said once, sent never, and everything
-    else flows."""
+@pytest.mark.parametrize("mode", [0o755, 0o777])
+def test_a_directory_is_left(api: EventsApi, agent: Agent, mode: int) -> None:
+    """Another user's directory is never moved, not even if it could be: in err/ its owner would go
+    on writing into it. It is said once, sent never, and everything else flows."""
     agent.configure(events_url=api.url, send_interval_secs=1)
     names = [f"1_{KEY}.txt", "nonsense"]
     for name in names:
         path = agent.spool / "pdq" / name
-        path.mkdir(mode=0o755)
+        path.mkdir()
+        path.chmod(mode)
         (path / "file").touch()
         os.chown(path, STRANGER.uid, STRANGER.gid)
     enqueue(agent, KEY, "a", "first")
     agent.start()
     api.wait_accepted(1)
     for number in range(3):  # looks at the directory
-        agent.drop(f"{number + 2}_{key(number)}.txt", GOOD)
+        agent.drop(f"{number + 2}_{key(number)}.txt", good(key(number)))
         api.wait_for(number + 2)
     wait_until(lambda: len(agent.names("suc")) == 4)
     assert agent.names("pdq") == sorted(names)
-    assert agent.log.count("cannot move") == 2
-    assert agent.log.count("in error: 1_") == agent.log.count("in error: nonsense") == 1
+    assert agent.names("err") == []
+    assert agent.log.count("is a directory, and no event: it is left") == 2
     for name in names:
         (agent.spool / "pdq" / name / "file").unlink()
         (agent.spool / "pdq" / name).rmdir()
@@ -148,11 +150,26 @@ def test_what_can_not_be_moved(api: EventsApi, agent: Agent) -> None:
     wait_until(lambda: agent.names("pdq") == [])
 
 
+def test_a_name_that_is_not_its_bodys(api: EventsApi, agent: Agent) -> None:
+    """Whoever names a file after another's key neither takes his turn nor has him throttled."""
+    agent.configure(events_url=api.url, send_interval_secs=1)
+    agent.conf.write_text(agent.conf.read_text() + f"[Keys]\ndb = {OTHER}\n")
+    agent.start()
+    api.always(KEY, Answer(429, retry_after=300))
+    name = "0000000000000001_@db.txt"
+    agent.drop(name, good(KEY), STRANGER)
+    agent.send("@db", "trigger", "-d", "flows", "-i", "flows")
+    api.wait_accepted(1)
+    wait_until(lambda: agent.names("err") == [name])
+    assert [request.key for request in api.requests] == [OTHER]
+    assert "its name and its body have different integration keys" in agent.log
+
+
 @pytest.mark.needs_root
 def test_a_hard_link_elsewhere(api: EventsApi, agent: Agent) -> None:
     """A sender who keeps a second name of the file delays that event alone, for a while."""
     agent.configure(events_url=api.url, send_interval_secs=1)
-    path = agent.drop(f"1_{KEY}.txt", GOOD, STRANGER)
+    path = agent.drop(f"1_{KEY}.txt", good(KEY), STRANGER)
     os.link(path, agent.root / "kept")
     agent.start()
     agent.send(KEY, "trigger", "-d", "other", "-i", "other")

@@ -39,7 +39,7 @@ class Host:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.now = 0.0
-        self.scheduler = Scheduler(CAP, 60, Random(1).random)
+        self.scheduler = Scheduler(CAP, 60, Random(1).random, 32)
         self.posts: list[Post] = []
         self._flying: list[tuple[float, int, Entry, Post]] = []
         self._numbers = count()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pdagent.config import Config
-from pdagent.daemon import handling
+from pdagent.daemon import reading
 from pdagent.daemon.workers import Workers
 from pdagent.queue import backlog
 from pdagent.queue.backlog import Backlog
@@ -43,6 +43,9 @@ class Crew:
     def _told(self, held: Held) -> None:
         self.held = held
 
+    def add(self, *names: str) -> None:
+        self.workers.add([(name, 0) for name in names])
+
     def write(self, name: str, data: bytes) -> None:
         (self.spool / PENDING / name).write_bytes(data)
 
@@ -69,7 +72,7 @@ def written(summary: str, key: str = KEY) -> bytes:
 
 
 def patience(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (backlog, handling):
+    for module in (backlog, reading):
         monkeypatch.setattr(module, "INCOMPLETE_SECONDS", seconds)
 
 
@@ -84,7 +87,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(
     crew.write(SECOND, written("second"))
     other = file_name(3, OTHER)
     crew.write(other, written("other", OTHER))
-    crew.workers.add([FIRST, SECOND, other])
+    crew.add(FIRST, SECOND, other)
     crew.until(lambda: [hold.why for hold in crew.held.holds] == ["an event is being written"])
     crew.until(lambda: summaries(api.requests) == ["other"])
     crew.write(FIRST, whole[:40])
@@ -102,7 +105,7 @@ def test_a_file_that_stays_incomplete_is_set_aside(
     patience(0.2, monkeypatch)
     crew.write(FIRST, b'{"routing_key"')
     crew.write(SECOND, written("second"))
-    crew.workers.add([FIRST, SECOND])
+    crew.add(FIRST, SECOND)
 
     def kept_new() -> bool:
         with contextlib.suppress(FileNotFoundError):  # set aside

@@ -26,6 +26,7 @@ from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, Spool, SpoolError
 from tests.support.calls import Calls, Died, Fault
+from tests.support.looking import looked
 
 GONE = "gone"
 HOSTILE = ["1_KEY3.txt", "2_KEY3.txt", "file"]  # names that come again
@@ -117,7 +118,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.calls.inject(fault)
         touched: set[bytes] = set()
         try:
-            names, others = self.backlog.scan()
+            names, others = looked(self.backlog)
             for name in others:
                 self.settlement.in_error(name, "its name is not an event's")
             self.settlement.retried(names)

@@ -16,7 +16,7 @@ from pdagent.queue.backlog import Backlog
 from pdagent.queue.names import stamp
 from pdagent.queue.regular import read_regular
 from pdagent.queue.state import State
-from pdagent.spool import IN_ERROR
+from pdagent.spool import IN_ERROR, PENDING
 
 QUEUE, RATE = "queue", "rate limits"
 LATE_SECONDS = 600.0
@@ -32,7 +32,7 @@ def queue(settings: Config, host: Host) -> Iterator[Finding]:
     """How many events are pending, since when, and how many came to be in error and why."""
     root = settings.spool_dir
     try:
-        names, _ = Backlog(root).scan()
+        names = Backlog(root).names(PENDING)
         refused = _recent(f"{root}/{IN_ERROR}", host.now() - DAY)
     except FileNotFoundError:
         return  # `directories` says so

@@ -1,18 +1,32 @@
 """Arrivals: how the daemon learns of events, by names on the wake FIFO and by looks at pdq/.
 
-Anyone may write to the FIFO and add files. The main thread does this work.
+Anyone may write to the FIFO and add files, so this is work that strangers can cause. A thread of
+its own does it, and the main thread goes on whatever there is. One thread does all of it: the order
+in which names come is the order in which they are handed on.
+
+What strangers can cause is bounded:
+
+- A name costs one lstat, when it is new. What is known is passed over.
+- Of one user's events OWNER_MOST are kept in mind, and fewer where more users have some pending.
+  The rest stays in pdq/, oldest first, until there is room (`Window`).
+- A FIFO that is full makes a look necessary. Looks take a quarter of the time at most.
 """
 
 import contextlib
 import fcntl
 import logging
 import os
+import select
+import threading
+import time
 from collections.abc import Callable
 
-from pdagent import log as logs
+from pdagent import threads
 from pdagent.config import Config
+from pdagent.daemon.window import Window
 from pdagent.daemon.workers import Workers
-from pdagent.queue.backlog import Backlog
+from pdagent.log import masked_name
+from pdagent.queue.backlog import Backlog, Seen
 from pdagent.queue.layout import CannotRun, make_directories, open_wake
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
@@ -21,12 +35,19 @@ from pdagent.spool import PENDING
 log = logging.getLogger("main")
 
 WAKE_BYTES = 65_536
+LOOK_PAUSES = 3  # after a look that a full FIFO has caused, as many times as long as it took
+LOOK_PAUSE_MOST = 0.5
+DIRECTORIES_SAID = 5
+ADOPTION_SECONDS = 10.0
+ENDURE_SECONDS = 1.0
+# A look at a million files on a slow disk takes less. Who takes longer is stuck.
+STUCK_SECONDS = 600.0
 
 
 class Arrivals:
-    """Hands what arrives in the spool to `workers`. `fd` is readable after a sender's wake; from
-    construction on the FIFO has a reader, which is how others know that a daemon runs. `asked` is
-    called when somebody asks how things stand."""
+    """Hands what arrives in the spool to `workers`. From construction on the FIFO has a reader,
+    which is how others know that a daemon runs. `wanted` is called when somebody asks how things
+    stand."""
 
     def __init__(
         self,
@@ -34,56 +55,156 @@ class Arrivals:
         backlog: Backlog,
         settlement: Settlement,
         workers: Workers,
-        asked: Callable[[], None],
+        wanted: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._backlog = backlog
         self._settlement = settlement
         self._workers = workers
-        self._asked = asked
-        self.fd = open_wake(settings.spool_dir)
+        self._wanted = wanted
+        self._window = Window(workers)
+        self._directories: set[str] = set()
+        self._fifo = open_wake(settings.spool_dir)
+        self._asked, self._ask = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._thread: threading.Thread | None = None
+        self._busy_since: float | None = None
+        self._missed = False  # a turn came to no good end
 
-    def scan(self, always: bool = False) -> None:
-        """Looks at the whole directory, if it has changed since the last look, or `always`."""
+    # --- from the main thread -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Takes what is there, and goes on taking what comes."""
+        self._look()
+        self.ask()
+
+    def ask(self) -> None:
+        """Asks for a look at what has changed, which no wake may have told."""
+        if self._thread is None or not self._thread.is_alive():
+            self._missed = self._thread is not None  # it has ended by a bug of ours
+            self._thread = threads.start(self._serve, "Arrivals")  # None: there is a next time
+        with contextlib.suppress(BlockingIOError):  # it has been asked for
+            os.write(self._ask, b"\0")
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether something takes so long that only a restart may help."""
+        since = self._busy_since
+        return since is not None and now - since > STUCK_SECONDS
+
+    # --- in the thread of arrivals --------------------------------------------------------------
+
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._fifo, select.POLLIN)
+        poll.register(self._asked, select.POLLIN)
+        while True:
+            self._busy_since = None
+            ready = {fd for fd, _ in poll.poll()}
+            self._busy_since = time.monotonic()
+            try:
+                if self._missed:
+                    self._look()
+                    self._missed = False
+                if self._fifo in ready:
+                    self._woken()
+                if self._asked in ready:
+                    self._asked_for()
+            except (MemoryError, OSError):
+                # The host is short of memory, or of descriptors, which may pass. Names from the
+                # FIFO may be lost, so the next turn looks at the whole directory.
+                self._missed = True
+                time.sleep(ENDURE_SECONDS)
+
+    def _asked_for(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._asked, 4096)
+        self._settlement.tidy()
+        self._backlog.rest(ADOPTION_SECONDS)
+        self._workers.say_rest()
         try:
-            if self._backlog.changed() or always:
-                events, others = self._backlog.scan()
-                self._workers.add(events)
-                self._set_aside(others)
+            if not self._backlog.changed() and not self._window.has_room():
+                return
         except OSError as error:
-            log.error("cannot look into %s/%s: %s", self._backlog.root, PENDING, error.strerror)
-            with contextlib.suppress(CannotRun):
-                make_directories(self._settings)
+            self._missing(error)
+        self._look()
 
-    def _set_aside(self, names: list[str]) -> None:
-        for name in names:
-            if name not in self._settlement:
-                log.warning("in error: %s: Badly named event", logs.masked_name(name))
-                self._workers.tally.count_refused("unreadable")
-                self._settlement.in_error(name, "its name is not an event's")
+    def _look(self) -> None:
+        """Looks at the whole directory."""
+        try:
+            directories: set[str] = set()
+            self._window.begin()
+            for seen in self._backlog.look(self._is_known):
+                if seen.is_directory:
+                    directories.add(seen.name)
+                else:
+                    self._window.see(seen.name, seen.owner)
+            self._workers.add(self._window.admitted())
+            self._leave(directories)
+        except OSError as error:
+            self._missing(error)
 
-    def woken(self) -> None:
+    def _missing(self, error: OSError) -> None:
+        log.error("cannot look into %s/%s: %s", self._backlog.root, PENDING, error.strerror)
+        with contextlib.suppress(CannotRun):
+            make_directories(self._settings)
+
+    def _is_known(self, name: str) -> bool:
+        return self._workers.knows(name)
+
+    def _leave(self, directories: set[str]) -> None:
+        # A directory is never moved: in err/ its owner could go on writing into it.
+        new = sorted(directories - self._directories)
+        self._directories = directories
+        for name in new[:DIRECTORIES_SAID]:
+            log.warning(
+                "%s in %s is a directory, and no event: it is left", masked_name(name), PENDING
+            )
+        if len(new) > DIRECTORIES_SAID:
+            log.warning("%d more directories in %s are left", len(new) - DIRECTORIES_SAID, PENDING)
+
+    def _woken(self) -> None:
         """Takes the names that senders wrote to the FIFO."""
         try:
-            data = os.read(self.fd, WAKE_BYTES)
+            data = os.read(self._fifo, WAKE_BYTES)
         except BlockingIOError:
             return
-        # Anyone may write anything here: what is not the name of a pending event is dropped.
-        lines = data.split(b"\n")[:-1]
-        names = [os.fsdecode(line) for line in lines if line and b"/" not in line]
-        names = [n for n in names if key_of(n) is not None and self._backlog.has(n)]
-        # An empty line is somebody who asks how things stand (see queue.condition). A name that is
-        # not there may be the first sign of a queue that the service can no longer look into.
-        if len(names) < len(lines):
-            self._asked()
         if len(data) >= self._wake_room:
             # The FIFO may have been full: a sender that found no room has linked its file before
-            # that, so this scan sees it, and sees it before the names that came after.
-            self.scan(always=True)
-        self._workers.add(names)
+            # that, so this look sees it, and sees it before the names that came after.
+            began = time.thread_time()
+            self._look()
+            took = time.thread_time() - began
+            time.sleep(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
+        # Anyone may write anything here: what is not the name of a pending event is dropped.
+        arrived: dict[str, int] = {}
+        wanted = False
+        for line in data.split(b"\n")[:-1]:
+            name = os.fsdecode(line)
+            if self._workers.knows(name):
+                self._workers.finished(name)
+                continue
+            # Only this thread adds names. So what is not known now, and is there, can't have been
+            # settled in between: it is new.
+            seen = self._backlog.seen(name) if name and "/" not in name else None
+            if seen is None:
+                # An empty line is somebody who asks how things stand (see queue.condition). A name
+                # that is not there may be the first sign of a queue that the service can no longer
+                # look into.
+                wanted = True
+            elif name not in arrived and self._is_welcome(seen):
+                arrived[name] = seen.owner
+        self._workers.add(list(arrived.items()))
+        if wanted:
+            self._wanted()
+
+    def _is_welcome(self, seen: Seen) -> bool:
+        return (
+            not seen.is_directory
+            and key_of(seen.name) is not None
+            and self._window.admits(seen.name, seen.owner)
+        )
 
     @property
     def _wake_room(self) -> int:
         # A write that finds no page of its own free fails, so a full FIFO may hold less than its
         # size.
-        return min(WAKE_BYTES, fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ)) * 3 // 4
+        return min(WAKE_BYTES, fcntl.fcntl(self._fifo, fcntl.F_GETPIPE_SZ)) * 3 // 4

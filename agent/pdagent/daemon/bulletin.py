@@ -20,6 +20,7 @@ from pdagent.daemon.notify import Notifier
 from pdagent.log import printable
 from pdagent.queue.condition import TEXT_CHARS, Condition, Trouble, path_of
 from pdagent.queue.holds import Held
+from pdagent.queue.names import stamp
 from pdagent.queue.state import write_whole
 
 TYPE_CHECKING = False
@@ -132,7 +133,7 @@ class Bulletin:
             pid=os.getpid(),
             told=now,
             pending=self._workers.pending,
-            oldest=None if oldest is None else int(oldest.partition("_")[0]) / 1e6,
+            oldest=None if oldest is None else stamp(oldest) / 1e6,
             delivered=self._workers.tally.delivered_at,
             unreachable="" if destination is None else _cut(destination.why),
             since=None if destination is None else wall - (now - destination.since),

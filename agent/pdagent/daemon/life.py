@@ -1,8 +1,9 @@
 """The daemon: `pdagentd`'s life from lock to exit.
 
-One thread, here, waits: for names on the wake FIFO, for signals, for the next thing that is due.
-All sending happens in `workers`. With nothing to do it wakes once per `send_interval_secs`, for the
-safety-net scan and systemd's watchdog together.
+One thread, here, waits for signals and for the next thing that is due; what it does itself never
+grows with the number of files, names and answers. `arrivals` has a thread that waits for names, and
+all sending happens in `workers`. With nothing to do the daemon wakes once per `send_interval_secs`,
+for the safety-net look at the spool and systemd's watchdog together.
 """
 
 import contextlib
@@ -61,7 +62,7 @@ class Daemon:
         nudge = self._signals.nudge
         self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
         self._bulletin = Bulletin(path, settings, workers, notifier, nudge)
-        self._arrivals = Arrivals(settings, backlog, self._settlement, workers, self._bulletin.want)
+        self._arrivals = Arrivals(settings, backlog, self._settlement, workers, self._asked)
         cleanup = Cleanup(root, state, time.time, _running)
         self._upkeep = Upkeep(settings, cleanup, self._counters, lambda: workers.pending)
         self._agent_id = state.agent_id()
@@ -77,7 +78,7 @@ class Daemon:
         log.info("Agent version: %s", __version__)
         log.info("Agent ID: %s", self._agent_id)
         self._services.check(self._path)
-        self._arrivals.scan(always=True)
+        self._arrivals.start()
         self._workers.tally.begin()
         self._services.tick()
         ready()
@@ -90,7 +91,6 @@ class Daemon:
 
     def _serve(self) -> None:
         poll = select.poll()
-        poll.register(self._arrivals.fd, select.POLLIN)
         poll.register(self._signals.fd, select.POLLIN)
         while self._stop_reason is None:
             try:
@@ -109,16 +109,12 @@ class Daemon:
         due = self._workers.tend(now)
         next_bulletin = self._bulletin.tend(now)
         until = min(next_tick, next_sweep, next_bulletin, next_tick if due is None else due)
-        for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
-            if fd == self._arrivals.fd:
-                self._arrivals.woken()
-            else:
-                self._signalled(self._signals.take())
+        if poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
+            self._signalled(self._signals.take())
 
     def _endure(self, error: Exception) -> None:
         # The host is short of memory, or of descriptors. That may pass, and not every init system
-        # starts a daemon again. What this turn was about may be half done: names from the FIFO are
-        # lost, so the next tick looks at the whole directory.
+        # starts a daemon again.
         if not self._missed:
             with contextlib.suppress(MemoryError):
                 why = str(error) or "out of memory"
@@ -134,16 +130,21 @@ class Daemon:
         return interval if watchdog is None else min(interval, watchdog / 2)
 
     def _tick(self) -> None:
-        if not self._missed:  # else a restart may help, where somebody sees to that
-            self._notifier.alive()
-        self._arrivals.scan(always=self._missed)
-        self._settlement.tidy()
+        # Arrivals that are stuck, on a disk that hangs, would leave the daemon deaf.
+        if not self._missed and not self._arrivals.is_stuck(time.monotonic()):
+            self._notifier.alive()  # else a restart may help, where somebody sees to that
+        self._arrivals.ask()
         self._counters.save()
         self._services.tick()
         self._bulletin.want()
         self._upkeep.tick()
         self._upkeep.give_back()
         self._missed = False
+
+    def _asked(self) -> None:
+        """Somebody asks how things stand; from another thread."""
+        self._bulletin.want()
+        self._signals.nudge()
 
     def _tell(self, held: Held) -> None:
         self._state.tell_holds(held)

@@ -5,6 +5,10 @@ key.
 """
 
 import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from pdagent.log import masked_name, printable, redacted
 from pdagent.queue.holds import Ruling
@@ -13,6 +17,64 @@ from pdagent.schedule.lane import Entry
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
 log = logging.getLogger("pdagent.delivery")
+
+SAID_MOST = 20
+SAID_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """PagerDuty has the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """The event is in error. `kind`, for counting: "key", "event", "given_up", "unreadable" or
+    "overtaken"."""
+
+    kind: str
+    why: str
+    status: int | None = None
+    attempts: int = 0
+    durable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The event is not there any longer, removed by a person's hand or replaced by its owner."""
+
+    by_hand: bool
+
+
+Ending = Taken | SetAside | Removed
+
+
+class Sparing:
+    """Whether another line may be said of a user's files: SAID_MOST in SAID_SECONDS. For the rest
+    there is one line, so that nobody can flush the log. `what` the rest were; `monotonic` gives
+    seconds."""
+
+    def __init__(self, what: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._began = monotonic()
+        self._said: dict[int, int] = {}
+
+    def may_say(self, owner: int) -> bool:
+        with self._lock:
+            self._said[owner] = self._said.get(owner, 0) + 1
+            return self._said[owner] <= SAID_MOST
+
+    def say_rest(self) -> None:
+        """Called once in a while: says what was not said, once enough time is over."""
+        with self._lock:
+            if self._monotonic() - self._began < SAID_SECONDS:
+                return
+            rest = [(uid, n - SAID_MOST) for uid, n in self._said.items() if n > SAID_MOST]
+            self._began, self._said = self._monotonic(), {}
+        for uid, number in rest[:SAID_MOST]:
+            log.warning("%d more %s, those of uid %d", number, self._what, uid)
 
 
 def report(

@@ -1,8 +1,9 @@
 """Workers: the threads that take events from the scheduler and handle them.
 
-They are made as there is work for them, at most `max_connections`, and end when there has been none
-for a while: an idle daemon has no thread that wakes. One lock guards the scheduler; what
-is done with an event happens outside it.
+They are made as there is work for them, at most `max_connections` and a few to spare (see
+`schedule.turns`), and end when there has been none for a while: an idle daemon has no thread that
+wakes. One lock guards the scheduler; what is done with an event happens outside it, and nobody has
+it for longer than BATCH names take.
 """
 
 import logging
@@ -10,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 
 from pdagent import threads
 from pdagent.config import Config
@@ -22,11 +23,13 @@ from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
 from pdagent.schedule.lane import Entry
-from pdagent.schedule.scheduler import Scheduler
+from pdagent.schedule.scheduler import ODD, Scheduler
+from pdagent.schedule.turns import SPARE
 
 log = logging.getLogger("pdagent.delivery")
 
 LINGER_SECONDS = 10.0
+BATCH = 1000
 # How soon after a post began `tend` has to see it, to cut it off at its deadline.
 NOTICE_SECONDS = 10.0
 # Holds are told at most this often, and so that the telling takes a hundredth of the time.
@@ -54,7 +57,10 @@ class Workers:
         self._told = -1  # of the scheduler's changes
         self._tell_at = 0.0
         self._scheduler = Scheduler(
-            float(config.backoff_interval_secs), config.retry_limit_for_possible_errors, _chance
+            float(config.backoff_interval_secs),
+            config.retry_limit_for_possible_errors,
+            _chance,
+            config.max_connections,
         )
         self._claimed = 0
         self._renewing = False
@@ -64,21 +70,58 @@ class Workers:
         self._stopping = False
         self._handling = Handling(config, backlog, settlement, self._scheduler, self._changed)
         self.tally = self._handling.tally
+        self.left_out = 0  # pending, but more than are kept in mind
+
+    # --- from the thread that learns of arrivals --------------------------------------------------
+
+    def knows(self, name: str) -> bool:
+        """Whether an entry of pdq/ needs no adding: it is pending here, or could not be moved."""
+        return name in self._scheduler or name in self._settlement
+
+    def pending_of(self, owner: int) -> int:
+        """How many events of this user are pending here."""
+        with self._changed:
+            return self._scheduler.pending_of(owner)
+
+    @property
+    def owners(self) -> int:
+        """How many users have events pending."""
+        with self._changed:
+            return self._scheduler.owners
+
+    def add(self, arrived: Sequence[tuple[str, int]]) -> None:
+        """Names found in pdq/ and their owners, in the order of their acceptance; none that is
+        known."""
+        retried = self._settlement.retried([name for name, _ in arrived])
+        for start in range(0, len(arrived), BATCH):
+            with self._changed:
+                self.tally.count_accepted(self._line_up(arrived[start : start + BATCH], retried))
+                self._call_for_hands()
+
+    def finished(self, name: str) -> None:
+        """A sender is done with an event that is known."""
+        with self._changed:
+            self._scheduler.finish(name)
+            self._call_for_hands()
+
+    def lane(self, name: str) -> str:
+        """The lane of an event's name, whatever the configuration calls its key."""
+        return lane(key_of(name) or "", self._config)
+
+    def _line_up(self, arrived: Sequence[tuple[str, int]], retried: Collection[str] = ()) -> int:
+        """Hands names to the scheduler. Returns how many of them are events'."""
+        events = 0
+        for name, owner in arrived:
+            key = key_of(name)
+            if key is None:
+                # No event, and set aside in its owner's turn.
+                self._scheduler.add(name, f"{ODD}{owner}", False, owner)
+            else:
+                self._scheduler.add(name, lane(key, self._config), name in retried, owner)
+                events += 1
+        return events
 
     # --- from the daemon's main thread ----------------------------------------------------------
-
-    def add(self, names: Iterable[str]) -> None:
-        """Names found in pdq/, in the order of their acceptance."""
-        names = list(names)
-        retried = self._settlement.retried([n for n in names if n not in self._scheduler])
-        with self._changed:
-            before = len(self._scheduler)
-            for name in names:
-                key = key_of(name)
-                if key is not None and name not in self._settlement:
-                    self._scheduler.add(name, lane(key, self._config), name in retried)
-            self.tally.count_accepted(len(self._scheduler) - before)
-            self._call_for_hands()
 
     def configure(self, config: Config) -> None:
         """Takes up a new configuration, from the next event on."""
@@ -88,7 +131,9 @@ class Workers:
         self._handling.configure(config)
         with self._changed:
             self._scheduler.configure(
-                float(config.backoff_interval_secs), config.retry_limit_for_possible_errors
+                float(config.backoff_interval_secs),
+                config.retry_limit_for_possible_errors,
+                config.max_connections,
             )
             self._renew()
             self._call_for_hands()
@@ -98,13 +143,12 @@ class Workers:
         # its way, all start anew, as after a restart: in the order of their names, without holds.
         if self._renewing and not self._claimed:
             self._renewing = False
-            self.add(self._scheduler.start_over())
-            self.tally.count_accepted(-len(self._scheduler))  # for the second time
+            self._line_up(self._scheduler.start_over())
 
     def tend(self, now: float) -> float | None:
         """Cuts off overdue posts and puts workers to what holds have let go. Returns when to call
         again, in monotonic seconds; None: not before something is added."""
-        self._handling.abort_overdue(now)
+        self._handling.path.abort_overdue(now)
         self._tell_holds(now)
         with self._changed:
             due = self._due(now)
@@ -140,14 +184,18 @@ class Workers:
             thread.join(max(0.0, deadline - time.monotonic()))
         arrived = not self._threads
         if not arrived:
-            self._handling.abort_all()
+            self._handling.path.abort_all()
             for thread in list(self._threads):
                 thread.join(0.5)
         return arrived
 
     @property
     def pending(self) -> int:
-        return len(self._scheduler)
+        return len(self._scheduler) + self.left_out
+
+    def say_rest(self) -> None:
+        """Says what was not said of files that anyone may have made."""
+        self._handling.unfit.say_rest()
 
     @property
     def oldest(self) -> str | None:
@@ -169,7 +217,7 @@ class Workers:
             return
         if self._idle:
             self._changed.notify()
-        elif len(self._threads) < self._config.max_connections:
+        elif len(self._threads) < self._config.max_connections + SPARE:
             thread = threads.start(self._work, f"Worker-{len(self._threads) + 1}")
             if thread is not None:  # else those that run will do
                 self._threads.add(thread)

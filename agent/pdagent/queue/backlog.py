@@ -10,15 +10,20 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from math import inf
+from typing import NamedTuple
 
 from pdagent.queue import waiting
 from pdagent.queue.names import key_of, order, stamp
 from pdagent.queue.pending import (
     EVENT_BYTES_MOST,
+    HEAVY_BYTES,
     Hostile,
     Incomplete,
     Pending,
@@ -30,9 +35,32 @@ from pdagent.threads import importing
 
 # How long a script that writes straight into pdq/ has from one write to the next.
 INCOMPLETE_SECONDS = 1.0
+# Stamps of files lag behind the clock by a tick of the kernel, 10 ms at most.
+STAMP_SECONDS = 0.02
+ADOPTED_MOST = 100_000
+_STEPS = (
+    100  # names that are tried one after the other, before they are tried further and further off
+)
 # what an OSError is about when it is not about the file
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Directory(Hostile):
+    """It is a directory."""
+
+
+class Large(Exception):
+    """The file is larger than HEAVY_BYTES."""
+
+
+class Seen(NamedTuple):
+    """An entry of pdq/. `owner`: its user. `changed`: its inode, in nanoseconds since the epoch."""
+
+    name: str
+    owner: int
+    is_directory: bool
+    changed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +79,9 @@ class Backlog:
         self.root = root
         self._seen_mtime = -1
         self._quiet = False
+        self._adopting = threading.Lock()
+        self._half_done: dict[int, str] = {}  # names in tmp/ by inode
+        self._half_done_at = float("-inf")
 
     # --- what is there --------------------------------------------------------------------------
 
@@ -73,32 +104,56 @@ class Backlog:
         names = os.listdir(f"{self.root}/{directory}")
         return sorted((name for name in names if key_of(name) is not None), key=order)
 
-    def scan(self) -> tuple[list[str], list[str]]:
-        """Names in pdq/: those of events, in queue order, and all others. Opens nothing."""
+    def look(self, known: Callable[[str], bool]) -> Iterator[Seen]:
+        """What is in pdq/ but for names that are `known`, in no order. Opens nothing, and holds no
+        list of it. Raises OSError.
+
+        What comes while it looks is left for the next look. Else it might see an event, but not the
+        one before it of the same incident:
+
+            look: reads the first half of the directory
+            pd-send: links trigger, which lands in that half; pd-send: links resolve
+            look: reads the second half, and finds the resolve alone
+
+        So only files count whose inode changed before the look: link and rename change it. The
+        kernel's stamps lag behind its clock by a tick or two; the look waits for as long before it
+        begins, so that all files with older stamps are there by then.
+        """
+        began = time.time_ns()
+        time.sleep(STAMP_SECONDS)
         try:
-            names = os.listdir(f"{self.root}/{PENDING}")
+            with os.scandir(f"{self.root}/{PENDING}") as entries:
+                for entry in entries:
+                    if known(entry.name):
+                        continue
+                    seen = self.seen(entry.name)
+                    if seen is None:
+                        continue
+                    if began < seen.changed <= time.time_ns():  # later than now: a stepped clock
+                        self._seen_mtime = -1
+                        continue
+                    yield seen
         except OSError:
             self._seen_mtime = -1  # what came by now was not seen
             raise
-        events = [name for name in names if key_of(name) is not None]
-        others = (
-            [name for name in names if key_of(name) is None] if len(events) < len(names) else []
-        )
-        return sorted(events, key=order), others
 
-    def has(self, name: str) -> bool:
-        """Whether pdq/ has an entry of that name."""
-        return os.path.lexists(f"{self.root}/{PENDING}/{name}")
-
-    def load(self, name: str) -> Pending:
-        """Reads a pending event.
-
-        Raises Hostile, Incomplete, Unfinished, FileNotFoundError when it is no longer there, or
-        OSError when it may work later.
-        """
-        data, status = self._contents(PENDING, name)
+    def seen(self, name: str) -> Seen | None:
+        """The entry of pdq/ of that name, None if there is none."""
         try:
-            pending = understand(name, data)
+            status = os.lstat(f"{self.root}/{PENDING}/{name}")
+        except (OSError, ValueError):  # settled meanwhile; or no name of any file
+            return None
+        return Seen(name, status.st_uid, stat.S_ISDIR(status.st_mode), status.st_ctime_ns)
+
+    def load(self, name: str, large: bool = True, fitting: bool = False) -> Pending:
+        """Reads a pending event; `fitting`: cut to what PagerDuty takes.
+
+        Raises Hostile, Incomplete, Unfinished, Large for a large one unless it may be `large`,
+        FileNotFoundError when it is no longer there, or OSError when it may work later.
+        """
+        data, status = self._contents(PENDING, name, EVENT_BYTES_MOST if large else HEAVY_BYTES)
+        try:
+            pending = understand(name, data, fitting)
         except Incomplete as incomplete:
             if 0 <= time.time() - status.st_mtime < INCOMPLETE_SECONDS:
                 raise
@@ -109,20 +164,27 @@ class Backlog:
 
     def contents(self, directory: str, name: str) -> bytes:
         """The bytes of an entry, for a person to look at. Raises what `load` does."""
-        return self._contents(directory, name)[0]
+        return self._contents(directory, name, EVENT_BYTES_MOST)[0]
 
-    def _contents(self, directory: str, name: str) -> tuple[bytes, os.stat_result]:
+    def _contents(self, directory: str, name: str, most: int) -> tuple[bytes, os.stat_result]:
         try:
             fd = os.open(f"{self.root}/{directory}/{name}", _OPEN)
         except OSError as error:
             raise _judged(error) from error
         try:
             status = os.fstat(fd)
+            if stat.S_ISDIR(status.st_mode):
+                raise Directory("it is a directory")
             if not stat.S_ISREG(status.st_mode):
                 raise Hostile("it is not a regular file")
             if status.st_size > EVENT_BYTES_MOST:
                 raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
-            return _read(fd, EVENT_BYTES_MOST + 1), status  # it may grow while we read
+            if status.st_size > most:
+                raise Large
+            data = _read(fd, most + 1)  # it may grow while we read
+            if most < len(data) <= EVENT_BYTES_MOST:
+                raise Large
+            return data, status
         except OSError as error:
             raise _judged(error) from error
         finally:
@@ -144,22 +206,41 @@ class Backlog:
         self._move(name, PENDING, DELIVERED)
 
     def settle_in_error(self, name: str) -> str:
-        """Sets an entry of pdq/ aside, and returns its name there. Raises OSError (a directory of
-        somebody else's can't be moved)."""
+        """Sets an entry of pdq/ aside, and returns its name there. Raises OSError."""
         return self._move(name, PENDING, IN_ERROR)
 
     def name_in_error(self, name: str) -> str:
         """What an entry of pdq/ would be called if it were set aside now."""
         return self._free(name, IN_ERROR)
 
-    def adopt(self, name: str) -> None:
-        """Completes an enqueue that died between link and unlink: drops the name in tmp/."""
+    def adopt(self, name: str, since: float = inf) -> None:
+        """Completes an enqueue that died between link and unlink: drops the name in tmp/. `since`:
+        when the event was first seen, in monotonic seconds. Raises OSError.
+
+        The name in tmp/ is older than that in pdq/. So a look at tmp/ that is younger than `since`
+        has seen it, and one look does for all events that were seen by then: 60,000 of them wait
+        for UNFINISHED_SECONDS each, and one look every so many seconds is enough.
+        """
         inode = os.lstat(f"{self.root}/{PENDING}/{name}").st_ino
-        with os.scandir(f"{self.root}/{TEMPORARY}") as entries:
-            for entry in entries:
-                if entry.inode() == inode:
-                    with contextlib.suppress(OSError):
-                        os.unlink(entry.path)
+        with self._adopting:
+            if self._half_done_at < since:
+                self._half_done_at = time.monotonic()
+                with os.scandir(f"{self.root}/{TEMPORARY}") as entries:
+                    # What is beyond the bound keeps its second name, which clean-up removes.
+                    found = islice(entries, ADOPTED_MOST)
+                    self._half_done = {entry.inode(): entry.name for entry in found}
+            temporary = self._half_done.pop(inode, None)
+        if temporary is not None:
+            path = f"{self.root}/{TEMPORARY}/{temporary}"
+            with contextlib.suppress(OSError):
+                if os.lstat(path).st_ino == inode:  # the name may be another file's by now
+                    os.unlink(path)
+
+    def rest(self, seconds: float) -> None:
+        """Forgets what it saw of tmp/ more than so many seconds ago."""
+        with self._adopting:
+            if time.monotonic() - self._half_done_at > seconds:
+                self._half_done = {}
 
     def name_in_place(self, name: str, directory: str) -> str:
         """What an event would be called if it were moved to a directory now, without losing its
@@ -214,17 +295,27 @@ class Backlog:
         # (fs.protected_hardlinks). Looking first is enough where only the agent and root may add
         # names, suc/ and err/.
         new = self._free(name, target)
-        os.rename(f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}")
+        old, moved = f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}"
+        os.rename(old, moved)
+        # A user may have put a directory in the place of a file of his, after we read that. Where
+        # it is now he would go on writing into it.
+        if stat.S_ISDIR(os.lstat(moved).st_mode):
+            os.rename(moved, old)
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
         return new
 
     def _free(self, name: str, target: str) -> str:
         new = name
         key = key_of(name)
+        tries, step = 0, 1
         while os.path.lexists(f"{self.root}/{target}/{new}"):
             if key is None:  # cut, since it may be as long as a name can be
                 new = f"{os.fsdecode(os.fsencode(name)[:200])}~{time.time_ns()}"
             else:
-                new = file_name(stamp(new) + 1, key)
+                # Anyone can have 20,000 names in a row be taken: then it goes in leaps.
+                tries += 1
+                step = step * 2 if tries > _STEPS else 1
+                new = file_name(stamp(new) + step, key)
         return new
 
     # --- counting -------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pdagent.log import masked, masked_name
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held, Hold, Tries
-from pdagent.queue.names import key_of, order, stamp
+from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.pending import Hostile, Pending, chain_of, understand
 from pdagent.queue.state import Reason, State
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
@@ -144,7 +144,7 @@ class Listing:
         else:
             entries = [(d, name) for d in query.states for name in self._list(d)]
         entries = [entry for entry in entries if self._fits(entry[1], query, now)]
-        return sorted(entries, key=lambda entry: _place(entry[1]))
+        return sorted(entries, key=lambda entry: place(entry[1]))
 
     def _list(self, directory: str) -> list[str]:
         names = os.listdir(f"{self._root}/{directory}")
@@ -260,10 +260,6 @@ def accepted(name: str) -> float | None:
 def matches_key(key: str, wanted: str) -> bool:
     """Whether `wanted` is this key, or how it is shown."""
     return wanted == key or (len(key) > 8 and wanted in (masked(key), key[-4:]))
-
-
-def _place(name: str) -> tuple[int, str]:
-    return order(name) if key_of(name) is not None else (0, name)
 
 
 def _called(name: str, event: str) -> bool:

@@ -24,3 +24,8 @@ def order(name: str) -> tuple[int, str]:
     """Sorts events' file names into queue order."""
     # by number: a name of fewer digits (a clock in 1970, a script) is older, whatever letters say
     return stamp(name), name
+
+
+def place(name: str) -> tuple[int, str]:
+    """As `order`, for any names: those that are no events' come first."""
+    return order(name) if key_of(name) is not None else (0, name)

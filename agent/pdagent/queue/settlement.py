@@ -1,6 +1,6 @@
 """Settlement: an event leaves `pdq/`, delivered or in error, and is counted.
 
-Called by all workers, and by the daemon's main thread for entries that are no events.
+Called by all workers.
 """
 
 import logging
@@ -71,16 +71,24 @@ class Settlement:
             if self._backlog.name_in_error(name) == name:
                 self._state.drop_reason(name)
 
-    def in_error(self, name: str, why: str, status: int | None = None, attempts: int = 0) -> None:
+    def in_error(
+        self,
+        name: str,
+        why: str,
+        status: int | None = None,
+        attempts: int = 0,
+        durable: bool = True,
+    ) -> None:
         """It will not be sent again unless a person says so. Its reason is kept first, so that no
-        event in error is without."""
+        event in error is without. Not `durable`: it is a file that was never accepted, and anyone
+        can make thousands of those; an fsync for each would hold up the disk for all."""
         with self._lock:
             self._counters.refused += 1
         # under the name that it gets there: its own may be another's there
         there = self._backlog.name_in_error(name)
         reason = Reason(iso(self._wall()), status, why, attempts)
         # one that can't be written now is, later: the event must not hold up others meanwhile
-        if self._state.keep_reason(there, reason):
+        if self._state.keep_reason(there, reason, durable):
             self._unwritten.pop(there, None)
         elif len(self._unwritten) < UNWRITTEN_MOST:
             self._unwritten[there] = reason
@@ -109,6 +117,9 @@ class Settlement:
                     self._state.move_reason(there, moved)
                     if there in self._unwritten:
                         self._unwritten[moved] = self._unwritten.pop(there)
+        except IsADirectoryError:
+            # Its owner has put a directory in its place meanwhile. Directories are left.
+            log.warning("%s is a directory now: it is left there", masked_name(name))
         except FileNotFoundError:
             # a person removed it while it was on its way, or being looked at
             log.info("%s was removed from the queue before it was settled", masked_name(name))

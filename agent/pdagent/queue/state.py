@@ -20,6 +20,7 @@ from pdagent.threads import importing
 log = logging.getLogger("pdagent.state")
 
 _KINDS_OF_KEY = ("routing", "service", "integration")
+REASON_CHARS = 1000
 MANY = 100  # names, from which on listing the directory is cheaper than looking for each
 
 
@@ -119,17 +120,18 @@ class State:
         text = json.dumps(value, indent=4, sort_keys=True) + "\n"
         return self._write(f"{self._db}/{name}", text)
 
-    def keep_reason(self, event: str, reason: Reason) -> bool:
-        """Why the event of that file name is in error."""
+    def keep_reason(self, event: str, reason: Reason, durable: bool = True) -> bool:
+        """Why the event of that file name is in error. It need not be `durable` for what was never
+        accepted."""
         try:
-            self.write_reason(event, reason)
+            self.write_reason(event, reason, durable)
         except OSError as error:
             said = f"{self.reasons}/{masked_name(event)}"
             log.error("cannot write %s: %s", said, error.strerror)
             return False
         return True
 
-    def write_reason(self, event: str, reason: Reason) -> None:
+    def write_reason(self, event: str, reason: Reason, durable: bool = True) -> None:
         """As `keep_reason`. Raises OSError."""
         with contextlib.suppress(OSError):  # most often it is there; else the write will say why
             os.mkdir(self.reasons, 0o750)  # reasons can quote events, which are not everybody's
@@ -137,10 +139,10 @@ class State:
         text = {
             "at": reason.at,
             "attempts": reason.attempts,
-            "reason": reason.reason,
+            "reason": reason.reason[:REASON_CHARS],
             "status": reason.status,
         }
-        write_whole(self._reason_file(event), json.dumps(text) + "\n")
+        write_whole(self._reason_file(event), json.dumps(text) + "\n", durable=durable)
 
     def reason(self, event: str) -> Reason | None:
         try:

@@ -1,115 +1,274 @@
 """A lane: the pending events of one integration key, and the dedup chains of it that are held.
 
 Pure: knows names and the time it is handed. What holds are drawn, and when, is `scheduler`'s.
+
+There may be as many lanes as events, since anyone can make files of 100,000 keys. So a lane of one
+event is small, and what only trouble needs is made when there is trouble.
 """
 
 import heapq
-from bisect import bisect_left
-from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
 
 from pdagent.queue.names import order
 from pdagent.schedule.backoff import Backoff
 
 
 class Entry:
-    """A pending event as the scheduler knows it."""
+    """A pending event as the scheduler knows it. `owner`: the user whose file it is."""
 
     __slots__ = (
+        "_since",
         "chain",
         "delays",
-        "incomplete_since",
+        "heavy",
         "key",
         "missed_at",
         "name",
+        "next",
+        "owner",
         "retried",
         "troubled_at",
         "troubled_since",
         "troubles",
-        "unfinished_since",
-        "unreadable_since",
     )
 
-    def __init__(self, name: str, key: str, retried: bool = False) -> None:
+    def __init__(self, name: str, key: str, retried: bool = False, owner: int = 0) -> None:
         self.name = name
         self.key = key
+        self.owner = owner
         self.retried = retried  # by a person, after it was in error
         self.chain: str | None = None  # known once the file was read
         self.troubles = 0
         self.troubled_since = 0.0
         self.troubled_at = 0.0
         self.missed_at: float | None = None  # when it last found nothing reachable
-        self.delays = False  # its lane, since it can't be sent as it is
-        self.incomplete_since: float | None = None  # a script may be writing it
-        self.unfinished_since: float | None = None  # its writer may not be done with it
-        self.unreadable_since: float | None = None  # its disk may come back
+        self.delays = False  # True while it holds back its whole key, since it can't be read yet
+        self.heavy = False  # True while it takes one of the few places for large events
+        self.next: Entry | None = None  # in its line
+        self._since: dict[str, float] | None = None
+
+    def since(self, what: str, now: float) -> float:
+        """When it was first found to be `what`: incomplete, say."""
+        if self._since is None:
+            self._since = {}
+        return self._since.setdefault(what, now)
+
+
+class Line:
+    """Entries that wait in line. Each knows the next, so that a line of one is small, and the first
+    of 100,000 leaves as fast as the first of two."""
+
+    __slots__ = ("_last", "_length", "first")
+
+    def __init__(self) -> None:
+        self.first: Entry | None = None
+        self._last: Entry | None = None
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Entry]:
+        entry = self.first
+        while entry is not None:
+            yield entry
+            entry = entry.next
+
+    def append(self, entry: Entry) -> None:
+        self._insert(self._last, entry)
+
+    def prepend(self, entries: Iterable[Entry]) -> None:
+        """Puts these before all others, in the order in which they come."""
+        before = None
+        for entry in entries:
+            self._insert(before, entry)
+            before = entry
+
+    def join(self, entry: Entry) -> None:
+        """At the end, or where its name says if it is retried."""
+        if not entry.retried:
+            self.append(entry)
+            return
+        before, place = None, order(entry.name)
+        for other in self:
+            if order(other.name) > place:
+                break
+            before = other
+        self._insert(before, entry)
+
+    def take(self) -> Entry | None:
+        """The first, which leaves the line."""
+        entry = self.first
+        if entry is not None:
+            self.first, entry.next = entry.next, None
+            self._length -= 1
+            if self.first is None:
+                self._last = None
+        return entry
+
+    def take_all(self) -> list[Entry]:
+        """All of them, which leave the line."""
+        return list(iter(self.take, None))
+
+    def _insert(self, before: Entry | None, entry: Entry) -> None:
+        if before is None:
+            entry.next, self.first = self.first, entry
+        else:
+            entry.next, before.next = before.next, entry
+        if entry.next is None:
+            self._last = entry
+        self._length += 1
+
+
+class Cause(Enum):
+    """Why something is held."""
+
+    TROUBLED = auto()  # the event, or PagerDuty, is in trouble
+    THROTTLED = auto()  # PagerDuty wants fewer events of this key
+    UNREADABLE = auto()  # an event of this key can't be read yet
+    UNFINISHED = auto()  # its sender may not be done with it
+    MISSED = auto()  # nothing was reached; see `outage`
+
+
+@dataclass(slots=True)
+class Hold:
+    """Something waits `until` then. Its scope is that of the lane or chain that has it."""
+
+    cause: Cause
+    until: float
+    since: float = 0.0
+    why: str = ""  # "": people are not told of this one
 
 
 class Chain:
     """A held dedup chain: its events in order, the first of them the one in trouble."""
 
-    __slots__ = ("backoff", "entries", "since", "unfinished", "until", "why")
+    __slots__ = ("backoff", "entries", "hold")
 
-    def __init__(self, backoff: Backoff) -> None:
-        self.entries: deque[Entry] = deque()
+    def __init__(self, backoff: Backoff, hold: Hold) -> None:
+        self.entries = Line()
         self.backoff = backoff
-        self.since = 0.0
-        self.until = 0.0
-        self.why = ""
-        self.unfinished = False  # held for its first event's writer
+        self.hold = hold
 
 
-class Lane:
-    """The events of one integration key."""
+class Chains:
+    """The held chains of a lane, by name."""
 
-    __slots__ = (
-        "backoff",
-        "busy",
-        "chains",
-        "due",
-        "key",
-        "queued",
-        "since",
-        "troubles",
-        "until",
-        "waiting",
-        "why",
-    )
+    __slots__ = ("_by_name", "_due")
 
-    def __init__(self, key: str, backoff: Backoff) -> None:
-        self.key = key
-        self.waiting: deque[Entry] = deque()
-        self.chains: dict[str, Chain] = {}
-        self.due: list[tuple[float, str]] = []  # a heap of when chains are due
-        self.busy = False
-        self.queued = False
-        self.since: float | None = None  # held since; None: it is not
-        self.until = 0.0
-        self.why = ""
-        self.troubles = 0
-        self.backoff = backoff
+    def __init__(self) -> None:
+        self._by_name: dict[str, Chain] = {}
+        self._due: list[tuple[float, str]] = []  # a heap
 
-    def held_by(self, entry: Entry) -> Chain | None:
-        """The chain that waits for this event, its first, if one does."""
-        chain = self.chains.get(entry.chain) if entry.chain is not None else None
-        return chain if chain is not None and chain.entries[0] is entry else None
+    def __len__(self) -> int:
+        return len(self._by_name)
 
-    @property
-    def events(self) -> int:
-        chained = sum(len(chain.entries) for chain in self.chains.values())
-        return self.busy + len(self.waiting) + chained
+    def items(self) -> Iterable[tuple[str, Chain]]:
+        return self._by_name.items()
 
-    def due_chain(self, now: float) -> Chain | None:
-        while self.due and self.due[0][0] <= now:
-            until, name = heapq.heappop(self.due)
-            chain = self.chains.get(name)
-            if chain is not None and chain.until == until:  # else it was released, or is held anew
+    def get(self, name: str | None) -> Chain | None:
+        return None if name is None else self._by_name.get(name)
+
+    def add(self, name: str, chain: Chain) -> None:
+        self._by_name[name] = chain
+
+    def remove(self, name: str) -> Chain:
+        return self._by_name.pop(name)
+
+    def due_at(self, name: str, until: float) -> None:
+        heapq.heappush(self._due, (until, name))
+
+    def due(self, now: float) -> Chain | None:
+        """A chain whose hold has ended."""
+        while self._due and self._due[0][0] <= now:
+            until, name = heapq.heappop(self._due)
+            chain = self._by_name.get(name)
+            # Else it was released, or is held anew.
+            if chain is not None and chain.hold.until == until:
                 return chain
         return None
 
+    def first(self) -> Entry | None:
+        """One of the events that wait for their chain's end."""
+        for chain in self._by_name.values():
+            return chain.entries.first
+        return None
 
-def line_up(line: deque[Entry], entry: Entry) -> None:
-    """At its end, or where its name says if it is retried."""
-    if entry.retried:
-        line.insert(bisect_left(line, order(entry.name), key=lambda e: order(e.name)), entry)
-    else:
-        line.append(entry)
+
+class Lane:
+    """The events of one integration key. `random` gives floats in [0, 1)."""
+
+    __slots__ = (
+        "_backoff",
+        "_chains",
+        "_random",
+        "busy",
+        "heavy",
+        "hold",
+        "key",
+        "queued",
+        "troubles",
+        "waiting",
+    )
+
+    def __init__(self, key: str, random: Callable[[], float]) -> None:
+        self.key = key
+        self.waiting = Line()
+        self.busy = False
+        self.queued = False  # for its turn
+        self.heavy = False  # True while its next event is known to be a large one
+        self.hold: Hold | None = None
+        self.troubles = 0
+        self._random = random
+        self._backoff: Backoff | None = None
+        self._chains: Chains | None = None
+
+    @property
+    def backoff(self) -> Backoff:
+        if self._backoff is None:
+            self._backoff = Backoff(self._random)
+        return self._backoff
+
+    @property
+    def chains(self) -> Chains:
+        if self._chains is None:
+            self._chains = Chains()
+        return self._chains
+
+    @property
+    def has_chains(self) -> bool:
+        return bool(self._chains)
+
+    @property
+    def until(self) -> float:
+        """Until when it is held."""
+        return float("-inf") if self.hold is None else self.hold.until
+
+    @property
+    def told(self) -> Hold | None:
+        """The hold that people are told of."""
+        return self.hold if self.hold is not None and self.hold.why else None
+
+    @property
+    def events(self) -> int:
+        found = self.busy + len(self.waiting)
+        if self._chains is not None:
+            found += sum(len(chain.entries) for _, chain in self._chains.items())
+        return found
+
+    @property
+    def owner(self) -> int | None:
+        """Whose event is next, as far as one can tell."""
+        entry = self.waiting.first
+        if entry is None and self._chains is not None:
+            entry = self._chains.first()
+        return None if entry is None else entry.owner
+
+    def held_by(self, entry: Entry) -> Chain | None:
+        """The chain that waits for this event, its first, if one does."""
+        if self._chains is None:
+            return None
+        chain = self._chains.get(entry.chain)
+        return chain if chain is not None and chain.entries.first is entry else None

@@ -5,7 +5,8 @@ One caller at a time (`workers` holds the lock). `now` is always monotonic secon
 clock must not lengthen a hold.
 
 Events of one integration key form a lane, of which one event at a time is on its way; so a key's
-events go out in the order of their arrival here. Three kinds of hold change that:
+events go out in the order of their arrival here. Whose lane is next is `turns`' to say. Three kinds
+of hold change that:
 
 - a *chain* hold (event or server in trouble) keeps back one dedup chain: an event and all that
   follow it with the same dedup key. They are parked in order; the rest of the lane goes on.
@@ -18,56 +19,68 @@ tried.
 """
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from pdagent.queue.holds import THROTTLED, Fate, Held, Hold, Ruling, Standing, Tries
-from pdagent.queue.names import order
+from pdagent.queue.holds import THROTTLED, Fate, Held, Ruling, Standing, Tries
+from pdagent.queue.holds import Hold as ToldHold
+from pdagent.queue.names import place
 from pdagent.schedule.backoff import Backoff
-from pdagent.schedule.lane import Chain, Entry, Lane, line_up
+from pdagent.schedule.lane import Cause, Chain, Entry, Hold, Lane
 from pdagent.schedule.outage import Doubt, Outage
+from pdagent.schedule.turns import Turns
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
 TROUBLES_IN_A_ROW = 3  # then the key, not the event, is taken to be in trouble
 LEAST_TROUBLE_SECONDS = 24 * 3600.0
 HOLDS_TOLD = 1000  # a person reads no more, and the telling must not cost more with 100,000
+TRIES_KEPT = 10_000  # of events that wait; only for people to see
+# How often a user may have a key wait for files that are not done: see `has_patience`.
+PATIENCE_EVERY_SECONDS = 60.0
+PATIENCE_KEPT = 10_000
+WHY_CHARS = 300
+ODD = "/"  # begins the key of entries that are no events; no key can have it
 
 
 class Scheduler:
     """All lanes and holds. `cap`: the longest backoff in seconds; `retry_limit`: troubles before an
-    event may be given up; `random` gives floats in [0, 1)."""
+    event may be given up; `random` gives floats in [0, 1); `places`: how many events may be on
+    their way at once."""
 
-    def __init__(self, cap: float, retry_limit: int, random: Callable[[], float]) -> None:
+    def __init__(
+        self, cap: float, retry_limit: int, random: Callable[[], float], places: int
+    ) -> None:
         self._random = random
-        self.configure(cap, retry_limit)
+        self._places = places
         self._known: dict[str, Entry] = {}
         self.changes = 0  # counts what `held` would tell differently
         self._begin()
+        self.configure(cap, retry_limit, places)
 
     def _begin(self) -> None:
         self._lanes: dict[str, Lane] = {}
-        self._ready: deque[Lane] = deque()
+        self._turns = Turns(self._places)
         self._timers: list[tuple[float, int, Lane]] = []
         self._timer_count = 0
         self._outage = Outage(self._random)
-        self._claimed = 0
         self._tries: dict[str, Tries] = {}
+        self._waits: dict[tuple[str, str, int], float] = {}
         self._delivered_at = float("-inf")
 
-    def start_over(self) -> list[str]:
+    def start_over(self) -> list[tuple[str, int]]:
         """Forgets everything, as a restart does, when nothing is claimed. Returns the names that
-        were pending, in queue order."""
-        names = sorted(self._known, key=order)
+        were pending and their owners, in queue order."""
+        entries = [(name, self._known[name].owner) for name in sorted(self._known, key=place)]
         self._known.clear()
         self.changes += 1
         self._begin()
-        return names
+        return entries
 
-    def configure(self, cap: float, retry_limit: int) -> None:
-        """New limits, for what fails from now on."""
+    def configure(self, cap: float, retry_limit: int, places: int) -> None:
+        """New limits, for what is claimed and fails from now on."""
         self._cap = cap
         self._retry_limit = retry_limit
+        self._places = self._turns.places = places
 
     # --- what is pending ------------------------------------------------------------------------
 
@@ -80,33 +93,46 @@ class Scheduler:
     @property
     def oldest(self) -> str | None:
         """The name of the event that was accepted first."""
-        return next(iter(self._known), None)  # a dict keeps its order
+        # A dict keeps its order. What is no event is there for a moment only.
+        return next((n for n, entry in self._known.items() if entry.key[:1] != ODD), None)
 
     @property
     def unreachable(self) -> bool:
         """Whether the last that was heard of PagerDuty is that it can't be reached."""
         return self._outage.lasts
 
-    def add(self, name: str, key: str, retried: bool = False) -> None:
-        """An event has become pending. The order of these calls is the order of acceptance; only
-        one that is `retried` belongs where its name says."""
-        known = self._known.get(name)
-        if known is not None:
-            self._finish(known)
+    def pending_of(self, owner: int) -> int:
+        """How many events of this user are pending."""
+        return self._turns.pending(owner)
+
+    @property
+    def owners(self) -> int:
+        """How many users have events pending."""
+        return self._turns.owners
+
+    def add(self, name: str, key: str, retried: bool = False, owner: int = 0) -> None:
+        """An event of `owner` has become pending. The order of these calls is the order of
+        acceptance; only one that is `retried` belongs where its name says."""
+        if name in self._known:
+            self.finish(name)
             return
-        entry = self._known[name] = Entry(name, key, retried)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(key, self._backoff())
-        line_up(lane.waiting, entry)
-        self._offer(lane)
+            lane = self._lanes[key] = Lane(key, self._random)
+        entry = self._known[name] = Entry(name, lane.key, retried, owner)
+        self._turns.add(owner)
+        lane.waiting.join(entry)
+        self._turns.offer(lane)
 
-    def _finish(self, entry: Entry) -> None:
-        # Heard of again while it waits for its writer: which may be done now.
+    def finish(self, name: str) -> None:
+        """Its sender is done with an event, which need not wait for him any longer."""
+        entry = self._known.get(name)
+        if entry is None:  # it is no longer pending, which is not for this to change
+            return
         lane = self._lanes[entry.key]
         chain = lane.held_by(entry)
-        if chain is not None and chain.unfinished:
-            self._hold_chain(entry, lane, float("-inf"))
+        if chain is not None and chain.hold.cause is Cause.UNFINISHED:
+            self._hold_chain(entry, lane, Hold(Cause.MISSED, float("-inf")))
 
     # --- handing out ----------------------------------------------------------------------------
 
@@ -114,49 +140,46 @@ class Scheduler:
         """The next event to send, None if nothing may go now. Its lane is busy until the event is
         settled, parked, postponed or forgotten."""
         self._ring(now)
-        if not self.has_work(now):
-            return None
-        while self._ready:
-            lane = self._ready.popleft()
-            lane.queued = False
+        while self.has_work(now) and (lane := self._turns.next()) is not None:
             entry = self._next(lane, now)
             if entry is None:
                 continue
             lane.busy = True
-            self._claimed += 1
+            self._turns.claim(entry, lane.heavy)
             if self._outage.lasts:
                 self._outage.probe = entry.name
             return entry
         return None
 
     def _next(self, lane: Lane, now: float) -> Entry | None:
-        if lane.busy or lane.until > now or self._lanes.get(lane.key) is not lane:
+        if lane.busy or lane.until > now:
             return None
         if self._outage.lasts and lane.waiting:
-            return lane.waiting.popleft()  # a probe is one that was not tried yet, if there is any
-        chain = lane.due_chain(now)
-        if chain is not None:
-            return chain.entries[0]
-        if lane.waiting:
-            return lane.waiting.popleft()
-        if not lane.chains:
-            del self._lanes[lane.key]
-        return None
+            return lane.waiting.take()  # a probe is one that was not tried yet, if there is any
+        chain = lane.chains.due(now) if lane.has_chains else None
+        return lane.waiting.take() if chain is None else chain.entries.first
 
     def has_work(self, now: float) -> bool:
         """Whether `claim` might give an event."""
-        return bool(self._ready) and self._claimed < self._outage.room and self._outage.allows(now)
+        return (
+            bool(self._turns)
+            and self._turns.claimed < self._outage.room
+            and self._outage.allows(now)
+        )
 
     def may_send(self, entry: Entry, chain: str) -> bool:
         """Whether a claimed event, now that its chain is known, may go. If not, it is parked behind
         the events of its chain that are held, and its lane goes on."""
+        lane = self._lanes[entry.key]
+        if entry.chain == entry.name != chain and lane.held_by(entry) is not None:
+            lane.chains.remove(entry.name).entries.take()  # it had stepped aside, and is whole now
+            entry.chain = None
         if entry.chain is None:  # a file that is changed under way does not change chains
             entry.chain = chain
-        lane = self._lanes[entry.key]
-        held = lane.chains.get(entry.chain)
-        if held is None or held.entries[0] is entry:
+        held = lane.chains.get(entry.chain) if lane.has_chains else None
+        if held is None or held.entries.first is entry:
             return True
-        line_up(held.entries, entry)
+        held.entries.join(entry)
         self._release(entry, lane)
         return False
 
@@ -165,7 +188,7 @@ class Scheduler:
         never."""
         self._ring(now)
         until = self._outage.until
-        if until is not None and self._ready and until > now:
+        if until is not None and self._turns and until > now:
             return until
         return self._timers[0][0] if self._timers else None
 
@@ -176,28 +199,35 @@ class Scheduler:
         tries = dict(islice(self._tries.items(), HOLDS_TOLD))
         return Held(told, tries, more=sum(1 for _ in holds))
 
-    def _holds(self, now: float) -> Iterator[Hold]:
+    def _holds(self, now: float) -> Iterator[ToldHold]:
         outage = self._outage
         if outage.lasts:  # whatever is in doubt: for a person it is the way that is broken
-            yield Hold("destination", outage.why, outage.since, max(now, outage.next_try))
+            why = outage.why[:WHY_CHARS]
+            yield ToldHold("destination", why, outage.since, max(now, outage.next_try))
         for lane in self._lanes.values():
-            if lane.since is not None and (lane.busy or lane.waiting or lane.chains):
-                yield Hold("key", lane.why, lane.since, max(now, lane.until), lane.key)
+            hold = lane.told
+            if hold is not None:
+                yield ToldHold("key", hold.why, hold.since, max(now, hold.until), lane.key)
         for lane in self._lanes.values():
-            for name, chain in lane.chains.items():
-                if chain.why:
-                    until = max(now, chain.until)
-                    yield Hold("chain", chain.why, chain.since, until, lane.key, name)
+            for name, hold in _told_chains(lane):
+                until = max(now, hold.until)
+                yield ToldHold("chain", hold.why, hold.since, until, lane.key, name)
 
     def standing(self) -> Standing:
         """How many events wait, and for how many holds. An event may wait for several."""
         lanes = list(self._lanes.values())
-        keys = [lane for lane in lanes if lane.since is not None and lane.events]
-        chains = [chain for lane in lanes for chain in lane.chains.values() if chain.why]
+        keys = [lane for lane in lanes if lane.told is not None]
+        chains = [
+            len(chain.entries)
+            for lane in lanes
+            if lane.has_chains
+            for _, chain in lane.chains.items()
+            if chain.hold.why
+        ]
         holds = {
             "destination": (1, len(self._known)) if self.unreachable else (0, 0),
             "key": (len(keys), sum(lane.events for lane in keys)),
-            "chain": (len(chains), sum(len(chain.entries) for chain in chains)),
+            "chain": (len(chains), sum(chains)),
         }
         return Standing(len(self._known), self.oldest, holds, not self.unreachable)
 
@@ -207,33 +237,71 @@ class Scheduler:
         """A claimed event is no longer pending: settled, removed by a person, or set aside."""
         lane = self._lanes[entry.key]
         self._got_past(entry, lane)
-        del self._known[entry.name]
         if self._tries.pop(entry.name, None) is not None:
             self.changes += 1
-        chain = lane.held_by(entry)
-        if chain is not None:
-            chain.entries.popleft()
-            del lane.chains[entry.chain or ""]
+        if lane.held_by(entry) is not None:
+            rest = lane.chains.remove(entry.chain or "").entries
+            rest.take()
             # the rest of the chain is older than what waits, so it goes first
-            lane.waiting.extendleft(reversed(chain.entries))
+            lane.waiting.prepend(rest.take_all())
         self._release(entry, lane)
+        del self._known[entry.name]
+        self._turns.remove(entry.owner)
 
     def postpone(self, entry: Entry, until: float) -> None:
         """A claimed event of a known chain is not complete yet: its chain waits, and it is nobody's
         fault."""
         lane = self._lanes[entry.key]
-        self._hold_chain(entry, lane, until, unfinished=True)
+        self._hold_chain(entry, lane, Hold(Cause.UNFINISHED, until))
         self._release(entry, lane)
+
+    def step_aside(self, entry: Entry, until: float) -> None:
+        """A claimed event can't be read yet, and its key has waited enough for such: it waits by
+        itself, and what is accepted after it may go before it."""
+        if entry.chain is None:
+            entry.chain = entry.name
+        self.postpone(entry, until)
+
+    def has_patience(self, what: str, entry: Entry, now: float, seconds: float) -> bool:
+        """Whether others may still be kept waiting for this claimed event, since it is `what`:
+        `seconds` in each PATIENCE_EVERY_SECONDS, for all files of its key and owner together.
+        Were it so long for each file, 25 of them would hold up a key 25 times as long."""
+        place = (what, entry.key, entry.owner)
+        began = self._waits.get(place)
+        if began is not None and now - began < PATIENCE_EVERY_SECONDS:
+            return now - began < seconds
+        if len(self._waits) >= PATIENCE_KEPT:
+            for old in [p for p, at in self._waits.items() if now - at >= PATIENCE_EVERY_SECONDS]:
+                del self._waits[old]
+            if len(self._waits) >= PATIENCE_KEPT:
+                return False
+        self._waits.pop(place, None)
+        self._waits[place] = now
+        return True
+
+    def make_heavy(self, entry: Entry, now: float) -> None:
+        """A claimed event turns out to be large: it goes when it finds one of the places for
+        such."""
+        self._put_back(entry, self._lanes[entry.key], now, heavy=True)
 
     def delay(self, entry: Entry, now: float, until: float, why: str = "can't be read") -> None:
         """A claimed event can't even be read now. Its chain is unknown, so its whole key waits."""
         lane = self._lanes[entry.key]
         entry.delays = True
-        self._hold_lane(lane, now, until, why)
+        self._hold_lane(lane, now, Hold(Cause.UNREADABLE, until, now, why))
         self._put_back(entry, lane, now)
 
-    def settle(self, entry: Entry, verdict: Verdict, started: float, now: float) -> Ruling:
+    def settle(
+        self,
+        entry: Entry,
+        verdict: Verdict,
+        started: float,
+        now: float,
+        reached: bool = False,
+    ) -> Ruling:
         """Draws the consequences of a verdict on a claimed event that was sent at `started`.
+        `reached`: PagerDuty is, as a neutral request has found out since, so that Unreachable is
+        about this event only.
 
         An event that need not wait stays claimed until `forget`: were the next of its chain sent
         before its file is out of pdq/, a crash in between would have it sent again, after that one.
@@ -255,16 +323,21 @@ class Scheduler:
                 wait = verdict.retry_after or lane.backoff.failed(self._cap)
                 why = f"{THROTTLED}PagerDuty answered {verdict.status}"
                 self._tried(entry, now, why)
-                self._hold_lane(lane, now, now + wait, why)
+                self._hold_lane(lane, now, Hold(Cause.THROTTLED, now + wait, now, why))
                 self._put_back(entry, lane, now)
                 return Ruling(Fate.WAITS, "key", wait)
             case Troubled():
                 self._answered(now)
-                self._tried(entry, now, verdict.why)
-                return self._troubled(entry, lane, now, verdict.why)
+                why = verdict.why[:WHY_CHARS]
+                self._tried(entry, now, why)
+                return self._troubled(entry, lane, now, why)
             case Unreachable():
-                self._tried(entry, now, verdict.why)
-                return self._unreachable(entry, lane, started, now, verdict.why)
+                why = verdict.why[:WHY_CHARS]
+                self._tried(entry, now, why)
+                if reached:
+                    self._answered(now)
+                    return self._disliked(entry, lane, now, why)
+                return self._unreachable(entry, lane, started, now, why)
 
     def _got_past(self, entry: Entry, lane: Lane) -> None:
         if entry.delays:
@@ -273,6 +346,8 @@ class Scheduler:
 
     def _tried(self, entry: Entry, now: float, why: str) -> None:
         before = self._tries.get(entry.name)
+        if before is None and len(self._tries) >= TRIES_KEPT:
+            return
         self._tries[entry.name] = Tries(1 if before is None else before.number + 1, now, why)
         self.changes += 1
 
@@ -294,29 +369,33 @@ class Scheduler:
         if lane.troubles >= TROUBLES_IN_A_ROW:
             scope = "key"
             until = now + lane.backoff.failed(self._cap)
-            self._hold_lane(lane, now, until, f"{lane.troubles} failures in a row: {why}")
+            why = f"{lane.troubles} failures in a row: {why}"
+            self._hold_lane(lane, now, Hold(Cause.TROUBLED, until, now, why))
             wait = max(wait, until - now)
         else:
             self._let_go(lane)
         self._release(entry, lane)
         return Ruling(Fate.WAITS, scope, wait)
 
+    def _disliked(self, entry: Entry, lane: Lane, now: float, why: str) -> Ruling:
+        """Something on the way dislikes this event (a proxy that filters, say). It must not hold up
+        the others time and again."""
+        wait = self._wait_in_chain(entry, lane, now, why)
+        self._release(entry, lane)
+        return Ruling(Fate.WAITS, "event", wait)
+
     def _unreachable(
         self, entry: Entry, lane: Lane, started: float, now: float, why: str
     ) -> Ruling:
         missed_before, entry.missed_at = entry.missed_at, now
         if missed_before is not None and self._delivered_at > missed_before:
-            # Twice in vain while others got through: something on the way dislikes this event (a
-            # proxy that filters, say). It must not hold up the others time and again.
-            wait = self._wait_in_chain(entry, lane, now, why)
-            self._release(entry, lane)
-            return Ruling(Fate.WAITS, "event", wait)
+            return self._disliked(entry, lane, now, why)  # twice, while others got through
         wait = self._outage.missed(entry.name, entry.key, started, now, self._cap, why)
         # In its chain, so that it makes room for the others of its key.
-        self._hold_chain(entry, lane, now + wait)
+        self._hold_chain(entry, lane, Hold(Cause.MISSED, now + wait))
         if self._outage.doubt is Doubt.KEY:
-            lane.until = now + wait
-            self._set_timer(lane.until, lane)
+            lane.hold = Hold(Cause.MISSED, now + wait)
+            self._set_timer(now + wait, lane)
         self._release(entry, lane)
         return Ruling(Fate.WAITS, self._outage.doubt.value, wait)
 
@@ -328,76 +407,86 @@ class Scheduler:
             if entry is None:
                 continue
             lane = self._lanes[entry.key]
-            chain = lane.chains.get(entry.chain) if entry.chain is not None else None
-            if chain is not None and chain.until > now:
-                self._hold_chain(chain.entries[0], lane, now)
+            chain = lane.chains.get(entry.chain)
+            if chain is not None and chain.hold.until > now and chain.entries.first is not None:
+                chain.hold.until = now
+                self._ring_chain(chain.entries.first, lane, now)
             # Nothing but the outage holds this lane: what else does is an answer, which ended it.
-            lane.until = min(lane.until, now)
-            self._offer(lane)
+            if lane.hold is not None:
+                lane.hold.until = min(lane.hold.until, now)
+            self._turns.offer(lane)
 
     # --- lanes and holds ------------------------------------------------------------------------
-
-    def _backoff(self) -> Backoff:
-        return Backoff(self._random)
 
     def _wait_in_chain(self, entry: Entry, lane: Lane, now: float, why: str) -> float:
         chain = self._chain_of(entry, lane)
         wait = chain.backoff.failed(self._cap)
-        chain.since = chain.since if chain.why else now
-        chain.why = why
-        self._hold_chain(entry, lane, now + wait)
+        since = chain.hold.since if chain.hold.why else now
+        self._hold_chain(entry, lane, Hold(Cause.TROUBLED, now + wait, since, why))
         return wait
 
     def _chain_of(self, entry: Entry, lane: Lane) -> Chain:
         assert entry.chain is not None
         chain = lane.chains.get(entry.chain)
         if chain is None:
-            chain = lane.chains[entry.chain] = Chain(self._backoff())
+            chain = Chain(Backoff(self._random), Hold(Cause.MISSED, float("-inf")))
             chain.entries.append(entry)
+            lane.chains.add(entry.chain, chain)
         return chain
 
-    def _hold_chain(self, entry: Entry, lane: Lane, until: float, unfinished: bool = False) -> None:
+    def _hold_chain(self, entry: Entry, lane: Lane, hold: Hold) -> None:
         chain = self._chain_of(entry, lane)
-        chain.until = until
-        chain.unfinished = unfinished
-        heapq.heappush(lane.due, (until, entry.chain or ""))
+        if not hold.why:  # what a person was told of the chain stands until it is told anew
+            hold.since, hold.why = chain.hold.since, chain.hold.why
+        chain.hold = hold
+        self._ring_chain(entry, lane, hold.until)
+
+    def _ring_chain(self, entry: Entry, lane: Lane, until: float) -> None:
+        lane.chains.due_at(entry.chain or "", until)
         self._set_timer(until, lane)
 
-    def _hold_lane(self, lane: Lane, now: float, until: float, why: str) -> None:
-        lane.since = now if lane.since is None else lane.since
-        lane.until = until
-        lane.why = why
+    def _hold_lane(self, lane: Lane, now: float, hold: Hold) -> None:
+        hold.since = now if lane.told is None else lane.told.since
+        lane.hold = hold
         self.changes += 1
-        self._set_timer(until, lane)
+        self._set_timer(hold.until, lane)
 
     def _let_go(self, lane: Lane) -> None:
-        if lane.since is not None:
-            lane.since = None
+        if lane.hold is not None:
+            lane.hold = None
             self.changes += 1
 
-    def _put_back(self, entry: Entry, lane: Lane, now: float) -> None:
-        if lane.held_by(entry) is not None:
-            self._hold_chain(entry, lane, now)  # due again as soon as the lane is
+    def _put_back(self, entry: Entry, lane: Lane, now: float, heavy: bool = False) -> None:
+        chain = lane.held_by(entry)
+        if chain is not None:
+            chain.hold.until = now  # due again as soon as the lane is
+            self._ring_chain(entry, lane, now)
         else:
-            lane.waiting.appendleft(entry)
-        self._release(entry, lane)
+            lane.waiting.prepend([entry])
+        self._release(entry, lane, heavy)
 
-    def _release(self, entry: Entry, lane: Lane) -> None:
+    def _release(self, entry: Entry, lane: Lane, heavy: bool = False) -> None:
         if self._outage.probe == entry.name:
             self._outage.probe = ""
-        self._claimed -= 1
+        self._turns.release(entry)
         lane.busy = False
-        self._offer(lane)
+        lane.heavy = heavy
+        if lane.waiting or lane.has_chains:
+            self._turns.offer(lane)
+        else:
+            del self._lanes[lane.key]
 
     def _ring(self, now: float) -> None:
         while self._timers and self._timers[0][0] <= now:
-            self._offer(heapq.heappop(self._timers)[2])
-
-    def _offer(self, lane: Lane) -> None:
-        if not lane.queued and not lane.busy:
-            lane.queued = True
-            self._ready.append(lane)
+            self._turns.offer(heapq.heappop(self._timers)[2])
 
     def _set_timer(self, at: float, lane: Lane) -> None:
         self._timer_count += 1  # breaks ties, so that lanes are never compared
         heapq.heappush(self._timers, (at, self._timer_count, lane))
+
+
+def _told_chains(lane: Lane) -> Iterable[tuple[str, Hold]]:
+    """The holds of a lane's chains that people are told of, by the chain's name."""
+    if not lane.has_chains:
+        return ()
+    return [(name, chain.hold) for name, chain in lane.chains.items() if chain.hold.why]

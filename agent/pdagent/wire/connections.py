@@ -40,11 +40,12 @@ class NoTrust(Exception):
 class Post:
     """One request on its way."""
 
-    __slots__ = ("deadline", "overdue", "reused", "sent", "twin")
+    __slots__ = ("begun", "deadline", "overdue", "reused", "sent", "twin")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.twin: socket.socket | None = None
+        self.begun = False  # the request's first bytes may have gone out, if there is a connection
         self.sent = False  # whole, as far as the kernel goes
         self.reused = False
         self.overdue = False
@@ -96,6 +97,7 @@ class _Watched(HTTPConnection):
             super().request(*args, **kwargs)
         finally:
             self._held = None
+        post.begun = True
         self.send(b"".join(held))  # plain HTTP connects here, TLS has done so before
         post.sent = self.used = True
 

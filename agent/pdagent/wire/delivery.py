@@ -9,6 +9,7 @@ Any number of threads may deliver at once, over one pool of kept-alive connectio
 import json
 import logging
 import time
+from dataclasses import replace
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -173,6 +174,7 @@ class Delivery:
             # Somebody else's answer. On this connection he would go on answering, when new ones
             # lead to PagerDuty again.
             self._open()
+            return replace(verdict, content=True)
         return verdict
 
     def _failure(self, post: Post, error: Exception) -> Verdict:
@@ -181,7 +183,7 @@ class Delivery:
         if isinstance(error, requests.exceptions.SSLError):
             self._open()  # the host's CAs may have been put right meanwhile: read them anew
         why = "timed out" if post.overdue else cause(error, self._proxies)
-        return Unreachable(why)
+        return Unreachable(why, content=post.begun and post.twin is not None)
 
     def abort_overdue(self, now: float) -> None:
         """Ends posts past their deadline, whatever they are waiting for. `now` is monotonic."""

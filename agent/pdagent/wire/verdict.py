@@ -55,9 +55,11 @@ class Troubled:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """Nothing that speaks PagerDuty's language was reached."""
+    """Nothing that speaks PagerDuty's language was reached. `content`: what the event holds may be
+    why, since something on the way has seen it."""
 
     why: str
+    content: bool = False
 
 
 Verdict = Delivered | Refused | Throttled | Troubled | Unreachable

@@ -6,8 +6,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pdagent.queue.backlog import (
     Backlog,
     Count,
+    Directory,
 )
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import EVENT_BYTES_MOST, Hostile, Incomplete, Pending, Unfinished
 from pdagent.spool import Spool, file_name
 from tests.support.agent import directory
 from tests.support.faults import python
+from tests.support.looking import looked
 from tests.support.users import AGENT, ROOT, SENDER
 
 NAME = file_name(5, "KEY1")
@@ -44,7 +47,7 @@ def test_scan_gives_the_order_of_the_queue(root: Path) -> None:
     made = ["5_B.txt", "0000000000000006_A.txt", "1795402356123456_A.txt", "1795402356123456_B.txt"]
     for name in [*reversed(made), "junk", ".hidden"]:
         put(root, name)
-    events, others = Backlog(str(root)).scan()
+    events, others = looked(Backlog(str(root)))
     assert events == made
     assert sorted(others) == [".hidden", "junk"]
 
@@ -53,7 +56,7 @@ def test_scan_opens_nothing(root: Path) -> None:
     """So 100,000 files cost a directory listing, and a FIFO can't hold it up."""
     os.mkfifo(root / "pdq" / NAME)
     (root / "pdq" / "5_K.txt").symlink_to("/nowhere")
-    assert Backlog(str(root)).scan() == ([NAME, "5_K.txt"], [])
+    assert looked(Backlog(str(root))) == ([NAME, "5_K.txt"], [])
 
 
 def test_no_change_is_missed_and_quiet_is_noticed(root: Path) -> None:
@@ -77,7 +80,7 @@ def test_a_scan_that_fails_has_seen_nothing(root: Path) -> None:
         assert backlog.changed()
         (root / "pdq").rename(root / "away")
         with pytest.raises(FileNotFoundError):
-            backlog.scan()
+            looked(backlog)
         (root / "away").rename(root / "pdq")
 
 
@@ -87,11 +90,11 @@ def test_a_name_linked_within_the_stamps_tick_is_found(root: Path) -> None:
     stamp = 10**18
     os.utime(root / "pdq", ns=(stamp, stamp))
     assert backlog.changed()
-    assert backlog.scan() == ([], [])
+    assert looked(backlog) == ([], [])
     put(root)
     os.utime(root / "pdq", ns=(stamp, stamp))
     assert backlog.changed()
-    assert backlog.scan() == ([NAME], [])
+    assert looked(backlog) == ([NAME], [])
 
 
 # reading
@@ -152,8 +155,6 @@ def hostile(path: Path, kind: str) -> None:
         path.symlink_to(path.name)
     elif kind == "FIFO":
         os.mkfifo(path)
-    elif kind == "directory":
-        path.mkdir()
     elif kind == "socket":
         here = os.open(path.parent, os.O_RDONLY)
         with socket.socket(socket.AF_UNIX) as sock:
@@ -177,7 +178,6 @@ HOSTILE = {
     "dangling link": "it is a symbolic link",
     "looping link": "it is a symbolic link",
     "FIFO": "it is not a regular file",
-    "directory": "it is not a regular file",
     "socket": "it is not a regular file",
 }
 
@@ -326,7 +326,7 @@ def test_purge_takes_what_is_there(root: Path) -> None:
     put(root)
     put(root, place="err")
     put(root, "7_K.txt", place="suc")
-    hostile(root / "pdq" / "8_K.txt", "directory")
+    (root / "pdq" / "8_K.txt").mkdir()
     (root / "pdq" / "8_K.txt" / "inside").touch()
     entries = [("pdq", NAME), ("pdq", "6_K.txt"), ("err", NAME), ("suc", "7_K.txt")]
     entries.append(("pdq", "8_K.txt"))
@@ -354,14 +354,107 @@ def test_counts(root: Path) -> None:
     assert list(counts.items()) == [("A", Count(0, 1, 0)), ("B", Count(2, 0, 1))]
 
 
-def test_has(root: Path) -> None:
-    """Any entry counts, and a name that can't be one does not."""
+def test_one_entry_is_seen(root: Path) -> None:
+    """Whatever it is, with its owner; a name that can't be one is none."""
+    path = put(root)
+    (root / "pdq" / "5_D.txt").mkdir()
+    backlog = Backlog(str(root))
+    seen = backlog.seen(NAME)
+    assert seen is not None
+    assert (seen.name, seen.owner, seen.is_directory) == (NAME, path.stat().st_uid, False)
+    directory = backlog.seen("5_D.txt")
+    assert directory is not None
+    assert directory.is_directory
+    assert [backlog.seen(name) for name in ("5_X.txt", "a\0b", "x" * 300)] == [None] * 3
+
+
+def test_a_directory_is_never_moved(root: Path) -> None:
+    """Not even one that was slipped in after the file was read: in err/ its owner could go on
+    writing into it."""
+    (root / "pdq" / NAME).mkdir()
+    backlog = Backlog(str(root))
+    with pytest.raises(Directory):
+        backlog.load(NAME)
+    for settle in (backlog.settle_in_error, backlog.settle_delivered):
+        with pytest.raises(IsADirectoryError):
+            settle(NAME)
+    assert os.listdir(root / "pdq") == [NAME]
+    assert os.listdir(root / "err") == os.listdir(root / "suc") == []
+
+
+def test_what_comes_during_a_look_is_left_for_the_next(root: Path) -> None:
+    """Else a look might find a resolve and not its trigger, which was linked where it had been."""
+    backlog = Backlog(str(root))
+    put(root, "5_A.txt")
+    backlog.changed()
+
+    def known(name: str) -> bool:
+        if name == "5_A.txt":
+            put(root, "6_A.txt")
+        return False
+
+    for number in range(100):
+        put(root, f"{10 + number}_A.txt")
+    first = {seen.name for seen in backlog.look(known)}
+    assert len(first) == 101
+    assert "6_A.txt" not in first
+    assert backlog.changed()
+    assert "6_A.txt" in {seen.name for seen in backlog.look(lambda _: False)}
+
+
+def test_a_clock_that_was_set_back_hides_nothing(root: Path) -> None:
+    """A file whose stamp lies in the future did not come during this look."""
     put(root)
     backlog = Backlog(str(root))
-    assert backlog.has(NAME)
-    assert not backlog.has("5_X.txt")
-    assert not backlog.has("a\0b")
-    assert not backlog.has("x" * 300)
+    real = time.time_ns
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: real() - 10**12)
+        assert [seen.name for seen in backlog.look(lambda _: False)] == [NAME]
+
+
+class Counted:
+    """A function, and how often it was called."""
+
+    def __init__(self, function: Callable[[str], object]) -> None:
+        self._function = function
+        self.calls = 0
+
+    def __call__(self, path: str) -> object:
+        self.calls += 1
+        return self._function(path)
+
+
+def test_one_look_at_tmp_does_for_all_that_died(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """60,000 enqueues that died must not cost as many looks at 60,000 names."""
+    monkeypatch.setattr(os, "scandir", looks := Counted(os.scandir))
+    names = [f"{number}_K.txt" for number in range(20)]
+    for name in names:
+        os.link(put(root, name, place="tmp"), root / "pdq" / name)
+    backlog = Backlog(str(root))
+    seen = time.monotonic()
+    for name in names:
+        backlog.adopt(name, seen)
+    assert looks.calls == 1
+    assert os.listdir(root / "tmp") == []
+    os.link(put(root, "30_K.txt", place="tmp"), root / "pdq" / "30_K.txt")
+    backlog.adopt("30_K.txt", time.monotonic())
+    assert looks.calls == 2
+    assert os.listdir(root / "tmp") == []
+
+
+def test_many_names_in_a_row_that_are_taken(root: Path) -> None:
+    """Whoever has 2,000 of them taken costs the next one no 2,000 looks."""
+    for number in range(5, 2005):
+        put(root, file_name(number, "KEY1"), place="err")
+    put(root)
+    looks = Counted(os.path.lexists)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os.path, "lexists", looks)
+        Backlog(str(root)).settle_in_error(NAME)
+    assert looks.calls < 200
+    assert len(os.listdir(root / "err")) == 2001
 
 
 # everything at once
@@ -440,7 +533,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), most=st.integers(1, 5))
     def drain(self, data: st.DataObject, most: int) -> None:
-        events, others = self.backlog.scan()
+        events, others = looked(self.backlog)
         assert events == sorted(events, key=lambda name: (int(name.partition("_")[0]), name))
         for name in others:
             self.backlog.settle_in_error(name)

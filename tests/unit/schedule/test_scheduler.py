@@ -14,6 +14,7 @@ TROUBLED = Troubled("answered 500", 500)
 UNREACHABLE = Unreachable("connection refused")
 CAP = 60.0
 LIMIT = 3
+PLACES = 10_000
 
 
 class Desk:
@@ -22,7 +23,7 @@ class Desk:
 
     def __init__(self, jitter: float = 0.5) -> None:
         self.jitter = jitter
-        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter)
+        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter, PLACES)
         self.now = 1000.0
 
     def add(self, *names: str) -> None:
@@ -543,7 +544,6 @@ def test_an_unfinished_event_holds_its_chain(desk: Desk) -> None:
     desk.add("A:x:1", "A:y:2", "A:x:3")
     entry = desk.take()
     assert entry is not None
-    entry.unfinished_since = desk.now
     desk.scheduler.postpone(entry, desk.now + 5)
     assert desk.drain() == ["A:y:2"]
     desk.add("A:x:1")
@@ -555,7 +555,6 @@ def test_being_told_again_does_not_end_a_hold_for_trouble(desk: Desk) -> None:
     desk.add("A:x:1")
     entry = desk.take()
     assert entry is not None
-    entry.unfinished_since = desk.now
     desk.scheduler.postpone(entry, desk.now + 5)
     desk.wait()
     desk.settle(desk.take(), TROUBLED)
@@ -577,7 +576,7 @@ def test_new_limits_count_from_the_next_failure(desk: Desk) -> None:
         assert entry is not None
         desk.settle(entry, THROTTLED)
         desk.now += CAP
-    desk.scheduler.configure(2.0, LIMIT)
+    desk.scheduler.configure(2.0, LIMIT, PLACES)
     assert desk.settle(desk.take(), THROTTLED).seconds <= 2.0
     desk.now += CAP
     assert desk.settle(desk.take(), UNREACHABLE).seconds <= 2.0

@@ -22,6 +22,7 @@ from tests.unit.schedule.test_scheduler import (
     CAP,
     DELIVERED,
     LIMIT,
+    PLACES,
     REFUSED,
     THROTTLED,
     TROUBLED,
@@ -47,7 +48,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.now = 1000.0
         self.number = 0
         self.jitter = 0.5
-        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter)
+        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter, PLACES)
         self.pending: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.claimed: dict[str, tuple[Entry, float]] = {}  # by key, and since when
         self.chain_held: dict[tuple[str, str], tuple[float, float]] = {}
@@ -164,7 +165,6 @@ class SchedulerMachine(RuleBasedStateMachine):
         if not self.may_send(entry):
             return
         until = self.now + seconds
-        entry.unfinished_since = self.now
         self.unfinished.add(entry.name)
         self.scheduler.postpone(entry, until)
         self.chain_held[self.chain(entry)] = until, until

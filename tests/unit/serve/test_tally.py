@@ -28,7 +28,7 @@ def test_what_was_there_at_the_start_is_not_accepted_now() -> None:
 
 
 def scheduler(*events: tuple[str, str]) -> Scheduler:
-    made = Scheduler(60.0, 60, lambda: 0.5)
+    made = Scheduler(60.0, 60, lambda: 0.5, 32)
     for name, key in events:
         made.add(name, key)
     return made

@@ -1,0 +1,171 @@
+"""Reading: what the file of a claimed event turns out to be, here and now.
+
+What is found is returned, not raised: the one who handles the event has to deal with all of it.
+Work on files is bounded, since anyone may have made them:
+
+- One file of each owner is read at a time. A user's 50,000 files must not have 30 threads parse,
+  among which everybody else's would have to find their turn at the interpreter.
+- Large files are read one at a time altogether, and for a quarter of the time at most: the
+  interpreter is held for as long as one is parsed.
+- A file that is not whole is looked at ten times in a second, and then it is no event. Others wait
+  for such files for a while, which is bounded for each key and owner: see Scheduler.has_patience.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pdagent.config import Config
+from pdagent.queue.backlog import INCOMPLETE_SECONDS, SHORTAGES, Backlog, Directory, Large
+from pdagent.queue.holds import UNREADABLE
+from pdagent.queue.keys import lane
+from pdagent.queue.names import key_of
+from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
+from pdagent.schedule.lane import Entry
+
+# How long a file may have its second name in tmp/ before its writer is taken for dead. It needs
+# that long only if the disk takes that long for an fsync.
+UNFINISHED_SECONDS = 5.0
+INCOMPLETE_AGAIN_SECONDS = 0.1
+AGAIN_SECONDS = 5.0
+# How long a file that gives an error is tried again before it is set aside.
+UNREADABLE_SECONDS = 300.0
+BEING_WRITTEN = "an event is being written"
+LARGE_PAUSES = 3  # after each large file, as many times as long as it took
+LARGE_PAUSE_MOST = 1.0
+
+Patience = Callable[[str, float], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """It is an event, whole."""
+
+    pending: Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Heavy:
+    """It is large, and has to find one of the places for such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """It is an event, but its sender may not be done with it: its chain waits."""
+
+    chain: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """It can't be read yet, and its key waits for it. `problem`: what the system said."""
+
+    until: float
+    why: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """It can't be read yet, and nobody waits for it."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """It is no event, and will not be one."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A person removed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """It is a directory. It is left where it is: moved to err/, it would still be its owner's."""
+
+
+Found = Ready | Heavy | Waits | Later | Aside | Unfit | Gone | Left
+
+
+class Reading:
+    """Reads the files of claimed events."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._large = threading.Lock()
+        self._turns: dict[int, threading.Lock] = {}  # by owner
+
+    def read(self, entry: Entry, now: float, config: Config, patience: Patience) -> Found:
+        """What the entry's file is. `patience` says whether others may still wait for it, since it
+        is in that state, for so many seconds."""
+        if key_of(entry.name) is None:
+            return Unfit("its name is not an event's")
+        try:
+            with self._turns.setdefault(entry.owner, threading.Lock()):
+                pending = self._load(entry)
+        except Large:
+            return Heavy()
+        except Unfinished as unfinished:
+            pending = unfinished.pending
+            since = entry.since("unfinished", now)
+            # pd-send is between link and unlink, or died there. It gets a while to finish, and will
+            # wake us; then the event is taken as accepted, which somebody may have been told.
+            if now - since < UNFINISHED_SECONDS and patience("unfinished", UNFINISHED_SECONDS):
+                return Waits(pending.chain, now + UNFINISHED_SECONDS)
+            try:
+                self._backlog.adopt(entry.name, since)
+            except OSError as error:
+                return self.unreadable(entry, error, now)
+        except Directory:
+            return Left()
+        except FileNotFoundError:
+            return Gone()
+        except Incomplete as incomplete:
+            return self._incomplete(entry, incomplete, now, patience)
+        except Hostile as hostile:
+            return Unfit(str(hostile))
+        except OSError as error:
+            return self.unreadable(entry, error, now)
+        if lane(pending.key, config) != lane(key_of(entry.name) or "", config):
+            # Its name says whose turn it takes, and whom it holds up when it is throttled.
+            return Unfit("its name and its body have different integration keys")
+        return Ready(pending)
+
+    def _load(self, entry: Entry) -> Pending:
+        if not entry.heavy:
+            return self._backlog.load(entry.name, large=False, fitting=True)
+        with self._large:
+            began = time.thread_time()
+            try:
+                return self._backlog.load(entry.name, fitting=True)
+            finally:
+                took = time.thread_time() - began
+                time.sleep(min(LARGE_PAUSE_MOST, took * LARGE_PAUSES))
+
+    def _incomplete(
+        self, entry: Entry, incomplete: Incomplete, now: float, patience: Patience
+    ) -> Found:
+        # A script that writes straight into pdq/ is between open and close, or what it wrote is no
+        # event. Its chain is unknown, so its key waits.
+        if now - entry.since("incomplete", now) >= INCOMPLETE_SECONDS:
+            return Unfit(str(incomplete))
+        if patience("incomplete", INCOMPLETE_SECONDS):
+            return Later(now + INCOMPLETE_AGAIN_SECONDS, BEING_WRITTEN)
+        return Aside(now + INCOMPLETE_AGAIN_SECONDS)
+
+    def unreadable(self, entry: Entry, error: OSError, now: float) -> Found:
+        """What follows from an error of the system's about an event."""
+        # Its chain is unknown, so its key waits. A disk that does not come back must not hold up
+        # the others for ever, nor may one that does cost an event.
+        problem = error.strerror or str(error)
+        since = entry.since("unreadable", now)
+        if error.errno in SHORTAGES or now - since < UNREADABLE_SECONDS:
+            return Later(now + AGAIN_SECONDS, f"{UNREADABLE}: {problem}", problem)
+        return Unfit(f"it can't be read: {problem}")

@@ -1,0 +1,144 @@
+"""Turns: whose event goes next. Users in turn, and each user's keys in turn.
+
+Pure. Anyone may add files of any number of keys. Were keys alone served in turn, a user with 50,000
+of them would make everybody else wait for 50,000 turns. So turns go by the owner of the event's
+file first; root's events and those of the endpoint have owners of their own, as everybody's.
+
+Whoever has the next turn must find a place, too, although a user's posts may all hang:
+
+- All users together have `places`. Where one has taken them all, `SPARE` more are there for users
+  who have nothing on their way.
+- Large events have few places, since each holds much memory. One user gets half of these.
+"""
+
+from collections import deque
+from itertools import islice
+
+from pdagent.schedule.lane import Entry, Lane
+
+SPARE = 4
+HEAVY_PLACES = 8
+HEAVY_OF_ONE = 4
+
+
+class Owner:
+    """A user who has events pending or on their way."""
+
+    __slots__ = ("claimed", "heavy_claimed", "heavy_lanes", "lanes", "pending", "uid")
+
+    def __init__(self, uid: int) -> None:
+        self.uid = uid
+        self.pending = 0
+        self.claimed = 0
+        self.heavy_claimed = 0
+        self.lanes: deque[Lane] = deque()
+        self.heavy_lanes: deque[Lane] = deque()
+
+
+class Turns:
+    """Lanes that may have something to send."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.claimed = 0
+        self._heavy_claimed = 0
+        self._owners: dict[int, Owner] = {}
+        self._round: deque[Owner] = deque()  # of those who have lanes, and those only
+        self._heavy_round: deque[Owner] = deque()
+
+    def __bool__(self) -> bool:
+        """Whether there is any lane. None may have a place."""
+        return bool(self._round or self._heavy_round)
+
+    # --- who has how many -----------------------------------------------------------------------
+
+    @property
+    def owners(self) -> int:
+        return len(self._owners)
+
+    def pending(self, uid: int) -> int:
+        owner = self._owners.get(uid)
+        return owner.pending if owner is not None else 0
+
+    def add(self, uid: int) -> None:
+        """An event of this user is pending now."""
+        owner = self._owners.get(uid)
+        if owner is None:
+            owner = self._owners[uid] = Owner(uid)
+        owner.pending += 1
+
+    def remove(self, uid: int) -> None:
+        """One is not any longer."""
+        owner = self._owners[uid]
+        owner.pending -= 1
+        self._drop_if_done(owner)
+
+    # --- whose turn it is -----------------------------------------------------------------------
+
+    def offer(self, lane: Lane) -> None:
+        """A lane may have something to send."""
+        uid = lane.owner
+        if lane.queued or lane.busy or uid is None:
+            return
+        lane.queued = True
+        owner = self._owners[uid]
+        lanes, waiting = (
+            (owner.heavy_lanes, self._heavy_round) if lane.heavy else (owner.lanes, self._round)
+        )
+        if not lanes:
+            waiting.append(owner)
+        lanes.append(lane)
+
+    def next(self) -> Lane | None:
+        """The lane whose turn it is, which leaves; None if nobody who waits has a place."""
+        if self._heavy_claimed < HEAVY_PLACES:
+            for owner in self._in_turn(self._heavy_round):
+                if owner.heavy_claimed < HEAVY_OF_ONE and self._has_place(owner):
+                    return self._taken(owner, owner.heavy_lanes, self._heavy_round)
+        for owner in self._in_turn(self._round):
+            if self._has_place(owner):
+                return self._taken(owner, owner.lanes, self._round)
+        return None
+
+    def _in_turn(self, waiting: deque[Owner]) -> list[Owner]:
+        # Only owners with something on their way can be without a place, so no more of them than
+        # there are places stand before one who has one.
+        return list(islice(waiting, self.places + SPARE + 1))
+
+    def _has_place(self, owner: Owner) -> bool:
+        if self.claimed < self.places:
+            return True
+        return not owner.claimed and self.claimed < self.places + SPARE
+
+    def _taken(self, owner: Owner, lanes: deque[Lane], waiting: deque[Owner]) -> Lane:
+        lane = lanes.popleft()
+        lane.queued = False
+        waiting.remove(owner)
+        if lanes:
+            waiting.append(owner)
+        self._drop_if_done(owner)
+        return lane
+
+    def _drop_if_done(self, owner: Owner) -> None:
+        if not (owner.pending or owner.lanes or owner.heavy_lanes):
+            self._owners.pop(owner.uid, None)
+
+    # --- who is on the way ----------------------------------------------------------------------
+
+    def claim(self, entry: Entry, heavy: bool) -> None:
+        """An event is on its way, in a place for large ones or in any."""
+        owner = self._owners[entry.owner]
+        entry.heavy = heavy
+        self.claimed += 1
+        self._heavy_claimed += heavy
+        owner.claimed += 1
+        owner.heavy_claimed += heavy
+
+    def release(self, entry: Entry) -> None:
+        """An event is not any longer on its way."""
+        owner = self._owners[entry.owner]
+        self.claimed -= 1
+        self._heavy_claimed -= entry.heavy
+        owner.claimed -= 1
+        owner.heavy_claimed -= entry.heavy
+        entry.heavy = False
