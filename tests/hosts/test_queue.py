@@ -22,10 +22,10 @@ def queued(host: Host, *dedup_keys: str, seconds: int) -> list[int]:
 
 
 def looks(host: Host, user: str, event: str) -> list[str]:
-    """What the commands that change nothing have to say."""
+    """What the commands that change nothing have to say, on stdout and stderr."""
     script = [f"event='{event}'"]
     script += [
-        f"{UNTIL_INTERRUPTED} pd-queue {look} || [ $? = 130 ]; printf '\\f'" for look in LOOKS
+        f"{UNTIL_INTERRUPTED} pd-queue {look} 2>&1 || [ $? = 130 ]; printf '\\f'" for look in LOOKS
     ]
     return host.sh("\n".join(script), user).split("\f")
 
@@ -38,7 +38,7 @@ def test_queue(host: Host, api: EventsApi) -> None:
     assert queued(host, "refused.1", "refused.2", seconds=30) == [76, 76]
     api.stop()
     assert queued(host, "held.1", "held.2", "held.3", seconds=0) == [79, 79, 79]
-    host.until("pd-queue status | grep -q '^  destination: '")
+    host.until("pd-queue status 2>&1 | grep -q '^  destination: '")
     event = json.loads(host.sh("pd-queue list --json -i refused.1"))["events"][0]["event"]
 
     for user in ("root", "pdagent"):

@@ -25,10 +25,10 @@ def test_many_pending_events_are_spoken_of(api: EventsApi, agent: Agent) -> None
     agent.start()
     text = "4 events are pending, more than pending_warning = 3"
     wait_until(lambda: text in agent.log)
-    status = agent.run("pd-queue", "status", check=True).stdout.decode().splitlines()
+    status = agent.run("pd-queue", "status", check=True).stderr.decode().splitlines()
     assert status[-1] == f"Warning: {text}."
     api.always(KEY, None)
     api.wait_accepted(4)
     wait_until(lambda: "no longer many" in agent.log)
     assert agent.log.count(text) == 1
-    assert b"Warning" not in agent.run("pd-queue", "status", check=True).stdout
+    assert b"Warning" not in agent.run("pd-queue", "status", check=True).stderr
