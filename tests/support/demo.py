@@ -120,7 +120,7 @@ class Demo:
         held = pending > 0
         wait_until(lambda: len(self._agent.names("suc")) == delivered)
         # what is held is told once a second at most
-        wait_until(lambda: (b"next try" in self._agent.run("pd-queue", "status").stdout) == held)
+        wait_until(lambda: (b"next try" in self._agent.run("pd-queue", "status").stderr) == held)
         table = self._command("pd-queue", "status").splitlines()
         self._check(
             table[2] == f"{KEY:<35}{pending:>10}{delivered:>10}{0:>10}",
