@@ -64,6 +64,19 @@ def _base_url(text: str) -> "Reading":
     return url, problem
 
 
+def _proxy(text: str) -> "Reading":
+    """What `wire.proxy` takes apart: here only what is surely none. A name and a password may be in
+    it, in any spelling; a colon before the "://" is theirs."""
+    scheme, separator, rest = text.partition("://")
+    known = not separator or ":" in scheme or scheme.lower() in ("http", "https")
+    place = (rest if separator else text).rpartition("@")[2]
+    host = place.partition("/")[0].partition("?")[0].partition("#")[0]
+    named = host.translate({ord(sign): "x" for sign in "-._:[]%"}).isalnum()
+    if text and not (known and named and text.isprintable()):
+        return None, "must be http://HOST:PORT, or https:// if the proxy itself speaks TLS"
+    return text, ""
+
+
 def _path(text: str) -> "Reading":
     if not text.startswith("/") or not text.isprintable():
         return None, "must be an absolute path"
@@ -240,7 +253,7 @@ SETTINGS = (
     Setting(
         "proxy_url",
         "",
-        _url,
+        _proxy,
         "The proxy to use, such as http://proxy:3128. Empty: http_proxy, https_proxy and no_proxy "
         "in the service's environment decide.",
     ),

@@ -111,7 +111,7 @@ def test_an_outage_and_a_restart(api: EventsApi, agent: Agent, queue: Queue) -> 
     api.stop()
     agent.start()
     name = enqueue(agent, KEY, "x", "x")
-    wait_until(lambda: "destination: Connection refused, since" in queue("status"))
+    wait_until(lambda: f":{api.port}: Connection refused, since" in queue("status"))
     assert "not sent" in queue("show", name)
     assert "Connection refused" in queue("list")
     agent.stop()

@@ -1,6 +1,7 @@
 """Names, the proxy, TLS, and the clock: findings on the way out, from what it answered. Pure, but
 for names and the file of CAs."""
 
+import os
 import socket
 import ssl
 import time
@@ -10,10 +11,11 @@ from urllib.parse import urlsplit
 
 from pdagent.check.finding import Finding, days, failed, ok, several, unknown, warning
 from pdagent.check.service import Environment
-from pdagent.check.wayout import Ask, proxy_of, without_password
+from pdagent.check.wayout import Ask
 from pdagent.config import Config
-from pdagent.wire.connections import NoTrust, ca_file
+from pdagent.wire.proxy import BadProxy, Way, way_to
 from pdagent.wire.question import Answer
+from pdagent.wire.trust import NoTrust, ca_file
 
 DNS, PROXY, API, TLS, CA, CLOCK = "DNS", "proxy", "events API", "TLS", "CA bundle", "clock"
 SKEW_WARNING, SKEW_FAILED = 30.0, 600.0
@@ -51,8 +53,8 @@ def remedy_of(answer: Answer, settings: Config) -> str:
 
 def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) -> Iterator[Finding]:
     """Whether the names on the way have addresses."""
-    proxy = proxy_of(settings)
-    host = urlsplit(proxy or settings.base_url).hostname or ""
+    proxy = _way(settings)[0].proxy
+    host = proxy.host if proxy is not None else urlsplit(settings.base_url).hostname or ""
     started = time.monotonic()
     try:
         found = (resolve or socket.getaddrinfo)(host, None, type=socket.SOCK_STREAM)
@@ -62,7 +64,7 @@ def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) ->
         return
     seconds = time.monotonic() - started
     text = f"{host} has {several(len(found), 'address', 'addresses')}"
-    text += " (all other names are the proxy's to look up)" if proxy else ""
+    text += " (all other names are the proxy's to look up)" if proxy is not None else ""
     if seconds > 2:
         yield warning(
             DNS, f"{text}, after {seconds:.0f} s", "See /etc/resolv.conf: a server is down."
@@ -71,16 +73,30 @@ def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) ->
         yield ok(DNS, text)
 
 
+def _way(settings: Config) -> tuple[Way, str]:
+    """The daemon's way, and what is wrong with the proxy that is set."""
+    try:
+        return way_to(settings.base_url, settings, os.environ), ""
+    except BadProxy as error:
+        return Way(), str(error)
+
+
 def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Finding]:
     """Which proxy it is, and whether it lets us through."""
-    used = without_password(proxy_of(settings))
+    way, wrong = _way(settings)
     source = "proxy_url" if settings.proxy_url else environment.source
     for line in environment.odd:
         yield warning(PROXY, line, f"Correct it, then: {_RESTART}")
     if environment.stale and not settings.proxy_url:
         text = f"{environment.stale} says otherwise than the running daemon's environment"
         yield warning(PROXY, text, _RESTART)
-    if not used:
+    if wrong:
+        yield failed(PROXY, f"{wrong} ({source})", _REMEDIES["proxy"])
+        return
+    if way.ignored:
+        yield warning(PROXY, f"{way.ignored} ({source})", _REMEDIES["proxy"])
+        return
+    if way.proxy is None:
         if environment.hidden:
             text = (
                 f"none in {environment.source}; the service's own, {environment.hidden}, is hidden"
@@ -89,7 +105,7 @@ def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Find
         else:
             yield ok(PROXY, "none: the way is direct")
         return
-    answer = ask()
+    answer, used = ask(), way.proxy
     if answer.stage == "proxy":
         yield failed(PROXY, f"{used} ({source}): {answer.why}", remedy_of(answer, settings))
     elif answer.status == 407:
@@ -202,6 +218,6 @@ def clock(ask: Ask, now: Callable[[], float]) -> Iterator[Finding]:
 
 def _date(answer: Answer) -> float | None:
     try:
-        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        return parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError, OverflowError):
         return None

@@ -1,14 +1,12 @@
 """The way out: one question to the Events API, put by the daemon's own means, for all who look."""
 
 import threading
+import time
 from collections.abc import Callable
-from urllib.parse import urlsplit, urlunsplit
-
-from requests.utils import select_proxy
 
 from pdagent.config import Config
 from pdagent.wire import question
-from pdagent.wire.connections import proxies
+from pdagent.wire.connections import Post
 from pdagent.wire.question import Answer
 
 Ask = Callable[[], Answer]
@@ -28,18 +26,6 @@ def once(ask: Ask) -> Ask:
     return asked
 
 
-def proxy_of(settings: Config) -> str:
-    """The proxy on the way to the Events API, its password included; empty: none."""
-    url = settings.base_url
-    return select_proxy(url, proxies(settings, url)) or ""
-
-
-def without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
 def ask(settings: Config) -> Answer:
     """Asks the Events API whether it is there."""
-    question.begun()
-    return question.ask(settings)
+    return question.ask(settings, Post(time.monotonic() + question.SECONDS))

@@ -3,17 +3,17 @@
 A thread of its own, asleep between two beats. Nothing depends on its success.
 """
 
+import json
 import logging
-import os
 import platform
 import threading
+import time
 from collections.abc import Callable
-
-import requests
 
 from pdagent import __version__, threads
 from pdagent.config import Config
-from pdagent.wire.connections import NoTrust, ca_file, proxies
+from pdagent.wire.connections import Connections, Post, Unreached
+from pdagent.wire.trust import NoTrust
 
 log = logging.getLogger("pdagent.heartbeat")
 
@@ -22,6 +22,7 @@ _LEAST_SECONDS = 60.0
 _MOST_SECONDS = 86_400.0
 _AGAIN_SECONDS = 10.0
 _TRIES = 10
+_TRY_SECONDS = 10.0
 
 
 class Heartbeat:
@@ -75,28 +76,23 @@ class Heartbeat:
         }
         if not self._introduced:
             body["system_info"] = _system()
-        session = requests.Session()
-        session.trust_env = False
+        data = json.dumps(body).encode()
+        connections = Connections(self._config, self._config.heartbeat_url)
+        request = b"%b%d\r\n\r\n%b" % (connections.head(""), len(data), data)
+        post = Post(time.monotonic() + _TRY_SECONDS)
         try:
-            response = session.post(
-                self._config.heartbeat_url,
-                json=body,
-                timeout=10,
-                allow_redirects=False,
-                proxies=proxies(self._config, self._config.heartbeat_url),
-                verify=ca_file(self._config, os.environ),
-            )
-        except (requests.RequestException, OSError, NoTrust) as error:
-            log.debug("heartbeat failed: %s", type(error).__name__)
+            with connections.lent(post) as connection:
+                answer = connection.exchange(request, post)
+                connection.sound = False  # an hour is too long to keep it
+        except (Unreached, NoTrust, OSError) as error:
+            log.debug("heartbeat failed: %s", error)
             return None
-        finally:
-            session.close()
-        if response.status_code >= 500:
+        if answer.status >= 500:
             return None
-        self._introduced = self._introduced or response.ok
+        self._introduced = self._introduced or answer.status < 400
         try:
-            wanted = float(response.json()["heartbeat_interval_secs"])
-        except (ValueError, KeyError, TypeError):
+            wanted = float(json.loads(answer.body)["heartbeat_interval_secs"])
+        except (ValueError, KeyError, TypeError, RecursionError):
             return INTERVAL_SECONDS
         return min(max(wanted, _LEAST_SECONDS), _MOST_SECONDS)
 

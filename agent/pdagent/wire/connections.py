@@ -1,54 +1,68 @@
-"""Connections: how the Events API is reached. TLS, CAs, proxies, and an end to waiting.
+"""Connections: how the Events API is reached. TLS, proxies, and an end to waiting.
 
-What requests and urllib3 leave open for us: a bound on a whole exchange instead of each recv, one
-between all addresses of a host, and the CAs that the host trusts, loaded once.
+A connection carries the next request only if nobody can take an answer of the last one for it: the
+last answer was final, was read to its end, and nothing has come since: not into the reader, not
+into TLS, not into the socket. That is looked at right before each request, also before the first.
 """
 
 import contextlib
+import encodings.idna  # noqa: F401  # the socket module asks for it, and threads import nothing
+import math
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from binascii import b2a_base64
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-
+from pdagent import __version__
 from pdagent.config import Config
+from pdagent.wire import trust
+from pdagent.wire.answer import Answer, NoAnswer, Reader
+from pdagent.wire.nested import Nested
+from pdagent.wire.proxy import BadProxy, Proxy, Way, way_to
 
 CONNECT_SECONDS = 10.0
-
-# Where distributions keep the bundle of CAs that the host trusts.
-CA_FILES = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat and its kin, before and after ca-trust
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",  # SUSE
-    "/etc/ssl/cert.pem",
-)
+# TLS with a proxy, which is near; and to learn that it speaks no TLS. Both fit into a direct
+# delivery's ten seconds.
+PROXY_TLS_SECONDS = 5.0
+PLAIN_SECONDS = 2.0
+_TEXT_CHARS = 500
 
 
-class NoTrust(Exception):
-    """No CA bundle was found, or it can't be used: nobody's certificate could be verified."""
+class Unreached(Exception):
+    """No answer, for the reason that this is as text. `stage`: how far it got: "trust", "name",
+    "proxy", "tls" or "connection"."""
+
+    def __init__(self, stage: str, why: str) -> None:
+        super().__init__("".join(c if c.isprintable() else " " for c in why)[:_TEXT_CHARS])
+        self.stage = stage
 
 
 class Post:
-    """One request on its way."""
+    """One request on its way. `deadline` in monotonic seconds."""
 
     __slots__ = ("begun", "deadline", "overdue", "reused", "sent", "twin")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.twin: socket.socket | None = None
-        self.begun = False  # the request's first bytes may have gone out, if there is a connection
+        self.begun = False  # its first bytes may have gone out
         self.sent = False  # whole, as far as the kernel goes
         self.reused = False
         self.overdue = False
+
+    def left(self, most: float = math.inf) -> float:
+        """Seconds until the deadline, `most` at most. Raises TimeoutError where none is left."""
+        left = self.deadline - time.monotonic()
+        if left <= 0 or self.overdue:
+            self.overdue = True
+            raise TimeoutError("timed out")
+        return min(left, most)
 
     def abort(self) -> None:
         """From another thread: makes whatever this post waits for on its socket fail now."""
@@ -58,195 +72,344 @@ class Post:
                 self.twin.shutdown(socket.SHUT_RDWR)
 
 
-_here = threading.local()  # .post: what this thread is sending
+class Target:
+    """An address to post to, taken apart. Raises ValueError."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.tls = parts.scheme == "https"
+        self.host = (parts.hostname or "").rstrip(".")
+        self.port = parts.port or (443 if self.tls else 80)
+        self.path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+        if not self.host:
+            raise ValueError("the address has no host")
+        # names in other scripts are asked for as DNS writes them
+        name = self.host if ":" in self.host else self.host.encode("idna").decode()
+        self.name = f"[{name}]" if ":" in name else name
+        default = self.port == (443 if self.tls else 80)
+        self.authority = self.name if default else f"{self.name}:{self.port}"
+        user = parts.netloc.rpartition("@")[0]
+        self.authorization = ""
+        if user:
+            pair = b2a_base64(unquote_to_bytes(user), newline=False)
+            self.authorization = "Basic " + pair.decode()
 
 
-def begin(deadline: float) -> Post:
-    """The post that this thread's next exchange is; `deadline` in monotonic seconds."""
-    post: Post = Post(deadline)
-    _here.post = post
-    return post
+class Connection:
+    """One connection to `target`, perhaps through a proxy. For one thread at a time."""
 
+    def __init__(self, target: Target, proxy: Proxy | None, source: str, tls: "Tls") -> None:
+        self._target = target
+        self._proxy = proxy
+        self._source = source
+        self._tls = tls
+        self._sock: Any = None  # a socket, an SSLSocket, or Nested
+        self._twin: socket.socket | None = None
+        self._peer = "PagerDuty"
+        self._used = False
+        self.sound = False  # whether it may carry another request
 
-class _Watched(HTTPConnection):
-    """A connection that can be cut off from another thread, at any stage.
+    @property
+    def sock(self) -> Any:
+        return self._sock
 
-    A second descriptor of the same socket does that: while TLS is being set up the first one
-    belongs to nobody in particular, and a shut-down of any one of them holds for all.
-    """
+    def open(self, post: Post) -> None:
+        """Raises Unreached, TimeoutError, trust.NoTrust."""
+        proxy = self._proxy
+        self._connect(post)
+        if proxy is not None and proxy.scheme == "https":
+            self._wrap_proxy(proxy, post)
+        if not self._target.tls:
+            return
+        if proxy is not None:
+            self._tunnel(proxy, post)
+            self._peer = f"PagerDuty, through the proxy at {proxy.where}"
+        self._wrap(self._target.host, post.left(CONNECT_SECONDS))
 
-    twin: socket.socket | None = None
-    used = False
-    _held: list[bytes] | None = None
-
-    def _new_conn(self) -> socket.socket:
-        sock = _connect(self, time.monotonic() + CONNECT_SECONDS)
-        self.twin = _here.post.twin = sock.dup()
-        self.used = _here.post.reused = False
-        return sock
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        post: Post = _here.post
-        post.twin = self.twin
-        post.reused = self.used
-        # Head and body in one piece: in two, each is a TLS record, a packet and a wake-up of the
-        # other side.
-        held: list[bytes] = []
-        self._held = held
+    def exchange(self, request: bytes, post: Post) -> Answer:
+        """The final answer to the request. Raises Unreached, TimeoutError."""
+        self.sound = False
+        post.reused, self._used = self._used, True
+        post.twin = self._twin
+        if not self.silent():
+            raise Unreached("connection", f"{self._peer}: it spoke before it was asked")
+        whole = True
         try:
-            super().request(*args, **kwargs)
-        finally:
-            self._held = None
-        post.begun = True
-        self.send(b"".join(held))  # plain HTTP connects here, TLS has done so before
-        post.sent = self.used = True
+            self._sock.settimeout(post.left())
+            try:
+                post.begun = True
+                self._sock.sendall(request)
+                post.sent = True
+            except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+                whole = False  # it may have answered without reading all of it
+            answer = Reader(lambda size: self._receive(size, post)).answer()
+        except TimeoutError:
+            raise
+        except (OSError, NoAnswer) as error:
+            raise Unreached("connection", f"{self._peer}: {_words(error)}") from error
+        self.sound = whole and not answer.last
+        return answer
 
-    def send(self, data: Any) -> None:
-        if self._held is None:
-            super().send(data)
-        else:
-            self._held.append(data)
+    def silent(self) -> bool:
+        """Whether the other side has said nothing that was not asked for, and is still there."""
+        try:
+            # reads through all layers: what OpenSSL holds as well as what the kernel does
+            self._sock.settimeout(0)
+            self._sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            pass
+        return False
 
     def close(self) -> None:
-        twin, self.twin = self.twin, None
-        if twin is not None:
-            twin.close()
-        super().close()
-
-
-class _WatchedTLS(_Watched, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
-
-
-class _PoolTLS(HTTPSConnectionPool):
-    ConnectionCls = _WatchedTLS
-
-
-def _connect(connection: HTTPConnection, deadline: float) -> socket.socket:
-    """urllib3 gives each address of a host the whole time-out; here all of them share it, so that a
-    black hole among them (often IPv6) leaves time for the rest. Raises urllib3's exceptions."""
-    host = connection.host.strip("[]")
-    try:
-        found = socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise NameResolutionError(host, connection, socket.gaierror(str(error))) from error
-    problem: OSError | None = None
-    for number, (family, kind, protocol, _, address) in enumerate(found):
-        sock = None
-        try:
-            sock = socket.socket(family, kind, protocol)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if connection.source_address:
-                sock.bind(connection.source_address)
-            share = (deadline - time.monotonic()) / (len(found) - number)
-            sock.settimeout(max(share, 0.1))
-            sock.connect(address)
-            sock.settimeout(CONNECT_SECONDS)  # for the TLS handshake; requests has its own after it
-            return sock
-        except OSError as error:
-            problem = error
+        for sock in (self._sock, self._twin):
             if sock is not None:
                 sock.close()
-    if isinstance(problem, TimeoutError):
-        raise ConnectTimeoutError(connection, "connect timed out") from problem
-    raise NewConnectionError(connection, str(problem)) from problem
+        self._twin = None
+
+    def _receive(self, size: int, post: Post) -> bytes:
+        self._sock.settimeout(post.left())
+        return bytes(self._sock.recv(size))
+
+    # --- on the way there -----------------------------------------------------------------------
+
+    def _connect(self, post: Post) -> None:
+        """All addresses of a host share the time, so that a black hole among them (often IPv6)
+        leaves some for the rest."""
+        proxy = self._proxy
+        host, port = (
+            (self._target.host, self._target.port) if proxy is None else (proxy.host, proxy.port)
+        )
+        until = time.monotonic() + post.left(CONNECT_SECONDS)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            whose = "the proxy's name" if proxy is not None else "the name"
+            raise Unreached("name", f"{whose} {host}: {_words(error)}") from error
+        problem: Exception = OSError("it has no address")
+        for number, (family, kind, protocol, _, address) in enumerate(found):
+            shown = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+            self._peer = (
+                f"PagerDuty at {shown}:{port}" if proxy is None else f"the proxy at {proxy.where}"
+            )
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._source:
+                    sock.bind((self._source, 0))
+                share = (until - time.monotonic()) / (len(found) - number)
+                sock.settimeout(max(share, 0.1))
+                self._sock, self._twin = sock, sock.dup()
+                post.twin = self._twin
+                post.left(CONNECT_SECONDS)  # aborted before there was something to abort
+                sock.connect(address)
+                return
+            except OSError as error:
+                problem = error
+                self.close()
+        stage = "connection" if proxy is None else "proxy"
+        raise Unreached(stage, f"{self._peer}: {_words(problem)}") from problem
+
+    def _wrap_proxy(self, proxy: Proxy, post: Post) -> None:
+        try:
+            self._wrap(proxy.host, post.left(PROXY_TLS_SECONDS), "proxy")
+        except Unreached as error:
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise
+            # Not tried in plain: that would hand the password to whoever breaks TLS.
+            if self._speaks_plain(proxy, post):
+                why = f"{self._peer}: it speaks plain HTTP: write http:// before it, not https://"
+                raise Unreached("proxy", f"{why} ({proxy.source})") from error
+            raise
+
+    def _speaks_plain(self, proxy: Proxy, post: Post) -> bool:
+        """Asks by what holds no secret."""
+        self.close()
+        try:
+            self._connect(post)
+            self._sock.settimeout(post.left(PLAIN_SECONDS))
+            self._sock.sendall(f"OPTIONS * HTTP/1.1\r\nHost: {proxy.where}\r\n\r\n".encode())
+            return bytes(self._sock.recv(5)) == b"HTTP/"
+        except (Unreached, OSError):
+            return False
+
+    def _tunnel(self, proxy: Proxy, post: Post) -> None:
+        place = f"{self._target.name}:{self._target.port}"
+        lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", f"User-Agent: {AGENT}"]
+        if proxy.authorization:
+            lines.append(f"Proxy-Authorization: {proxy.authorization}")
+        reader = Reader(lambda size: self._receive(size, post))
+        try:
+            self._sock.settimeout(post.left(CONNECT_SECONDS))
+            self._sock.sendall("\r\n".join([*lines, "", ""]).encode())
+            status = reader.head().status
+        except (OSError, NoAnswer) as error:
+            raise Unreached("proxy", f"{self._peer}: {_words(error)}") from error
+        if not 200 <= status < 300:
+            # not in its own words: they could quote the password
+            raise Unreached("proxy", f"{self._peer} answered {said(status)}")
+        if reader.has_more:
+            raise Unreached("proxy", f"{self._peer}: it says more than it was asked")
+
+    def _wrap(self, host: str, seconds: float, stage: str = "tls") -> None:
+        context = self._tls.context()
+        if isinstance(self._sock, ssl.SSLSocket):
+            self._sock = Nested(self._sock, context, host)
+        else:
+            self._sock = context.wrap_socket(
+                self._sock, server_hostname=host, do_handshake_on_connect=False
+            )
+        self._sock.settimeout(seconds)
+        try:
+            self._sock.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            self._tls.forget()
+            why = trust.refusal(error, _shown(self._sock))
+            raise Unreached(stage, f"{self._peer}: {why}") from error
+        except OSError as error:  # ssl.SSLError is one
+            raise Unreached(stage, f"{self._peer}: no TLS: {_words(error)}") from error
 
 
-class Adapter(HTTPAdapter):
-    """Connections of our kind, and one TLS context for all of them: loading the CAs costs 8 to 25
-    ms."""
+AGENT = f"pdagent/{__version__}"
+
+
+class Tls:
+    """One context for all connections, made when the first needs it."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
-        self._more: dict[str, Any] = {}
-        self._pools: dict[str | None, Any] = {}
-        if config.source_address != "0.0.0.0":  # noqa: S104  (means: not set)
-            self._more["source_address"] = (config.source_address, 0)
-        super().__init__(pool_maxsize=config.max_connections)
+        self._context: ssl.SSLContext | None = None
 
-    def init_poolmanager(
-        self, connections: int, maxsize: int, block: bool = False, **kwargs: Any
-    ) -> None:
-        super().init_poolmanager(connections, maxsize, block, **kwargs, **self._more)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs, **self._more)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
-        return manager
-
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
-        pool = self._pools.get(request.url)  # the few that there are lead through the same proxy
-        if pool is None:
-            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            self._pools[request.url] = pool
-        return pool
-
-    def build_connection_pool_key_attributes(
-        self, request: Any, verify: Any, cert: Any = None
-    ) -> tuple[Any, Any]:
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        tls = {"ssl_context": self._tls(), "cert_reqs": "CERT_REQUIRED"}
-        return host, tls if host["scheme"] == "https" else {}
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        pass  # the context does: requests would load its own bundle of CAs for each connection
-
-    def _tls(self) -> ssl.SSLContext:
+    def context(self) -> ssl.SSLContext:
         with self._lock:
             if self._context is None:
-                self._context = _context(ca_file(self._config, os.environ))
+                self._context = trust.context(trust.ca_file(self._config, os.environ))
             return self._context
 
-
-def ca_file(config: Config, environment: Mapping[str, str]) -> str:
-    """The bundle of CAs to trust: `ca_file`, SSL_CERT_FILE (as OpenSSL has it), or the
-    distribution's. Raises NoTrust."""
-    chosen = config.ca_file or environment.get("SSL_CERT_FILE", "")
-    if chosen:
-        return chosen
-    for path in CA_FILES:
-        if os.path.exists(path):
-            return path
-    raise NoTrust("no CA certificates found: install ca-certificates, or set ca_file")
+    def forget(self) -> None:
+        """The host's CAs may be put right meanwhile: they are read anew the next time."""
+        with self._lock:
+            self._context = None
 
 
-def _context(path: str) -> ssl.SSLContext:
+class Connections:
+    """Connections to one address, kept as long as they are sound. For any number of threads."""
+
+    def __init__(self, config: Config, url: str) -> None:
+        self._config = config
+        self._tls = Tls(config)
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+        self._epoch = 0
+        # What is wrong with these must not end the daemon: it is said by each post.
+        self._problem: Unreached | None = None
+        self.way = Way()
+        try:
+            self._target: Target | None = Target(url)
+            self.way = way_to(url, config, os.environ)
+        except BadProxy as error:
+            self._problem = Unreached("proxy", str(error))
+        except ValueError:
+            self._target = None
+            self._problem = Unreached("name", "events_url is no address that can be used")
+
+    def head(self, path: str) -> bytes:
+        """A POST of JSON, but for its length and body."""
+        target, proxy = self._target, self.way.proxy
+        if target is None:
+            return b""
+        place = target.path + path
+        lines = [f"Host: {target.authority}", f"User-Agent: {AGENT}", "Accept: application/json"]
+        lines += ["Accept-Encoding: identity", "Content-Type: application/json"]
+        if target.authorization:
+            lines.append(f"Authorization: {target.authorization}")
+        if proxy is not None and not target.tls:
+            place = f"http://{target.authority}{place}"
+            if proxy.authorization:
+                lines.append(f"Proxy-Authorization: {proxy.authorization}")
+        return "\r\n".join([f"POST {place} HTTP/1.1", *lines, "Content-Length: "]).encode()
+
+    @contextlib.contextmanager
+    def lent(self, post: Post, fresh: bool = False) -> Iterator[Connection]:
+        """A connection, kept afterwards if it is `sound` by then. `fresh`: one that has carried
+        nothing. Raises Unreached, TimeoutError, trust.NoTrust."""
+        if self._problem is not None:
+            raise Unreached(self._problem.stage, str(self._problem))
+        epoch = self._epoch
+        connection = None if fresh else self._kept()
+        try:
+            if connection is None:
+                connection = self._new()
+                connection.open(post)
+            yield connection
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        with self._lock:
+            if connection.sound and epoch == self._epoch:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _kept(self) -> Connection | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            if connection.silent():
+                return connection
+            connection.close()
+
+    def _new(self) -> Connection:
+        assert self._target is not None
+        source = self._config.source_address
+        return Connection(
+            self._target,
+            self.way.proxy,
+            "" if source == "0.0.0.0" else source,  # noqa: S104  (means: not set)
+            self._tls,
+        )
+
+    def renew(self) -> None:
+        """Closes those that nobody has, and the others as they come back."""
+        with self._lock:
+            self._epoch += 1
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @property
+    def answering_proxy(self) -> str:
+        """The proxy that can answer in the server's place; "" if none can."""
+        proxy, target = self.way.proxy, self._target
+        plain = target is not None and not target.tls
+        return f"the proxy at {proxy.where}" if proxy is not None and plain else ""
+
+
+def said(status: int) -> str:
+    """A status, and what it is called."""
     try:
-        context = ssl.create_default_context(cafile=path)
-    except OSError as error:  # ssl.SSLError is one
-        raise NoTrust(f"cannot use the CA certificates in {path}: {error}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
 
 
-def proxies(config: Config, url: str) -> dict[str, str]:
-    """The proxies on the way to `url`: `proxy_url`, else http_proxy, https_proxy and no_proxy."""
-    if config.proxy_url:
-        return {"http": config.proxy_url, "https": config.proxy_url}
-    return requests.utils.get_environ_proxies(url)
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).replace("_", " ").lower()
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
-def cause(error: BaseException, ways: Mapping[str, str]) -> str:
-    """What is at the bottom of what requests and urllib3 have wrapped around it, without the
-    passwords of the proxies `ways`."""
-    seen = set()
-    while id(error) not in seen:
-        seen.add(id(error))
-        # not __context__: what was being handled meanwhile may be no cause, but somebody's path
-        inner = [getattr(error, "reason", None), error.__cause__, *error.args]
-        error = next((e for e in inner if isinstance(e, BaseException)), error)
-    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    text = text.replace("Tunnel connection failed:", "the proxy answered")
-    for proxy in ways.values():
-        if "@" in proxy:
-            text = text.replace(proxy, "the proxy").replace(proxy.rpartition("@")[0], "***")
-    return "".join(c if c.isprintable() else " " for c in text)[:300]
+def _shown(sock: Any) -> Mapping[str, Any] | None:
+    """The certificate that was not believed. The module ssl has no public way to it."""
+    try:
+        chain = sock._sslobj.get_unverified_chain()
+        return chain[0].get_info() if chain else None
+    except (AttributeError, ValueError, ssl.SSLError):
+        return None

@@ -1,9 +1,16 @@
 """Delivery: posts an event to the Events API and says, as a verdict, what came of it.
 
-Knows HTTP; does not know the spool, or when to try again. Importing requests takes
-a tenth of a second and 6 MB, so this module is imported when the first event is there to be sent.
+Knows HTTP; does not know the spool, or when to try again. Importing ssl takes time and memory, so
+this module is imported when the first event is there to be sent.
 
 Any number of threads may deliver at once, over one pool of kept-alive connections.
+
+An answer is taken for this event's only if it can't be another's. A connection is kept only after
+PagerDuty's own words: a yes that names the event's dedup key, or a no. Who answers in PagerDuty's
+place, while PagerDuty's own answer is still to come, says neither. Over a connection that was kept,
+a yes has to name the event again. If it names another, the event is sent once more, over a new
+connection: the same bytes twice are one event to PagerDuty. An event without a dedup key always has
+a new connection.
 """
 
 import json
@@ -11,24 +18,13 @@ import logging
 import time
 from dataclasses import replace
 
-import requests
-from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout
-
-from pdagent import __version__, api
+from pdagent import api
 from pdagent.config import Config
 from pdagent.event import BadEvent, as_v1, encode, shrink
 from pdagent.queue.pending import Pending
 from pdagent.wire import question
-from pdagent.wire.connections import (
-    CONNECT_SECONDS,
-    Adapter,
-    NoTrust,
-    Post,
-    begin,
-    cause,
-    proxies,
-)
+from pdagent.wire.connections import Connections, Post, Unreached
+from pdagent.wire.trust import NoTrust
 from pdagent.wire.verdict import (
     Delivered,
     Refused,
@@ -37,14 +33,18 @@ from pdagent.wire.verdict import (
     Unreachable,
     Verdict,
     judge,
+    named,
 )
 
 log = logging.getLogger("pdagent.delivery")
 
 TOTAL_SECONDS = 30.0
-_ANSWER_BYTES = 65_536  # PagerDuty's answers have a few hundred
 
 _PATHS = {"v2": api.V2_PATH, "change": api.CHANGE_PATH, "v1": api.V1_PATH}
+
+
+class _Again(Exception):
+    """The answer may be another event's."""
 
 
 class Delivery:
@@ -58,34 +58,22 @@ class Delivery:
         """Takes up a new configuration, from the next post on."""
         self._config = config
         self._v1_keys: set[str] = set()  # keys that v2 refused and v1 took
-        self._open()
-
-    def _open(self) -> None:
-        # Without a Session around it: there are no cookies, redirects or hooks, and what it reads
-        # from the environment for each request is read here, once.
-        self._adapter = Adapter(self._config)
-        self._proxies = proxies(self._config, self._config.base_url)
-        self._templates = {version: self._template(path) for version, path in _PATHS.items()}
-
-    def _template(self, path: str) -> requests.PreparedRequest:
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": f"pdagent/{__version__}",
-            "Accept": "application/json",
-        }
-        return requests.Request("POST", self._config.base_url + path, headers=headers).prepare()
+        self._connections = Connections(config, config.base_url)
+        self._heads = {name: self._connections.head(path) for name, path in _PATHS.items()}
+        if self._connections.way.ignored:
+            log.warning("%s", self._connections.way.ignored)
 
     def deliver(self, pending: Pending) -> Verdict:
         """Sends the event, and if need be in the form that PagerDuty takes it in. Never raises."""
         if pending.version != "v2" or self._config.events_api != "auto":
-            return self._deliver_as(pending.version, pending.data)
+            return self._deliver_as(pending.version, pending.data, pending.dedup_key)
         key = pending.key
         if key in self._v1_keys:
             verdict = self._deliver_v1(pending)
             if not isinstance(verdict, Refused):
                 return verdict
             self._v1_keys.discard(key)  # it has changed its kind, perhaps
-        verdict = self._deliver_as("v2", pending.data)
+        verdict = self._deliver_as("v2", pending.data, pending.dedup_key)
         if not (isinstance(verdict, Refused) and verdict.about_key):
             return verdict
         second = self._deliver_v1(pending)
@@ -101,89 +89,85 @@ class Delivery:
         own: `question.ask`. Unreachable means that the path is broken, whatever is sent on it.
         Refused, what PagerDuty says to the empty event, means that it is reached; so does
         everything else. Takes 20 s at most, and is aborted as a delivery is. Never raises."""
-        post = question.begun()
+        post = Post(time.monotonic() + question.SECONDS)
         self._posts.add(post)
         try:
-            return question.ask(self._config).verdict
+            return question.ask(self._config, post).verdict
         finally:
             self._posts.discard(post)
 
     def _deliver_v1(self, pending: Pending) -> Verdict:
         try:
-            return self._deliver_as("v1", encode(as_v1(pending.body)))
+            body = encode(as_v1(pending.body))
+            return self._deliver_as("v1", body, pending.dedup_key)
         except (BadEvent, RecursionError):
             return Refused(400, "the event can't be written for Events API v1")
 
-    def _deliver_as(self, version: str, data: bytes) -> Verdict:
-        verdict = self._post(version, data)
+    def _deliver_as(self, version: str, data: bytes, dedup_key: str | None) -> Verdict:
+        verdict = self._post(version, data, dedup_key)
         if not isinstance(verdict, TooLarge):
             return verdict
         log.warning("%s; sending it with less detail", verdict.reason)
         try:
-            second = self._post(version, shrink(json.loads(data)))
+            second = self._post(version, shrink(json.loads(data)), dedup_key)
         except RecursionError:
             second = verdict
         if isinstance(second, TooLarge):
             return Refused(second.status, second.reason)
         return second
 
-    def _post(self, version: str, data: bytes) -> Verdict | TooLarge:
+    def _post(self, version: str, data: bytes, dedup_key: str | None) -> Verdict | TooLarge:
+        fresh = not dedup_key
         while True:
-            post = self._started()
+            post = Post(time.monotonic() + TOTAL_SECONDS)
+            self._posts.add(post)
             try:
-                return self._exchange(version, data)
-            except NoTrust as error:
-                return Unreachable(str(error))
-            except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-                if post.reused and not post.overdue and not isinstance(error, requests.Timeout):
-                    # The server closed a kept-alive connection just as we wrote to it. Whether it
-                    # read the event before that is unknown; the same bytes twice are one event.
-                    # The next connection may be as stale, but in the end there is a new one.
-                    continue
-                return self._failure(post, error)
+                return self._exchange(version, data, dedup_key, post, fresh)
+            except _Again:
+                fresh = True
+            except (Unreached, NoTrust, OSError) as error:
+                if not post.reused or post.overdue or isinstance(error, TimeoutError):
+                    return self._failure(post, error)
+                # The server closed a kept-alive connection just as we wrote to it. Whether it
+                # read the event before that is unknown; the same bytes twice are one event.
+                fresh = True
             finally:
                 self._posts.discard(post)
 
-    def _started(self) -> Post:
-        post = begin(time.monotonic() + TOTAL_SECONDS)
-        self._posts.add(post)
-        return post
-
-    def _exchange(self, version: str, data: bytes) -> Verdict | TooLarge:
-        request = self._templates[version].copy()
-        request.body = data
-        request.headers["Content-Length"] = str(len(data))
-        response = self._adapter.send(
-            request,
-            stream=True,
-            timeout=Timeout(connect=CONNECT_SECONDS, read=TOTAL_SECONDS),  # type: ignore[arg-type]
-            proxies=self._proxies,
-        )
-        with response:
+    def _exchange(
+        self, version: str, data: bytes, dedup_key: str | None, post: Post, fresh: bool
+    ) -> Verdict | TooLarge:
+        connections, head = self._connections, self._heads[version]
+        with connections.lent(post, fresh) as connection:
+            request = b"%b%d\r\n\r\n%b" % (head, len(data), data)
+            answer = connection.exchange(request, post)
             verdict = judge(
-                response.status_code,
-                response.headers,
-                _answer(response),
+                answer.status,
+                answer.headers,
+                answer.body if answer.whole else b"",
                 now=time.time(),
-                v1=version == "v1",
-                proxied=bool(self._proxies)
-                and request.url is not None
-                and request.url.startswith("http:"),
+                version=version,
+                pagerduty=self._config.base_url in api.BASE_URLS.values(),
+                proxy=connections.answering_proxy,
             )
+            its_own = isinstance(verdict, Delivered) and named(answer.body) == dedup_key
+            if not (its_own or isinstance(verdict, Refused)):
+                connection.sound = False
+            if post.reused and isinstance(verdict, Delivered) and not its_own:
+                raise _Again  # and closes it
         if isinstance(verdict, Unreachable):
-            # Somebody else's answer. On this connection he would go on answering, when new ones
+            # Somebody else's answer. On these connections he would go on answering, when new ones
             # lead to PagerDuty again.
-            self._open()
+            connections.renew()
             return replace(verdict, content=True)
         return verdict
 
     def _failure(self, post: Post, error: Exception) -> Verdict:
-        if post.sent and (post.overdue or isinstance(error, requests.Timeout)):
+        timed_out = post.overdue or isinstance(error, TimeoutError)
+        if timed_out and post.sent:
             return Troubled(f"no answer within {TOTAL_SECONDS:.0f} s")
-        if isinstance(error, requests.exceptions.SSLError):
-            self._open()  # the host's CAs may have been put right meanwhile: read them anew
-        why = "timed out" if post.overdue else cause(error, self._proxies)
-        return Unreachable(why, content=post.begun and post.twin is not None)
+        why = "timed out" if timed_out else getattr(error, "strerror", None) or str(error)
+        return Unreachable(why, content=post.begun)
 
     def abort_overdue(self, now: float) -> None:
         """Ends posts past their deadline, whatever they are waiting for. `now` is monotonic."""
@@ -194,18 +178,3 @@ class Delivery:
     def abort_all(self) -> None:
         for post in list(self._posts):
             post.abort()
-
-
-def _answer(response: requests.Response) -> bytes:
-    """The answer's body as far as it came: the status line has said the most important thing
-    already."""
-    parts = []
-    try:
-        for part in response.raw.stream(_ANSWER_BYTES, decode_content=True):
-            parts.append(part)
-            if sum(map(len, parts)) >= _ANSWER_BYTES:
-                response.raw.close()  # more than we want to read before the next event
-                break
-    except (HTTPError, OSError, ValueError):
-        response.raw.close()
-    return b"".join(parts)[:_ANSWER_BYTES]

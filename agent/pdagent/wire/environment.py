@@ -44,7 +44,10 @@ def take_over(environment: MutableMapping[str, str]) -> str:
     for path in FILES:
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
-                environment.update(parse(file.read(1_048_576)))
+                values = parse(file.read(1_048_576))
+            for name in values:
+                environment.pop(name.lower(), None)  # it would win over one in upper case
+            environment.update(values)
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -15,18 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import requests
-from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout
-
-from pdagent import __version__, api
+from pdagent import api
 from pdagent.config import Config
-from pdagent.wire.connections import CONNECT_SECONDS, Adapter, NoTrust, Post, begin, cause, proxies
+from pdagent.wire.connections import Connections, Post, Unreached
+from pdagent.wire.trust import NoTrust
 from pdagent.wire.verdict import TooLarge, Unreachable, Verdict, judge
 
 SECONDS = 20.0
 _BODY = b"{}"
-_ANSWER_BYTES = 65_536
 _NOT_ASKED = Unreachable("not asked")
 
 
@@ -44,7 +40,7 @@ class Certificate:
 class Answer:
     """What came of the question. `why` is empty if PagerDuty's language was spoken. Else it ended
     at a stage: "trust", "name", "proxy", "tls" or "connection", without a `status`; or at an
-    "answer" that is somebody else's."""
+    "answer" that is somebody else's. Names of headers are in lower case."""
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -55,67 +51,46 @@ class Answer:
     verdict: Verdict = _NOT_ASKED
 
 
-def begun() -> Post:
-    """The Post that `ask` is, in this thread: whoever keeps it may abort it."""
-    return begin(time.monotonic() + SECONDS)
-
-
-def ask(config: Config) -> Answer:
-    """Asks the Events API. Never raises. Call `begun` first."""
-    path = api.V1_PATH if config.events_api == "v1" else api.V2_PATH
-    headers = {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(_BODY)),
-        "User-Agent": f"pdagent/{__version__}",
-        "Accept": "application/json",
-    }
-    ways = proxies(config, config.base_url)
+def ask(config: Config, post: Post) -> Answer:
+    """Asks the Events API, until the post's deadline. Never raises."""
+    version = "v1" if config.events_api == "v1" else "v2"
+    connections = Connections(config, config.base_url)
+    head = connections.head(api.V1_PATH if version == "v1" else api.V2_PATH)
     started = time.monotonic()
-    adapter = Adapter(config)
     try:
-        request = requests.Request("POST", config.base_url + path, headers, data=_BODY).prepare()
-        response = adapter.send(
-            request,
-            stream=True,
-            timeout=Timeout(connect=CONNECT_SECONDS, read=SECONDS),  # type: ignore[arg-type]
-            proxies=ways,
-        )
-        with response:
+        with connections.lent(post) as connection:
+            answer = connection.exchange(b"%b%d\r\n\r\n%b" % (head, len(_BODY), _BODY), post)
             seconds = time.monotonic() - started
-            certificate = _certificate(response)
-            body = response.raw.read(_ANSWER_BYTES, decode_content=True)
+            certificate = _certificate(connection.sock)
+            connection.sound = False  # it is asked once
     except NoTrust as error:
         return _failed("trust", str(error))
-    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        return _failed(_stage(error), cause(error, ways))
-    finally:
-        adapter.close()
-    status = response.status_code
-    verdict = judge(status, response.headers, body, now=time.time(), v1=config.events_api == "v1")
-    if isinstance(verdict, TooLarge):  # not of two bytes: somebody else's
-        verdict = Unreachable(f"answered {status} to an empty event")
+    except Unreached as error:
+        return _failed(error.stage, str(error))
+    except OSError as error:
+        return _failed("connection", error.strerror or str(error))
+    verdict = judge(
+        answer.status,
+        answer.headers,
+        answer.body if answer.whole else b"",
+        now=time.time(),
+        version=version,
+        pagerduty=config.base_url in api.BASE_URLS.values(),
+        proxy=connections.answering_proxy,
+    )
+    if isinstance(verdict, TooLarge):  # two bytes: this is somebody else's
+        verdict = Unreachable(f"answered {answer.status} to an empty event")
     stage, why = ("answer", verdict.why) if isinstance(verdict, Unreachable) else ("", "")
-    return Answer(status, response.headers, seconds, certificate, stage, why, verdict)
+    return Answer(answer.status, answer.headers, seconds, certificate, stage, why, verdict)
 
 
 def _failed(stage: str, why: str) -> Answer:
     return Answer(stage=stage, why=why, verdict=Unreachable(why))
 
 
-def _stage(error: Exception) -> str:
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "proxy"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "tls"
-    if "NameResolutionError" in str(error):
-        return "name"
-    return "connection"
-
-
-def _certificate(response: requests.Response) -> Certificate | None:
-    sock = getattr(response.raw.connection, "sock", None)
-    if not isinstance(sock, ssl.SSLSocket):
-        return None  # plain HTTP; or the other side has hung up already
+def _certificate(sock: Any) -> Certificate | None:
+    if not hasattr(sock, "getpeercert"):
+        return None
     with contextlib.suppress(ValueError, OSError):
         leaf: Mapping[str, Any] = sock.getpeercert() or {}
         names = [pair for part in leaf.get("issuer", ()) for pair in part]
@@ -126,7 +101,7 @@ def _certificate(response: requests.Response) -> Certificate | None:
     return None
 
 
-def _above(sock: ssl.SSLSocket) -> list[dict[str, Any]]:
+def _above(sock: Any) -> list[dict[str, Any]]:
     """The authorities of the verified chain."""
     chain = getattr(sock, "get_verified_chain", None)  # Python 3.13
     if chain is None:

@@ -64,8 +64,12 @@ class Unreachable:
 
 Verdict = Delivered | Refused | Throttled | Troubled | Unreachable
 
-_PATH_STATUSES = (401, 403, 404, 405, 407)  # unless PagerDuty itself wrote the answer
+_PATH_STATUSES = (401, 403, 404, 405)  # unless PagerDuty itself wrote the answer
 _SERVER_STATUSES = (408, 425)
+
+
+# What PagerDuty says yes with, by the API that was asked.
+_TAKEN = {"v2": 202, "change": 202, "v1": 200}
 
 
 def judge(
@@ -74,38 +78,61 @@ def judge(
     body: bytes,
     *,
     now: float,
-    v1: bool = False,
-    proxied: bool = False,
+    version: str = "v2",
+    pagerduty: bool = False,
+    proxy: str = "",
 ) -> Verdict | TooLarge:
-    """The verdict on an answer.
+    """The verdict on an answer to an event of `version`.
 
-    `headers` with names in any case; `body` as far as it was read; `now` in seconds since the
-    epoch, for dates in Retry-After; `proxied`: a proxy could have written this answer in
-    PagerDuty's place.
+    `headers` with names in any case; `body` empty if it was not whole; `now` in seconds since the
+    epoch, for dates in Retry-After; `pagerduty`: it was asked itself, and nobody who passes events
+    on to it; `proxy`: who could have written this answer in its place.
     """
     if 200 <= status < 300:
-        if _is_html(headers, body) and _pagerdutys_words(body) is None:
-            # A captive portal, or a proxy that opens TLS, says so too when it has taken nothing.
-            return Unreachable(f"answered {status} with a web page, which PagerDuty does not")
-        return Delivered(status)
+        return _taken(status, headers, body, version, pagerduty)
     words = _pagerdutys_words(body)
-    if status == 429 or (v1 and status == 403 and not _is_html(headers, body)):
+    if status == 429 or (version == "v1" and status == 403 and not _is_html(headers, body)):
         return Throttled(status, retry_after(headers, now))
     if status == 413:
         return TooLarge(status, words or "too large")
     if status in _SERVER_STATUSES or status >= 500:
-        if proxied and status in (502, 504) and words is None:
-            return Unreachable(f"the proxy answered {status}")
+        if proxy and status in (502, 504) and words is None:
+            return Unreachable(f"{proxy} answered {status}")
         return Troubled(f"answered {status}" + (f": {words}" if words else ""), status)
     if words is not None and 400 <= status < 500 and status != 407:
         return Refused(
             status, words, about_key="routing_key" in words or "routing key" in words.lower()
         )
+    if status == 407:
+        return Unreachable(f"{proxy or 'a proxy'} answered 407 Proxy Authentication Required")
     if 300 <= status < 400:
         return Unreachable(f"answered {status}, a redirection that PagerDuty does not send")
     if status in _PATH_STATUSES or _is_html(headers, body):
         return Unreachable(f"answered {status}, and not in PagerDuty's words")
     return Troubled(f"answered {status}, and not in PagerDuty's words", status)
+
+
+def _taken(
+    status: int, headers: Mapping[str, str], body: bytes, version: str, pagerduty: bool
+) -> Verdict:
+    """A 2xx says that the event was taken if PagerDuty itself says it as it always does, or if
+    somebody who passes events on says it with a JSON object that names no errors. A captive portal,
+    a proxy that opens TLS, a web server's greeting say it too, and have taken nothing."""
+    answer = _object(body)
+    if answer is not None and status == _TAKEN[version] and answer.get("status") == "success":
+        return Delivered(status)
+    if answer is not None and not pagerduty and not answer.get("errors"):
+        return Delivered(status)
+    if _is_html(headers, body):
+        return Unreachable(f"answered {status} with a web page, which PagerDuty does not")
+    return Unreachable(f"answered {status}, and not as PagerDuty does when it takes an event")
+
+
+def named(body: bytes) -> str | None:
+    """The dedup key of the event that PagerDuty says it has taken."""
+    answer = _object(body) or {}
+    key = answer.get("dedup_key") or answer.get("incident_key")
+    return key if isinstance(key, str) else None
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -145,11 +172,8 @@ def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
 def _pagerdutys_words(body: bytes) -> str | None:
     """What PagerDuty says in an error: its `message` and `errors`. None if PagerDuty did not write
     it."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(answer, dict):
+    answer = _object(body)
+    if answer is None:
         return None
     errors = answer.get("errors")
     has_errors = isinstance(errors, list) and bool(errors)
@@ -161,3 +185,11 @@ def _pagerdutys_words(body: bytes) -> str | None:
 
 def _one_line(part: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(part))
+
+
+def _object(body: bytes) -> dict[str, object] | None:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None

@@ -1,10 +1,13 @@
 """What an answer means: the table of the design, row by row."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pdagent.wire.verdict import (
+    _TAKEN,
     REASON_CHARS,
     RETRY_AFTER_MOST,
     Delivered,
@@ -15,12 +18,15 @@ from pdagent.wire.verdict import (
     Unreachable,
     Verdict,
     judge,
+    named,
     retry_after,
 )
 
 NOW = 1_795_402_356.0  # Mon, 23 Nov 2026 02:52:36 GMT
 WORDS = b'{"status":"invalid event","message":"Event object is invalid","errors":["no summary"]}'
 V1_WORDS = b'{"status":"invalid event","message":"Event object is invalid"}'
+YES = b'{"status":"success","message":"Event processed","dedup_key":"a"}'
+PROXY = "the proxy at proxy.example:3128"
 HTML = b"<html><body>Sorry</body></html>"
 OTHER_JSON = b'{"message":"no Route matched with those values"}'
 
@@ -29,25 +35,48 @@ def verdict(
     status: int,
     body: bytes = b"",
     headers: dict[str, str] | None = None,
-    v1: bool = False,
-    proxied: bool = False,
+    version: str = "v2",
+    pagerduty: bool = False,
+    proxy: str = "",
 ) -> Verdict | TooLarge:
-    return judge(status, headers or {}, body, now=NOW, v1=v1, proxied=proxied)
+    headers = headers or {}
+    return judge(status, headers, body, now=NOW, version=version, pagerduty=pagerduty, proxy=proxy)
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-@pytest.mark.parametrize("body", [b"", b"{}", b"not json", WORDS])
-def test_2xx_is_delivered(status: int, body: bytes) -> None:
-    """Whatever else the answer says."""
-    assert verdict(status, body) == Delivered(status)
-
-
-def test_a_web_page_is_no_delivery() -> None:
-    """A portal's 200 takes no event; PagerDuty's own words do, whatever type they are sent as."""
+@pytest.mark.parametrize("pagerduty", [True, False])
+@pytest.mark.parametrize(("version", "status"), [("v2", 202), ("change", 202), ("v1", 200)])
+def test_pagerdutys_yes_is_a_delivery(version: str, status: int, pagerduty: bool) -> None:
+    """Its status, and its JSON, whatever type that is sent as."""
     page = {"Content-Type": "text/html"}
-    assert isinstance(verdict(200, HTML), Unreachable)
-    assert isinstance(verdict(200, b"Please log in", page), Unreachable)
-    assert verdict(202, WORDS, page) == Delivered(202)
+    assert verdict(status, YES, version=version, pagerduty=pagerduty) == Delivered(status)
+    assert verdict(status, YES, page, version=version, pagerduty=pagerduty) == Delivered(status)
+
+
+@pytest.mark.parametrize("version", ["v2", "change", "v1"])
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 299])
+@pytest.mark.parametrize("body", [b"", b"OK", b"not json", b"[]", b'"success"', HTML, WORDS])
+def test_any_other_2xx_is_none(version: str, status: int, body: bytes) -> None:
+    """Somebody says yes, and may have taken nothing."""
+    assert isinstance(verdict(status, body, version=version), Unreachable)
+
+
+@pytest.mark.parametrize(("version", "status"), [("v2", 200), ("change", 201), ("v1", 202)])
+def test_pagerduty_says_yes_in_one_way_only(version: str, status: int) -> None:
+    """Another status, or a JSON object without success, is not PagerDuty's; whoever passes events
+    on has ways of his own."""
+    taken = _TAKEN[version]
+    for this, body in ((status, YES), (taken, b"{}"), (taken, b'{"status": "ok"}')):
+        found = verdict(this, body, version=version, pagerduty=True)
+        assert isinstance(found, Unreachable)
+        assert verdict(this, body, version=version) == Delivered(this)
+
+
+def test_the_event_that_was_taken() -> None:
+    """PagerDuty names it, in either API's words."""
+    assert named(b'{"status": "success", "dedup_key": "a"}') == "a"
+    assert named(b'{"status": "success", "incident_key": "b"}') == "b"
+    for body in (b"", b"[]", b"{}", b'{"dedup_key": 4711}', b"{" * 100_000):
+        assert named(body) is None
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 404, 405, 406, 410, 415, 422, 451])
@@ -65,9 +94,9 @@ def test_the_reason_is_pagerdutys_own() -> None:
 def test_a_403_in_words_refuses_a_v2_event_and_throttles_a_v1_event() -> None:
     """v1 says 403 where v2 says 429."""
     assert verdict(403, WORDS) == Refused(403, "Event object is invalid; no summary")
-    assert verdict(403, WORDS, v1=True) == Throttled(403, None)
-    assert verdict(403, b"Forbidden", v1=True) == Throttled(403, None)
-    assert isinstance(verdict(403, HTML, v1=True), Unreachable)
+    assert verdict(403, WORDS, version="v1") == Throttled(403, None)
+    assert verdict(403, b"Forbidden", version="v1") == Throttled(403, None)
+    assert isinstance(verdict(403, HTML, version="v1"), Unreachable)
 
 
 @pytest.mark.parametrize(
@@ -91,12 +120,12 @@ def test_413_asks_for_less(body: bytes) -> None:
     assert isinstance(verdict(413, body), TooLarge)
 
 
-@pytest.mark.parametrize("v1", [False, True])
+@pytest.mark.parametrize("version", ["v2", "v1"])
 @pytest.mark.parametrize("body", [b"", WORDS, HTML])
-def test_429_throttles_the_key(body: bytes, v1: bool) -> None:
+def test_429_throttles_the_key(body: bytes, version: str) -> None:
     """With the time to wait, where the answer has one."""
-    assert verdict(429, body, v1=v1) == Throttled(429, None)
-    assert verdict(429, body, {"retry-after": "7"}, v1=v1) == Throttled(429, 7.0)
+    assert verdict(429, body, version=version) == Throttled(429, None)
+    assert verdict(429, body, {"retry-after": "7"}, version=version) == Throttled(429, 7.0)
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 501, 502, 503, 504, 599])
@@ -111,8 +140,9 @@ def test_5xx_is_trouble_with_event_or_server(status: int, body: bytes) -> None:
 @pytest.mark.parametrize("status", [502, 504])
 def test_a_proxys_bad_gateway_is_a_broken_path(status: int) -> None:
     """Behind a proxy, 502 and 504 without PagerDuty's words are the proxy's."""
-    assert isinstance(verdict(status, HTML, proxied=True), Unreachable)
-    assert isinstance(verdict(status, WORDS, proxied=True), Troubled)
+    assert verdict(status, HTML, proxy=PROXY) == Unreachable(f"{PROXY} answered {status}")
+    assert isinstance(verdict(status, WORDS, proxy=PROXY), Troubled)
+    assert isinstance(verdict(status, HTML), Troubled)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 407])
@@ -132,6 +162,9 @@ def test_redirections_are_a_broken_path(status: int, body: bytes) -> None:
 def test_407_is_a_proxys_whatever_it_says() -> None:
     """PagerDuty never asks for a proxy's password."""
     assert isinstance(verdict(407, WORDS), Unreachable)
+    found = verdict(407, WORDS, proxy=PROXY)
+    assert isinstance(found, Unreachable)
+    assert found.why.startswith(f"{PROXY} answered 407")
 
 
 @pytest.mark.parametrize(
@@ -213,12 +246,16 @@ def test_no_retry_after_makes_it_fail(value: str, date: str) -> None:
 
 @given(
     st.integers(100, 599),
-    st.binary() | st.sampled_from([WORDS, HTML, OTHER_JSON, b"[" * 100_000]),
+    st.binary() | st.sampled_from([WORDS, HTML, OTHER_JSON, YES, b"[" * 100_000]),
+    st.sampled_from(["v2", "change", "v1"]),
     st.booleans(),
-    st.booleans(),
+    st.sampled_from(["", PROXY]),
 )
-def test_every_answer_gets_a_verdict(status: int, body: bytes, v1: bool, proxied: bool) -> None:
-    """Nothing that comes over the wire raises, and only a 2xx is a delivery."""
-    found = verdict(status, body, v1=v1, proxied=proxied)
-    taken = 200 <= status < 300 and body.lstrip()[:1] != b"<"
-    assert isinstance(found, Delivered) == taken
+def test_every_answer_gets_a_verdict(
+    status: int, body: bytes, version: str, pagerduty: bool, proxy: str
+) -> None:
+    """Nothing that comes over the wire raises, and only a 2xx with a JSON object is a delivery."""
+    found = verdict(status, body, version=version, pagerduty=pagerduty, proxy=proxy)
+    if isinstance(found, Delivered):
+        assert 200 <= status < 300
+        assert isinstance(json.loads(body), dict)

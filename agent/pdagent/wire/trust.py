@@ -1,0 +1,85 @@
+"""Trust: whose certificates are believed, and what to say of one that is not.
+
+As curl and OpenSSL's own client verify: the chain, its dates, the host's name, TLS 1.2 or later.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from pdagent.config import Config
+
+# Where distributions keep the bundle of CAs that the host trusts.
+CA_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat and its kin, before and after ca-trust
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",
+)
+
+# X509_V_ERR_…, as OpenSSL's x509_vfy.h numbers them.
+_NOT_NOW = (9, 10)  # not yet valid, expired
+_UNKNOWN_ISSUER = (2, 18, 19, 20, 21)
+_NAME_CHARS = 100
+
+
+class NoTrust(Exception):
+    """No CA bundle was found, or it can't be used: nobody's certificate could be verified."""
+
+
+def ca_file(config: Config, environment: Mapping[str, str]) -> str:
+    """The bundle of CAs to trust: `ca_file`, SSL_CERT_FILE (as OpenSSL has it), or the
+    distribution's. Raises NoTrust."""
+    chosen = config.ca_file or environment.get("SSL_CERT_FILE", "")
+    if chosen:
+        return chosen
+    for path in CA_FILES:
+        if os.path.exists(path):
+            return path
+    raise NoTrust("no CA certificates found: install ca-certificates, or set ca_file")
+
+
+def context(path: str) -> ssl.SSLContext:
+    """Trusts the authorities in the file `path`. Reading them takes 8 to 25 ms. Raises NoTrust."""
+    try:
+        found = ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        raise NoTrust(f"cannot use the CA certificates in {path}: {error}") from error
+    found.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python 3.13 began to refuse what RFC 5280 forbids and everybody else takes: home-made
+    # authorities, as gateways have them, often lack keyUsage.
+    found.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
+    return found
+
+
+def refusal(error: ssl.SSLCertVerificationError, shown: Mapping[str, Any] | None) -> str:
+    """Why a certificate is not believed, who issued it, and what to do. `shown`: the certificate,
+    as SSLSocket.getpeercert gives one."""
+    text = f"certificate verify failed: {error.verify_message}"
+    issuer = _issuer(shown or {})
+    if issuer:
+        text += f"; it was issued by {issuer}"
+    if error.verify_code in _UNKNOWN_ISSUER:
+        text += (
+            ", whom this host does not trust. If that is your gateway's authority, add it to the "
+            "host's (update-ca-certificates or update-ca-trust), or name a file with it in "
+            "ca_file, which replaces the system's authorities"
+        )
+    elif error.verify_code in _NOT_NOW:
+        text += f" and is valid from {_date(shown, 'notBefore')} to {_date(shown, 'notAfter')}"
+        text += ": is this host's clock right?"
+    return text
+
+
+def _date(shown: Mapping[str, Any] | None, name: str) -> str:
+    return str((shown or {}).get(name, "?"))
+
+
+def _issuer(shown: Mapping[str, Any]) -> str:
+    """Somebody else's words: one short printable line."""
+    names = {name: value for part in shown.get("issuer", ()) for name, value in part}
+    words = [names[name] for name in ("commonName", "organizationName") if names.get(name)]
+    line = "".join(c if c.isprintable() else "?" for c in ", ".join(dict.fromkeys(words)))
+    return f'"{line[:_NAME_CHARS]}"' if line else ""
