@@ -163,6 +163,7 @@ def test_send_test_refused(api: EventsApi, agent: Agent) -> None:
     agent.start()
     found = Result(agent, "--send-test", "-k", KEY)
     assert found.level["test event"] == "failed"
+    assert found.text["test event"].startswith(f"PagerDuty does not know key *{KEY[-4:]}: ")
     assert "the trigger was refused: " in found.text["test event"]
     assert KEY not in str(found.text)
 

@@ -41,6 +41,21 @@ def test_alerts_fire() -> None:
     promtool("test", "rules", HERE / "alerts_test.yml")
 
 
+def test_each_alert_has_its_page() -> None:
+    """What it means, where to look and what to do, at the end of its runbook_url."""
+    page = (OFFERED.parent / "alerts.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    alerts = ALERTS.read_text()
+    names = re.findall(r"- alert: (\w+)", alerts)
+    assert list(sections) == names
+    assert re.findall(r"runbook_url: \S+/docs/alerts.md#(\w+)", alerts) == [
+        name.lower() for name in names
+    ]
+    for name, text in sections.items():
+        for part in ("**Meaning.**", "**Look.**", "**Remedy.**"):
+            assert part in text, name
+
+
 def test_panels_can_be_asked(tmp_path: Path) -> None:
     """Prometheus understands every question of the dashboard."""
     rules = [{"record": f"panel:{n}", "expr": expr} for n, expr in enumerate(panels())]

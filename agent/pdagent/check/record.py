@@ -21,6 +21,7 @@ from pdagent.spool import IN_ERROR, PENDING
 QUEUE, RATE = "queue", "rate limits"
 LATE_SECONDS = 600.0
 DAY = 86_400.0
+COPY_KEY = "Copy the key again from the service's Integrations page, and see service_region."
 LOG_BYTES = 4 * 1_048_576
 _THROTTLED = re.compile(
     r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ WARNING \S+ +pdagent\.delivery +"
@@ -64,12 +65,17 @@ def _why(settings: Config, name: str) -> str:
     return printable(reason.reason)[:200] if reason else "its reason is not known"
 
 
+def is_about_key(why: str) -> bool:
+    """Whether PagerDuty refused an event for its integration key."""
+    words = why.lower().replace("_", " ")
+    return "routing key" in words or "service key" in words
+
+
 def _remedy(why: str) -> str:
     """How an event that is in error for this reason gets out."""
-    if "outing key" in why or "outing_key" in why or "service key" in why.lower():
+    if is_about_key(why):
         return (
-            "Copy the key again from the service's Integrations page, and see service_region. "
-            "sudo pd-queue list --state in-error names the event; then: "
+            f"{COPY_KEY} sudo pd-queue list --state in-error names the event; then: "
             "sudo pd-queue retry EVENT --to-key KEY"
         )
     if "can't be read" in why or "may not read" in why:

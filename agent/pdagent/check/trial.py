@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from pdagent.check.finding import Finding, failed, ok
 from pdagent.check.host import Host
+from pdagent.check.record import COPY_KEY, is_about_key
 from pdagent.config import Config
 from pdagent.event import Event
+from pdagent.log import masked
 from pdagent.queue.state import State
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, Spool, SpoolError
 from pdagent.submission import body
@@ -15,6 +17,7 @@ SUBJECT = "test event"
 SECONDS = 40.0
 _LOOK_SECONDS = 0.02
 _ACTIONS = ("trigger", "resolve")
+_OTHERS = "Carry out what the other lines that are not ok say."
 
 
 def trial(settings: Config, host: Host, key: str, seconds: float = SECONDS) -> Iterator[Finding]:
@@ -35,11 +38,15 @@ def trial(settings: Config, host: Host, key: str, seconds: float = SECONDS) -> I
         try:
             name = Spool(settings.spool_dir).enqueue(key, body(event, settings))
         except SpoolError as error:
-            yield failed(SUBJECT, str(error), "Put right what else is not ok here.")
+            yield failed(SUBJECT, str(error), _OTHERS)
             return
         wrong = _wait(settings, host, name, deadline)
+        if wrong is not None and is_about_key(wrong):
+            text = f"PagerDuty does not know key {masked(key)}"
+            yield failed(SUBJECT, f"{text}: the {action} {wrong}", COPY_KEY)
+            return
         if wrong is not None:
-            yield failed(SUBJECT, f"the {action} {wrong}", "See what else is not ok here.")
+            yield failed(SUBJECT, f"the {action} {wrong}", _OTHERS)
             return
         took.append(f"{action} {(host.monotonic() - started) * 1000:.0f} ms")
     yield ok(SUBJECT, f"left the queue for PagerDuty: {', '.join(took)}")

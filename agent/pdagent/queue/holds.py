@@ -81,12 +81,14 @@ class Tries:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How things stand: pending events, the name of the oldest, and by scope ("destination", "key",
-    "chain") how many holds there are, and how many events wait for them."""
+    "chain") how many holds there are, and how many events wait for them. `keys` counts the held
+    keys by cause."""
 
     pending: int
     oldest: str | None
     holds: dict[str, tuple[int, int]]
     reachable: bool
+    keys: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ tried.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from pdagent.queue.holds import THROTTLED, Fate, Held, Ruling, Standing, Tries
+from pdagent.queue.holds import THROTTLED, Fate, Held, Ruling, Standing, Tries, cause_of
 from pdagent.queue.holds import Hold as ToldHold
 from pdagent.queue.names import place
 from pdagent.schedule.backoff import Backoff
@@ -229,7 +230,8 @@ class Scheduler:
             "key": (len(keys), sum(lane.events for lane in keys)),
             "chain": (len(chains), sum(chains)),
         }
-        return Standing(len(self._known), self.oldest, holds, not self.unreachable)
+        causes = Counter(cause_of("key", lane.told.why) for lane in keys if lane.told)
+        return Standing(len(self._known), self.oldest, holds, not self.unreachable, causes)
 
     # --- what became of it ----------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ log = logging.getLogger("pdagent.metrics")
 
 REFUSED = ("key", "event", "given_up", "unreadable")
 RETRIES = ("throttled", "troubled", "unreachable")
+CAUSES = ("throttled", "failing", "unnamed", "unreadable")
 FILE_MODE = 0o644  # node_exporter is another user; there are no secrets in it
 FILE_SECONDS = 60.0  # its time stamp says that we live
 
@@ -138,6 +139,14 @@ class Collected(Collector):
             "Pending events behind such holds.",
             "scope",
             {scope: events for scope, (_, events) in standing.holds.items()},
+        )
+        yield _labelled(
+            GaugeMetricFamily,
+            "pdagent_held_keys",
+            "Held keys by cause: PagerDuty throttles them, fails on them, nobody has a key of that "
+            "name, or an event can't be read.",
+            "cause",
+            {cause: standing.keys.get(cause, 0) for cause in CAUSES},
         )
         yield _gauge(
             "pdagent_destination_reachable",
