@@ -42,6 +42,22 @@ def test_parse() -> None:
     assert parse(text) == {"https_proxy": "http://p:1", "no_proxy": "x,y"}
 
 
+def test_lines_that_are_not_taken_as_meant(tmp_path: Path, settings: Config) -> None:
+    """Each is named with its file and number; what both inits read alike is no oddity."""
+    files(
+        tmp_path,
+        "# http_proxy=a # b\nexport https_proxy=http://p:1\nhttp_proxy=http://p:1 # ours\n"
+        "no_proxy = a,b\r\n",
+    )
+    found = environment(settings, Host(str(tmp_path)), OWN)
+    assert found.values == {"http_proxy": "http://p:1 # ours", "no_proxy": "a,b"}
+    assert found.odd == (
+        "/etc/default/pdagent, line 2: is ignored, for it begins with export: write https_proxy=…",
+        "/etc/default/pdagent, line 3: the comment is part of the value: put it on a line "
+        "above http_proxy=…",
+    )
+
+
 def test_nobody_says_anything(tmp_path: Path, settings: Config) -> None:
     """Without a file and without a daemon it is the caller's own."""
     found = environment(settings, Host(str(tmp_path)), OWN)

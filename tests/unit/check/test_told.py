@@ -1,0 +1,136 @@
+"""What the daemon tells, as lines of the check: each fault with the remedy that ends it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pdagent.check.finding import Finding, Level
+from pdagent.check.host import Host
+from pdagent.check.told import delivery
+from pdagent.config import Config
+from pdagent.queue.condition import Condition, Trouble, path_of
+from pdagent.wire.question import Answer
+
+NOW = 1_795_420_800.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[Config]:
+    """Those of a spool whose FIFO somebody reads."""
+    for name in ("lib/outqueue", "lib/db", "run"):
+        (tmp_path / name).mkdir(parents=True)
+    os.mkfifo(tmp_path / "lib/db/wake")
+    fd = os.open(tmp_path / "lib/db/wake", os.O_RDWR | os.O_NONBLOCK)
+    yield Config({"data_dir": str(tmp_path / "lib"), "run_dir": str(tmp_path / "run")})
+    os.close(fd)
+
+
+def host(root: Path, systemd: bool = True) -> Host:
+    """A clock that stands, so that any condition is fresh."""
+    if systemd:
+        (root / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+    return Host(str(root), now=lambda: NOW, monotonic=lambda: 100.0)
+
+
+def found(
+    settings: Config, root: Path, condition: Condition, answer: Answer | None = None
+) -> list[Finding]:
+    Path(path_of(settings)).write_text(replace(condition, told=100.0).dumps())
+    return list(delivery("/conf", settings, host(root), lambda: answer or Answer(400)))
+
+
+FINE = Condition(1, 0.0)
+
+
+def trouble(kind: str, path: str, why: str = "Permission denied") -> Condition:
+    return replace(FINE, pending=2, troubles=(Trouble(kind, path, why, NOW),))
+
+
+@pytest.mark.parametrize(
+    ("condition", "level", "says", "remedy"),
+    [
+        (FINE, Level.OK, "nothing was to be delivered", ""),
+        (replace(FINE, delivered=NOW), Level.OK, "the last event was delivered at ", ""),
+        (
+            trouble("authorities", "/home/a/ca.pem"),
+            Level.FAILED,
+            "the service cannot read /home/a/ca.pem: Permission denied, since ",
+            "Copy it to /etc/ssl, since the service's sandbox hides /home/a/ca.pem; "
+            "name it in ca_file; then: systemctl reload pdagent",
+        ),
+        (trouble("authorities", "/etc/ca.pem"), Level.FAILED, "", "chmod a+r /etc/ca.pem"),
+        (
+            trouble("keys", "/root/keys"),
+            Level.FAILED,
+            "2 events wait",
+            "Move it to /etc, name it in keys_file, then: systemctl reload pdagent",
+        ),
+        (trouble("configuration", "/conf"), Level.FAILED, "", "sudo pdagent check --repair"),
+        (
+            trouble("configuration", "/conf", "No such file or directory"),
+            Level.FAILED,
+            "",
+            "Put /conf there again, then: systemctl reload pdagent",
+        ),
+        (trouble("log", "/l"), Level.FAILED, "cannot write /l", "sudo pdagent check --repair"),
+        (trouble("disk", "/d"), Level.FAILED, "disk of /d is full", "Free some space where /d is."),
+        (
+            replace(FINE, pending=1, holds={"throttled": 2}),
+            Level.WARNING,
+            "PagerDuty throttles 2 keys; 1 event waits",
+            "Nothing is lost.",
+        ),
+        (
+            replace(FINE, pending=1, holds={"unnamed": 1}),
+            Level.FAILED,
+            "names of keys that nobody has",
+            "Add the name to [Keys] in /conf, or to keys_file, then: systemctl reload pdagent",
+        ),
+        (
+            replace(FINE, pending=1, oldest=NOW - 300),
+            Level.FAILED,
+            "nothing is known to hold them",
+            "systemctl restart pdagent",
+        ),
+        (replace(FINE, pending=1, oldest=NOW - 5), Level.OK, "", ""),
+    ],
+)
+def test_lines(
+    settings: Config, tmp_path: Path, condition: Condition, level: Level, says: str, remedy: str
+) -> None:
+    [finding] = found(settings, tmp_path, condition)
+    assert finding.level is level
+    assert says in finding.text
+    assert finding.remedy.startswith(remedy)
+
+
+def test_unreachable(settings: Config, tmp_path: Path) -> None:
+    """The remedy is that of what stands in the way now; where nothing does, it is a wait."""
+    away = replace(FINE, unreachable="refused", since=NOW - 60, next_try=NOW + 12, pending=3)
+    [finding] = found(settings, tmp_path, away, Answer(stage="name", why="unknown"))
+    assert finding.level is Level.FAILED
+    assert "refused; 3 events wait" in finding.text
+    assert finding.remedy.startswith("See /etc/resolv.conf")
+    [finding] = found(settings, tmp_path, away, Answer(400))
+    assert finding.level is Level.WARNING
+    assert finding.remedy == (
+        "Wait: the next try is in 12 s. Or at once: systemctl restart pdagent"
+    )
+
+
+def test_it_tells_nothing(settings: Config, tmp_path: Path) -> None:
+    """No file, or an old one, is no good news; without a daemon another line says so."""
+    ticks = iter(range(100, 10_000))
+    clock = Host(
+        str(tmp_path), now=lambda: NOW, monotonic=lambda: next(ticks), sleep=lambda _: None
+    )
+    for _ in range(2):
+        [finding] = delivery("/conf", settings, clock, lambda: Answer(400))
+        assert finding.level is Level.WARNING
+        assert "does not tell how it fares" in finding.text
+        Path(path_of(settings)).write_text(FINE.dumps())
+    os.unlink(f"{settings.data_dir}/db/wake")
+    assert list(delivery("/conf", settings, clock, lambda: Answer(400))) == []
