@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pdagent import __version__, config, exits
 from pdagent.check.finding import Finding, Level, worst
 from pdagent.commands import screen
-from pdagent.commands.common import fail
+from pdagent.commands.common import fail, put
 from pdagent.event import BadEvent, check_key
-from pdagent.submission import say
 
 CODES = {
     Level.OK: exits.DONE,
@@ -92,10 +91,10 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     result = _result(findings, level, _CONFIGURATION if options.config_only else _PAGES)
     if options.nagios:
         code, word = _PLUGIN[level]
-        say(f"PDAGENT {word} - {result}".replace("|", "/"))  # "|" would begin figures
+        put(f"PDAGENT {word} - {result}".replace("|", "/"))  # "|" would begin figures
         return code
     if options.json:
-        say(json.dumps(_document(findings, level, result), indent=2))
+        put(json.dumps(_document(findings, level, result), indent=2))
     else:
         _show(findings, level, result)
     return CODES[level]
@@ -166,18 +165,18 @@ def _show(findings: Sequence[Finding], level: Level, result: str) -> None:
     for finding in findings:
         head = f"{finding.level.value:<9}{finding.subject:<{_INDENT - 9}}"
         [first, *rest] = _wrapped(finding.text, width - _INDENT) or [""]
-        say(_painted(head[:9], finding.level, colours) + f"{head[9:]}{first}".rstrip())
+        put(_painted(head[:9], finding.level, colours) + f"{head[9:]}{first}".rstrip())
         for line in rest:
-            say(" " * _INDENT + line)
+            put(" " * _INDENT + line)
         if finding.remedy:
             remedy = _wrapped(finding.remedy, width - _INDENT - 2)
             for number, line in enumerate(remedy):
-                say(" " * _INDENT + ("> " if number == 0 else "  ") + line)
+                put(" " * _INDENT + ("> " if number == 0 else "  ") + line)
     counts = {each: sum(found.level is each for found in findings) for each in Level}
     shown = [f"{count} {each.value}" for each, count in counts.items() if count]
-    say(f"\npdagent {__version__} on {os.uname().nodename}: {', '.join(shown)}")
+    put(f"\npdagent {__version__} on {os.uname().nodename}: {', '.join(shown)}")
     for line in _wrapped(f"RESULT: {result}", width):
-        say(_painted(line, level, colours))
+        put(_painted(line, level, colours))
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -156,6 +156,11 @@ def emit(parts: Iterable[str], at_once: bool = False) -> None:
     _write(waiting)
 
 
+def put(line: str) -> None:
+    """Prints a line, as `emit` does."""
+    emit([f"{line}\n"])
+
+
 def _write(waiting: bytearray) -> None:
     try:
         while waiting:
