@@ -540,7 +540,8 @@ def test_did_you_mean(agent: Agent, arguments: list[str], says: str) -> None:
     "command",
     [
         "pd-queue --help", "pd-queue retry -h", "pd-queue list", "pd-queue status --json",
-        "pd-send --version", "pd-send -k k -t trigger -d x --dry-run", "pdagent version", "pdagent check --config-only",
+        "pd-send --version", "pd-send -k k -t trigger -d x --dry-run",
+        "pdagent version", "pdagent check --config-only",
     ],
 )  # fmt: skip
 def test_nobody_takes_a_lost_answer_for_an_empty_one(agent: Agent, command: str) -> None:
