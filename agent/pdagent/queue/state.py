@@ -15,12 +15,16 @@ from datetime import UTC, datetime
 
 from pdagent.log import masked_name
 from pdagent.queue.holds import Held
+from pdagent.queue.regular import read_regular
 from pdagent.threads import importing
 
 log = logging.getLogger("pdagent.state")
 
 _KINDS_OF_KEY = ("routing", "service", "integration")
 REASON_CHARS = 1000
+# What is read of these files at most; the daemon writes less.
+REASON_BYTES = 65_536
+HOLDS_BYTES = 16 * 1_048_576
 MANY = 100  # names, from which on listing the directory is cheaper than looking for each
 
 
@@ -146,8 +150,8 @@ class State:
 
     def reason(self, event: str) -> Reason | None:
         try:
-            with open(self._reason_file(event), encoding="utf-8") as file:
-                value = json.load(file)
+            # root reads here too: see `regular`
+            value = json.loads(read_regular(self._reason_file(event), REASON_BYTES))
             return Reason(value["at"], value["status"], value["reason"], value["attempts"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
@@ -188,8 +192,7 @@ class State:
     def holds(self) -> Held | None:
         """What the running daemon last told, None where nobody knows. Raises PermissionError."""
         try:
-            with open(self._holds, encoding="utf-8") as file:
-                return Held.loads(file.read())
+            return Held.loads(read_regular(self._holds, HOLDS_BYTES).decode())
         except PermissionError:
             raise
         except (OSError, ValueError):

@@ -239,3 +239,13 @@ def test_iso() -> None:
     """UTC, whole seconds, 1970 included."""
     assert iso(WALL) == "2026-11-23T02:52:36Z"
     assert iso(0) == "1970-01-01T00:00:00Z"
+
+
+def test_a_fifo_in_their_place(tmp_path: Path) -> None:
+    """Whoever reads what is held or a reason, root too, does not wait for a FIFO's writer."""
+    (tmp_path / "db/reasons").mkdir(parents=True)
+    os.mkfifo(tmp_path / "db/holds")
+    os.mkfifo(tmp_path / "db/reasons/1_KEY.txt")
+    state = State(str(tmp_path))
+    assert state.holds() is None
+    assert state.reason("1_KEY.txt") is None
