@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import frozen
 from tests.support.agent import Agent, directory, wait_until
 from tests.support.check import Line, looked
 from tests.support.events import KEY
@@ -385,14 +384,13 @@ def _says(agent: Agent, subject: str, text: str) -> Line | None:
     return lines[0] if lines else None
 
 
-def test_authorities_that_the_service_cannot_read() -> None:
+def test_authorities_that_the_service_cannot_read(agent: Agent) -> None:
     """A ca_file that root can read and the service can't: named with its remedy, which helps."""
     with (
         directory() as root,
         EventsApi(tls=CertificateAuthority(str(root))) as api,
-        directory() as place,
-        Agent(place, api.url, frozen.command()) as agent,
     ):
+        place = agent.root
         host = Host(agent, api)
         private(host)
         host.send()
