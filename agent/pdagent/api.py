@@ -22,7 +22,7 @@ DEDUP_KEY_CHARS = 255  # v2 dedup_key, v1 incident_key
 BODY_BYTES = 512_000
 
 # What the two versions call the integration key, the action and the dedup key of an event.
-V2_FIELDS = ("routing_key", "event_action", "dedup_key")
-V1_FIELDS = ("service_key", "event_type", "incident_key")
+V2_FIELDS = V2_KEY, V2_ACTION, V2_DEDUP_KEY = ("routing_key", "event_action", "dedup_key")
+V1_FIELDS = V1_KEY, V1_ACTION, V1_DEDUP_KEY = ("service_key", "event_type", "incident_key")
 # Lists of a v2 body, and the address without which an entry is none.
 ADDRESSES = {"links": "href", "images": "src"}

@@ -106,8 +106,8 @@ class Event:
         return encode(self._v1(clock_ns) if version == "v1" else self._v2(clock_ns))
 
     def _v2(self, clock_ns: int) -> Body:
-        body: Body = {"routing_key": self.key, "event_action": self.action}
-        _put(body, "dedup_key", shorten_key(self.dedup_key))
+        body: Body = {api.V2_KEY: self.key, api.V2_ACTION: self.action}
+        _put(body, api.V2_DEDUP_KEY, shorten_key(self.dedup_key))
         _put(body, "client", self.client)
         _put(body, "client_url", self.client_url)
         if self.links:
@@ -125,7 +125,7 @@ class Event:
         return body
 
     def _change(self, clock_ns: int) -> Body:
-        body: Body = {"routing_key": self.key, "payload": self._payload(clock_ns)}
+        body: Body = {api.V2_KEY: self.key, "payload": self._payload(clock_ns)}
         if self.links:
             body["links"] = [_filled(href=href, text=text) for href, text in self.links]
         return body
@@ -142,8 +142,8 @@ class Event:
 
     def _v1(self, clock_ns: int) -> Body:
         body: Body = {
-            "service_key": self.key,
-            "event_type": self.action,
+            api.V1_KEY: self.key,
+            api.V1_ACTION: self.action,
             "details": dict(self.details),
             "agent": {
                 "agent_id": self.agent_id,
@@ -151,7 +151,7 @@ class Event:
                 "queued_by": self.queued_by,
             },
         }
-        _put(body, "incident_key", shorten_key(self.dedup_key))
+        _put(body, api.V1_DEDUP_KEY, shorten_key(self.dedup_key))
         if self.description is not None:
             body["description"] = shorten(self.description, api.SUMMARY_CHARS)
         _put(body, "client", self.client)
@@ -170,11 +170,11 @@ def as_v1(body: Body) -> Body:
         for item in _dicts(body.get(field))
     ]
     v1: Body = {
-        "service_key": body.get("routing_key"),
-        "event_type": body.get("event_action"),
+        api.V1_KEY: body.get(api.V2_KEY),
+        api.V1_ACTION: body.get(api.V2_ACTION),
         "details": details if details is not None else {},
     }
-    _put(v1, "incident_key", body.get("dedup_key"))
+    _put(v1, api.V1_DEDUP_KEY, body.get(api.V2_DEDUP_KEY))
     _put(v1, "description", payload.get("summary"))
     _put(v1, "client", body.get("client"))
     _put(v1, "client_url", body.get("client_url"))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pdagent import exits
+from pdagent import api, exits
 from pdagent.commands import common, sending
 from pdagent.event import BadEvent
 from pdagent.submission import Submission, UsageError, say
@@ -175,7 +175,7 @@ def _finished(submission: Submission, path: str) -> "Submitted":
         raise BadEvent(f"the body is not JSON: {error}. The event was not queued.") from error
     except Invalid as error:
         more = ""
-        if kind == "v2" and any("event_action" in fault for fault in error.errors):
+        if kind == "v2" and any(api.V2_ACTION in fault for fault in error.errors):
             more = " (a change event: pd-send change --json)"
         raise BadEvent(f"{error}{more}. The event was not queued.") from error
     if not submission.quiet:

@@ -78,16 +78,16 @@ def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
     body = _parsed(data)
     field = key_field(body)
     if field not in body:
-        raise Hostile("it has neither a routing_key nor a service_key")
+        raise Hostile(f"it has neither a {api.V2_KEY} nor a {api.V1_KEY}")
     if fitting and len(data) > api.BODY_BYTES:
         try:
             data = encode(body)
         except (BadEvent, RecursionError) as error:
             raise Hostile("it can't be cut down to what PagerDuty takes") from error
     version = "v1"
-    if field == "routing_key":
-        version = "v2" if "event_action" in body else "change"
-    key = body.get("dedup_key") or body.get("incident_key")
+    if field == api.V2_KEY:
+        version = "v2" if api.V2_ACTION in body else "change"
+    key = body.get(api.V2_DEDUP_KEY) or body.get(api.V1_DEDUP_KEY)
     dedup_key = None if key is None else str(key)
     return Pending(
         name,
@@ -95,7 +95,7 @@ def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
         str(body[field]),
         chain_of(dedup_key, name),
         version,
-        _cut(body.get("event_action") or body.get("event_type") or "change"),
+        _cut(body.get(api.V2_ACTION) or body.get(api.V1_ACTION) or "change"),
         dedup_key and _cut(dedup_key),
         _summary(body),
     )
@@ -103,7 +103,7 @@ def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
 
 def key_field(body: dict[str, object]) -> str:
     """The field of a body that holds its integration key."""
-    return "routing_key" if "routing_key" in body else "service_key"
+    return api.V2_KEY if api.V2_KEY in body else api.V1_KEY
 
 
 def chain_of(dedup_key: str | None, name: str) -> str:

@@ -68,7 +68,7 @@ class Dialect:
 
 DIALECTS: dict[Kind, Dialect] = {
     "v2": Dialect(*api.V2_FIELDS, "summary", {}),
-    "change": Dialect(api.V2_FIELDS[0], "", "", "summary", {}),
+    "change": Dialect(api.V2_KEY, "", "", "summary", {}),
     "v1": Dialect(
         *api.V1_FIELDS,
         "description",

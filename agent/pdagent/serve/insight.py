@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pdagent import threads
 from pdagent.config import Config
 from pdagent.queue.holds import Standing
+from pdagent.serve.crowd import Bounds
 from pdagent.serve.health import Health, spool_problem
-from pdagent.serve.listen import Bounds, Listener, is_local
+from pdagent.serve.listen import Listener, is_local
 from pdagent.serve.metrics import Collected, Textfile, application, oldest_seconds
 from pdagent.serve.tally import Tally
 

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pdagent import api
+
 # PagerDuty counts events per minute; whoever asks for much more patience is not PagerDuty.
 RETRY_AFTER_MOST = 300.0
 REASON_CHARS = 500
@@ -101,7 +103,7 @@ def judge(
         return Troubled(f"answered {status}" + (f": {words}" if words else ""), status)
     if words is not None and 400 <= status < 500 and status != 407:
         return Refused(
-            status, words, about_key="routing_key" in words or "routing key" in words.lower()
+            status, words, about_key=api.V2_KEY in words or "routing key" in words.lower()
         )
     if status == 407:
         return Unreachable(f"{proxy or 'a proxy'} answered 407 Proxy Authentication Required")

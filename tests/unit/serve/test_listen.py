@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdagent.serve.listen import Bounds, Listener, is_local
+from pdagent.serve.crowd import Bounds
+from pdagent.serve.listen import Listener, is_local
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

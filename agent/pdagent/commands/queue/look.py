@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
-from pdagent import exits
+from pdagent import api, exits
 from pdagent.commands import common, screen
 from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.arguments import query
@@ -219,7 +219,7 @@ def _masked(value: object, key: str) -> object:
     if isinstance(value, dict):
         return {
             redacted(name, key): masked(str(each))
-            if name in ("routing_key", "service_key")
+            if name in (api.V2_KEY, api.V1_KEY)
             else _masked(each, key)
             for name, each in value.items()
         }

@@ -1,0 +1,140 @@
+"""The crowd: the connections of one server, and what clients may cost.
+
+Knows waitress's channels and requests; does not know what is served, or where.
+"""
+
+import ipaddress
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What clients may cost: bytes of a request's body and of all bodies together, connections at a
+    time, requests answered at a time, seconds for a request to arrive, or for a connection to say
+    nothing, and seconds for a request's headers."""
+
+    body_bytes: int
+    all_bytes: int = 16 * 1024 * 1024
+    connections: int = 100
+    threads: int = 1
+    seconds: int = 30
+    header_seconds: int = 5
+
+
+class _Parser(HTTPRequestParser):
+    """waitress's, but what may be understood in two ways is refused (RFC 9112, 6.1): whoever stands
+    between might have understood it in the other."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Content-Length beside Transfer-Encoding")
+
+
+class Channel(HTTPChannel):
+    """A connection on which the arrival of a request counts as one activity: a client that sends a
+    byte now and then is cut off like one that sends nothing."""
+
+    parser_class = _Parser
+
+    def __init__(self, crowd: "Crowd", *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        assert self.socket is not None
+        self.peer = _peer(self.socket, self.addr)
+        self.has_asked = False
+        self._crowd = crowd
+        crowd.make_room()
+
+    def handle_read(self) -> None:
+        request, began = self.request, self.last_activity
+        super().handle_read()
+        self.has_asked = True
+        if request is not None and self.request is request:
+            self.last_activity = began
+        self._crowd.make_room()
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a request is being answered; otherwise we wait for the client."""
+        return bool(self.requests)
+
+    @property
+    def is_in_headers(self) -> bool:
+        return not self.has_asked if self.request is None else not self.request.headers_finished
+
+    @property
+    def body_bytes(self) -> int:
+        requests = [*self.requests, self.request]
+        return sum(request.body_bytes_received for request in requests if request is not None)
+
+
+def _peer(connection: socket.socket, address: tuple[str, int]) -> str | int:
+    """Who is at the other end: a user of this host, as far as that is known, or another host. All
+    who come over the loopback interface are one peer."""
+    if connection.family == socket.AF_UNIX:
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int(struct.unpack("3i", credentials)[1])
+    host = address[0]
+    return "loopback" if ipaddress.ip_address(host.partition("%")[0]).is_loopback else host
+
+
+class Crowd:
+    """The connections of one server, and what they may cost together.
+
+    Where they come to too much, the peer with the most of them loses the one that has kept us
+    waiting longest: whoever fills all places takes them from himself. A client that sends its
+    request at once is served before it could be the longest.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self.channels: Mapping[int, Any] = {}
+
+    def make_room(self) -> None:
+        """Closes a connection if there are too many, or their bodies take up too much."""
+        found = self._open()
+        size = sum(channel.body_bytes for channel in found)
+        if len(found) <= self._bounds.connections and size <= self._bounds.all_bytes:
+            return
+        number = Counter(channel.peer for channel in found)
+        waiting = [channel for channel in found if not channel.is_served]
+        if waiting:
+            # closed in the loop's next round: in this one its descriptor must not become another's
+            min(waiting, key=lambda c: (-number[c.peer], c.last_activity)).will_close = True
+
+    def seconds_left(self) -> float:
+        """Until `close_late` has something to do: as long as can be where nobody is connected,
+        since nothing to do is no reason to wake up."""
+        now = time.time()
+        ends = [self._end(channel) - now for channel in self._open()]
+        return max(0.0, min(ends, default=float(self._bounds.seconds)))
+
+    def close_late(self) -> None:
+        """Closes the connections whose clients have kept us waiting for too long."""
+        now = time.time()
+        for channel in self._open():
+            if self._end(channel) <= now:
+                channel.will_close = True
+
+    def _open(self) -> list[Channel]:
+        return [
+            channel
+            for channel in list(self.channels.values())
+            if isinstance(channel, Channel) and not channel.will_close
+        ]
+
+    def _end(self, channel: Channel) -> float:
+        """When its client has had its time. What is being served is looked at again later."""
+        if channel.is_served:
+            return time.time() + self._bounds.seconds
+        headers, whole = self._bounds.header_seconds, self._bounds.seconds
+        return channel.last_activity + (headers if channel.is_in_headers else whole)
