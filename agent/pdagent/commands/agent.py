@@ -25,6 +25,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         "would not. Sends nothing, unless told to.",
         add_help=False,
     )
+    checks.examples = (
+        ("sudo pdagent check", "everything; the last line is the result"),
+        ("sudo pdagent check --repair", "after chown or chmod went wrong"),
+        ("pdagent check --nagios", "for a monitoring server"),
+    )
     check.options(common.options(checks, default=argparse.SUPPRESS))
     version = commands.add_parser(
         "version",
