@@ -49,19 +49,18 @@ def test_threads_import_nothing(imported: tuple[Agent, Path], api: EventsApi) ->
     PagerDuty gives, files that are no events, the endpoint, metrics, heartbeats, clean-ups, a
     reload."""
     agent, path = imported
-    agent.configure(
-        events_url=api.url,
-        send_interval_secs=1,
-        cleanup_interval_secs=1,
-        cleanup_threshold_secs=1,
-        max_delivered_events=1,
-        backoff_interval_secs=1,
-        heartbeat="on",
-        heartbeat_url=api.url + "/agent/2014-03-14/heartbeat",
-        listen=str(agent.root / "run" / "events.sock"),
-        metrics_listen=str(agent.root / "run" / "metrics.sock"),
-        metrics_file=str(agent.root / "run" / "pdagent.prom"),
-    )
+    settings: dict[str, object] = {
+        "events_url": api.url,
+        "send_interval_secs": 1,
+        "cleanup_interval_secs": 1,
+        "cleanup_threshold_secs": 1,
+        "max_delivered_events": 1,
+        "backoff_interval_secs": 1,
+        "listen": agent.root / "run" / "events.sock",
+        "metrics_listen": agent.root / "run" / "metrics.sock",
+        "metrics_file": agent.root / "run" / "pdagent.prom",
+    }
+    agent.configure(**settings)
     (agent.spool / "tmp" / "directory").mkdir()
     agent.start()
     wait_until(lambda: not (agent.spool / "tmp" / "directory").exists())
@@ -86,5 +85,10 @@ def test_threads_import_nothing(imported: tuple[Agent, Path], api: EventsApi) ->
     wait_until(lambda: "configuration reloaded" in agent.log)
     wait_until(lambda: agent.names("pdq") == [])
     wait_until(lambda: (agent.root / "run" / "pdagent.prom").exists())
+    assert agent.stop() == 0
+    beats = api.url + "/agent/2014-03-14/heartbeat"
+    agent.configure(heartbeat="on", heartbeat_url=beats, **settings)
+    agent.start()
+    api.wait_for(lambda requests: requests[-1].path.endswith("/heartbeat"))
     assert agent.stop() == 0
     assert not path.exists(), path.read_text()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -233,3 +234,60 @@ def test_it_makes_its_own_directories(api: EventsApi, agent: Agent) -> None:
     }
     agent.send(KEY, "trigger", "-d", "accepted")
     assert sent(api.wait_accepted(1)[0])["routing_key"] == KEY
+
+
+def _limit(agent: Agent, name: str, most: int | None) -> None:
+    """Sets a limit of the running daemon, or takes it away."""
+    assert agent.daemon is not None
+    number = getattr(resource, f"RLIMIT_{name.upper()}")
+    hard = resource.getrlimit(number)[1]
+    soft = hard if most is None else most
+    words = "unlimited" if soft == resource.RLIM_INFINITY else str(soft)
+    command = ["prlimit", f"--pid={agent.daemon.pid}", f"--{name}={words}:"]
+    subprocess.run(command, check=True, **AGENT.popen())
+
+
+@pytest.mark.skipif(not ROOT, reason="this limit does not hold for root")
+def test_no_thread_to_be_had_is_a_delay(api: EventsApi, agent: Agent) -> None:
+    """A used-up limit on threads ends nothing, whatever the daemon wants one for: it is said once,
+    everything is tried again, and goes on once there are threads."""
+    endpoint = agent.root / "run" / "events.sock"
+    agent.configure(
+        events_url=api.url,
+        send_interval_secs=1,
+        cleanup_interval_secs=1,
+        heartbeat="on",
+        heartbeat_url=api.url + "/beat",
+        listen=endpoint,
+        metrics_listen=agent.root / "run" / "metrics.sock",
+        metrics_file=agent.root / "run" / "pdagent.prom",
+    )
+    agent.start(under=["prlimit", "--nproc=1:"])
+    agent.send(KEY, "trigger", "-d", "x")
+    wait_until(lambda: agent.log.count("no thread for ") == 1)
+    assert api.requests == ()
+    _limit(agent, "nproc", None)
+    api.wait_accepted(1)
+    api.wait_for(lambda requests: any(request.path == "/beat" for request in requests))
+    wait_until(lambda: (agent.root / "run" / "pdagent.prom").exists())
+    done = subprocess.run(
+        ["curl", "-sS", "--unix-socket", endpoint, "http://agent/v2/enqueue"],
+        capture_output=True,
+        check=True,
+    )
+    assert b"method not allowed" in done.stdout
+    assert agent.log.count("no thread for ") == 1
+    assert agent.stop() == 0
+
+
+def test_no_memory_is_a_delay(api: EventsApi, agent: Agent) -> None:
+    """Nor does memory that is not to be had for a while end it."""
+    agent.configure(events_url=api.url, send_interval_secs=1, cleanup_interval_secs=1)
+    agent.start()
+    _limit(agent, "as", 1)
+    for number in range(200):
+        enqueue(agent, KEY, f"i{number}", "x" * 50_000)
+    wait_until(lambda: "no thread for " in agent.log or "going on, and trying again" in agent.log)
+    _limit(agent, "as", None)
+    api.wait_accepted(200)
+    assert agent.stop() == 0

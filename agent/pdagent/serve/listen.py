@@ -5,6 +5,7 @@ milliseconds, so this module is imported when something is to listen.
 """
 
 import contextlib
+import encodings.idna  # noqa: F401  (else the first look-up of a name imports it, in any thread)
 import errno
 import ipaddress
 import logging
