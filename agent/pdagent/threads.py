@@ -5,15 +5,18 @@ again. The system refuses where a limit (`ulimit -u`, a control group's `pids.ma
 used up, and both may pass.
 """
 
+import _thread
 import contextlib
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 log = logging.getLogger("main")
 
 SAID_SECONDS = 3600.0
+JOIN_SECONDS = 0.01
 
 # Two threads that import at the same time may need the same modules in different order. Then Python
 # gives one of them a module that is not complete ("partially initialized module"), rather than let
@@ -24,20 +27,47 @@ importing = threading.RLock()
 _said_at = float("-inf")
 
 
-def start(task: Callable[[], object], name: str) -> threading.Thread | None:
-    """Runs `task` in a thread of its own, which keeps no process from ending. None: the system has
-    no thread to give now."""
-    thread = threading.Thread(target=lambda: _run(task, name), name=name, daemon=True)
+class Thread:
+    """A thread that runs `task`, and keeps no process from ending. Raises RuntimeError or
+    MemoryError where the system has none to give.
+
+    Python's own class waits until the new thread says that it runs. If memory is so short that it
+    can't even say that, its creator waits for ever.
+    """
+
+    def __init__(self, task: Callable[[], object], name: str) -> None:
+        token = _Token()
+        # Nobody but the new thread holds the token, however early it ends.
+        self._token = weakref.ref(token)
+        _thread.start_new_thread(_run, (token, task, name))
+
+    def is_alive(self) -> bool:
+        return self._token() is not None
+
+    def join(self, seconds: float) -> None:
+        """Waits for its end, for so long at most."""
+        deadline = time.monotonic() + seconds
+        while self.is_alive() and time.monotonic() < deadline:
+            time.sleep(JOIN_SECONDS)
+
+
+class _Token:
+    __slots__ = ("__weakref__",)
+
+
+def start(task: Callable[[], object], name: str) -> Thread | None:
+    """Runs `task` in a thread of its own. None: the system has no thread to give now."""
     try:
-        thread.start()
+        return Thread(task, name)
     except (RuntimeError, MemoryError) as error:
-        _say(name, error)
+        with contextlib.suppress(MemoryError):
+            _say(name, error)
         return None
-    return thread
 
 
-def _run(task: Callable[[], object], name: str) -> None:
+def _run(_: _Token, task: Callable[[], object], name: str) -> None:
     try:
+        threading.current_thread().name = name
         task()
     except Exception:  # out of memory, or a bug: its thread ends, and the daemon goes on
         with contextlib.suppress(MemoryError):

@@ -6,7 +6,6 @@ nor the watchdog.
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 
@@ -34,7 +33,7 @@ class Upkeep:
         self._pending = pending
         self._trimmed = counters.delivered  # as many had been delivered at the last trim
         self._crowded = False
-        self._cleaning: threading.Thread | None = None
+        self._cleaning: threads.Thread | None = None
         self._next_sweep = time.monotonic()
         self._worked = 0.0  # seconds of CPU time, at the last look
         self._has_worked = False  # before it

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from itertools import count
 
 from pdagent import threads
 from pdagent.config import Config
@@ -65,7 +66,7 @@ class Workers:
         self._claimed = 0
         self._renewing = False
         self._changed = threading.Condition()
-        self._threads: set[threading.Thread] = set()
+        self._threads: dict[int, threads.Thread] = {}  # by the worker's number
         self._idle = 0
         self._stopping = False
         self._handling = Handling(config, backlog, settlement, self._scheduler, self._changed)
@@ -152,6 +153,9 @@ class Workers:
         self._tell_holds(now)
         with self._changed:
             due = self._due(now)
+            for number, thread in list(self._threads.items()):
+                if not thread.is_alive():  # memory was too short for it to say so
+                    del self._threads[number]
             self._call_for_hands()
             if len(self._threads) > self._idle:
                 due = min(now + 1.0, due)
@@ -180,12 +184,12 @@ class Workers:
             self._stopping = True
             self._changed.notify_all()
         deadline = time.monotonic() + patience
-        for thread in list(self._threads):
+        for thread in list(self._threads.values()):
             thread.join(max(0.0, deadline - time.monotonic()))
         arrived = not self._threads
         if not arrived:
             self._handling.path.abort_all()
-            for thread in list(self._threads):
+            for thread in list(self._threads.values()):
                 thread.join(0.5)
         return arrived
 
@@ -218,13 +222,14 @@ class Workers:
         if self._idle:
             self._changed.notify()
         elif len(self._threads) < self._config.max_connections + SPARE:
-            thread = threads.start(self._work, f"Worker-{len(self._threads) + 1}")
+            number = next(n for n in count(1) if n not in self._threads)
+            thread = threads.start(lambda: self._work(number), f"Worker-{number}")
             if thread is not None:  # else those that run will do
-                self._threads.add(thread)
+                self._threads[number] = thread
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         try:
-            while (entry := self._next()) is not None:
+            while (entry := self._next(number)) is not None:
                 try:
                     self._handling.handle(entry)
                 except Exception:  # a bug here must cost one event a delay, not the daemon a worker
@@ -235,11 +240,12 @@ class Workers:
                     with self._changed:
                         self._claimed -= 1
                         self._renew()
-        finally:
+        except BaseException:
             with self._changed:
-                self._threads.discard(threading.current_thread())
+                self._threads.pop(number, None)
+            raise
 
-    def _next(self) -> Entry | None:
+    def _next(self, number: int) -> Entry | None:
         with self._changed:
             lingered = False
             while not self._stopping:
@@ -253,10 +259,14 @@ class Workers:
                 # Whatever was added or let go while we waited for the lock was seen by this claim;
                 # what comes later finds us counted as idle, and calls.
                 if lingered:
-                    return None
+                    break
                 self._idle += 1
-                lingered = not self._changed.wait(LINGER_SECONDS)
-                self._idle -= 1
+                try:
+                    lingered = not self._changed.wait(LINGER_SECONDS)
+                finally:
+                    self._idle -= 1
+            # At once, with the lock held: who comes next must not count on this one.
+            self._threads.pop(number, None)
             return None
 
     def _see_tended(self, now: float, busy: bool) -> None:

@@ -41,7 +41,7 @@ class Heartbeat:
         self._snapshot = snapshot
         self._introduced = False
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: threads.Thread | None = None
 
     def tend(self) -> None:
         """Has it beat, if no thread could be had for that yet, or the thread has died."""

@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import stat
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -117,7 +116,7 @@ class Listener:
         self._server = server
         # where the kernel put it, if the port was 0
         self.port = 0 if address.startswith("/") else int(bound.getsockname()[1])
-        self._thread: threading.Thread | None = None
+        self._thread: threads.Thread | None = None
         self.tend()
 
     def tend(self) -> None:
