@@ -45,16 +45,14 @@ _REMEDIES = {
 
 
 class SpoolError(Exception):
-    """The event could not be made safe in the spool, and is not in it. The text names the path, the
-    system's reason (`cause`) and the remedy. `key` and `body` are the event's."""
+    """The event could not be made safe in the spool, and is not in it. The text names the cause and
+    the remedy. `key` and `body` are the event's."""
 
-    def __init__(self, key: str, body: bytes, path: str, error: OSError) -> None:
-        root = path.rpartition("/")[0]
-        number = error.errno or errno.EIO
+    def __init__(self, key: str, body: bytes, cause: str, remedy: str) -> None:
         self.key = key
         self.body = body
-        self.cause = f"cannot write to {path}: {posix.strerror(number)}"
-        self.remedy = _REMEDIES.get(number, "").replace("{root}", root)
+        self.cause = cause
+        self.remedy = remedy
         super().__init__(f"{self.cause}. The event was not queued. {self.remedy}".rstrip())
 
 
@@ -108,7 +106,10 @@ class Spool:
             if temporary:
                 _unlink(temporary)
             if isinstance(error, OSError):
-                raise SpoolError(key, body, path, error) from error
+                number = error.errno or errno.EIO
+                cause = f"cannot write to {path}: {posix.strerror(number)}"
+                remedy = _REMEDIES.get(number, "").replace("{root}", self.root)
+                raise SpoolError(key, body, cause, remedy) from error
             raise
         # crash before this unlink: pending *and* in tmp/, perhaps acknowledged. Both are fine, it
         # must be sent once: the daemon drops the second name (Backlog.adopt).
@@ -169,15 +170,24 @@ class Spool:
             posix.close(directory)
 
 
+def open_fifo(path: str) -> int:
+    """A FIFO, open for writing, which never waits. Raises OSError: ENXIO if nobody has it open to
+    read, EINVAL if it is something else."""
+    fd = posix.open(path, _POKE)
+    if posix.fstat(fd).st_mode & _S_IFMT != _S_IFIFO:
+        posix.close(fd)
+        raise OSError(errno.EINVAL, "not a FIFO")
+    return fd
+
+
 def poke(path: str, line: bytes) -> bool:
     """Writes to a FIFO without ever waiting. Returns whether somebody has it open to read."""
     try:
-        fd = posix.open(path, _POKE)
+        fd = open_fifo(path)
     except OSError:
         return False
     try:
-        if posix.fstat(fd).st_mode & _S_IFMT == _S_IFIFO:
-            posix.write(fd, line)
+        posix.write(fd, line)
     except OSError:
         pass  # full: it will be read
     finally:

@@ -18,7 +18,7 @@ from pdagent.event import (
     generated_dedup_key,
     shorten_key,
 )
-from pdagent.spool import Spool
+from pdagent.spool import Spool, SpoolError, poke, wake_fifo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,7 +241,18 @@ def accept(event: "Submitted", config: "Config", spool: Spool | None = None) -> 
     # Where the names can't all be read the daemon says it, and keeps the event: see `keys`.
     if event.key[:1] == "@" and not may_exist(event.key, config):
         raise BadEvent(f"no integration key is named {event.key}. The event was not queued.")
-    (spool or Spool(config.spool_dir)).enqueue(event.key, body(event, config))
+    enqueue(event.key, body(event, config), config, spool)
+
+
+def enqueue(key: str, data: bytes, config: "Config", spool: Spool | None = None) -> None:
+    """Puts a body on stable storage. Raises SpoolError."""
+    spool = spool or Spool(config.spool_dir)
+    # A user who may not read the configuration takes the usual spool. If the daemon's is another,
+    # the event would wait there for ever, accepted.
+    if not config.knows_spool and not poke(wake_fifo(spool.root), b""):
+        cause = f"no daemon serves {spool.root}, and the configuration may name another queue"
+        raise SpoolError(key, data, cause, "Let this user read the configuration; start pdagentd.")
+    spool.enqueue(key, data)
 
 
 def confirm(request: "Sending", event: "Submitted", settings: "Config") -> None:

@@ -124,6 +124,26 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
     assert values(settings) == DEFAULTS
 
 
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("[Main]\n", True),
+        ("[Main]\nmax_connections = many\n", True),
+        ("[Main]\ndata_dri = /srv\n", True),
+        ("[Main]\ndata_dir = srv\n", False),
+        ("[Main]\ndata_dir /srv\n", False),
+        ("data_dir = /srv\n[Main]\n", False),
+        ("data_dir = /srv\n", False),
+        ("[Main]\njunk\ndata_dir = /srv\n", True),
+    ],
+)
+def test_whether_it_is_certain_where_the_spool_is(tmp_path: Path, text: str, known: bool) -> None:
+    """It is not where data_dir may stand in a line that was not understood."""
+    settings, _ = load(write(tmp_path / "conf", text.encode()))
+    assert settings.knows_spool is known
+    assert load(str(tmp_path / "none"))[0].knows_spool is False
+
+
 def test_a_fifo_in_the_files_place_stops_nobody(tmp_path: Path) -> None:
     """A page does not wait for somebody to write into a FIFO."""
     os.mkfifo(tmp_path / "fifo")

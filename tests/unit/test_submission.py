@@ -250,6 +250,28 @@ def test_what_cannot_be_accepted_raises(tmp_path: Path) -> None:
 # what is printed
 
 
+def test_a_queue_that_nobody_serves_takes_nothing_from_who_may_be_wrong_about_it(
+    root: Path,
+) -> None:
+    """Who could not read the configuration takes the usual spool only if a daemon serves it: else
+    the event might wait there for ever. Everybody else's events wait for the daemon."""
+    event = Event("KEY", "trigger", description="x", dedup_key="i")
+    unread = Config({"data_dir": str(root.parent)}, knows_spool=False)
+    (root.parent / "db").mkdir(exist_ok=True)
+    os.mkfifo(root.parent / "db" / "wake")
+    with pytest.raises(SpoolError, match=f"no daemon serves {root}, .*The event was not queued"):
+        accept(event, unread)
+    assert list((root / "pdq").iterdir()) + list((root / "tmp").iterdir()) == []
+
+    accept(event, Config({"data_dir": str(root.parent)}))
+    assert len(list((root / "pdq").iterdir())) == 1
+
+    reader = os.open(root.parent / "db" / "wake", os.O_RDONLY | os.O_NONBLOCK)
+    accept(event, unread)
+    os.close(reader)
+    assert len(list((root / "pdq").iterdir())) == 2
+
+
 def test_the_receipt() -> None:
     """Scripts read it; an event without a dedup key has none to print, not `None`."""
     assert receipt(asked(incident_key="inc-1").event(CONFIG)) == (

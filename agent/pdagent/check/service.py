@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import stat
 import termios
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from pdagent.check.host import Host
 from pdagent.config import Config
 from pdagent.queue.layout import lock_file
 from pdagent.queue.regular import read_regular
-from pdagent.spool import wake_fifo
+from pdagent.spool import open_fifo, wake_fifo
 from pdagent.wire.environment import FILES, VARIABLES, oddities, parse
 
 SUBJECT = "daemon"
@@ -31,24 +30,24 @@ _REMEDIES = {
     "disabled": "systemctl enable pdagent",
     "masked": "systemctl unmask pdagent && systemctl enable --now pdagent",
 }
-_POKE = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def daemon(settings: Config, host: Host) -> Iterator[Finding]:
     """Whether somebody serves the spool."""
     path = wake_fifo(settings.spool_dir)
     try:
-        fd = os.open(path, _POKE)
+        fd = open_fifo(path)
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            text = f"{path} is not a FIFO, so no pd-send can wake the daemon"
+            yield failed(SUBJECT, text, f"rm {path} && {host.service('restart')}")
+            return
         if error.errno in (errno.ENXIO, errno.ENOENT, errno.ELOOP):
             yield _nobody_reads(settings, host, path)
             return
         raise
     try:
-        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-            text = f"{path} is not a FIFO, so no pd-send can wake the daemon"
-            yield failed(SUBJECT, text, f"rm {path} && {host.service('restart')}")
-        elif not _answers(fd, host):
+        if not _answers(fd, host):
             text = f"pdagentd runs, but has not answered for {ANSWER_SECONDS:.0f} s"
             yield failed(
                 SUBJECT, text, f"{host.service('restart')}; please report what its log has"

@@ -8,7 +8,7 @@ import stat
 
 from pdagent import exits
 from pdagent.config import Config
-from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, wake_fifo
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, poke, wake_fifo
 
 DROP_MODE = 0o3733  # anyone may add, nobody may list, or touch what is not theirs
 PRIVATE_MODE = 0o2750
@@ -97,14 +97,7 @@ def take_lock(root: str) -> int:
 def is_served(root: str) -> bool:
     """Whether a daemon serves the spool: then its FIFO has a reader. (To try its lock would be to
     take it, and a daemon that starts in that moment would find the spool served.)"""
-    try:
-        fd = os.open(wake_fifo(root), os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:  # ENXIO: nobody reads
-        return False
-    try:
-        return stat.S_ISFIFO(os.fstat(fd).st_mode)
-    finally:
-        os.close(fd)
+    return poke(wake_fifo(root), b"")
 
 
 def open_wake(root: str) -> int:

@@ -20,7 +20,8 @@ from pdagent.queue.backlog import Backlog
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Pending, Unfinished, understand
-from pdagent.spool import PENDING, Spool, SpoolError
+from pdagent.spool import PENDING, SpoolError
+from pdagent.submission import enqueue
 
 if TYPE_CHECKING:
     from pdagent.wire.verdict import Verdict
@@ -72,7 +73,7 @@ def _queue_or_wait(event: Pending, config: Config, error: SpoolError) -> Outcome
         time.sleep(PAUSE_SECONDS)
         try:
             # the daemon makes room as it delivers and cleans up: then the queue keeps the order
-            Spool(config.spool_dir).enqueue(error.key, error.body)
+            enqueue(error.key, error.body, config)
         except SpoolError:
             continue
         return Outcome(True, "")
