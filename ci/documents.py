@@ -39,7 +39,7 @@ EXITS = """\
 65	bad data
 69	removed from the queue by somebody, where pd-send waits
 74	standard output could not be written
-75	try again later: the queue can't be written, or another daemon has it
+75	try again later: the queue can't be written or is unknown, or another daemon has it
 76	in error: PagerDuty refused the event for which pd-send waits
 77	not permitted
 78	wrong configuration

@@ -65,13 +65,15 @@ def start(task: Callable[[], object], name: str) -> Thread | None:
         return None
 
 
-def _run(_: _Token, task: Callable[[], object], name: str) -> None:
+def _run(token: _Token, task: Callable[[], object], name: str) -> None:
     try:
         threading.current_thread().name = name
         task()
     except Exception:  # out of memory, or a bug: its thread ends, and the daemon goes on
         with contextlib.suppress(MemoryError):
             log.exception("internal error in thread %s", name)
+    finally:
+        del token  # whoever keeps the exception's traceback keeps this frame
 
 
 def _say(name: str, error: BaseException) -> None:

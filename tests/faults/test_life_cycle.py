@@ -14,6 +14,7 @@ import pytest
 from tests.support import frozen
 from tests.support.agent import from_program, wait_until
 from tests.support.events import enqueue, key, summaries
+from tests.support.events_api import EventsApi
 from tests.support.trial import Trial
 from tests.support.users import AGENT
 
@@ -143,3 +144,24 @@ def replace(program: Path) -> None:
     new = program.with_name("new")
     shutil.copy(program, new)
     os.rename(new, program)
+
+
+@pytest.mark.fault("daemon started again and again")
+def test_many_starts(trial: Trial, api: EventsApi) -> None:
+    """With metrics, and events that are pending: what workers import at their first event and what
+    the metrics import are never in each other's way."""
+    agent = trial.agent
+    agent.configure(
+        events_url=api.url,
+        send_interval_secs=1,
+        listen=agent.root / "run" / "events.sock",
+        metrics_listen=agent.root / "run" / "metrics.sock",
+        metrics_file=agent.root / "run" / "pdagent.prom",
+    )
+    for number in range(200 if trial.long else 30):
+        for other in range(4):
+            enqueue(agent, key(other), f"{number}", f"{number}")
+        agent.start()
+        api.wait_accepted(4 * (number + 1))
+        assert agent.stop() == 0
+    assert "Traceback" not in agent.log

@@ -17,7 +17,6 @@ import fcntl
 import logging
 import os
 import select
-import threading
 import time
 from collections.abc import Callable
 
@@ -66,7 +65,7 @@ class Arrivals:
         self._directories: set[str] = set()
         self._fifo = open_wake(settings.spool_dir)
         self._asked, self._ask = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._thread: threading.Thread | None = None
+        self._thread: threads.Thread | None = None
         self._busy_since: float | None = None
         self._missed = False  # a turn came to no good end
 
