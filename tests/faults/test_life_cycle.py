@@ -158,7 +158,7 @@ def test_many_starts(trial: Trial, api: EventsApi) -> None:
         metrics_listen=agent.root / "run" / "metrics.sock",
         metrics_file=agent.root / "run" / "pdagent.prom",
     )
-    for number in range(200 if trial.long else 30):
+    for number in trial.injections(range(30), range(200)):
         for other in range(4):
             enqueue(agent, key(other), f"{number}", f"{number}")
         agent.start()
