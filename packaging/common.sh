@@ -46,13 +46,56 @@ put() {
     mv -f "$3.new" "$3"
 }
 
+# The group, too, where an administrator made the user without one: the service runs in it, the queue belongs to it.
 make_user() {
-    getent passwd pdagent >/dev/null && return
-    echo 'u pdagent - "PagerDuty Agent" /var/lib/pdagent' |
-        systemd-sysusers --replace=/usr/lib/sysusers.d/pdagent.conf - >/dev/null 2>&1 && return
     getent group pdagent >/dev/null || groupadd --system pdagent
-    useradd --system --gid pdagent --no-create-home --home-dir /var/lib/pdagent --shell /usr/sbin/nologin \
-        --comment 'PagerDuty Agent' pdagent
+    getent passwd pdagent >/dev/null || useradd --system --gid pdagent --no-create-home --home-dir /var/lib/pdagent \
+        --shell /usr/sbin/nologin --comment 'PagerDuty Agent' pdagent
+}
+
+# usage: judge_link FILE: a link in its place may be an administrator's, to a larger disk. (The old package gave all of them to user
+# pdagent.) Or that user, taken over by somebody, made it to have root write elsewhere: then it leads to what is not that user's.
+judge_link() {
+    [ -L "$1" ] && [ "$(stat -c %U "$1")" != root ] || return 0
+    if [ "$(stat -Lc %U "$1" 2>/dev/null)" = pdagent ]; then
+        chown -h root:root "$1"
+    else
+        echo "pdagent: removing the link $1, which leads to what is not the agent's" >&2
+        rm -f "$1"
+    fi
+}
+
+# usage: take_data_directory DIRECTORY: before the new files come
+# Root writes below it, and copies the unit from its scripts/. Up to 1.7.4 user pdagent owned all of that, and could have put
+# links in root's way. Nothing in a directory of root's can be replaced, so what is looked at here stays as it is.
+take_data_directory() {
+    [ -d "$1" ] || return 0
+    chown -h root:root "$1"
+    chown root:root "$1"
+    chmod 0755 "$1"
+    case $(stat -c %F:%U "$1/scripts" 2>/dev/null) in
+        '' | directory:root) ;;
+        *) rm -rf "$1/scripts" ;;
+    esac
+    judge_link "$1/outqueue"
+}
+
+# usage: set_directories TABLE: makes those of tmpfiles.d, and puts owners and modes right, which dpkg leaves as they are. An
+# old daemon must have ended: it writes into outqueue/, which is root's from now on.
+set_directories() {
+    while read -r kind directory mode user group _; do
+        [ "$kind" = d ] || continue
+        judge_link "$directory"
+        install -d -m "$mode" -o "$user" -g "$group" "$directory" || :
+    done <"$1"
+}
+
+# The old agent's modules were compiled on the host. Its package knew nothing of that, so its directories stayed.
+remove_bytecode() {
+    for directory in /usr/lib/python*/*-packages/pdagent /usr/lib64/python*/*-packages/pdagent; do
+        [ -d "$directory" ] || continue
+        [ -n "$(find "$directory" -name '*.py')" ] || rm -rf "$directory"
+    done
 }
 
 # usage: agent_pids WORD: this host's processes of user pdagent with WORD in their command line; a container's have another root
@@ -86,12 +129,17 @@ agent_wanted() {
 # is in flight within 10 s.
 # shellcheck disable=SC2046  # one word a pid
 stop_old_agent() {
-    tries=150
-    kill -s TERM $(agent_pids pdagentd.py) 2>/dev/null || :
-    while [ -n "$(agent_pids pdagentd.py)" ]; do
-        sleep 0.1
-        [ $((tries -= 1)) -gt 0 ] || kill -s KILL $(agent_pids pdagentd.py) 2>/dev/null || :
+    for signal in TERM KILL; do
+        kill -s $signal $(agent_pids pdagentd.py) 2>/dev/null || :
+        tries=150
+        while [ -n "$(agent_pids pdagentd.py)" ]; do
+            [ $((tries -= 1)) -gt 0 ] || continue 2
+            sleep 0.1
+        done
+        return 0
     done
+    # it hangs in the kernel, on a dead disk for instance
+    echo "pdagent: the old daemon can't be ended: process" $(agent_pids pdagentd.py) >&2
 }
 
 # Until it has ended the old daemon puts into err/ what the new pd-send queues: it knows Events API v1 alone. What it refused so

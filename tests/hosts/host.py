@@ -82,7 +82,7 @@ class Host:
             self.sh("""
                 cp /var/lib/pdagent/scripts/pdagent.service /etc/systemd/system/pdagent.service
                 systemctl daemon-reload
-                systemctl enable --quiet --now pdagent""")
+                systemctl start pdagent""")
         else:
             self.service.start()
 

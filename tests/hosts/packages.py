@@ -52,7 +52,7 @@ class Apt:
         return self.sh(f"{self._apt} remove {' '.join(PACKAGES)}")
 
     def purge(self) -> str:
-        return self.sh(f"{self._apt} purge {' '.join(PACKAGES)}")
+        return self.sh(f"{self._apt} purge {' '.join(PACKAGES)} 2>&1")
 
     def version(self, name: str) -> str:
         return self.sh(f"dpkg-query -W -f '${{Version}}' {name}").split("-")[0]

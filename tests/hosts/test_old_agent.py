@@ -275,3 +275,30 @@ def test_apt_never_asks(host: Host, packages_url: str) -> None:
     assert host.sh("cat /etc/pdagent.conf") == edited
     host.sh("apt-get -q=2 purge -y pdagent-integrations pdagent")
     assert host.sh("ls /etc/pdagent.conf* 2>/dev/null || :") == ""
+
+
+def test_root_follows_no_link(old: Host) -> None:
+    """Root copies the unit from there. The old agent gave it to user pdagent, who may have put
+    links in root's way: an upgrade does not follow them, nor can that user make new ones."""
+    host = old
+    host.sh("mkdir /etc/mine; chmod 700 /etc/mine")
+    host.sh(
+        """su -s /bin/sh pdagent -c '
+            cd /var/lib/pdagent
+            mv scripts aside && ln -s /etc/mine scripts
+            rmdir outqueue/suc && ln -s /etc/mine outqueue/suc'"""
+    )
+    host.packages.install()
+    assert host.sh("ls -A /etc/mine; stat -c '%a %U' /etc/mine") == "700 root"
+    for path in ("/var/lib/pdagent", QUEUE, "/var/lib/pdagent/scripts"):
+        assert host.sh(f"stat -c '%F %a %U' {path}") == "directory 755 root", path
+    assert host.sh(f"stat -c '%F %a %U' {QUEUE}/suc") == "directory 2750 pdagent"
+    host.service.restart()
+    assert host.service.is_running
+    assert host.sh("stat -c %U /var/lib/pdagent /var/lib/pdagent/scripts").split() == ["root"] * 2
+    tried = host.run("su -s /bin/sh pdagent -c 'mv /var/lib/pdagent/scripts /var/lib/pdagent/x'")
+    assert tried.rc != 0
+    copied = host.sh("cat /var/lib/pdagent/scripts/pdagent.service")
+    assert copied == host.sh("cat /lib/systemd/system/pdagent.service")
+    compiled = host.sh("ls -d /usr/lib/python*/*-packages/pdagent 2>/dev/null || :")
+    assert compiled == "", "bytecode of the old agent stays behind"

@@ -41,7 +41,8 @@ def test_purge(host: Host) -> None:
     """Nothing is left but the user, whose number nobody else shall get."""
     host.pd_send("before.purge")
     assert isinstance(host.packages, Apt)
-    host.packages.purge()
+    said = host.packages.purge()
+    assert "warning" not in said
     assert left(host, f"{PROGRAMS} {DATA} /etc/init.d/pdagent {host.packages.environment}") == ""
     assert (
         host.sh("ls /etc/rc?.d /etc/systemd/system/*.wants 2>/dev/null | grep pdagent || :") == ""

@@ -3,6 +3,7 @@
 import os
 import posixpath
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -22,7 +23,6 @@ INTEGRATIONS = {"pd-nagios", "pd-zabbix", "pd-sensu"}
 
 FILES = """
 755 root root        /usr/lib/pdagent/pdagent
-755 root root        /etc/init.d/pdagent
 644 root root        /usr/lib/sysusers.d/pdagent.conf
 644 root root        /usr/lib/tmpfiles.d/pdagent.conf
 644 root root        /usr/share/pdagent/environment
@@ -30,9 +30,9 @@ FILES = """
 644 root root        /usr/share/bash-completion/completions/pd-send
 644 root root        /var/lib/pdagent/scripts/pdagent.service
 755 root root        /var/lib/pdagent/scripts/pdagent.init
-755 pdagent pdagent  /var/lib/pdagent
+755 root root        /var/lib/pdagent
 755 pdagent pdagent  /var/lib/pdagent/db
-755 pdagent pdagent  /var/lib/pdagent/outqueue
+755 root root        /var/lib/pdagent/outqueue
 3733 pdagent pdagent /var/lib/pdagent/outqueue/tmp
 3733 pdagent pdagent /var/lib/pdagent/outqueue/pdq
 2750 pdagent pdagent /var/lib/pdagent/outqueue/suc
@@ -41,10 +41,7 @@ FILES = """
 755 root root        /var/lib/pdagent/scripts
 """
 
-UNIT = {
-    "deb": "/lib/systemd/system/pdagent.service",
-    "rpm": "/usr/lib/systemd/system/pdagent.service",
-}
+UNIT = "/usr/lib/systemd/system/pdagent.service"
 
 
 def test_files(package: Package) -> None:
@@ -52,7 +49,9 @@ def test_files(package: Package) -> None:
     for row in FILES.strip().splitlines():
         mode, owner, group, path = row.split()
         assert str(package.files[path]) == f"{mode} {owner} {group}", path
-    assert str(package.files[UNIT[package.path.suffix[1:]]]) == "644 root root"
+    assert str(package.files[UNIT]) == "644 root root"
+    if package.path.suffix == ".deb":
+        assert str(package.files["/etc/init.d/pdagent"]) == "755 root root"
 
 
 def test_nothing_else_is_open(package: Package) -> None:
@@ -96,12 +95,12 @@ def test_kept_configuration(deb: Deb, rpm: Rpm) -> None:
     assert "/etc/pdagent.conf" not in deb.files
     assert {path for path, file in rpm.files.items() if file.config} == {"/etc/pdagent.conf"}
     assert str(rpm.files["/etc/pdagent.conf"]) == "644 root root"
-    assert rpm.files["/etc/init.d/pdagent"].ghost
+    assert "/etc/init.d/pdagent" not in rpm.files
 
 
 def test_copies_of_unit_and_script(package: Package) -> None:
     """What the guide has people copy is what the package itself uses."""
-    unit = package.read(UNIT[package.path.suffix[1:]])
+    unit = package.read(UNIT)
     assert package.read("/var/lib/pdagent/scripts/pdagent.service") == unit
     script = "/usr/share/pdagent/pdagent.init"
     if script not in package.files:
@@ -139,14 +138,27 @@ def test_one_table_of_directories(package: Package) -> None:
         for line in package.read("/usr/lib/tmpfiles.d/pdagent.conf").decode().splitlines()
     )
     table = {row[1]: f"{row[2].lstrip('0')} {row[3]} {row[4]}" for row in rows if row[0] == "d"}
-    owned = {path: str(file) for path, file in package.files.items() if file.owner == "pdagent"}
+    owned = {path: str(package.files[path]) for path in table}
     assert table == owned
+    assert {path for path, file in package.files.items() if file.owner == "pdagent"} <= set(table)
+
+
+def test_root_writes_into_directories_of_root(package: Package) -> None:
+    """Who owns a directory can replace what is in it by links: user pdagent owns none in which the
+    package has anything."""
+    for path in package.files:
+        for parent in map(str, Path(path).parents):
+            if parent in package.files:
+                assert package.files[parent].owner == "root", path
 
 
 def test_one_user() -> None:
     """sysusers.d and the scripts make the same one."""
-    (line,) = (ROOT / "packaging/sysusers.conf").read_text().splitlines()
-    assert f"echo '{line}'" in (ROOT / "packaging/common.sh").read_text()
+    made = shlex.split((ROOT / "packaging/sysusers.conf").read_text())
+    assert made == ["u", "pdagent", "-", "PagerDuty Agent", "/var/lib/pdagent"]
+    text = (ROOT / "packaging/common.sh").read_text()
+    for option in ("--home-dir /var/lib/pdagent", "--comment 'PagerDuty Agent' pdagent"):
+        assert option in text
 
 
 def test_reproducible(dist: Path, tmp_path: Path) -> None:

@@ -187,6 +187,54 @@ def test_init_script_reads_the_environment_as_systemd_does(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [file]
 
 
+def function_of(path: str, name: str) -> str:
+    """The shell function of that name."""
+    text = (ROOT / path).read_text()
+    begin = text.index(f"\n{name}() {{") + 1
+    return text[begin : text.index("\n}\n", begin) + 3]
+
+
+def shell(script: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", f"set -eu\n{script}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_init_script_sees_a_process_end(tmp_path: Path) -> None:
+    """One that ends between two looks at it does not run, and nothing else is said."""
+    (tmp_path / "pid").write_text("4194305\n")  # above the kernel's largest
+    running = function_of("init/pdagent.init", "running")
+    seen = shell(f"PID_FILE={tmp_path}/pid; grep() {{ :; }}; {running} running || echo ended")
+    assert (seen.stdout, seen.stderr) == ("ended\n", "")
+
+
+def test_an_old_daemon_that_cannot_be_ended() -> None:
+    """It is named after a bounded number of looks, and the installation goes on."""
+    stop = function_of("packaging/common.sh", "stop_old_agent")
+    stubs = "agent_pids() { echo 4194305; }; sleep() { echo slept; };"
+    seen = shell(f"{stubs} {stop} stop_old_agent; echo done")
+    assert seen.stderr == "pdagent: the old daemon can't be ended: process 4194305\n"
+    assert seen.stdout.endswith("done\n")
+    assert 100 < seen.stdout.count("slept") < 500
+
+
+@pytest.mark.parametrize(
+    ("there", "called"),
+    [
+        (["start-stop-daemon", "runuser", "su"], "start-stop-daemon --start --quiet"),
+        (["runuser", "su"], "runuser -s /bin/sh -g pdagent pdagent -c exec /bin/pdagentd"),
+        (["su"], "su -s /bin/sh pdagent -c exec /bin/pdagentd"),
+    ],
+)
+def test_who_becomes_the_agents_user(tmp_path: Path, there: list[str], called: str) -> None:
+    """PAM, which su asks, refuses an expired account: it comes last."""
+    for name in there:
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    as_agent = function_of("init/pdagent.init", "as_agent")
+    seen = shell(f"PATH={tmp_path}; {as_agent} as_agent /bin/pdagentd")
+    assert seen.stdout.startswith(called)
+
+
 def test_init_script_usage() -> None:
     """2 is LSB's word for a wrong argument; 3, for a service that does not run."""
     script = ROOT / "init/pdagent.init"

@@ -1,0 +1,123 @@
+"""First installations where somebody was there before, and what hosts go through later."""
+
+import re
+
+import pytest
+
+from tests.hosts.fixtures import install_agent
+from tests.hosts.host import Host
+from tests.hosts.packages import Apt
+from tests.support.events_api import EventsApi
+
+QUEUE = "/var/lib/pdagent/outqueue"
+POLICY = "/etc/systemd/system-preset/00-mine.preset"
+
+
+@pytest.mark.only("rpm")
+@pytest.mark.only("systemd")
+def test_policy_keeps_it_off(bare: Host, packages_url: str) -> None:
+    """A preset that names the agent counts; one line says what is left to do."""
+    bare.sh(f"mkdir -p {POLICY.rpartition('/')[0]}; echo 'disable pdagent.service' >{POLICY}")
+    bare.packages.add_repository(f"{packages_url}/current/pdagent")
+    said = bare.sh("yum install -y pdagent")  # -q hides what scripts say
+    assert not bare.service.is_running
+    assert not bare.service.is_enabled
+    command = re.findall("events wait until you say: (.*)", said)
+    assert len(command) == 1, said
+    bare.sh(f"rm {POLICY}; {command[0]}")
+    assert bare.service.is_running
+    assert bare.service.is_enabled
+
+
+@pytest.mark.only("deb")
+def test_killed_in_its_first_preinst(bare: Host, packages_url: str) -> None:
+    """dpkg calls the second try an upgrade. It is none: the service is enabled and runs."""
+    assert isinstance(bare.packages, Apt)
+    bare.sh("""
+        mv /usr/sbin/groupadd /usr/sbin/groupadd.real
+        printf '#!/bin/sh\\npkill -KILL -x dpkg; kill -KILL $PPID\\n' >/usr/sbin/groupadd
+        chmod 755 /usr/sbin/groupadd""")
+    bare.packages.add_repository(f"{packages_url}/current/pdagent")
+    with pytest.raises(AssertionError):
+        bare.packages.install()
+    assert bare.sh("dpkg-query -W -f '${db:Status-Status}' pdagent") == "half-installed"
+    bare.sh("mv /usr/sbin/groupadd.real /usr/sbin/groupadd; dpkg --configure -a")
+    bare.packages.install()
+    assert bare.service.is_running
+    assert bare.service.is_enabled
+
+
+def test_user_without_its_group(bare: Host, packages_url: str, api: EventsApi) -> None:
+    """An administrator made the user in another group: the package makes the group, and what other
+    users queue can be read."""
+    bare.sh("useradd -m alice; useradd -r -g daemon pdagent")
+    install_agent(bare, packages_url, api)
+    assert bare.service.is_running
+    bare.pd_send("from.alice")
+    api.wait_accepted(1)
+    groups = bare.sh(f"stat -c %G /proc/{bare.service.pid} {QUEUE}/tmp {QUEUE}/pdq {QUEUE}/err")
+    assert groups.split() == ["pdagent"] * 4
+
+
+def test_queue_of_another_group(host: Host, api: EventsApi) -> None:
+    """`pdagent check` names a queue of another group, and puts it right when told to."""
+    wrong = f"{QUEUE}/pdq"
+    host.sh(f"chgrp daemon {wrong}")
+    assert f"{wrong} is of another group" in host.run("COLUMNS=200 pdagent check").stdout
+    host.run("pdagent check --repair")
+    assert host.sh(f"stat -c '%a %U %G' {wrong}") == "3733 pdagent pdagent"
+    host.pd_send("after")
+    api.wait_accepted(1)
+
+
+@pytest.mark.only("sysv")
+@pytest.mark.parametrize("hidden", ["", "start-stop-daemon"])
+def test_expired_account(host: Host, api: EventsApi, hidden: str) -> None:
+    """Nobody may log in as user pdagent; the daemon, which does not log in, runs."""
+    host.sh(f"""
+        chage -E 0 pdagent
+        [ -z "{hidden}" ] || mv $(command -v {hidden}) /root/""")
+    assert host.run("su -s /bin/sh pdagent -c :").rc != 0, "it has not expired"
+    host.service.restart()
+    assert host.service.is_running
+    assert host.sh(f"stat -c '%U %G' /proc/{host.service.pid}") == "pdagent pdagent"
+    host.pd_send("expired")
+    api.wait_accepted(1)
+
+
+@pytest.mark.only("sysv")
+def test_log_directory_wiped(host: Host) -> None:
+    """Only root can make it again, so the init script does."""
+    host.service.stop()
+    host.sh("rm -rf /var/log/pdagent")
+    host.service.start()
+    assert "Ready" in host.log()
+    assert host.sh("stat -c '%a %U %G' /var/log/pdagent") == "755 pdagent pdagent"
+
+
+@pytest.mark.only("rpm")
+@pytest.mark.only("sysv")
+def test_edited_init_script_is_kept(host: Host) -> None:
+    """As rpm keeps edited configuration."""
+    host.sh("echo '# mine' >>/etc/init.d/pdagent")
+    host.packages.remove()
+    assert host.sh("ls /etc/init.d/pdagent* /etc/rc3.d/*pdagent* 2>/dev/null || :") == (
+        "/etc/init.d/pdagent.rpmsave"
+    )
+    assert host.sh("tail -n 1 /etc/init.d/pdagent.rpmsave") == "# mine"
+
+
+def test_sent_before_the_daemon_ever_ran(bare: Host, packages_url: str, api: EventsApi) -> None:
+    """Where the service is kept from starting, the queue is there all the same."""
+    bare.sh(f"""
+        useradd -m alice
+        mkdir -p {POLICY.rpartition("/")[0]}; echo 'disable pdagent.service' >{POLICY}
+        printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d""")
+    bare.packages.add_repository(f"{packages_url}/current/pdagent")
+    bare.packages.install()
+    bare.service.stop()
+    bare.pd_send("early")
+    assert len(bare.queue()) == 1
+    bare.configure(events_url=f"http://events.test:{api.port}")
+    bare.service.start()
+    api.wait_accepted(1)
