@@ -23,8 +23,8 @@ die() {
 }
 
 case $REPO_URL in
-*/pdagent) ;;
-*) die "REPO_URL must end in /pdagent, as the keys lie above that directory" ;;
+    */pdagent) ;;
+    *) die "REPO_URL must end in /pdagent, as the keys lie above that directory" ;;
 esac
 for kind in deb rpm; do
     set -- "$packages"/*."$kind"

@@ -5,7 +5,8 @@ set -eu
 venv=$1
 here=$(dirname "$0")
 
-missing() { # the packages among "$@" that dpkg does not have
+# usage: missing PACKAGE...: those that dpkg does not have
+missing() {
     for package; do
         dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
     done

@@ -11,8 +11,8 @@ if has apt-get; then
     rm -f /usr/sbin/policy-rc.d # images have it, hosts do not: a package's service starts when it is installed
     apt-get update -qq
     case $init in
-    systemd) packages='systemd systemd-sysv dbus' ;;
-    sysv) packages='sysvinit-core sysvinit-utils initscripts' ;;
+        systemd) packages='systemd systemd-sysv dbus' ;;
+        sysv) packages='sysvinit-core sysvinit-utils initscripts' ;;
     esac
     # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $packages ca-certificates curl gnupg procps wget >/dev/null

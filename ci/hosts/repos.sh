@@ -9,13 +9,15 @@ set -eu
 cd "$(dirname "$0")/../.."
 work=$PWD/build/hosts
 
-key() { # usage: key NAME: a new key in a GNUPGHOME of its own
+# usage: key NAME: a new key in a GNUPGHOME of its own
+key() {
     GNUPGHOME=$(mktemp -d)
     export GNUPGHOME
     gpg --batch --quiet --passphrase '' --quick-generate-key "$1" rsa3072 sign never
 }
 
-repo() { # usage: repo NAME PACKAGES
+# usage: repo NAME PACKAGES
+repo() {
     REPO_URL=http://packages.test/$1/pdagent ci/repos.sh "$2" "$work/repo/$1"
 }
 

@@ -28,12 +28,12 @@ if [ -n "${PDAGENT_HOST_IMAGES:-}" ]; then
     for pair in $PDAGENT_HOST_IMAGES; do
         role=${pair%%=*} image=${pair#*=}
         case $role in
-        deb | rpm) init=systemd ;;
-        deb-sysv | rpm-sysv) init=sysv ;;
-        *)
-            echo "hosts: no role named $role: deb, deb-sysv, rpm and rpm-sysv are known" >&2
-            exit 2
-            ;;
+            deb | rpm) init=systemd ;;
+            deb-sysv | rpm-sysv) init=sysv ;;
+            *)
+                echo "hosts: no role named $role: deb, deb-sysv, rpm and rpm-sysv are known" >&2
+                exit 2
+                ;;
         esac
         name=$role-$(echo "${image##*/}" | tr -c '[:alnum:].\n' -)
         "$here/prepare.sh" "${PDAGENT_ENGINE:-podman}" "$image" "localhost/pdagent-host:$name" "$init"
@@ -47,7 +47,8 @@ else
     tars=$(echo "$HOSTS $PEERS" | nice xargs -r -P 2 -n 1 "$here/rootfs.sh")
     # shellcheck disable=SC2086  # one word a file
     "$lab" "$here/import.sh" $tars
-    ready() { # usage: ready NAME...
+    # usage: ready NAME...
+    ready() {
         for name; do
             tar=$(echo "$tars" | grep "/$name-[0-9a-f]*\.tar$")
             awk -v name="$name" -v image="localhost/pdagent-host:$(basename "$tar" .tar)" \

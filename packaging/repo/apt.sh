@@ -21,7 +21,8 @@ cd "$tree"
 
 ftparchive() { apt-ftparchive -c "$here/apt.conf" "$@"; }
 
-index() { # DIRECTORY [OPTION…]: the list of packages, and copies of it that stay valid while a newer one is uploaded
+# usage: index DIRECTORY [OPTION…]: the list of packages, and copies of it that stay valid while a newer one is uploaded
+index() {
     directory=$1
     shift
     mkdir -p "$directory/by-hash/SHA256"
@@ -33,7 +34,8 @@ index() { # DIRECTORY [OPTION…]: the list of packages, and copies of it that s
     done
 }
 
-release() { # DIRECTORY NAME [OPTION…]: what apt trusts, and through it all else
+# usage: release DIRECTORY NAME [OPTION…]: what apt trusts, and through it all else
+release() {
     directory=$1 name=$2
     shift 2
     ftparchive -o "APT::FTPArchive::Release::Suite=$name" -o "APT::FTPArchive::Release::Codename=$name" \

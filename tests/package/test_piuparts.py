@@ -1,4 +1,4 @@
-"""piuparts, Debian's own trial: installed, removed and purged, the packages leave nothing behind."""
+"""piuparts, Debian's own trial: installed, removed and purged, the packages leave nothing."""
 
 import os
 import shutil
