@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Both set up what they need and are quick the second time.
 .DEFAULT_GOAL := help
-VENV ?= .venv
+export VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 export PYTHONPATH := agent:.
 export PYTHONDONTWRITEBYTECODE := 1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The real glibc 2.17, for the tests: prints a directory with lib/ and lib64/. usage: ci/old-glibc.sh
+# The real glibc 2.17, for the tests: prints a directory with lib/ and lib64/. usage: [VENV=.venv] ci/old-glibc.sh
 # It comes with a cross compiler on PyPI, by hash, of which nothing else is used.
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ if [ ! -d "$sysroot" ]; then
     scratch=$(mktemp -d "$cache/glibc.XXXXXX")
     trap 'rm -rf "$scratch"' EXIT
     echo 'ppbt==0.1.8 --hash=sha256:cdc534b53f052ff32812ea7167afd3393068b1dab92c63546b38353c286aac73' >"$scratch/wanted"
-    .venv/bin/pip download -q --disable-pip-version-check --no-deps --require-hashes -d "$scratch" -r "$scratch/wanted" >&2
+    "${VENV:-.venv}/bin/pip" download -q --disable-pip-version-check --no-deps --require-hashes -d "$scratch" -r "$scratch/wanted" >&2
     python3 -m zipfile -e "$scratch"/ppbt-*.whl "$scratch"
     mkdir "$scratch/root"
     tar -xf "$scratch/ppbt/_toolchain/x86_64-linux-gnu.tar.xz" -C "$scratch/root" --strip-components=3 --wildcards \

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the deb and the rpm of pdagent and of pdagent-integrations from build/freeze. Same input and date: same bytes.
+# Makes the deb and the rpm of pdagent and of pdagent-integrations from build/freeze. Same input and date: same bytes, whatever
+# the building machine has installed, whoever builds, where and when.
 # usage: ci/packages.sh [DIRECTORY]    (where to put them; default dist)
 #   VERSION            default the agent's
 #   SOURCE_DATE_EPOCH  the date of all that is made; default the last commit's
@@ -11,6 +12,7 @@ VENV=${VENV:-.venv}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 VERSION=${VERSION:-$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' agent/pdagent/__init__.py)}
 export SOURCE_DATE_EPOCH VERSION
+export LC_ALL=C.UTF-8 TZ=UTC
 umask 022
 [ -x build/freeze/pdagent ] || make --no-print-directory freeze
 
@@ -32,6 +34,7 @@ for script in packaging/deb/* packaging/rpm/*; do
 done
 
 find build/freeze init packaging "$stage" LICENSE -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+chmod -R u=rwX,go=rX build/freeze
 for name in pdagent pdagent-integrations; do
     for kind in deb rpm; do
         case $kind in

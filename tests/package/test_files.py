@@ -4,8 +4,10 @@ import os
 import posixpath
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -161,13 +163,51 @@ def test_one_user() -> None:
         assert option in text
 
 
-def test_reproducible(dist: Path, tmp_path: Path) -> None:
-    """The same bytes on another day, from another directory."""
-    for path in (ROOT / "init").iterdir():
-        os.utime(path)
-    subprocess.run(["./packages.sh", tmp_path], check=True, cwd=ROOT / "ci")
-    first = {path.name: path.read_bytes() for path in dist.iterdir()}
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+def test_reproducible(dist: Path) -> None:
+    """The same bytes whatever the building machine has installed, whoever builds, where and when:
+    the second build has another user, umask, locale, directory, clock and number of processors."""
+    with TemporaryDirectory() as scratch:
+        tree = Path(scratch) / "some where" / "else" / "the sources"
+        for name in ("agent", "ci", "init", "packaging", "build/freeze"):
+            shutil.copytree(ROOT / name, tree / name)
+        shutil.copy(ROOT / "LICENSE", tree)
+        # what a link leads to is looked up from the directory where packages are made
+        for top in (tree.parent, tree.parents[2]):
+            (top / "lib/pdagent").mkdir(parents=True)
+            (top / "lib/pdagent/pdagent").write_text("an agent that is installed")
+        (tree / "pd-send").write_text("its completion")
+        for path in Path(scratch).rglob("*"):
+            path.chmod(0o700 if path.is_dir() or os.access(path, os.X_OK) else 0o600)
+            os.utime(path, (1, 1))
+
+        command = ["taskset", "-c", "0", "faketime", "2031-02-03 04:05:06", "ci/packages.sh", "out"]
+        if os.geteuid() == 0:
+            (Path(scratch) / "home").mkdir()
+            subprocess.run(["chown", "-R", "65534:65534", scratch], check=True)
+            # nobody, but the virtual environment may be root's own
+            caps = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+            command = [
+                "setpriv",
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                *caps,
+                *command,
+            ]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": f"{scratch}/home",
+            "LC_ALL": "tr_TR.UTF-8",
+            "TZ": "Asia/Kathmandu",
+            "COLUMNS": "37",
+            "VENV": str((ROOT / os.environ.get("VENV", ".venv")).absolute()),
+            "SOURCE_DATE_EPOCH": output("git", "-C", ROOT, "log", "-1", "--format=%ct")
+            .decode()
+            .strip(),
+        }
+        subprocess.run(command, check=True, cwd=tree, env=environment, umask=0o077)
+        second = {path.name: path.read_bytes() for path in (tree / "out").iterdir()}
+    assert {path.name: path.read_bytes() for path in dist.iterdir()} == second
 
 
 @pytest.fixture(params=["deb", "rpm"])
