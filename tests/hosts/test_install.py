@@ -63,7 +63,7 @@ def test_queue_of_another_group(host: Host, api: EventsApi) -> None:
     """`pdagent check` names a queue of another group, and puts it right when told to."""
     wrong = f"{QUEUE}/pdq"
     host.sh(f"chgrp daemon {wrong}")
-    assert f"{wrong} is of another group" in host.run("COLUMNS=200 pdagent check").stdout
+    assert f"{wrong} has group" in host.run("COLUMNS=200 pdagent check").stdout
     host.run("pdagent check --repair")
     assert host.sh(f"stat -c '%a %U %G' {wrong}") == "3733 pdagent pdagent"
     host.pd_send("after")
