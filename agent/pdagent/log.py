@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FORMAT = "%(asctime)s %(levelname)-7s %(threadName)-20s %(name)-20s %(message)s"
 FILE_BYTES = 1_048_576
 FILES = 5
+LINE_CHARS = 2000
 
 
 def set_up(log_dir: str, foreground: bool) -> None:
@@ -56,6 +57,11 @@ class _Formatter(logging.Formatter):
         # The packaged program imports what prints tracebacks only now, in whatever thread.
         with importing:
             return super().formatException(ei)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        # A line may quote what anyone wrote: a few long ones must not replace the whole log.
+        line = super().formatMessage(record)
+        return line if len(line) <= LINE_CHARS else line[:LINE_CHARS] + "..."
 
 
 class _Rotated(logging.FileHandler):

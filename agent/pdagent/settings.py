@@ -294,7 +294,8 @@ SETTINGS = (
         "max_connections",
         32,
         _number(1, 256),
-        "How many events may be on their way at once. Connections are made as they are needed.",
+        "How many events may be on their way at once. Connections are made as they are needed. "
+        "Where one user's events take them all, four more may go for users who have none on their way.",
     ),
     Setting(
         "direct_delivery",

@@ -198,3 +198,10 @@ def test_the_foreground_logs_to_stderr_too(
     logging.getLogger("main").warning("x")
     assert capsys.readouterr().err == "WARNING x\n"
     assert (tmp_path / "pdagentd.log").read_text().endswith("x\n")
+
+
+def test_a_line_has_an_end(tmp_path: Path) -> None:
+    """However long what it quotes is: a few such lines must not replace the whole log."""
+    set_up(str(tmp_path), foreground=False)
+    logging.getLogger("main").warning("%s", "x" * 4_000_000)
+    assert len((tmp_path / "pdagentd.log").read_text()) < logs.LINE_CHARS + 10
