@@ -52,13 +52,15 @@ def repaired(path: str, settings: Config, service: Service | None) -> Iterator[F
 def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refused]:
     for place in (settings.data_dir, settings.spool_dir):
         try:
-            with _Opened(place, service, None, above=True) as (_, said):
+            with _Opened(place, service, None, 0o711, above=True) as (_, said):
                 yield said
         except Refused as refusal:
             yield refusal
     for place, mode in (*directories(settings), (settings.log_dir, None)):
         try:
-            with _Opened(place, service, mode) as (fd, said):
+            # every pd-send passes through the others, on its way to db/wake too
+            needed = 0o700 if place == settings.log_dir else 0o711
+            with _Opened(place, service, mode, needed) as (fd, said):
                 yield said
                 yield from _entries(fd, place, service, mode == DROP_MODE)
                 if place == f"{settings.data_dir}/db":
@@ -76,9 +78,12 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
 
 class _Opened:
     """A directory of the agent's, made if it is missing, with its owner and mode put right.
-    `above`: root's, with the agent's in it."""
+    `needed`: bits that it must have, where no `mode` is exact. `above`: root's, with the agent's in
+    it."""
 
-    def __init__(self, path: str, service: Service, mode: int | None, above: bool = False) -> None:
+    def __init__(
+        self, path: str, service: Service, mode: int | None, needed: int, above: bool = False
+    ) -> None:
         self._said = ""
         parent = _walk(os.path.dirname(path))
         name = os.path.basename(path)
@@ -104,7 +109,6 @@ class _Opened:
             uid, gid = (found.st_uid, found.st_gid) if found.st_uid in (0, uid) else (0, 0)
         if mode is None:
             # What an administrator has made stricter for others stays.
-            needed = 0o711 if above else 0o700
             sound = found.st_mode & needed == needed and not found.st_mode & 0o022
             mode = stat.S_IMODE(found.st_mode) if sound else 0o755
         said = _set(self._fd, found, uid, gid, mode, path)

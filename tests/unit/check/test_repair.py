@@ -81,14 +81,26 @@ def chmod_all(mode: int) -> Callable[[Place], None]:
     return accident
 
 
+def close_data(place: Place) -> None:
+    for path in place.data_dir.rglob("*"):
+        path.chmod(0o700)
+
+
 def locked_out(place: Place) -> None:
     place.agent.conf.chmod(0o600)
 
 
 @pytest.mark.parametrize(
     "accident",
-    [chown_to_root, chmod_all(0o777), chmod_all(0o755), chmod_all(0), locked_out],
-    ids=["chown -R root", "chmod -R 777", "chmod -R 755", "chmod -R 0", "conf 0600"],
+    [chown_to_root, chmod_all(0o777), chmod_all(0o755), chmod_all(0), close_data, locked_out],
+    ids=[
+        "chown -R root",
+        "chmod -R 777",
+        "chmod -R 755",
+        "chmod -R 0",
+        "chmod -R 700",
+        "conf 0600",
+    ],
 )
 def test_accidents(place: Place, accident: Callable[[Place], None]) -> None:
     """All owners and modes are right again after one repair, and a second one changes nothing."""
