@@ -7,6 +7,7 @@ usage: python ci/documents.py DIRECTORY
 import argparse
 import gzip
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -30,20 +31,6 @@ COMMANDS = {
 
 # those in the package pdagent-integrations
 INTEGRATIONS = ("pd-nagios", "pd-zabbix", "pd-sensu")
-
-EXITS = """\
-0	done
-1	pdagent check: a warning
-2	wrong usage
-3	pdagent check: something failed
-65	bad data
-69	removed from the queue by somebody, where pd-send waits
-74	standard output could not be written
-75	try again later: the queue can't be written or is unknown, or another daemon has it
-76	in error: PagerDuty refused the event for which pd-send waits
-77	not permitted
-78	wrong configuration
-79	still queued: PagerDuty does not have the event for which pd-send waits"""
 
 FILES = """\
 /etc/pdagent.conf	the configuration, see pdagent.conf(5)
@@ -120,6 +107,17 @@ def synopsis(parser: argparse.ArgumentParser) -> str:
     return f".B {quote(name)}\n{quote('[' + rest) if rest else ''}\n"
 
 
+def exit_codes(name: str) -> str:
+    """Those of one command, from the page that has them all."""
+    page = Path(__file__).parents[1] / "docs" / "exit-codes.md"
+    rows = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \|", page.read_text(), re.MULTILINE)
+    return "\n".join(
+        f"{code}\t{meaning.replace('`', '')}"
+        for code, commands, meaning in rows
+        if commands == "all" or f"`{name}`" in commands
+    )
+
+
 def command_page(name: str) -> str:
     module, section, purpose = COMMANDS[name]
     parser: argparse.ArgumentParser = import_module(f"pdagent.commands.{module}").parser()
@@ -133,7 +131,7 @@ def command_page(name: str) -> str:
         page += f"{quote(each.description or '')}\n" + "".join(options(each))
     variables = "PDAGENT_CONF\tthe configuration file, where no option names one\n"
     page += table("ENVIRONMENT", ENVIRONMENT.get(name, "") + variables)
-    page += table("FILES", FILES) + table("EXIT STATUS", EXITS)
+    page += table("FILES", FILES) + table("EXIT STATUS", exit_codes(name))
     others = sorted(f"{other}({COMMANDS[other][1]})" for other in COMMANDS if other != name)
     return page + f".SH SEE ALSO\n{quote(', '.join([*others, 'pdagent.conf(5)']))}\n"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pdagent import exits
 from pdagent.config import parse
 from pdagent.wire import environment
 from tests.support.documents import REPOSITORY, Block, blocks, documents
@@ -108,3 +109,10 @@ def test_every_page_is_in_the_index() -> None:
     text = (REPOSITORY / "README.md").read_text()
     pages = {f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")}
     assert pages - set(re.findall(r"\]\((docs/[\w-]+\.md)", text)) == set()
+
+
+def test_exit_codes() -> None:
+    """The page has each code that there is, and no other."""
+    page = (REPOSITORY / "docs" / "exit-codes.md").read_text()
+    codes = {value for name, value in vars(exits).items() if name.isupper()}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == codes
