@@ -295,7 +295,7 @@ SETTINGS = (
         32,
         _number(1, 256),
         "How many events may be on their way at once. Connections are made as they are needed. "
-        "Where one user's events take them all, four more may go for users who have none on their way.",
+        "Where one user's events take them all, four more may go for users who have none there.",
     ),
     Setting(
         "direct_delivery",
