@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.wire.environment import parse
 from tests.package.packages import ROOT, Package, output
 
 UNIT = "lib/systemd/system/pdagent.service"
@@ -185,6 +186,30 @@ def test_init_script_reads_the_environment_as_systemd_does(tmp_path: Path) -> No
     seen = subprocess.run(["sh", "-c", script], cwd=tmp_path, check=True, stdout=subprocess.PIPE)
     assert seen.stdout.decode() == "plain|in quotes|$(touch it)|$(touch it)|x=y&z|last|"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_init_script_and_commands_read_the_environment_alike(tmp_path: Path) -> None:
+    """Blanks around "=" and a CR are no part of a setting, "export" makes a line
+    nobody's, a comment behind a value is part of it."""
+    text = (
+        ' http_proxy = http://a:1 \r\nexport https_proxy=http://b:1\nno_proxy= "x, y"\t\r\n'
+        "# HTTP_PROXY=c\n;HTTPS_PROXY=d\nall_proxy=http://e:1 # ours\n"
+    )
+    (tmp_path / "environment").write_text(text)
+    script = (
+        function_of("init/pdagent.init", "read_environment")
+        + "unset http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY || :\n"
+        + "read_environment <environment; env"
+    )
+    seen = subprocess.run(["sh", "-c", script], cwd=tmp_path, check=True, stdout=subprocess.PIPE)
+    lines = [line.partition("=") for line in seen.stdout.decode().splitlines()]
+    read = {name: value for name, _, value in lines if name.lower().endswith("_proxy")}
+    assert read == parse(text)
+    assert read == {
+        "http_proxy": "http://a:1",
+        "no_proxy": "x, y",
+        "all_proxy": "http://e:1 # ours",
+    }
 
 
 def function_of(path: str, name: str) -> str:
