@@ -138,5 +138,5 @@ def test_percent_is_a_character(agent: Agent) -> None:
 @pytest.mark.skipif(not ROOT, reason="only root can become somebody else")
 def test_warnings_do_not_quote_values(agent: Agent) -> None:
     """A password in a line that is wrong is not repeated."""
-    line("proxy_url = proxy:s3cr3t@proxy")(agent)
+    line("proxy_url = socks5://proxy:s3cr3t@proxy")(agent)
     assert "s3cr3t" not in warned(agent, "pd-send", *EVENT)

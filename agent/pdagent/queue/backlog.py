@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
-from typing import NamedTuple
 
 from pdagent.queue import waiting
 from pdagent.queue.names import key_of, order, stamp
@@ -54,7 +53,8 @@ class Large(Exception):
     """The file is larger than HEAVY_BYTES."""
 
 
-class Seen(NamedTuple):
+@dataclass(slots=True)
+class Seen:
     """An entry of pdq/. `owner`: its user. `changed`: its inode, in nanoseconds since the epoch."""
 
     name: str
