@@ -23,10 +23,10 @@ ORPHAN = "pgrep -u pdagent -f pdagentd.py || :"
 
 @pytest.fixture
 def old(bare: Host, packages_url: str) -> Host:
-    """A host with the old agent, and the new one's repository. `python` is Python 3, by the link
-    that the guide has people make."""
+    """A host with the old agent, and the new one's repository. `python` is Python 3 where there was
+    none, by the link that the guide has people make."""
     if bare.spec.family == "rpm":
-        bare.sh("ln -fs $(which python3) /usr/bin/python")
+        bare.sh("command -v python || ln -fs $(command -v python3) /usr/bin/python")
     bare.sh("useradd -m alice")
     bare.packages.install_file(f"{packages_url}/old/{OLD[bare.spec.family]}")
     bare.packages.add_repository(f"{packages_url}/current/pdagent")
@@ -136,6 +136,7 @@ def none_is_lost(host: Host, api: EventsApi) -> None:
     assert {request.path for request in api.accepted} > {"/v2/enqueue"}, "only one agent sent"
 
 
+@pytest.mark.latest
 def test_no_page_is_lost(sender: Host, api: EventsApi) -> None:
     """An upgrade under somebody who sends all the time."""
     api.wait_accepted(3)
@@ -155,6 +156,7 @@ def leave_half_way(host: Host, url: str) -> None:
                 tar -xC / --no-overwrite-dir --exclude=./etc""")
 
 
+@pytest.mark.latest
 def test_half_finished_upgrade(sender: Host, api: EventsApi, packages_url: str) -> None:
     """The old daemon refuses what the new pd-send queues. Once the upgrade is complete all of it is
     delivered, and in order."""
@@ -169,6 +171,7 @@ def test_half_finished_upgrade(sender: Host, api: EventsApi, packages_url: str) 
     none_is_lost(sender, api)
 
 
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_stopped_stays_so(near: Host) -> None:
     """Stopping the old service leaves its Python running. That does not count as a service that
@@ -182,6 +185,7 @@ def test_stopped_stays_so(near: Host) -> None:
     assert not near.service.is_enabled
 
 
+@pytest.mark.latest
 def test_directories_on_another_disk(near: Host, api: EventsApi) -> None:
     """Links that an administrator made: the service starts, delivers, and `pdagent check` looks
     through them."""
@@ -210,16 +214,20 @@ def test_directories_on_another_disk(near: Host, api: EventsApi) -> None:
     assert [each["level"] for each in said] == ["ok"]
 
 
+@pytest.mark.latest
 @pytest.mark.only("rpm")
 def test_no_python(near: Host) -> None:
     """The old package's %preun asks a `python` that is no more. It gets an answer, and no script of
     ours stays behind."""
+    if near.run("python -c 'print 1'").rc == 0:
+        pytest.skip("yum itself is a program of this python, 2")
     near.sh("rm /usr/bin/python")
     near.packages.install()
     is_the_only_one(near)
     assert near.sh("command -v python || :") == ""
 
 
+@pytest.mark.latest
 @pytest.mark.only("rpm")
 def test_both_versions(near: Host, api: EventsApi) -> None:
     """A host on which the old package's %preun could not be helped has both versions in its
@@ -234,6 +242,7 @@ def test_both_versions(near: Host, api: EventsApi) -> None:
     assert near.sh("readlink /usr/sbin/python") == "/bin/false"
 
 
+@pytest.mark.latest
 def test_go_agent_is_replaced(bare: Host, api: EventsApi, packages_url: str) -> None:
     """PagerDuty's agent in Go goes, its wrappers in /usr/local with it; its database stays."""
     bare.sh("useradd -m alice")
@@ -251,6 +260,7 @@ def test_go_agent_is_replaced(bare: Host, api: EventsApi, packages_url: str) -> 
     assert bare.sh("cat /var/db/pdagent/pdagent.db") == "old"
 
 
+@pytest.mark.latest
 @pytest.mark.only("deb")
 def test_apt_never_asks(host: Host, packages_url: str) -> None:
     """From our own first packages, in which the configuration was a conffile: an edited one stays
