@@ -172,6 +172,31 @@ def test_half_finished_upgrade(sender: Host, api: EventsApi, packages_url: str) 
 
 
 @pytest.mark.latest
+@pytest.mark.only("deb")
+def test_aborted_upgrade(near: Host, api: EventsApi, packages_url: str) -> None:
+    """dpkg finds that it can't unpack the new package. The old agent goes on, and can be restarted;
+    the next try succeeds."""
+    near.sh(f"""
+        mkdir -p /tmp/other/DEBIAN /tmp/other/usr/share/pdagent
+        echo mine >/tmp/other/usr/share/pdagent/environment
+        printf '%s\\n' 'Package: other' 'Version: 1' 'Architecture: all' \
+            'Maintainer: nobody <nobody@localhost>' 'Description: none' >/tmp/other/DEBIAN/control
+        dpkg-deb -b /tmp/other /tmp/other.deb >/dev/null
+        dpkg -i /tmp/other.deb >/dev/null
+        wget -qO /tmp/new.deb {packages_url}/{NEW["deb"]}
+        if dpkg -i /tmp/new.deb; then echo 'it was unpacked' >&2; exit 1; fi""")
+    assert near.packages.version("pdagent") == "1.7.4"
+    near.service.restart()
+    send(near, "by.the.old.one")
+    api.wait_accepted(1)
+    near.sh("dpkg -r other")
+    near.packages.install()
+    is_the_only_one(near)
+    near.pd_send("by.the.new.one")
+    api.wait_accepted(2)
+
+
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_stopped_stays_so(near: Host) -> None:
     """Stopping the old service leaves its Python running. That does not count as a service that

@@ -14,8 +14,15 @@ fi
 umask 0137
 [ -s /var/lib/pdagent/agent_id.txt ] || cat /proc/sys/kernel/random/uuid >/var/lib/pdagent/agent_id.txt
 log MainThread main "*** pdagentd starting! pid=$$"
-# the shell runs this after the event in flight
-trap 'log MainThread main "Stopping due to signal #: 15"; rm -f $pid_file; exit 0' TERM
+# the event in flight is finished, and its file moved, before it ends
+stop=
+trap 'stop=yes' TERM
+end_if_told() {
+    [ "$stop" ] || return 0
+    log MainThread main "Stopping due to signal #: 15"
+    rm -f $pid_file
+    exit 0
+}
 
 # urllib takes the scheme for no more than a name, and knows no proxy for everything
 http_proxy=$(printf %s "${http_proxy-}" | sed 's,^https:,http:,')
@@ -32,9 +39,10 @@ pass() {
     for file in "$queue"/pdq/*; do
         name=${file##*/} key=${file##*_}
         [ -e "$file" ] || continue
+        end_if_told
         case $failed in *" $key "*) continue ;; esac
         log SendEventTask pdagent.pdqueue "Processing event $name"
-        code=$(curl -s -o /dev/null -w '%{http_code}' -m 10 -H 'Content-Type: application/json' \
+        code=$(trap '' TERM && curl -s -o /dev/null -w '%{http_code}' -m 10 -H 'Content-Type: application/json' \
             --data-binary "@$file" "$1/generic/2010-04-15/create_event.json")
         case $code in
             2??) move "$name" suc ;;
@@ -52,5 +60,9 @@ while :; do
     [ -z "$url" ] || pass "$url"
     pause=$(setting send_interval_secs)
     # a second at a time, as the old daemon's threads: each looks whether it is to end
-    while [ "${pause:-10}" -gt 0 ]; do sleep 1; pause=$((pause - 1)); done
+    while [ "${pause:-10}" -gt 0 ]; do
+        end_if_told
+        sleep 1
+        pause=$((pause - 1))
+    done
 done
