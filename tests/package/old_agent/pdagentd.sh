@@ -46,7 +46,7 @@ pass() {
             --data-binary "@$file" "$1/generic/2010-04-15/create_event.json")
         case $code in
             2??) move "$name" suc ;;
-            403 | 000 | 3?? | 5??)
+            403 | 000 | '' | 3?? | 5??)
                 log SendEventTask pdagent.pdqueue "Backing off service key $key"
                 failed="$failed$key "
                 ;;
