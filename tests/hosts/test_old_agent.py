@@ -36,8 +36,12 @@ def old(bare: Host, packages_url: str) -> Host:
 @pytest.fixture
 def near(old: Host, api: EventsApi) -> Host:
     """The same, and it delivers to the local Events API."""
+    old.service.stop()
+    # under systemd its Python lives on, and two of them at one queue send an event twice
+    old.sh("pkill -u pdagent -f pdagentd.py || :")
+    old.until(f'[ -z "$({ORPHAN})" ]')
     old.configure(events_url=f"http://events.test:{api.port}", send_interval_secs="1")
-    old.service.restart()
+    old.service.start()
     return old
 
 
