@@ -20,7 +20,7 @@ from pdagent.queue.state import Counters, State
 from pdagent.spool import IN_ERROR, PENDING, file_name
 from tests.support.agent import wait_until
 from tests.support.events import KEY, OTHER, summaries
-from tests.support.events_api import EventsApi
+from tests.support.events_api import Answer, EventsApi
 
 FIRST, SECOND = file_name(1, KEY), file_name(2, KEY)
 
@@ -115,3 +115,22 @@ def test_a_file_that_stays_incomplete_is_set_aside(
     crew.until(kept_new)
     assert summaries(api.requests) == ["second"]
     assert os.listdir(crew.spool / IN_ERROR) == [FIRST]
+
+
+def test_nothing_is_counted_twice(crew: Crew, api: EventsApi) -> None:
+    """Neither when keys get other names and all events are lined up anew, nor when word of an event
+    comes once more after it was delivered."""
+    api.always(KEY, Answer(429, retry_after=300))
+    crew.write(FIRST, written("held"))
+    crew.add(FIRST)
+    crew.until(lambda: len(api.requests) == 1)
+    crew.until(lambda: crew.workers.standing().holds["key"][0] == 1)
+    crew.workers.configure(Config({"events_url": api.url}, {"db": KEY}))
+    other = file_name(3, OTHER)
+    crew.write(other, written("other", OTHER))
+    crew.add(other)
+    crew.until(lambda: not crew.workers.knows(other))
+    crew.workers.finished(other)
+    tally = crew.workers.tally
+    assert (tally.accepted, tally.delivered, tally.removed) == (2, 1, 0)
+    assert crew.workers.pending == 1

@@ -29,7 +29,7 @@ from tests.unit.schedule.test_scheduler import (
     UNREACHABLE,
 )
 
-EVENTUALITIES = st.sampled_from(["gone", "unreadable", "unfinished"])
+EVENTUALITIES = st.sampled_from(["gone", "unreadable", "unfinished", "large", "disliked"])
 FREE = (0.0, 0.0)
 VERDICTS = st.sampled_from(
     [DELIVERED, DELIVERED, REFUSED, THROTTLED, Throttled(429, 30.0), TROUBLED, UNREACHABLE]
@@ -77,7 +77,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.number += 1
             name = f"{key}:{chain}:{self.number}"
             self.pending[key, chain].append(name)
-            self.scheduler.add(name, key)
+            self.scheduler.add(name, key, owner=data.draw(st.integers(1, 3)))
 
     @precondition(lambda self: any(self.pending.values()))
     @rule(data=st.data())
@@ -133,6 +133,10 @@ class SchedulerMachine(RuleBasedStateMachine):
                 self.delay(entry, 5.0)
             elif outcome == "unfinished":
                 self.postpone(entry, 5.0)
+            elif outcome == "large":
+                self.find_large(entry)
+            elif outcome == "disliked":
+                self.settle(entry, UNREACHABLE, reached=True)
             else:
                 assert not isinstance(outcome, str)
                 self.settle(entry, outcome)
@@ -178,14 +182,33 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     # --- the model ----------------------------------------------------------------------------
 
-    def settle(self, entry: Entry, verdict: Verdict) -> None:
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data())
+    def large(self, data: st.DataObject) -> None:
+        """It has to find one of the few places for such, and loses its turn, not its place."""
+        self.find_large(self.flying(data))
+
+    def find_large(self, entry: Entry) -> None:
+        self.scheduler.make_heavy(entry, self.now)
+        if self.pending[self.chain(entry)][0] == entry.name:
+            self.chain_held.pop(self.chain(entry), None)
+        self.released(entry)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), seconds=st.floats(0.0, 20.0))
+    def disliked(self, data: st.DataObject, seconds: float) -> None:
+        """Something on the way dislikes it: PagerDuty is reached, as a neutral request showed."""
+        self.now += seconds
+        self.settle(self.flying(data), UNREACHABLE, reached=True)
+
+    def settle(self, entry: Entry, verdict: Verdict, reached: bool = False) -> None:
         if not self.may_send(entry):
             return
         self.unfinished.discard(entry.name)
         _, started = self.claimed[entry.key]
-        ruling = self.scheduler.settle(entry, verdict, started, self.now)
+        ruling = self.scheduler.settle(entry, verdict, started, self.now, reached)
         filtered = self.missed_at.get(entry.name, inf) < self.delivered_at
-        if isinstance(verdict, Unreachable):
+        if isinstance(verdict, Unreachable) and not reached:
             self.missed_at[entry.name] = self.now
             self.outage = self.outage or not filtered
         else:
@@ -197,7 +220,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         match ruling.scope:
             case "event":
                 self.chain_held[self.chain(entry)] = until, until
-                if isinstance(verdict, Unreachable) and not filtered:
+                if isinstance(verdict, Unreachable) and not filtered and not reached:
                     self.missed.add(self.chain(entry))
             case "key" if isinstance(verdict, Troubled):
                 # chain and key are held together, and the ruling names the longer time
