@@ -190,8 +190,9 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def find_large(self, entry: Entry) -> None:
         self.scheduler.make_heavy(entry, self.now)
-        if self.pending[self.chain(entry)][0] == entry.name:
-            self.chain_held.pop(self.chain(entry), None)
+        chain = self.chain(entry)
+        if self.pending[chain][0] == entry.name and chain in self.chain_held:
+            self.chain_held[chain] = self.now, self.now  # due, as it was when it was claimed
         self.released(entry)
 
     @precondition(lambda self: self.claimed)
