@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pdagent.check.finding import Finding, failed, ok
 from pdagent.check.view import Service
 from pdagent.config import Config
-from pdagent.queue.layout import DROP_MODE, directories
+from pdagent.log import masked_name
+from pdagent.queue.layout import directories
+from pdagent.queue.names import key_of
 
 SUBJECT = "repair"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -62,7 +64,7 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
             needed = 0o700 if place == settings.log_dir else 0o711
             with _Opened(place, service, mode, needed) as (fd, said):
                 yield said
-                yield from _entries(fd, place, service, mode == DROP_MODE)
+                yield from _entries(fd, place, service, theirs=mode is not None)
                 if place == f"{settings.data_dir}/db":
                     yield from _reasons(fd, f"{place}/reasons", service)
         except Refused as refusal:
@@ -174,7 +176,8 @@ def _set(fd: int, found: os.stat_result, uid: int, gid: int, mode: int, shown: s
 def _entries(fd: int, place: str, service: Service, theirs: bool) -> Iterator[str | Refused]:
     """The files in a directory; `theirs`: events, which belong to who sent them."""
     for name in os.listdir(fd):
-        shown = f"{place}/{name}"
+        # an event's name holds its integration key
+        shown = f"{place}/{name if key_of(name) is None else masked_name(name)}"
         try:
             entry = os.open(name, _LOOK, dir_fd=fd)
         except OSError:

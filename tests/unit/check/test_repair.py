@@ -110,7 +110,7 @@ def test_accidents(place: Place, accident: Callable[[Place], None]) -> None:
     assert place.repair() == []
     after = place.modes()
     for path, (mode, uid, gid) in before.items():
-        if path == str(place.event):  # may be its sender's or root's: the agent reads it by group
+        if path.endswith("_KEY.txt"):  # may be its sender's or root's: the agent reads it by group
             assert after[path][0] & 0o440 == 0o440
             assert after[path][2] == AGENT.gid
         else:
@@ -175,7 +175,7 @@ def test_other_names_are_left_alone(place: Place, name: str) -> None:
     os.link(secret, place.data_dir / name / "3_KEY.txt")
     before = secret.stat()
     assert [text.partition(" was left alone")[0] for text in place.repair()] == [
-        str(place.data_dir / name / "3_KEY.txt")
+        str(place.data_dir / name / "3_*")
     ]
     assert secret.stat() == before
 
