@@ -5,6 +5,9 @@ PYTHON := $(VENV)/bin/python
 export PYTHONPATH := agent:.
 export PYTHONDONTWRITEBYTECODE := 1
 export RUNTIME ?= own
+# stock is of this machine, and for it
+ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
+export ARCHES
 
 .PHONY: help setup demo test lint faults bench freeze runtime runtime-profile runtime-lock packages repos hosts peers reference requirements clean
 
@@ -40,8 +43,8 @@ faults: freeze ## every fault of tests/faults, not the choice that `make test` h
 bench: setup ## speed, as ratios against a reference in the same run
 	@$(PYTHON) -m benchmarks
 
-runtime: setup ## OpenSSL and CPython for the program, from Debian's sources (15 minutes, then cached)
-	@ci/runtime/build.sh
+runtime: setup ## OpenSSL and CPython for the program, from Debian's sources (half an hour, then cached)
+	@for arch in $(ARCHES); do ARCH=$$arch ci/runtime/build.sh || exit; done
 
 runtime-profile: setup ## learn anew where the program spends its time, for the runtime's compiler
 	@ci/runtime/profile.sh
@@ -49,8 +52,8 @@ runtime-profile: setup ## learn anew where the program spends its time, for the 
 runtime-lock: setup ## record the newest sources and hashes for the runtime
 	@ci/runtime/lock.sh
 
-freeze: setup ## the agent as one program in build/freeze (RUNTIME=stock: on this machine's Python)
-	@ci/freeze/freeze.sh
+freeze: setup ## the agent as one program, in build/freeze and build/freeze-arm64 (RUNTIME=stock: on this machine's Python)
+	@for arch in $(ARCHES); do ARCH=$$arch ci/freeze/freeze.sh || exit; done
 
 packages: freeze ## dist/*.deb and dist/*.rpm
 	@VENV=$(VENV) ci/packages.sh dist

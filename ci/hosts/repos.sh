@@ -41,7 +41,7 @@ rm -rf "$GNUPGHOME"
 key 'test hosts, for tests only'
 trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
 repo current dist
-VERSION=3.0.1 ci/packages.sh "$work/next"
+VERSION=3.0.1 ARCHES=amd64 ci/packages.sh "$work/next"
 repo next "$work/next"
 ci/old-agent.sh "$work/repo/old"
 echo "$made_from" >"$work/repo/made-from"

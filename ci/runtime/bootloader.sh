@@ -4,11 +4,10 @@ set -eu
 . "$(dirname "$0")/env.sh"
 cd "$work"
 rm -rf bootloader pyinstaller-*
-pip=${PIP:-$here/../../.venv/bin/pip}
 grep -A 1 '^pyinstaller==' "$here/requirements.txt" >bootloader.txt
 # pip asks the archive for its metadata, and PyInstaller would answer by compiling a bootloader, unless it sees one.
 touch run
-quietly bootloader-source env PYI_PLATFORM="$work" "$pip" download --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: \
+quietly bootloader-source env PYI_PLATFORM="$work" "$venv/bin/pip" download --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: \
     --require-hashes -d . -r bootloader.txt
 tar xf pyinstaller-*.tar.gz
 mv pyinstaller-*/bootloader/src bootloader
@@ -19,10 +18,10 @@ defines='-D_REENTRANT -D_BSD_SOURCE -D_DEFAULT_SOURCE -DNDEBUG -DPYI_USE_POSIX_S
     -DHAVE_DIRNAME -DHAVE_MKDTEMP -DHAVE_STDBOOL_H -DHAVE_UNSETENV -DHAVE_WCSDUP'
 # The functions of the newer PEP 741 interface appear with Python 3.14; until then the bootloader takes the older one.
 sed -n 's/^ *_IMPORT_FUNCTION(\(Py[A-Za-z0-9_]*\)).*/X(\1)/p' pyi_dylib_python.c | grep -v InitConfig >python-functions.h
-cp "$here/shim.c" .
+cp "$here/shim.c" "$here/early.c" .
 for source in *.c; do
     # shellcheck disable=SC2086  # lists of flags
-    quietly bootloader cc -O2 -g0 $harden $defines -I. -I"$out/include" -c "$source" -o "${source%.c}.o"
+    quietly bootloader cc -O2 -g0 $harden $defines -I. -I"$out/include" -I"$out/include/python" -c "$source" -o "${source%.c}.o"
 done
 
 wrapped='dlopen dlsym dlclose pyi_getenv pyi_setenv pyi_unsetenv pyi_path_join'

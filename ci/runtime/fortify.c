@@ -1,5 +1,6 @@
-/* What FORTIFY's headers call, and a glibc of 2.12 does not have yet: these two came with 2.15 and 2.16. Compiled into
- * libpython, where whatever is linked with it finds them. */
+/* FORTIFY's headers call these two functions. They came with glibc 2.15 and 2.16, and amd64's floor is 2.12; arm64's is newer.
+ * Compiled into libpython, where whatever is linked with it finds them. */
+#ifdef __x86_64__
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/select.h>
@@ -21,3 +22,4 @@ int __poll_chk(struct pollfd *descriptors, nfds_t count, int timeout, size_t siz
         abort();
     return checked_poll(descriptors, count, timeout);
 }
+#endif

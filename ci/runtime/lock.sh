@@ -3,7 +3,6 @@
 # Versions from PyPI are those of ci/requirements.txt; the compiler's changes by hand in requirements.txt.
 set -eu
 . "$(dirname "$0")/env.sh"
-pip=${PIP:-$here/../../.venv/bin/pip}
 
 "$here/fetch.sh"
 mv "$work/lock" "$here/lock"
@@ -17,7 +16,7 @@ pin() {
     sed -n 's/^\([a-z0-9_-]*\)==.*/\1/p' "$file" | while read -r package; do
         pinned=$(grep -h "^$package==" "$here/../requirements.txt" "$file" | head -n 1 | cut -d ' ' -f 1)
         rm -rf "$work/pin"
-        quietly pin env PYI_PLATFORM="$work" "$pip" download --disable-pip-version-check --no-deps --no-build-isolation "$@" -d "$work/pin" "$pinned"
+        quietly pin env PYI_PLATFORM="$work" "$venv/bin/pip" download --disable-pip-version-check --no-deps --no-build-isolation "$@" -d "$work/pin" "$pinned"
         printf '%s \\\n    --hash=sha256:%s\n' "$pinned" "$(cat "$work/pin"/* | sha256sum | cut -d ' ' -f 1)" >>"$work/pinned"
     done
     mv "$work/pinned" "$file"

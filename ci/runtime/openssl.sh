@@ -5,7 +5,7 @@ set -eu
 "$here/unpack.sh" openssl
 cd "$work/openssl"
 # shellcheck disable=SC2086  # lists of flags
-quietly openssl-configure ./Configure linux-x86_64 --prefix=/usr --libdir=lib --openssldir=/etc/ssl \
+quietly openssl-configure ./Configure $openssl --prefix=/usr --libdir=lib --openssldir=/etc/ssl \
     no-shared no-module no-dso no-engine no-legacy no-apps no-docs no-tests \
     no-ssl3 no-weak-ssl-ciphers no-comp no-dtls no-quic no-srp no-gost no-cmp no-autoload-config \
     -g0 $harden -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections

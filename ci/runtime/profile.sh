@@ -17,7 +17,7 @@ cp "$work/lock" "$out/"
 cd "$here/../.."
 RUNTIME_HOME=$out ci/freeze/freeze.sh
 mkdir "$work/counters"
-PYTHONPATH=agent:. .venv/bin/python -m benchmarks.training build/freeze/pdagent "$work/counters"
+PYTHONPATH=agent:. "$venv/bin/python" -m benchmarks.training build/freeze/pdagent "$work/counters"
 python3 ci/runtime/profile.py build/freeze/pdagent "$work/counters/"* >"$work/python.proftext"
 llvm-profdata merge -o "$work/python.profdata" "$work/python.proftext"
 xz -9e -c "$work/python.profdata" >"$here/python.profdata.xz"

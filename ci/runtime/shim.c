@@ -1,7 +1,7 @@
 /* Linked with PyInstaller's unmodified bootloader, between it and libc, by ld --wrap. PyInstaller's "onedir" program opens
  * libpython in a directory beside itself, and finds it by setting LD_LIBRARY_PATH and starting itself again. Here:
  *
- * - libpython is part of this executable, so dlopen() and dlsym() of it look into a table;
+ * - libpython is part of this executable, so dlopen() and dlsym() of it look into a table, in which one function is ours (early.c);
  * - the bootloader is told that it has been restarted already, which saves the second exec;
  * - of the environment it sees PATH alone, and writes nothing there: nobody can steer it by _PYI_*, and children get what we got;
  * - sys._MEIPASS, where Python looks for modules, is a name below a regular file, so nothing can ever lie there.
@@ -27,6 +27,7 @@ static const struct {
 #undef X
 
 static char libpython; /* its address is our handle */
+extern char early_Py_InitializeFromConfig[];
 
 void *__real_dlopen(const char *path, int flags);
 void *__real_dlsym(void *handle, const char *name);
@@ -44,6 +45,8 @@ void *__wrap_dlsym(void *handle, const char *name)
 {
     if (handle != &libpython)
         return __real_dlsym(handle, name);
+    if (strcmp(name, "Py_InitializeFromConfig") == 0)
+        return early_Py_InitializeFromConfig;
     for (size_t i = 0; i < sizeof python_functions / sizeof *python_functions; i++)
         if (strcmp(python_functions[i].name, name) == 0)
             return python_functions[i].function;

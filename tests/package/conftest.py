@@ -72,12 +72,12 @@ def _one(directory: Path, pattern: str) -> Path:
 
 @pytest.fixture(scope="session")
 def deb(dist: Path) -> Deb:
-    return Deb(_one(dist, "pdagent_*.deb"))
+    return Deb(_one(dist, "pdagent_*_amd64.deb"))
 
 
 @pytest.fixture(scope="session")
 def rpm(dist: Path) -> Rpm:
-    return Rpm(_one(dist, "pdagent-[0-9]*.rpm"))
+    return Rpm(_one(dist, "pdagent-[0-9]*.x86_64.rpm"))
 
 
 @pytest.fixture(params=["deb", "rpm"])

@@ -237,6 +237,43 @@ def test_closed_streams(agent: Agent, streams: tuple[int, ...], extra: tuple[str
     assert len(agent.names("pdq")) == 1
 
 
+def test_a_receipt_that_nobody_reads(agent: Agent) -> None:
+    """A pipe whose reader has gone costs neither the event nor the exit code."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*agent.command("pd-send"), "--config", str(agent.conf), "-k", KEY]
+    plain = ["-t", "trigger", "-d", "unread"]
+    done = subprocess.run([*command, *plain], stdout=writer, env=agent.environment)
+    os.close(writer)
+    assert done.returncode == 0
+    assert len(agent.names("pdq")) == 1
+
+
+EARLY: dict[str, tuple[tuple[str | bytes, ...], bytes]] = {
+    "pd-send": (("-k", KEY, "-t", "trigger", "-d", "\u00e4\U0001f525", "-i", b"\xff"), b""),
+    "pd-nagios": ((*NAGIOS[1:], "-t", "PROBLEM", "-f", "HOSTSTATE=DOWN"), b""),
+    "pd-zabbix": ((KEY, "trigger", "id:1\nhostname:h\nname:n\nstatus:s"), b""),
+    "pd-sensu": (("-k", KEY), b'{"id": "1", "action": "create", "check": {"output": "o"}}'),
+}
+
+
+@needs_one_file
+@pytest.mark.parametrize("name", EARLY)
+def test_a_plain_command_ends_before_python_has_quite_started(agent: Agent, name: str) -> None:
+    """Python looks at every signal's handler in its main phase, which is a third of a start and
+    more. Letters of all kinds, and bytes that are none, are plain."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed: see ci/packages.txt")
+    arguments, stdin = EARLY[name]
+    trace = agent.root / "trace"
+    under = ("strace", "-o", str(trace), "-e", "trace=rt_sigaction")
+    done = agent.run(name, *arguments, under=under, input=stdin)
+    assert done.returncode == 0, done
+    assert len(agent.names("pdq")) == 1
+    handlers = [line for line in trace.read_text().splitlines() if "rt_sigaction(" in line]
+    assert len(handlers) < 10
+
+
 @needs_one_file
 def test_one_process_one_file(agent: Agent) -> None:
     """A plain pd-send starts nothing, and makes no file but its event."""

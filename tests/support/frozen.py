@@ -12,6 +12,7 @@ from tests.support.agent import Command, from_program
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "build" / "freeze" / "pdagent"
+ARM64_PROGRAM = ROOT / "build" / "freeze-arm64" / "pdagent"
 
 needs_program = pytest.mark.skipif(
     not PROGRAM.exists(), reason="build/freeze/pdagent is not there: run 'make freeze'"
@@ -25,6 +26,10 @@ def one_file() -> bool:
 
 needs_one_file = pytest.mark.skipif(
     not one_file(), reason="build/freeze/pdagent is not the one-file program: run 'make freeze'"
+)
+
+needs_arm64_program = pytest.mark.skipif(
+    not ARM64_PROGRAM.exists(), reason="build/freeze-arm64 is not there: run 'make freeze'"
 )
 
 
