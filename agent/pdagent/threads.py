@@ -1,4 +1,4 @@
-"""Threads: how all of them are started, and how anything is imported while they run.
+"""Threads: how all of them are started, how they pause, and how they import anything.
 
 A thread that the system refuses must end nothing: whoever wanted it goes on without, and asks
 again. The system refuses where a limit (`ulimit -u`, a control group's `pids.max`) or memory is
@@ -8,6 +8,7 @@ used up, and both may pass.
 import _thread
 import contextlib
 import logging
+import select
 import threading
 import time
 import weakref
@@ -48,7 +49,7 @@ class Thread:
         """Waits for its end, for so long at most."""
         deadline = time.monotonic() + seconds
         while self.is_alive() and time.monotonic() < deadline:
-            time.sleep(JOIN_SECONDS)
+            pause(JOIN_SECONDS)
 
 
 class _Token:
@@ -63,6 +64,15 @@ def start(task: Callable[[], object], name: str) -> Thread | None:
         with contextlib.suppress(MemoryError):
             _say(name, error)
         return None
+
+
+def pause(seconds: float) -> None:
+    """Waits for so long, by a clock that nobody can step.
+
+    `time.sleep` waits until a moment of the monotonic clock. Where a library fakes the clock
+    (libfaketime, say), that moment may not exist, and `time.sleep` raises OSError.
+    """
+    select.select((), (), (), seconds)
 
 
 def _run(token: _Token, task: Callable[[], object], name: str) -> None:

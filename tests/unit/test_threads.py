@@ -23,6 +23,12 @@ def test_no_thread_is_started_elsewhere(path: Path) -> None:
     assert not re.search(r"threading\.(Thread|Timer)\b|_thread\.start_|PoolExecutor", text)
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_nothing_sleeps_by_other_means(path: Path) -> None:
+    """`time.sleep` raises an error under a clock that is faked (see `threads.pause`)."""
+    assert not re.search(r"\btime\.sleep\b[^`]", path.read_text())
+
+
 def test_a_thread_runs_under_its_name_and_ends() -> None:
     """Its creator can wait for that, for so long as it likes."""
     names: list[str] = []

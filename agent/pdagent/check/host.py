@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pdagent import threads
+
 PROGRAM_SECONDS = 5.0
 
 
@@ -33,7 +35,7 @@ class Host:
     now: Callable[[], float] = time.time
     ask: Callable[[Sequence[str]], str | None] = ask
     monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = threads.pause
 
     def path(self, path: str) -> str:
         return self.root + path

@@ -111,7 +111,7 @@ class Arrivals:
                 # The host is short of memory, or of descriptors, which may pass. Names from the
                 # FIFO may be lost, so the next turn looks at the whole directory.
                 self._missed = True
-                time.sleep(ENDURE_SECONDS)
+                threads.pause(ENDURE_SECONDS)
 
     def _asked_for(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -172,7 +172,7 @@ class Arrivals:
             began = time.thread_time()
             self._look()
             took = time.thread_time() - began
-            time.sleep(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
+            threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
         # Anyone may write anything here: what is not the name of a pending event is dropped.
         arrived: dict[str, int] = {}
         wanted = False

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from pdagent import __version__, config, exits
+from pdagent import __version__, config, exits, threads
 from pdagent import log as logs
 from pdagent.config import Config
 from pdagent.daemon.arrivals import Arrivals
@@ -120,7 +120,7 @@ class Daemon:
                 why = str(error) or "out of memory"
                 log.error("%s; going on, and trying again", why)
         self._missed = True
-        time.sleep(ENDURE_SECONDS)
+        threads.pause(ENDURE_SECONDS)
         self._signalled(self._signals.take())
 
     def _pace(self) -> float:

@@ -23,6 +23,7 @@ from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
 from pdagent.schedule.lane import Entry
+from pdagent.threads import pause
 
 # How long a file may have its second name in tmp/ before its writer is taken for dead. It needs
 # that long only if the disk takes that long for an fsync.
@@ -147,7 +148,7 @@ class Reading:
                 return self._backlog.load(entry.name, fitting=True)
             finally:
                 took = time.thread_time() - began
-                time.sleep(min(LARGE_PAUSE_MOST, took * LARGE_PAUSES))
+                pause(min(LARGE_PAUSE_MOST, took * LARGE_PAUSES))
 
     def _incomplete(
         self, entry: Entry, incomplete: Incomplete, now: float, patience: Patience

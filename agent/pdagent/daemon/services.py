@@ -14,7 +14,7 @@ from pdagent.config import Config
 from pdagent.daemon.workers import Workers
 from pdagent.queue.layout import CannotRun
 from pdagent.spool import Spool
-from pdagent.threads import importing
+from pdagent.threads import importing, pause
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,5 +154,5 @@ class Services:
         turns, deadline = self._turns, time.monotonic() + ANSWER_SECONDS
         self._nudge()
         while self._turns == turns and time.monotonic() < deadline:
-            time.sleep(0.005)
+            pause(0.005)
         return self._turns != turns

@@ -9,7 +9,6 @@ HTTP or holds.
 import contextlib
 import errno
 import os
-import select
 import stat
 import threading
 import time
@@ -31,7 +30,7 @@ from pdagent.queue.pending import (
     understand,
 )
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
-from pdagent.threads import importing
+from pdagent.threads import importing, pause
 
 # How long a script that writes straight into pdq/ has from one write to the next.
 INCOMPLETE_SECONDS = 1.0
@@ -121,7 +120,7 @@ class Backlog:
         begins, so that all files with older stamps are there by then.
         """
         began = time.time_ns()
-        select.select((), (), (), STAMP_SECONDS)  # a sleep, for clocks that tests step too
+        pause(STAMP_SECONDS)
         try:
             with os.scandir(f"{self.root}/{PENDING}") as entries:
                 for entry in entries:

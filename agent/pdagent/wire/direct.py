@@ -10,7 +10,6 @@ the trigger to be gone; and where it is known to be still pending, they are not 
 """
 
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,7 +69,7 @@ def _queue_or_wait(event: Pending, config: Config, error: SpoolError) -> Outcome
             return None
         if look == LOOKS:
             break
-        time.sleep(PAUSE_SECONDS)
+        threads.pause(PAUSE_SECONDS)
         try:
             # the daemon makes room as it delivers and cleans up: then the queue keeps the order
             enqueue(error.key, error.body, config)
@@ -123,7 +122,7 @@ def _deliver(event: Pending, config: Config) -> str | None:
     problem = ""
     for number in range(TRIES):
         if number:
-            time.sleep(PAUSE_SECONDS)
+            threads.pause(PAUSE_SECONDS)
         match _try(event, config):
             case Delivered():
                 return None

@@ -18,6 +18,7 @@ from pdagent.queue.backlog import Count
 from pdagent.queue.listing import STATES, Query, Record
 from pdagent.queue.names import key_of
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+from pdagent.threads import pause
 
 # As often as this at most, and so that looking takes a twentieth of the time.
 PAUSE_SECONDS = 1.0
@@ -115,7 +116,7 @@ def _follow(queue: Queue, as_json: bool) -> Iterator[str]:
             else:
                 held = "".join(f"; {line}" for line in queue.held(HOLDS_SHOWN))
                 yield f"{moment(view.wall)} {_totals(queue)}{held}\n"
-        time.sleep(queue.pause)
+        pause(queue.pause)
 
 
 def _totals(queue: Queue) -> str:
