@@ -4,7 +4,6 @@ pdagent.conf from the table of settings, the man pages from those and the argume
 usage: python ci/documents.py DIRECTORY
 """
 
-import argparse
 import gzip
 import os
 import re
@@ -12,31 +11,30 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
+
+from parsers import INTEGRATIONS, Command, commands
 
 from pdagent import __version__
 from pdagent.settings import OLD, SETTINGS
 
-# command: its module, its manual's section, what it is for
-COMMANDS = {
-    "pd-send": ("send", 1, "queue an event for PagerDuty"),
-    "pd-queue": ("queue", 1, "look at the queue of the PagerDuty Agent, retry and remove events"),
-    "pd-nagios": ("nagios", 1, "page for a notification of Nagios, Icinga or Naemon"),
-    "pd-zabbix": ("zabbix", 1, "page for a message of Zabbix"),
-    "pd-sensu": ("sensu", 1, "page for an event of Sensu"),
-    "pdagent": ("agent", 1, "about the PagerDuty Agent on this host"),
-    "pdagentd": ("daemon", 8, "deliver queued events to PagerDuty"),
+# command: its manual's section, what it is for
+PAGES = {
+    "pd-send": (1, "queue an event for PagerDuty"),
+    "pd-queue": (1, "look at the queue of the PagerDuty Agent, retry and remove events"),
+    "pd-nagios": (1, "page for a notification of Nagios, Icinga or Naemon"),
+    "pd-zabbix": (1, "page for a message of Zabbix"),
+    "pd-sensu": (1, "page for an event of Sensu"),
+    "pdagent": (1, "see whether pages would go out from this host"),
+    "pdagentd": (8, "deliver queued events to PagerDuty"),
 }
-
-# those in the package pdagent-integrations
-INTEGRATIONS = ("pd-nagios", "pd-zabbix", "pd-sensu")
 
 FILES = """\
 /etc/pdagent.conf	the configuration, see pdagent.conf(5)
 /etc/default/pdagent, /etc/sysconfig/pdagent	the service's environment, its proxy
 /var/lib/pdagent/outqueue	the queue: events pending in pdq, delivered in suc, in error in err
-/var/log/pdagent/pdagentd.log	what became of each event"""
+/var/log/pdagent/pdagentd.log	what became of each event
+/usr/share/doc/pdagent	the documentation: README.md has the pages by task"""
 
 _KEY = "PD_SERVICE_KEY\tthe integration key, where no option gives it\n"
 ENVIRONMENT = {
@@ -82,29 +80,23 @@ def table(title: str, rows: str) -> str:
     return f".SH {title}\n{body}"
 
 
-def options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        if action.help is argparse.SUPPRESS or isinstance(action, argparse._SubParsersAction):
-            continue
-        value = ""
-        if action.nargs != 0:
-            choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else ""
-            value = str(action.metavar or choices or action.dest.upper())
-        names = [f"\\fB{quote(name)}\\fR" for name in action.option_strings]
-        if value and action.nargs == "?":
-            names = [f"{name}[=\\fI{quote(value)}\\fR]" for name in names]
-        elif value:
-            names = [f"{name} \\fI{quote(value)}\\fR" for name in names] or [
-                f"\\fI{quote(value)}\\fR"
-            ]
-        meaning = (action.help or "") % {"default": action.default}
-        yield f".TP\n{', '.join(names)}\n{quote(meaning)}\n"
+def options(command: Command) -> Iterator[str]:
+    for argument in command.arguments:
+        names = argument.names or ("",)
+        sign, end = ("[=", "]") if argument.may_be_bare else (" ", "")
+        value = f"{sign}\\fI{quote(argument.value)}\\fR{end}" if argument.value else ""
+        terms = (f"\\fB{quote(name)}\\fR{value}" if name else value.strip() for name in names)
+        yield f".TP\n{', '.join(terms)}\n{quote(argument.meaning)}\n"
 
 
-def synopsis(parser: argparse.ArgumentParser) -> str:
-    usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
-    name, _, rest = usage.partition(" [")
+def synopsis(command: Command) -> str:
+    name, _, rest = command.usage.partition(" [")
     return f".B {quote(name)}\n{quote('[' + rest) if rest else ''}\n"
+
+
+def examples(command: Command) -> str:
+    """Each line to type, and what it does."""
+    return "\n".join(f"{line}\t{does}" for each in command.walk() for line, does in each.examples)
 
 
 def exit_codes(name: str) -> str:
@@ -118,21 +110,21 @@ def exit_codes(name: str) -> str:
     )
 
 
-def command_page(name: str) -> str:
-    module, section, purpose = COMMANDS[name]
-    parser: argparse.ArgumentParser = import_module(f"pdagent.commands.{module}").parser()
-    commands = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+def command_page(command: Command) -> str:
+    name = command.name
+    section, purpose = PAGES[name]
     page = header(name, section, purpose)
-    page += f".SH SYNOPSIS\n{synopsis(parser)}"
-    page += f".SH DESCRIPTION\n{quote(parser.description or '')}\n"
-    page += ".SH OPTIONS\n" + "".join(options(parser))
-    for command, each in sorted(commands[0].choices.items()) if commands else []:
-        page += f".SH {quote(f'{name} {command}').upper()}\n{synopsis(each)}.PP\n"
-        page += f"{quote(each.description or '')}\n" + "".join(options(each))
+    page += f".SH SYNOPSIS\n{synopsis(command)}"
+    page += f".SH DESCRIPTION\n{quote(command.description)}\n"
+    page += ".SH OPTIONS\n" + "".join(options(command))
+    for each in command.commands:
+        page += f".SH {quote(each.name).upper()}\n{synopsis(each)}.PP\n"
+        page += f"{quote(each.description)}\n" + "".join(options(each))
+    page += table("EXAMPLES", examples(command))
     variables = "PDAGENT_CONF\tthe configuration file, where no option names one\n"
     page += table("ENVIRONMENT", ENVIRONMENT.get(name, "") + variables)
     page += table("FILES", FILES) + table("EXIT STATUS", exit_codes(name))
-    others = sorted(f"{other}({COMMANDS[other][1]})" for other in COMMANDS if other != name)
+    others = sorted(f"{other}({PAGES[other][0]})" for other in PAGES if other != name)
     return page + f".SH SEE ALSO\n{quote(', '.join([*others, 'pdagent.conf(5)']))}\n"
 
 
@@ -158,13 +150,12 @@ def main(directory: Path) -> None:
         (directory / package).mkdir(parents=True, exist_ok=True)
     (directory / "pdagent.conf").write_text(conf())
     pages = {"man/pdagent.conf.5": conf_page()}
-    for name, (_, section, _) in COMMANDS.items():
-        package = "man-integrations" if name in INTEGRATIONS else "man"
-        pages[f"{package}/{name}.{section}"] = command_page(name)
+    for command in commands():
+        package = "man-integrations" if command.name in INTEGRATIONS else "man"
+        pages[f"{package}/{command.name}.{PAGES[command.name][0]}"] = command_page(command)
     for name, page in pages.items():
         (directory / f"{name}.gz").write_bytes(gzip.compress(page.encode(), 9, mtime=0))
 
 
 if __name__ == "__main__":
-    os.environ["COLUMNS"] = "80"  # the width of a usage line is not the builder's terminal's
     main(Path(sys.argv[1]))

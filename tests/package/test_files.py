@@ -84,10 +84,16 @@ def test_manuals(package: Package) -> None:
 
 
 def test_completions(package: Package) -> None:
-    directory = "/usr/share/bash-completion/completions/"
-    assert {
-        path.removeprefix(directory) for path in package.files if path.startswith(directory)
-    } == LINKS.keys()
+    """Where bash, fish and each family's zsh look."""
+    zsh = {"deb": "vendor-completions", "rpm": "site-functions"}[package.path.suffix[1:]]
+    assert str(package.files[f"/usr/share/zsh/{zsh}/_pdagent"]) == "644 root root"
+    for directory, suffix in (
+        ("/usr/share/bash-completion/completions/", ""),
+        ("/usr/share/fish/vendor_completions.d/", ".fish"),
+    ):
+        assert {
+            path.removeprefix(directory) for path in package.files if path.startswith(directory)
+        } == {name + suffix for name in LINKS}
 
 
 def test_kept_configuration(deb: Deb, rpm: Rpm) -> None:
@@ -168,7 +174,7 @@ def test_reproducible(dist: Path) -> None:
     the second build has another user, umask, locale, directory, clock and number of processors."""
     with TemporaryDirectory() as scratch:
         tree = Path(scratch) / "some where" / "else" / "the sources"
-        for name in ("agent", "ci", "init", "packaging", "build/freeze"):
+        for name in ("agent", "ci", "docs", "init", "packaging", "build/freeze"):
             shutil.copytree(ROOT / name, tree / name)
         shutil.copy(ROOT / "LICENSE", tree)
         # what a link leads to is looked up from the directory where packages are made
@@ -228,10 +234,11 @@ def test_integrations(integrations: Package) -> None:
             assert target == "/usr/lib/pdagent/pdagent", path
             assert not link.startswith("/")
         assert files[f"/usr/share/bash-completion/completions/{name}"].link == "pd-send"
+        assert f"/usr/share/fish/vendor_completions.d/{name}.fish" in files
         assert f"/usr/share/man/man1/{name}.1.gz" in files
     assert re.search(rf"\bpdagent \(?>= {re.escape(__version__)}", integrations.depends)
     commands = {path.name for path in map(Path, files) if path.name.startswith("pd-")}
-    assert {name.removesuffix(".1.gz") for name in commands} == INTEGRATIONS
+    assert {re.sub(r"\.(1\.gz|fish)$", "", name) for name in commands} == INTEGRATIONS
 
 
 def test_samples(integrations: Package) -> None:

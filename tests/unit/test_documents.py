@@ -105,10 +105,29 @@ def test_links(page: Path) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    """The README leads to every page."""
-    text = (REPOSITORY / "README.md").read_text()
-    pages = {f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")}
-    assert pages - set(re.findall(r"\]\((docs/[\w-]+\.md)", text)) == set()
+    """The first page of docs/ leads to every page."""
+    text = (REPOSITORY / "docs" / "README.md").read_text()
+    pages = {page.name for page in (REPOSITORY / "docs").glob("*.md")} - {"README.md"}
+    assert pages - set(re.findall(r"\]\(([\w-]+\.md)", text)) == set()
+
+
+def test_installed_pages_stay_together() -> None:
+    """docs/ is installed as it is: no page leads out of it."""
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        assert "](../" not in page.read_text(), page.name
+
+
+def test_pages_that_are_named_exist() -> None:
+    """What commands, samples and the unit send people to."""
+    named = {
+        name
+        for directory in ("agent", "packaging", "init", "docs")
+        for path in (REPOSITORY / directory).rglob("*")
+        if path.is_file() and path.suffix not in (".pyc", ".png")
+        for name in re.findall(r"/usr/share/doc/pdagent/([\w-]+\.md)", path.read_text())
+    }
+    assert {"README.md", "install.md", "json.md", "nagios.md", "proxies.md"} <= named
+    assert {name for name in named if not (REPOSITORY / "docs" / name).exists()} == set()
 
 
 def test_exit_codes() -> None:

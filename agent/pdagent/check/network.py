@@ -33,7 +33,8 @@ _REMEDIES = {
     "tls": "Bring the authorities up to date: update-ca-certificates or update-ca-trust. If a "
     "gateway opens TLS here, add its authority there, or name it in ca_file, which replaces the "
     "system's authorities.",
-    "connection": "Open the firewall for port 443, or name a proxy: docs/proxies.md.",
+    "connection": "Open the firewall for port 443, or name a proxy: see "
+    "/usr/share/doc/pdagent/proxies.md.",
     "answer": "A proxy, a portal or a filter answers in PagerDuty's place: ask who runs it.",
 }
 _NOT_ASKED = "no answer of the Events API to learn it from"

@@ -14,7 +14,10 @@ KEY = "repository key"
 EXPIRY = "/usr/share/pdagent-archive-keyring/expires"
 SOON = 30 * 86_400.0
 _INSTALL = "Install pdagent-archive-keyring: its upgrades bring new keys in time."
-_FETCH = "Fetch the key again, and install pdagent-archive-keyring: docs/install.md."
+_FETCH = (
+    "Fetch the key again, and install pdagent-archive-keyring: see "
+    "/usr/share/doc/pdagent/install.md."
+)
 
 
 def package(host: Host) -> Iterator[Finding]:

@@ -13,7 +13,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     """The command's, and that of `check`."""
-    parser = common.parser("pdagent", "About the PagerDuty Agent on this host.")
+    parser = common.parser(
+        "pdagent",
+        "About the PagerDuty Agent on this host.",
+        (
+            ("sudo pdagent check", "would pages go out?"),
+            ("pdagent version", "what exactly is installed?"),
+        ),
+    )
     common.options(parser)
     commands = parser.add_subparsers(
         title="sub-commands", dest="command", metavar="{check,version}", prog="pdagent"
@@ -37,6 +44,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         description="What exactly is installed.",
         add_help=False,
     )
+    version.examples = (("pdagent version", "for a report"),)
     common.options(version, default=argparse.SUPPRESS)
     return parser, checks
 

@@ -36,7 +36,9 @@ _WIDTH_MOST = 110
 
 def options(group: argparse._ArgumentGroup) -> None:
     """What `check` takes beside what every command takes."""
-    group.add_argument("--json", action="store_true", help="print JSON: see docs/json.md")
+    group.add_argument(
+        "--json", action="store_true", help="print JSON: /usr/share/doc/pdagent/json.md"
+    )
     group.add_argument(
         "--nagios",
         action="store_true",

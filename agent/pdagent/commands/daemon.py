@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 def parser() -> "argparse.ArgumentParser":
     from pdagent.commands import common
 
-    parser = common.parser("pdagentd", "Send the events queued on this host to PagerDuty.")
+    parser = common.parser(
+        "pdagentd",
+        "Send the events queued on this host to PagerDuty.",
+        (
+            ("sudo systemctl restart pdagent", "how it is usually run"),
+            ("pdagentd --check-config", "what is wrong with the configuration?"),
+            ("sudo -u pdagent pdagentd -f", "to watch it at work; ^C ends it"),
+        ),
+    )
     group = common.options(parser)
     group.add_argument(
         "-f",

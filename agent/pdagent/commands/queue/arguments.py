@@ -194,7 +194,9 @@ def _dry_run(group: argparse._ArgumentGroup) -> None:
 
 
 def _json(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--json", action="store_true", help="print JSON, as docs/json.md has it")
+    group.add_argument(
+        "--json", action="store_true", help="print JSON: /usr/share/doc/pdagent/json.md"
+    )
 
 
 def _age(text: str) -> float:
