@@ -275,18 +275,28 @@ def encode(body: Body) -> bytes:
     A body over PagerDuty's limit loses the ends of its longest texts, then its later fields,
     until it fits: a page that says less is still a page. Raises BadEvent.
     """
+    chars = items = 65_536
+    cut = body
     try:
-        data = dumps(body).encode("ascii")
+        # Text alone can be too long. Its JSON, up to six times as long, is not made in vain.
+        while _text_chars(cut) > api.BODY_BYTES or len(text := dumps(cut)) > api.BODY_BYTES:
+            chars //= 4
+            items //= 4
+            if not items:  # nested so deep that no cut helps
+                raise BadEvent(f"the event can't be cut down to {api.BODY_BYTES} bytes")
+            cut = _cut_body(body, chars, items)
     except RecursionError as error:
         raise BadEvent("the event's details are nested too deep") from error
-    chars = items = 65_536
-    while len(data) > api.BODY_BYTES:
-        chars //= 4
-        items //= 4
-        if not items:  # nested so deep that no cut helps
-            raise BadEvent(f"the event can't be cut down to {api.BODY_BYTES} bytes")
-        data = dumps(_cut_body(body, chars, items)).encode("ascii")
-    return data
+    return text.encode("ascii")
+
+
+def _text_chars(value: object) -> int:
+    """How many characters the texts in a value have, names of fields included."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum([len(name) + _text_chars(item) for name, item in value.items()])
+    return sum([_text_chars(item) for item in value]) if isinstance(value, list) else 0
 
 
 def shrink(body: Body) -> bytes:
@@ -367,6 +377,7 @@ def dumps(value: object) -> str:
     return _quoted(str(value))
 
 
+_PIECE = 4096
 _ESCAPES = {
     '"': '\\"',
     "\\": "\\\\",
@@ -381,11 +392,13 @@ _ESCAPES = {
 def _quoted(text: str) -> str:
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
-    return (
-        '"'
-        + "".join([c if " " <= c <= "~" and c not in '"\\' else _escaped(c) for c in text])
-        + '"'
-    )
+    # In pieces: each character that has to be escaped is meanwhile a string of its own, 64 bytes.
+    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+    return '"' + "".join([_escaped_all(piece) for piece in pieces]) + '"'
+
+
+def _escaped_all(text: str) -> str:
+    return "".join([c if " " <= c <= "~" and c not in '"\\' else _escaped(c) for c in text])
 
 
 def _escaped(char: str) -> str:

@@ -69,6 +69,32 @@ def test_a_long_text_is_cut_whatever_is_in_it() -> None:
     assert json.loads(pending.data)["details"]["log"].startswith("GET /a")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [b"\x7f" * 4_000_000, b"{" * 270_000 + rb"\\" * 1_800_000],
+    ids=["each six times as long in JSON", "escapes, and what looks like structure"],
+)
+def test_a_text_of_4_mb_takes_no_more_memory_than_the_rest(text: bytes) -> None:
+    """Whatever it takes to write it as JSON, or to find its end."""
+    peaks = []
+    for x in (b"k" * len(text), text):
+        tracemalloc.start()
+        pending = understand(NAME, START[:-1] + b'"' + x + b'"}', fitting=True)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(pending.data) <= api.BODY_BYTES
+    assert peaks[1] < peaks[0] + 16 * 1024 * 1024
+
+
+def test_a_text_without_an_end_takes_no_hours() -> None:
+    """What looks like structure in it has to be told from structure, which was quadratic."""
+    data = b'{"a":"' + b"{" * 270_000 + rb"\"" * 1_900_000 + b"}"
+    started = time.thread_time()
+    with pytest.raises(Hostile):
+        understand(NAME, data)
+    assert time.thread_time() - started < 2
+
+
 def test_the_beginning_of_an_event_is_not_parsed() -> None:
     """Each time it is looked at it would hold up everybody."""
     data = filled(b"[],", EVENT_BYTES_MOST)[:-1]
