@@ -174,7 +174,8 @@ def test_reproducible(dist: Path) -> None:
     the second build has another user, umask, locale, directory, clock and number of processors."""
     with TemporaryDirectory() as scratch:
         tree = Path(scratch) / "some where" / "else" / "the sources"
-        for name in ("agent", "ci", "docs", "init", "packaging", "build/freeze"):
+        sources = ("agent", "ci", "docs", "init", "packaging")
+        for name in (*sources, "build/freeze", "build/freeze-arm64"):
             shutil.copytree(ROOT / name, tree / name)
         shutil.copy(ROOT / "LICENSE", tree)
         # what a link leads to is looked up from the directory where packages are made
