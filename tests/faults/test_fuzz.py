@@ -18,11 +18,11 @@ from pdagent.config import Config
 from pdagent.daemon.outcome import report
 from pdagent.log import masked_name
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.holds import Fate, Ruling
 from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.schedule.lane import Entry
+from pdagent.schedule.rules import Fate, Ruling
 from pdagent.settings import SETTINGS
 from pdagent.spool import PENDING
 from pdagent.wire.delivery import Delivery

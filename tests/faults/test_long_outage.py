@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from pdagent.queue.holds import Fate
 from pdagent.schedule.lane import Entry
+from pdagent.schedule.rules import Fate
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.verdict import Delivered, Troubled, Unreachable, Verdict
 

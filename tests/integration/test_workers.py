@@ -124,7 +124,7 @@ def test_nothing_is_counted_twice(crew: Crew, api: EventsApi) -> None:
     crew.write(FIRST, written("held"))
     crew.add(FIRST)
     crew.until(lambda: len(api.requests) == 1)
-    crew.until(lambda: crew.workers.standing().holds["key"][0] == 1)
+    crew.until(lambda: crew.workers.figures().holds["key"][0] == 1)
     crew.workers.configure(Config({"events_url": api.url}, {"db": KEY}))
     other = file_name(3, OTHER)
     crew.write(other, written("other", OTHER))

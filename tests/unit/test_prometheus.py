@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from pdagent.queue.holds import Standing
+from pdagent.queue.holds import Figures
 from pdagent.serve.metrics import Collected
 from pdagent.serve.tally import Tally
 
@@ -84,7 +84,7 @@ def test_nothing_is_asked_that_is_not_there(root: Path) -> None:
     tally.count_delivered(1.0, 2.0)
     holds = dict.fromkeys(("destination", "key", "chain"), (0, 0))
     registry = CollectorRegistry()
-    registry.register(Collected(tally, lambda: Standing(0, None, holds, True), str(root)))
+    registry.register(Collected(tally, lambda: Figures(0, None, holds, True), str(root)))
     shown = set(re.findall(r"^pdagent\w+", generate_latest(registry).decode(), re.MULTILINE))
     asked = set(re.findall(r"\bpdagent_\w+", "\n".join([*panels(), ALERTS.read_text()])))
     assert asked <= shown

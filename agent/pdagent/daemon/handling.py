@@ -28,13 +28,14 @@ from pdagent.daemon.reading import (
 )
 from pdagent.log import masked, masked_name, redacted
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.holds import UNNAMED, Fate, Ruling
+from pdagent.queue.holds import Cause
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.names import stamp
 from pdagent.queue.overtaking import Overtaking
 from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
 from pdagent.schedule.lane import Entry
+from pdagent.schedule.rules import Fate, Ruling
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.serve.tally import Tally
 from pdagent.wire.verdict import Refused, Troubled, Unreachable, Verdict
@@ -101,7 +102,7 @@ class Handling:
             case Waits(chain, until):
                 with self._lock:
                     if self._scheduler.may_send(entry, chain):
-                        self._scheduler.postpone(entry, until)
+                        self._scheduler.postpone(entry, now, until)
             case Later(until, why, problem):
                 if problem:
                     log.error("cannot read %s: %s", masked_name(entry.name), problem)
@@ -109,7 +110,7 @@ class Handling:
                     self._scheduler.delay(entry, now, until, why)
             case Aside(until):
                 with self._lock:
-                    self._scheduler.step_aside(entry, until)
+                    self._scheduler.step_aside(entry, now, until)
             case Unfit(why):
                 self._refuse(entry, why)
             case Gone() | Left():
@@ -153,8 +154,9 @@ class Handling:
             said = unnamed.name in self._unnamed
             self._unnamed.add(unnamed.name)
             # until the configuration is read again; this is for what else may change
-            why = f"{UNNAMED}{masked(unnamed.name)}"
-            self._scheduler.delay(entry, now, now + self._config.backoff_interval_secs, why)
+            until = now + self._config.backoff_interval_secs
+            why = f"no integration key is named {masked(unnamed.name)}"
+            self._scheduler.delay(entry, now, until, why, Cause.UNNAMED)
         if not said:
             log.error(
                 "no integration key is named %s: its events are kept. "

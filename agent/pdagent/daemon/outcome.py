@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdagent.log import masked_name, printable, redacted
-from pdagent.queue.holds import Ruling
+from pdagent.queue.holds import Scope
 from pdagent.queue.pending import Pending
 from pdagent.schedule.lane import Entry
+from pdagent.schedule.rules import Ruling
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
 log = logging.getLogger("pdagent.delivery")
@@ -100,7 +101,8 @@ def report(
         case Throttled(status):
             log.warning("throttled %s: %d; key held for %.1f s", what, status, ruling.seconds)
         case Troubled(why):
-            held = f"{ruling.scope} held for {ruling.seconds:.1f} s" if ruling.scope else "given up"
+            what_waits = "event" if ruling.scope is Scope.CHAIN else ruling.scope
+            held = f"{what_waits} held for {ruling.seconds:.1f} s" if what_waits else "given up"
             log.warning("failed %s: %s; %s", what, redacted(why, entry.key), held)
         case Unreachable(why):
             # an outage was said once, loudly; that others get past what stops this one was not

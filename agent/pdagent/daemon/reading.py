@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from pdagent.config import Config
 from pdagent.queue.backlog import INCOMPLETE_SECONDS, SHORTAGES, Backlog, Directory, Large
-from pdagent.queue.holds import UNREADABLE
 from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
@@ -168,5 +167,5 @@ class Reading:
         problem = error.strerror or str(error)
         since = entry.since("unreadable", now)
         if error.errno in SHORTAGES or now - since < UNREADABLE_SECONDS:
-            return Later(now + AGAIN_SECONDS, f"{UNREADABLE}: {problem}", problem)
+            return Later(now + AGAIN_SECONDS, f"an event can't be read: {problem}", problem)
         return Unfit(f"it can't be read: {problem}")

@@ -137,7 +137,7 @@ class Services:
                 return
             with importing:
                 from pdagent.serve.insight import Insight
-            self._insight = Insight(settings, workers.tally, workers.standing, self._answers)
+            self._insight = Insight(settings, workers.tally, workers.figures, self._answers)
         self._insight.tick()
 
     def stop(self) -> None:

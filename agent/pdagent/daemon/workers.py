@@ -19,7 +19,7 @@ from pdagent.config import Config
 from pdagent.daemon.handling import Handling
 from pdagent.log import masked_name
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.holds import Held, Standing
+from pdagent.queue.holds import Figures, Held
 from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
@@ -207,10 +207,10 @@ class Workers:
         with self._changed:
             return self._scheduler.oldest
 
-    def standing(self) -> Standing:
-        """How things stand, for whoever asks, in any thread."""
+    def figures(self) -> Figures:
+        """The scheduler in figures, for whoever asks, in any thread."""
         with self._changed:
-            return self._scheduler.standing()
+            return self._scheduler.figures()
 
     # --- in the workers' threads ----------------------------------------------------------------
 

@@ -1,42 +1,46 @@
-"""Holds: what keeps pending events back and why, as the scheduler sees it and a person is told.
+"""Holds: what keeps pending events back. The scheduler makes them, the daemon tells them to
+`pd-queue` as text, and a person reads why nothing goes.
 
-Pure. Passes from the daemon to `pd-queue` as text. Times are monotonic seconds of this boot, which
-all processes of a host share: a stepped wall clock makes no hold longer, on the screen either.
+Pure. Times are monotonic seconds of this boot, which all processes of a host share. So a stepped
+wall clock makes no hold longer, on the screen either.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import Enum, auto
+from enum import StrEnum
 
-VERSION = 1
-
-
-class Fate(Enum):
-    """What became of an event after a verdict."""
-
-    DELIVERED = auto()
-    REFUSED = auto()
-    GIVEN_UP = auto()
-    WAITS = auto()
+VERSION = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """A fate, and for one that waits the hold: its scope ("event", "key", "destination") and
-    seconds to its end."""
+class Scope(StrEnum):
+    """What a hold keeps back: the events of one dedup chain, those of one integration key, or
+    all."""
 
-    fate: Fate
-    scope: str = ""
-    seconds: float = 0.0
+    CHAIN = "chain"
+    KEY = "key"
+    DESTINATION = "destination"
+
+
+class Cause(StrEnum):
+    """Why something is held."""
+
+    UNREACHABLE = "unreachable"  # no way leads to PagerDuty
+    THROTTLED = "throttled"  # PagerDuty wants fewer events of the key
+    FAILING = "failing"  # PagerDuty fails on the event, or is in trouble itself
+    UNNAMED = "unnamed"  # no integration key has the name that the event gives
+    UNREADABLE = "unreadable"  # the event can't be read yet
+    UNFINISHED = "unfinished"  # the event's sender may not be done with it
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """`scope` is "destination", "key" or "chain". `chain` is as in Pending: "=" and a dedup key, or
-    the name of an event that has none. It began at `since`; the next try is at `until`."""
+    """It began at `since`, and ends at `until`: then the next try is made. `key` is empty for the
+    destination. `chain` is as in Pending: "=" and a dedup key, or the name of an event that has
+    none."""
 
-    scope: str
+    scope: Scope
+    cause: Cause
     why: str
     since: float
     until: float
@@ -44,29 +48,18 @@ class Hold:
     chain: str = ""
 
     @property
-    def cause(self) -> str:
-        """What kind of trouble it is: "unreachable", "throttled", "unnamed", "unreadable" or
-        "failing"."""
-        return cause_of(self.scope, self.why)
+    def is_told(self) -> bool:
+        """Whether a person is told of it. A sender is done within seconds. And that PagerDuty is
+        unreachable is told of the destination, not of each key and chain that waits for it."""
+        if self.cause is Cause.UNREACHABLE:
+            return self.scope is Scope.DESTINATION
+        return self.cause is not Cause.UNFINISHED
 
     def covers(self, key: str, chain: str) -> bool:
         """Whether events of this key and chain wait for it."""
-        return self.scope == "destination" or (
-            self.key == key and (self.scope == "key" or self.chain == chain)
+        return self.scope is Scope.DESTINATION or (
+            self.key == key and (self.scope is Scope.KEY or self.chain == chain)
         )
-
-
-THROTTLED = "throttled: "
-UNNAMED = "no integration key is named "
-UNREADABLE = "an event can't be read"
-
-
-def cause_of(scope: str, why: str) -> str:
-    """The cause of a hold of this scope, from how its reason begins."""
-    if scope == "destination":
-        return "unreachable"
-    causes = {THROTTLED: "throttled", UNNAMED: "unnamed", UNREADABLE: "unreadable"}
-    return next((cause for word, cause in causes.items() if why.startswith(word)), "failing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +72,9 @@ class Tries:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How things stand: pending events, the name of the oldest, and by scope ("destination", "key",
-    "chain") how many holds there are, and how many events wait for them. `keys` counts the held
-    keys by cause."""
+class Figures:
+    """The scheduler in figures: pending events, the name of the oldest, and by scope how many holds
+    there are and how many events wait for them. `keys` counts the held keys by cause."""
 
     pending: int
     oldest: str | None
@@ -122,8 +114,12 @@ class Held:
             value = json.loads(text)
             if value["version"] != VERSION:
                 raise ValueError(f"version {value['version']}")
-            holds = tuple(Hold(**hold) for hold in value["holds"])
+            holds = tuple(_hold(**hold) for hold in value["holds"])
             tries = {name: Tries(**each) for name, each in value["tries"].items()}
             return cls(holds, tries, int(value["more"]))
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not holds: {error}") from error
+
+
+def _hold(scope: str, cause: str, **rest: "str | float") -> Hold:
+    return Hold(Scope(scope), Cause(cause), **rest)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """A lane: the pending events of one integration key, and the dedup chains of it that are held.
 
-Pure: knows names and the time it is handed. What holds are drawn, and when, is `scheduler`'s.
+Pure: knows names and the time it is handed. The scheduler decides what is held, and when.
 
 There may be as many lanes as events, since anyone can make files of 100,000 keys. So a lane of one
 event is small, and what only trouble needs is made when there is trouble.
@@ -8,15 +8,16 @@ event is small, and what only trouble needs is made when there is trouble.
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum, auto
+from dataclasses import replace
 
+from pdagent.queue.holds import Cause, Hold, Scope
 from pdagent.queue.names import order
 from pdagent.schedule.backoff import Backoff
 
 
 class Entry:
-    """A pending event as the scheduler knows it. `owner`: the user whose file it is."""
+    """A pending event as the scheduler knows it. `owner`: the user whose file it is. `delays`: the
+    event can't be read yet, so its chain is unknown, and its whole key waits for it."""
 
     __slots__ = (
         "_since",
@@ -44,7 +45,7 @@ class Entry:
         self.troubled_since = 0.0
         self.troubled_at = 0.0
         self.missed_at: float | None = None  # when it last found nothing reachable
-        self.delays = False  # True while it holds back its whole key, since it can't be read yet
+        self.delays = False  # True while this event holds back its whole key
         self.heavy = False  # True while it takes one of the few places for large events
         self.next: Entry | None = None  # in its line
         self._since: dict[str, float] | None = None
@@ -122,35 +123,25 @@ class Line:
         self._length += 1
 
 
-class Cause(Enum):
-    """Why something is held."""
-
-    TROUBLED = auto()  # the event, or PagerDuty, is in trouble
-    THROTTLED = auto()  # PagerDuty wants fewer events of this key
-    UNREADABLE = auto()  # an event of this key can't be read yet
-    UNFINISHED = auto()  # its sender may not be done with it
-    MISSED = auto()  # nothing was reached; see `outage`
-
-
-@dataclass(slots=True)
-class Hold:
-    """Something waits `until` then. Its scope is that of the lane or chain that has it."""
-
-    cause: Cause
-    until: float
-    since: float = 0.0
-    why: str = ""  # "": people are not told of this one
-
-
 class Chain:
-    """A held dedup chain: its events in order, the first of them the one in trouble."""
+    """A held dedup chain: its events in order, the first of them the one in trouble. `told`: the
+    hold that people are told of, as long as the chain is there."""
 
-    __slots__ = ("backoff", "entries", "hold")
+    __slots__ = ("backoff", "entries", "hold", "told")
 
     def __init__(self, backoff: Backoff, hold: Hold) -> None:
         self.entries = Line()
         self.backoff = backoff
         self.hold = hold
+        self.told: Hold | None = hold if hold.is_told else None
+
+    def keep(self, hold: Hold) -> None:
+        """Holds the chain from now on."""
+        self.hold = hold
+        if hold.is_told:
+            # For a person it is one hold, from the first failure to the last.
+            since = hold.since if self.told is None else self.told.since
+            self.told = replace(hold, since=since)
 
 
 class Chains:
@@ -246,10 +237,11 @@ class Lane:
         """Until when it is held."""
         return float("-inf") if self.hold is None else self.hold.until
 
-    @property
-    def told(self) -> Hold | None:
-        """The hold that people are told of."""
-        return self.hold if self.hold is not None and self.hold.why else None
+    def keep(self, hold: Hold) -> None:
+        """Holds the whole lane from now on."""
+        if self.hold is not None and self.hold.is_told:
+            hold = replace(hold, since=self.hold.since)  # for a person it is one hold
+        self.hold = hold
 
     @property
     def events(self) -> int:
@@ -272,3 +264,25 @@ class Lane:
             return None
         chain = self._chains.get(entry.chain)
         return chain if chain is not None and chain.entries.first is entry else None
+
+    def chain_of(self, entry: Entry) -> Chain:
+        """The chain that waits for this event. There is one from now on, if there was none."""
+        assert entry.chain is not None
+        chain = self.chains.get(entry.chain)
+        if chain is None:
+            over = float("-inf")
+            hold = Hold(Scope.CHAIN, Cause.UNFINISHED, "", over, over, self.key, entry.chain)
+            chain = Chain(Backoff(self._random), hold)
+            chain.entries.append(entry)
+            self.chains.add(entry.chain, chain)
+        return chain
+
+    def hold_chain(self, entry: Entry, hold: Hold) -> None:
+        """Holds the event and all that follow it in its chain."""
+        self.chain_of(entry).keep(hold)
+        self.chains.due_at(entry.chain or "", hold.until)
+
+    def make_due(self, chain: Chain, entry: Entry, now: float) -> None:
+        """Lets a held chain, of which this event is the first, go as soon as the lane may."""
+        chain.hold = replace(chain.hold, until=now)
+        self.chains.due_at(entry.chain or "", now)

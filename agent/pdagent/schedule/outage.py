@@ -16,70 +16,62 @@ one more for each that is taken. Many hosts come back together, to a service tha
 """
 
 from collections.abc import Callable
-from enum import Enum
 from math import inf
 
+from pdagent.queue.holds import Cause, Hold, Scope
 from pdagent.schedule.backoff import Backoff
 
 FIRST_ROOM = 2  # not one: a post that hangs must not be the only one
 FULL_ROOM = 256  # as many as max_connections can be
 
 
-class Doubt(Enum):
-    """What does not get through, as far as one can tell. The values are scopes of holds."""
-
-    EVENT = "event"
-    KEY = "key"
-    DESTINATION = "destination"
-
-
 class Outage:
-    """An outage, most of the time none. `random` gives floats in [0, 1)."""
+    """An outage, most of the time none. `hold`: its scope is what is in doubt, and its end is when
+    the next probe may go. `random` gives floats in [0, 1)."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._backoff = Backoff(random)
-        self.lasts = False
-        self.since = 0.0
-        self.why = ""
-        self.next_try = 0.0
-        self._first = ("", "")
+        self.hold: Hold | None = None
+        self._first = ("", "")  # name and key of the event that began it
         self._held: dict[str, None] = {}  # the names of those that missed, in that order
-        self.doubt = Doubt.EVENT
         self.probe = ""  # the name of the event that tries
         self.room = inf  # how many may be on their way at once
 
     @property
     def until(self) -> float | None:
         """When the next probe may go, None if there is nothing that all wait for."""
-        return self.next_try if self.lasts and self.doubt is Doubt.DESTINATION else None
+        if self.hold is None or self.hold.scope is not Scope.DESTINATION:
+            return None
+        return self.hold.until
 
     def allows(self, now: float) -> bool:
         """Whether an event that is not in doubt may go."""
-        return not self.lasts or (not self.probe and now >= (self.until or now))
+        return self.hold is None or (not self.probe and now >= (self.until or now))
 
-    def missed(
-        self, name: str, key: str, started: float, now: float, cap: float, why: str
-    ) -> float:
-        """An event, sent at `started`, found nothing reachable. Seconds for what is in doubt to
-        wait."""
-        self._widen(name, key)
+    def missed(self, name: str, key: str, started: float, now: float, cap: float, why: str) -> Hold:
+        """An event, sent at `started`, found nothing reachable. Returns the hold on what is in
+        doubt now."""
         self._held[name] = None
-        if not self.lasts or started >= self.since:
-            self.next_try = now + self._backoff.failed(cap)
-            self.why = why
-        # else: sent before the outage was known, so it tells nothing new about its length
-        if not self.lasts:
-            self.lasts, self.since = True, now
-        return max(0.0, self.next_try - now)
-
-    def _widen(self, name: str, key: str) -> None:
-        if not self.lasts:
+        before = self.hold
+        if before is None:
             self._first = (name, key)
-            self.doubt = Doubt.EVENT
-        elif key != self._first[1]:
-            self.doubt = Doubt.DESTINATION
-        elif name != self._first[0] and self.doubt is Doubt.EVENT:
-            self.doubt = Doubt.KEY
+            scope, since = Scope.CHAIN, now
+        else:
+            scope, since = self._widened(before.scope, name, key), before.since
+        if before is None or started >= before.since:
+            until = now + self._backoff.failed(cap)
+        else:
+            # It was sent before the outage was known, so it tells nothing new about its length.
+            until, why = before.until, before.why
+        self.hold = Hold(scope, Cause.UNREACHABLE, why, since, until)
+        return self.hold
+
+    def _widened(self, scope: Scope, name: str, key: str) -> Scope:
+        if key != self._first[1]:
+            return Scope.DESTINATION
+        if name != self._first[0] and scope is Scope.CHAIN:
+            return Scope.KEY
+        return scope
 
     def answered(self, taken: bool) -> list[str]:
         """PagerDuty has answered, and has taken the event or not. Returns the names of those that
@@ -89,6 +81,6 @@ class Outage:
         elif taken and self.room < inf:
             self.room = self.room + 1 if self.room < FULL_ROOM else inf
         self._backoff.succeeded()
-        self.lasts = False
+        self.hold = None
         held, self._held = list(self._held), {}
         return held

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pdagent import threads
 from pdagent.config import Config
-from pdagent.queue.holds import Standing
+from pdagent.queue.holds import Figures
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.health import Health, spool_problem
 from pdagent.serve.listen import Listener, is_local
@@ -26,14 +26,14 @@ class Insight:
         self,
         config: Config,
         tally: Tally,
-        standing: Callable[[], Standing],
+        figures: Callable[[], Figures],
         answers: Callable[[], bool],
     ) -> None:
         self._root = config.spool_dir
-        self._standing = standing
+        self._figures = figures
         self._answers = answers
         self._listener: Listener | None = None
-        collected = Collected(tally, standing, self._root)
+        collected = Collected(tally, figures, self._root)
         self._file = Textfile(config.metrics_file, collected) if config.metrics_file else None
         self._address = config.metrics_listen
         self._app = application(collected, self._health)
@@ -68,11 +68,11 @@ class Insight:
             self._listener.close()
 
     def _health(self) -> Health:
-        standing = self._standing()
+        figures = self._figures()
         return Health(
             loop=self._answers(),
             spool=spool_problem(self._root),
-            reachable=standing.reachable,
-            pending=standing.pending,
-            oldest_seconds=oldest_seconds(standing, time.time()),
+            reachable=figures.reachable,
+            pending=figures.pending,
+            oldest_seconds=oldest_seconds(figures, time.time()),
         )

@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from pdagent import __version__
 from pdagent.queue.cleanup import disk_of
-from pdagent.queue.holds import Standing
+from pdagent.queue.holds import Figures
 from pdagent.queue.names import stamp
 from pdagent.serve.footprint import Footprint
 from pdagent.serve.health import Health
@@ -48,12 +48,12 @@ class Collected(Collector):
     def __init__(
         self,
         tally: Tally,
-        standing: Callable[[], Standing],
+        figures: Callable[[], Figures],
         root: str,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._tally = tally
-        self._standing = standing
+        self._figures = figures
         self._root = root
         self._footprint = Footprint(root)
         self._wall = wall
@@ -119,26 +119,26 @@ class Collected(Collector):
         )
 
     def _now(self) -> Iterator[Metric]:
-        standing = self._standing()
-        yield _gauge("pdagent_events_pending", "Events that wait.", standing.pending)
+        figures = self._figures()
+        yield _gauge("pdagent_events_pending", "Events that wait.", figures.pending)
         yield _gauge(
             "pdagent_oldest_pending_seconds",
             "How long the oldest of them has waited; 0 if there is none.",
-            oldest_seconds(standing, self._wall()),
+            oldest_seconds(figures, self._wall()),
         )
         yield _labelled(
             GaugeMetricFamily,
             "pdagent_holds",
             "Holds by what is held: everything, a key, or the events of an incident.",
             "scope",
-            {scope: number for scope, (number, _) in standing.holds.items()},
+            {scope: number for scope, (number, _) in figures.holds.items()},
         )
         yield _labelled(
             GaugeMetricFamily,
             "pdagent_held_events",
             "Pending events behind such holds.",
             "scope",
-            {scope: events for scope, (_, events) in standing.holds.items()},
+            {scope: events for scope, (_, events) in figures.holds.items()},
         )
         yield _labelled(
             GaugeMetricFamily,
@@ -146,12 +146,12 @@ class Collected(Collector):
             "Held keys by cause: PagerDuty throttles them, fails on them, nobody has a key of that "
             "name, or an event can't be read.",
             "cause",
-            {cause: standing.keys.get(cause, 0) for cause in CAUSES},
+            {cause: figures.keys.get(cause, 0) for cause in CAUSES},
         )
         yield _gauge(
             "pdagent_destination_reachable",
             "1, or 0 while PagerDuty is not reached.",
-            standing.reachable,
+            figures.reachable,
         )
         if self._tally.delivered_at is not None:
             yield _gauge(
@@ -190,11 +190,11 @@ def _labelled(
     return metric
 
 
-def oldest_seconds(standing: Standing, now: float) -> float:
+def oldest_seconds(figures: Figures, now: float) -> float:
     """The age of the oldest pending event, by the stamp in its name."""
-    if standing.oldest is None:
+    if figures.oldest is None:
         return 0.0
-    return max(0.0, now - stamp(standing.oldest) / 1e6)
+    return max(0.0, now - stamp(figures.oldest) / 1e6)
 
 
 def application(collected: Collected, health: Callable[[], Health]) -> "WSGIApplication":

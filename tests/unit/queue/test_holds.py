@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.queue.holds import Held, Hold, Tries
+from pdagent.queue.holds import Cause, Held, Hold, Scope, Tries
 from pdagent.queue.state import State
-from pdagent.schedule.scheduler import HOLDS_TOLD, TROUBLES_IN_A_ROW, Scheduler
+from pdagent.schedule.rules import TROUBLES_IN_A_ROW
+from pdagent.schedule.scheduler import Scheduler
+from pdagent.schedule.telling import HOLDS_TOLD
 from pdagent.wire.verdict import Unreachable
 from tests.unit.schedule.test_scheduler import (
     CAP,
@@ -43,7 +45,7 @@ def test_a_chain_is_held(desk: Desk) -> None:
     desk.add("A:x:1")
     desk.send(TROUBLED)
     begun = desk.now
-    hold = Hold("chain", "answered 500", begun, begun + 0.5, "A", "x")
+    hold = Hold(Scope.CHAIN, Cause.FAILING, "answered 500", begun, begun + 0.5, "A", "x")
     assert held(desk) == Held((hold,), {"A:x:1": Tries(1, begun, "answered 500")})
     desk.wait()
     desk.send(TROUBLED)
@@ -62,7 +64,14 @@ def test_a_key_is_held(desk: Desk) -> None:
     desk.add("A:x:1", "A:x:2", "B:x:1")
     desk.send(THROTTLED)
     [hold] = held(desk).holds
-    assert hold == Hold("key", "throttled: PagerDuty answered 429", desk.now, desk.now + 0.5, "A")
+    assert hold == Hold(
+        Scope.KEY,
+        Cause.THROTTLED,
+        "throttled: PagerDuty answered 429",
+        desk.now,
+        desk.now + 0.5,
+        "A",
+    )
     desk.now += 10
     assert [h.until for h in held(desk).holds] == [desk.now]  # due now, not in the past
     desk.drain()
@@ -87,7 +96,9 @@ def test_the_destination_is_held(desk: Desk) -> None:
     desk.wait()
     desk.send(Unreachable("the proxy answered 407"))
     [hold] = held(desk).holds
-    assert hold == Hold("destination", "the proxy answered 407", begun, desk.now + 1.0)
+    assert hold == Hold(
+        Scope.DESTINATION, Cause.UNREACHABLE, "the proxy answered 407", begun, desk.now + 1.0
+    )
     desk.wait()
     desk.send(REFUSED)
     assert held(desk).holds == ()
@@ -120,9 +131,9 @@ def test_the_telling_is_bounded() -> None:
 
 def test_the_hold_over_an_event() -> None:
     """The one that ends last, of those that concern it."""
-    wide = Hold("destination", "down", 0, 5)
-    key = Hold("key", "throttled", 0, 9, "A")
-    chain = Hold("chain", "500", 0, 7, "A", "=x")
+    wide = Hold(Scope.DESTINATION, Cause.UNREACHABLE, "down", 0, 5)
+    key = Hold(Scope.KEY, Cause.THROTTLED, "throttled", 0, 9, "A")
+    chain = Hold(Scope.CHAIN, Cause.FAILING, "500", 0, 7, "A", "=x")
     held = Held((wide, key, chain))
     assert held.over("A", "=x") == key
     assert held.over("B", "=x") == wide
@@ -137,7 +148,9 @@ def test_there_and_back(tmp_path: Path) -> None:
     """What the daemon writes is what a person's command reads, odd names included."""
     (tmp_path / "db").mkdir()
     told = Held(
-        (Hold("chain", 'a "reason"', 1.5, 2.5, "K", "=\udcff"),), {"é": Tries(2, 1, "w")}, 7
+        (Hold(Scope.CHAIN, Cause.FAILING, 'a "reason"', 1.5, 2.5, "K", "=\udcff"),),
+        {"é": Tries(2, 1, "w")},
+        7,
     )
     state = State(str(tmp_path))
     assert state.holds() is None
@@ -149,8 +162,8 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "{}", '{"version": 2}', '{"version": 1, "holds": [{}], "tries": {}, "more": 0}',
-     '{"version": 1, "holds": 5, "tries": {}, "more": 0}', "[" * 100_000],
+    ["", "{", "[]", "{}", '{"version": 1}', '{"version": 2, "holds": [{}], "tries": {}, "more": 0}',
+     '{"version": 2, "holds": 5, "tries": {}, "more": 0}', "[" * 100_000],
 )  # fmt: skip
 def test_anything_else_is_no_knowledge(tmp_path: Path, text: str) -> None:
     """A damaged file, or another version's, is not believed, and does no harm."""
@@ -174,7 +187,7 @@ def test_what_cannot_be_told_is_not_told_wrong(tmp_path: Path) -> None:
 def test_holds_hold_keys_and_are_private(tmp_path: Path) -> None:
     """They are for root and the agent."""
     (tmp_path / "db").mkdir()
-    State(str(tmp_path)).tell_holds(Held((Hold("key", "x", 0, 1, "K" * 32),)))
+    State(str(tmp_path)).tell_holds(Held((Hold(Scope.KEY, Cause.THROTTLED, "x", 0, 1, "K" * 32),)))
     path = tmp_path / "db" / "holds"
     assert path.stat().st_mode & 0o777 == 0o640
     assert json.loads(path.read_text())["holds"][0]["key"] == "K" * 32

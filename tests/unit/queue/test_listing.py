@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.queue.holds import Held, Hold, Tries
+from pdagent.queue.holds import Cause, Held, Hold, Scope, Tries
 from pdagent.queue.listing import Ambiguous, Listing, NoSuchEvent, Query, accepted, matches_key
 from pdagent.queue.state import Reason, State
 
@@ -24,7 +24,10 @@ def state(root: Path) -> State:
 @pytest.fixture
 def listing(root: Path, state: State) -> Listing:
     held = Held(
-        (Hold("key", "throttled", 0, 9, "B"), Hold("chain", "answered 500", 0, 5, "A", "=x")),
+        (
+            Hold(Scope.KEY, Cause.THROTTLED, "throttled", 0, 9, "B"),
+            Hold(Scope.CHAIN, Cause.FAILING, "answered 500", 0, 5, "A", "=x"),
+        ),
         {"20_A.txt": Tries(3, 1, "answered 500")},
     )
     return Listing(str(root), state, held)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from pdagent.queue.holds import Fate, Ruling
+from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
 from pdagent.schedule.lane import Entry
-from pdagent.schedule.scheduler import LEAST_TROUBLE_SECONDS, TROUBLES_IN_A_ROW, Scheduler
+from pdagent.schedule.rules import TROUBLES_IN_A_ROW, Fate, Ruling
+from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
 DELIVERED = Delivered(202)
@@ -133,7 +134,7 @@ def test_trouble_holds_the_chain_and_nobody_else(desk: Desk) -> None:
     """A failing trigger holds back its own resolve; the key's other incidents go on."""
     desk.add("A:fire:1", "A:disk:2", "A:fire:3", "A:disk:4", "B:fire:5")
     ruling = desk.settle(desk.take(), TROUBLED)
-    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "event", 0.5)
+    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "chain", 0.5)
     assert desk.drain() == ["B:fire:5", "A:disk:2", "A:disk:4"]
     assert desk.wait() == 0.5
     assert desk.drain() == ["A:fire:1", "A:fire:3"]
@@ -171,7 +172,7 @@ def test_troubles_in_a_row_hold_the_key(desk: Desk) -> None:
     scopes = [desk.settle(desk.take(), TROUBLED).scope]
     assert desk.send() == "B:x:1"
     scopes += [desk.settle(desk.take(), TROUBLED).scope for _ in range(TROUBLES_IN_A_ROW - 1)]
-    assert scopes == ["event"] * (TROUBLES_IN_A_ROW - 1) + ["key"]
+    assert scopes == ["chain"] * (TROUBLES_IN_A_ROW - 1) + ["key"]
     desk.add("B:x:2")
     assert desk.drain() == ["B:x:2"]
     while len(desk.scheduler):
@@ -184,7 +185,7 @@ def test_a_success_between_troubles_is_no_row(desk: Desk) -> None:
     desk.add(*[f"A:{n}:{n}" for n in range(20)])
     for n in range(10):
         ruling = desk.settle(desk.take(), TROUBLED)
-        assert ruling.scope == "event", n
+        assert ruling.scope == "chain", n
         assert desk.send() is not None
 
 
@@ -335,7 +336,7 @@ def test_what_one_event_misses_is_no_outage_yet(desk: Desk) -> None:
     then goes at once, of its own key too."""
     desk.add("A:filtered:1", "A:filtered:2")
     for _ in range(10):
-        assert desk.settle(desk.patiently(), UNREACHABLE).scope == "event"
+        assert desk.settle(desk.patiently(), UNREACHABLE).scope == "chain"
         assert desk.take() is None
     desk.add("A:fine:3", "B:fine:1")
     assert desk.send() == "A:fine:3"
@@ -345,7 +346,7 @@ def test_what_one_event_misses_is_no_outage_yet(desk: Desk) -> None:
 def test_what_one_key_misses_is_no_outage_yet(desk: Desk) -> None:
     """Nor does a key that never gets through hold up another, however many events it has."""
     desk.add(*[f"A:{n}:{n}" for n in range(20)])
-    assert desk.settle(desk.take(), UNREACHABLE).scope == "event"
+    assert desk.settle(desk.take(), UNREACHABLE).scope == "chain"
     for _ in range(10):
         assert desk.settle(desk.patiently(), UNREACHABLE).scope == "key"
         assert desk.take() is None
@@ -463,7 +464,7 @@ def test_an_event_that_alone_never_arrives_stops_being_a_probe(desk: Desk) -> No
     desk.now += CAP
     entry = desk.take()
     assert entry is not None
-    assert desk.settle(entry, UNREACHABLE).scope == "event"
+    assert desk.settle(entry, UNREACHABLE).scope == "chain"
     assert not desk.scheduler.unreachable
 
 
@@ -496,7 +497,7 @@ def test_a_file_that_cannot_be_read_now_keeps_its_place(desk: Desk) -> None:
     desk.add("A:x:1", "A:x:2")
     entry = desk.scheduler.claim(desk.now)
     assert entry is not None
-    desk.scheduler.delay(entry, desk.now, desk.now + 5)
+    desk.scheduler.delay(entry, desk.now, desk.now + 5, "can't be read")
     assert desk.take() is None
     assert desk.wait() == 5
     assert desk.drain() == ["A:x:1", "A:x:2"]
@@ -510,7 +511,7 @@ def test_an_event_that_could_not_be_read_holds_its_key_no_longer(
     desk.add("A:x:1", "A:y:2")
     entry = desk.scheduler.claim(desk.now)
     assert entry is not None
-    desk.scheduler.delay(entry, desk.now, desk.now + 5)
+    desk.scheduler.delay(entry, desk.now, desk.now + 5, "can't be read")
     assert [hold.scope for hold in desk.scheduler.held(desk.now).holds] == ["key"]
     desk.wait()
     if readable:
@@ -534,7 +535,7 @@ def test_an_unreadable_follower_of_a_held_chain_is_not_lost(desk: Desk) -> None:
     third = desk.scheduler.claim(desk.now)
     assert third is not None
     assert third.name == "A:x:3"
-    desk.scheduler.delay(third, desk.now, desk.now + 5)
+    desk.scheduler.delay(third, desk.now, desk.now + 5, "can't be read")
     desk.now += 5
     assert desk.drain() == ["A:x:2", "A:x:3"]
 
@@ -544,7 +545,7 @@ def test_an_unfinished_event_holds_its_chain(desk: Desk) -> None:
     desk.add("A:x:1", "A:y:2", "A:x:3")
     entry = desk.take()
     assert entry is not None
-    desk.scheduler.postpone(entry, desk.now + 5)
+    desk.scheduler.postpone(entry, desk.now, desk.now + 5)
     assert desk.drain() == ["A:y:2"]
     desk.add("A:x:1")
     assert desk.drain() == ["A:x:1", "A:x:3"]
@@ -555,7 +556,7 @@ def test_being_told_again_does_not_end_a_hold_for_trouble(desk: Desk) -> None:
     desk.add("A:x:1")
     entry = desk.take()
     assert entry is not None
-    desk.scheduler.postpone(entry, desk.now + 5)
+    desk.scheduler.postpone(entry, desk.now, desk.now + 5)
     desk.wait()
     desk.settle(desk.take(), TROUBLED)
     desk.add("A:x:1")

@@ -13,9 +13,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pdagent.queue.holds import Fate
+from pdagent.queue.holds import Cause, Scope
+from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.outage import FIRST_ROOM
+from pdagent.schedule.rules import RULES, TROUBLES_IN_A_ROW, Fate, State
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 from tests.unit.schedule.test_scheduler import (
@@ -39,8 +41,8 @@ VERDICTS = st.sampled_from(
 class SchedulerMachine(RuleBasedStateMachine):
     """A day at work: events come, verdicts fall, time passes; and in the end all is well.
 
-    The model knows per (key, chain) what arrived and did not leave, and every hold by the ruling
-    that announced it: until when it surely lasts, and until when it may.
+    The model knows per (key, chain) what arrived and did not leave, and every hold by the table of
+    rules and the ruling that announced it: until when it surely lasts, and until when it may.
     """
 
     def __init__(self) -> None:
@@ -53,7 +55,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.claimed: dict[str, tuple[Entry, float]] = {}  # by key, and since when
         self.chain_held: dict[tuple[str, str], tuple[float, float]] = {}
         self.key_held: dict[str, tuple[float, float]] = {}
-        self.outage = False
+        self.outage: list[tuple[str, str]] = []  # names and keys of those that missed
+        self.troubles: dict[str, tuple[int, float, float]] = {}  # number, since, last
+        self.failures: dict[str, int] = defaultdict(int)  # in a row, by key
         self.all_held: float | None = None
         self.missed: set[tuple[str, str]] = set()  # the chains that wait for the outage's end
         self.missed_at: dict[str, float] = {}
@@ -92,6 +96,10 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(seconds=st.floats(0.1, 40.0))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+
+    @rule()
+    def a_day_passes(self) -> None:
+        self.now += LEAST_TROUBLE_SECONDS
 
     @rule()
     def time_passes_until_due(self) -> None:
@@ -155,7 +163,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def delay(self, entry: Entry, seconds: float) -> None:
         until = self.now + seconds
-        self.scheduler.delay(entry, self.now, until)
+        self.scheduler.delay(entry, self.now, until, "can't be read")
         self.key_held[entry.key] = until, until
         self.released(entry)
 
@@ -170,7 +178,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             return
         until = self.now + seconds
         self.unfinished.add(entry.name)
-        self.scheduler.postpone(entry, until)
+        self.scheduler.postpone(entry, self.now, until)
         self.chain_held[self.chain(entry)] = until, until
         self.released(entry)
 
@@ -203,39 +211,59 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.settle(self.flying(data), UNREACHABLE, reached=True)
 
     def settle(self, entry: Entry, verdict: Verdict, reached: bool = False) -> None:
+        """What follows is what the table says for what the model knows."""
         if not self.may_send(entry):
             return
         self.unfinished.discard(entry.name)
         _, started = self.claimed[entry.key]
+        rule = RULES[type(verdict), self.state(entry, verdict, reached)]
         ruling = self.scheduler.settle(entry, verdict, started, self.now, reached)
-        filtered = self.missed_at.get(entry.name, inf) < self.delivered_at
-        if isinstance(verdict, Unreachable) and not reached:
-            self.missed_at[entry.name] = self.now
-            self.outage = self.outage or not filtered
-        else:
+        assert ruling.fate is rule.fate
+        assert ruling.scope is (rule.holds[-1] if rule.holds else None)
+        if Scope.DESTINATION in rule.ends:
             self.answered_by_pagerduty(verdict)
-        if ruling.fate is not Fate.WAITS:
+        if rule.fate is not Fate.WAITS:
             self.leave(entry)
             return
         until = self.now + ruling.seconds
-        match ruling.scope:
-            case "event":
-                self.chain_held[self.chain(entry)] = until, until
-                if isinstance(verdict, Unreachable) and not filtered and not reached:
-                    self.missed.add(self.chain(entry))
-            case "key" if isinstance(verdict, Troubled):
-                # chain and key are held together, and the ruling names the longer time
-                self.chain_held[self.chain(entry)] = self.key_held[entry.key] = self.now, until
-            case "key" if isinstance(verdict, Unreachable):
-                self.chain_held[self.chain(entry)] = self.key_held[entry.key] = until, until
-                self.missed.add(self.chain(entry))
-            case "key":
-                self.key_held[entry.key] = until, until
-            case "destination":
-                self.chain_held[self.chain(entry)] = until, until
-                self.missed.add(self.chain(entry))
-                self.all_held = until
+        # Chain and key may be held for different times, and the ruling names the longer one.
+        least = self.now if (len(rule.holds), rule.cause) == (2, Cause.FAILING) else until
+        if Scope.CHAIN in rule.holds:
+            self.chain_held[self.chain(entry)] = least, until
+        if Scope.KEY in rule.holds:
+            self.key_held[entry.key] = least, until
+        if Scope.DESTINATION in rule.holds:
+            self.all_held = until
+        if rule.cause is Cause.UNREACHABLE:
+            self.missed.add(self.chain(entry))
         self.released(entry)
+
+    def state(self, entry: Entry, verdict: Verdict, reached: bool) -> State:
+        """What the model knows, in the table's words."""
+        if isinstance(verdict, Troubled):
+            number, since, last = self.troubles.get(entry.name, (0, self.now, 0.0))
+            self.troubles[entry.name] = number + 1, since, self.now
+            long = self.now - since >= LEAST_TROUBLE_SECONDS
+            if number + 1 > LIMIT and long and self.delivered_at > last:
+                return State.TRIED_ENOUGH
+            self.failures[entry.key] += 1
+            many = self.failures[entry.key] >= TROUBLES_IN_A_ROW
+            return State.MANY_FAILURES if many else State.FEW_FAILURES
+        if not isinstance(verdict, Unreachable):
+            if isinstance(verdict, Delivered | Refused):
+                self.failures[entry.key] = 0
+            return State.ANY
+        if reached:
+            return State.PATH_OPEN
+        filtered = self.missed_at.get(entry.name, inf) < self.delivered_at
+        self.missed_at[entry.name] = self.now
+        if filtered:
+            return State.OTHERS_DELIVERED
+        self.outage.append((entry.name, entry.key))
+        if len({key for _, key in self.outage}) > 1:
+            return State.ALL_MISS
+        several = len({name for name, _ in self.outage}) > 1
+        return State.KEY_MISSES if several else State.EVENT_MISSES
 
     def answered_by_pagerduty(self, verdict: Verdict) -> None:
         """The end of an outage, if there is one: who waited for it need not wait any longer."""
@@ -248,7 +276,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         for chain in self.missed:
             self.key_held[chain[0]] = self.now, self.now
             self.chain_held[chain] = self.now, self.now
-        self.outage, self.all_held = False, None
+        self.outage, self.all_held = [], None
         self.missed.clear()
 
     def names(self) -> list[str]:
@@ -286,6 +314,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         del self.claimed[entry.key]
         if self.probe is entry:
             self.probe = None
+        if not any(names for (key, _), names in self.pending.items() if key == entry.key):
+            self.failures[entry.key] = 0  # nothing is known of a key without events
 
     def could_go(self) -> bool:
         """Whether there is an event that no hold keeps back."""
@@ -314,7 +344,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def says_when_nothing_is_reached(self) -> None:
-        assert self.scheduler.unreachable == self.outage
+        assert self.scheduler.unreachable == bool(self.outage)
 
     def teardown(self) -> None:
         """Once all verdicts are good, everything leaves, in order, and no timer is needed."""

@@ -1,7 +1,8 @@
 """Users in turn, then their keys; and a place for whoever has nothing on his way."""
 
+from pdagent.schedule import patience
 from pdagent.schedule.lane import Entry
-from pdagent.schedule.scheduler import PATIENCE_EVERY_SECONDS, Scheduler
+from pdagent.schedule.scheduler import Scheduler
 from pdagent.schedule.turns import HEAVY_OF_ONE, HEAVY_PLACES, SPARE
 from pdagent.wire.verdict import Delivered, Unreachable
 
@@ -88,7 +89,7 @@ def test_patience_is_for_all_files_of_a_key_and_owner_together() -> None:
     assert not any(found.has_patience("incomplete", entry, 1.1, 1.0) for entry in entries)
     assert found.has_patience("incomplete", Entry("1_K.txt", "K", owner=VICTIM), 1.1, 1.0)
     assert found.has_patience("incomplete", Entry("1_L.txt", "L", owner=NEIGHBOUR), 1.1, 1.0)
-    assert found.has_patience("incomplete", entries[0], PATIENCE_EVERY_SECONDS, 1.0)
+    assert found.has_patience("incomplete", entries[0], patience.EVERY_SECONDS, 1.0)
 
 
 def test_a_file_that_steps_aside_holds_up_nobody() -> None:
@@ -98,7 +99,7 @@ def test_a_file_that_steps_aside_holds_up_nobody() -> None:
         found.add(f"{number}_K.txt", "K")
     first = found.claim(0.0)
     assert first is not None
-    found.step_aside(first, 5.0)
+    found.step_aside(first, 0.0, 5.0)
     second = found.claim(0.0)
     assert second is not None
     assert second.name == "2_K.txt"
@@ -130,7 +131,7 @@ def test_what_something_on_the_way_dislikes_waits_alone() -> None:
         assert entry is not None
         assert found.may_send(entry, entry.name)
         ruling = found.settle(entry, Unreachable("answered 403"), now, now, reached=True)
-        assert ruling.scope == "event"
+        assert ruling.scope == "chain"
         assert not found.unreachable
     found.add("1_V.txt", "V", owner=VICTIM)
     assert [entry.key for entry in claimed(found, now)] == ["V"]

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from pdagent.queue.holds import Standing
+from pdagent.queue.holds import Figures
 from pdagent.serve.metrics import Collected, Textfile
 from pdagent.serve.tally import Tally
 
@@ -18,7 +18,7 @@ HOLDS = {"destination": (0, 0), "key": (2, 30), "chain": (1, 1)}
 
 
 def collected(root: Path, tally: Tally, oldest: str | None = None) -> Collected:
-    return Collected(tally, lambda: Standing(31, oldest, HOLDS, True), str(root), lambda: NOW)
+    return Collected(tally, lambda: Figures(31, oldest, HOLDS, True), str(root), lambda: NOW)
 
 
 def values(metrics: Collected) -> dict[str, float]:
@@ -55,7 +55,7 @@ def test_counts(root: Path) -> None:
     assert found["pdagent_last_success_timestamp_seconds"] == NOW
 
 
-def test_standing(root: Path) -> None:
+def test_figures(root: Path) -> None:
     (root / "pdq" / "1_A.txt").write_bytes(b"12345")
     oldest = f"{int((NOW - 90) * 1e6)}_KEY.txt"
     found = values(collected(root, Tally(), oldest))

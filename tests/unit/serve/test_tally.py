@@ -34,10 +34,10 @@ def scheduler(*events: tuple[str, str]) -> Scheduler:
     return made
 
 
-def test_standing_of_nothing() -> None:
-    standing = scheduler().standing()
-    assert (standing.pending, standing.oldest, standing.reachable) == (0, None, True)
-    assert set(standing.holds.values()) == {(0, 0)}
+def test_figures_of_nothing() -> None:
+    figures = scheduler().figures()
+    assert (figures.pending, figures.oldest, figures.reachable) == (0, None, True)
+    assert set(figures.holds.values()) == {(0, 0)}
 
 
 def test_a_key_that_is_held() -> None:
@@ -47,14 +47,14 @@ def test_a_key_that_is_held() -> None:
     assert entry is not None
     assert held.may_send(entry, "=x")
     held.settle(entry, Throttled(429, 10.0), 0.0, 0.0)
-    standing = held.standing()
-    assert standing.holds == {"destination": (0, 0), "key": (1, 2), "chain": (0, 0)}
-    assert standing.oldest == "1_A.txt"
+    figures = held.figures()
+    assert figures.holds == {"destination": (0, 0), "key": (1, 2), "chain": (0, 0)}
+    assert figures.oldest == "1_A.txt"
     _, again = held.claim(11.0), held.claim(11.0)
     assert again is entry
     held.settle(again, Delivered(202), 11.0, 11.0)
     held.forget(again)
-    assert held.standing().holds["key"] == (0, 0)
+    assert held.figures().holds["key"] == (0, 0)
 
 
 def test_a_chain_and_the_destination() -> None:
@@ -64,14 +64,14 @@ def test_a_chain_and_the_destination() -> None:
     assert first is not None
     held.may_send(first, "=x")
     held.settle(first, Troubled("500", 500), 0.0, 0.0)
-    assert held.standing().holds == {"destination": (0, 0), "key": (0, 0), "chain": (1, 1)}
+    assert held.figures().holds == {"destination": (0, 0), "key": (0, 0), "chain": (1, 1)}
     second = held.claim(0.0)
     assert second is not None
     held.may_send(second, "=y")
     held.settle(second, Unreachable("down"), 0.0, 0.0)
-    standing = held.standing()
-    assert standing.holds["destination"] == (1, 3)
-    assert not standing.reachable
+    figures = held.figures()
+    assert figures.holds["destination"] == (1, 3)
+    assert not figures.reachable
 
 
 def test_the_oldest_is_the_one_accepted_first() -> None:
@@ -81,4 +81,4 @@ def test_the_oldest_is_the_one_accepted_first() -> None:
     held.may_send(entry, "=x")
     held.settle(entry, Delivered(202), 0.0, 0.0)
     held.forget(entry)
-    assert held.standing().oldest == "2_B.txt"
+    assert held.figures().oldest == "2_B.txt"

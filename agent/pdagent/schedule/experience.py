@@ -1,0 +1,109 @@
+"""Experience: what earlier verdicts tell about the one that falls now.
+
+Pure. An event that fails may be to blame, or its key, or PagerDuty, or the way there. One verdict
+can't tell which. Who else fails, and who gets through meanwhile, can.
+"""
+
+from pdagent.queue.holds import Cause, Hold, Scope
+from pdagent.schedule.lane import Entry, Lane
+from pdagent.schedule.outage import Outage
+from pdagent.schedule.rules import TROUBLES_IN_A_ROW, State
+from pdagent.wire.verdict import Throttled, Troubled, Unreachable, Verdict
+
+LEAST_TROUBLE_SECONDS = 24 * 3600.0
+WHY_CHARS = 300
+
+
+class Experience:
+    """The verdicts so far. `retry_limit`: troubles before an event may be given up; `cap`: the
+    longest backoff in seconds."""
+
+    def __init__(self, outage: Outage, cap: float, retry_limit: int) -> None:
+        self._outage = outage
+        self.cap = cap
+        self.retry_limit = retry_limit
+        self._delivered_at = float("-inf")
+
+    def delivered(self, now: float) -> None:
+        """PagerDuty has taken an event."""
+        self._delivered_at = now
+
+    def state(
+        self,
+        entry: Entry,
+        lane: Lane,
+        verdict: Verdict,
+        started: float,
+        now: float,
+        reached: bool,
+    ) -> State:
+        """What is known when this verdict falls. It is remembered for the verdicts to come."""
+        match verdict:
+            case Troubled():
+                return self._failed(entry, lane, now)
+            case Unreachable() if reached:
+                return State.PATH_OPEN
+            case Unreachable():
+                return self._missed(entry, started, now, reason(verdict))
+        return State.ANY
+
+    def _failed(self, entry: Entry, lane: Lane, now: float) -> State:
+        if not entry.troubles:
+            entry.troubled_since = now
+        others_get_through = self._delivered_at > entry.troubled_at
+        entry.troubles += 1
+        entry.troubled_at = now
+        if (
+            entry.troubles > self.retry_limit
+            and now - entry.troubled_since >= LEAST_TROUBLE_SECONDS
+            and others_get_through
+        ):
+            return State.TRIED_ENOUGH
+        lane.troubles += 1
+        many = lane.troubles >= TROUBLES_IN_A_ROW
+        return State.MANY_FAILURES if many else State.FEW_FAILURES
+
+    def _missed(self, entry: Entry, started: float, now: float, why: str) -> State:
+        missed_before, entry.missed_at = entry.missed_at, now
+        if missed_before is not None and self._delivered_at > missed_before:
+            return State.OTHERS_DELIVERED
+        match self._outage.missed(entry.name, entry.key, started, now, self.cap, why).scope:
+            case Scope.CHAIN:
+                return State.EVENT_MISSES
+            case Scope.KEY:
+                return State.KEY_MISSES
+            case Scope.DESTINATION:
+                return State.ALL_MISS
+
+    def hold(
+        self,
+        scope: Scope,
+        cause: Cause,
+        entry: Entry,
+        lane: Lane,
+        verdict: Verdict,
+        now: float,
+    ) -> tuple[Hold, float]:
+        """What is held from now on because of a verdict, and for how many seconds."""
+        why = reason(verdict)
+        if scope is Scope.KEY and cause is Cause.FAILING:
+            why = f"{lane.troubles} failures in a row: {why}"
+        if cause is Cause.UNREACHABLE and self._outage.hold is not None:
+            seconds = max(0.0, self._outage.hold.until - now)
+        elif isinstance(verdict, Throttled) and verdict.retry_after:  # 0 says no more than 429 does
+            seconds = verdict.retry_after
+        else:
+            backoff = lane.backoff if scope is Scope.KEY else lane.chain_of(entry).backoff
+            seconds = backoff.failed(self.cap)
+        chain = entry.chain if scope is Scope.CHAIN and entry.chain is not None else ""
+        return Hold(scope, cause, why, now, now + seconds, lane.key, chain), seconds
+
+
+def reason(verdict: Verdict) -> str:
+    """What people are told of a verdict for which an event waits."""
+    match verdict:
+        case Throttled(status):
+            return f"throttled: PagerDuty answered {status}"
+        case Troubled(why) | Unreachable(why):
+            return why[:WHY_CHARS]
+    return ""

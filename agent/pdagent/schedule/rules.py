@@ -1,0 +1,74 @@
+"""The rules: what follows from a verdict on an event. One table, which docs/promises.md shows too.
+
+What a verdict means depends on what else is known (`State`). The table names the holds that end,
+those that begin, and what becomes of the event. What is not in the table can't happen.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from pdagent.queue.holds import Cause, Scope
+from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
+
+TROUBLES_IN_A_ROW = 3  # then the key, not the event, is taken to be in trouble
+
+
+class State(Enum):
+    """What is known when the verdict falls. The values are the words of the table."""
+
+    ANY = "any"
+    FEW_FAILURES = f"fewer than {TROUBLES_IN_A_ROW} failures in a row on the key"
+    MANY_FAILURES = f"{TROUBLES_IN_A_ROW} failures in a row on the key, or more"
+    TRIED_ENOUGH = "tried often and long enough, while others were delivered"
+    PATH_OPEN = "PagerDuty answers an empty request"
+    OTHERS_DELIVERED = "this event missed PagerDuty before, and others were delivered since"
+    EVENT_MISSES = "no other event misses PagerDuty"
+    KEY_MISSES = "another event of the key misses it too"
+    ALL_MISS = "an event of another key misses it too"
+
+
+class Fate(Enum):
+    """What becomes of an event after a verdict."""
+
+    DELIVERED = auto()
+    REFUSED = auto()
+    GIVEN_UP = auto()
+    WAITS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`ends`: scopes whose hold ends, if there is one. `holds`: scopes that are held from now on,
+    the widest last, because of `cause`."""
+
+    fate: Fate
+    ends: tuple[Scope, ...]
+    holds: tuple[Scope, ...] = ()
+    cause: Cause | None = None
+
+
+CHAIN, KEY, DESTINATION = Scope.CHAIN, Scope.KEY, Scope.DESTINATION
+
+RULES: dict[tuple[type[Verdict], State], Rule] = {
+    (Delivered, State.ANY): Rule(Fate.DELIVERED, (KEY, DESTINATION)),
+    (Refused, State.ANY): Rule(Fate.REFUSED, (KEY, DESTINATION)),
+    (Throttled, State.ANY): Rule(Fate.WAITS, (DESTINATION,), (KEY,), Cause.THROTTLED),
+    (Troubled, State.FEW_FAILURES): Rule(Fate.WAITS, (KEY, DESTINATION), (CHAIN,), Cause.FAILING),
+    (Troubled, State.MANY_FAILURES): Rule(Fate.WAITS, (DESTINATION,), (CHAIN, KEY), Cause.FAILING),
+    (Troubled, State.TRIED_ENOUGH): Rule(Fate.GIVEN_UP, (DESTINATION,)),
+    (Unreachable, State.PATH_OPEN): Rule(Fate.WAITS, (DESTINATION,), (CHAIN,), Cause.FAILING),
+    (Unreachable, State.OTHERS_DELIVERED): Rule(Fate.WAITS, (), (CHAIN,), Cause.FAILING),
+    (Unreachable, State.EVENT_MISSES): Rule(Fate.WAITS, (), (CHAIN,), Cause.UNREACHABLE),
+    (Unreachable, State.KEY_MISSES): Rule(Fate.WAITS, (), (CHAIN, KEY), Cause.UNREACHABLE),
+    (Unreachable, State.ALL_MISS): Rule(Fate.WAITS, (), (CHAIN, DESTINATION), Cause.UNREACHABLE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the scheduler has decided about an event: its fate, and for one that waits the widest
+    scope of what is held, and the seconds to the end of that."""
+
+    fate: Fate
+    scope: Scope | None = None
+    seconds: float = 0.0
