@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.agent import Agent, directory
+from tests.support.agent import Agent, directory, wait_until
 from tests.support.events import KEY, sent
 from tests.support.events_api import Answer, CertificateAuthority, EventsApi
 from tests.support.proxies import PASSWORD, Tinyproxy
@@ -117,7 +117,7 @@ def test_rate_limits(api: EventsApi, agent: Agent) -> None:
     api.script(KEY, Answer(429, headers={"Retry-After": "1"}))
     agent.start()
     agent.send(KEY, "trigger", "-d", "too much")
-    api.wait_accepted(1)
+    wait_until(lambda: agent.names("suc"))
     found = Result(agent)
     assert found.wrong == {"rate limits": "warning"}
     assert found.text["rate limits"].startswith(f"throttled: key *{KEY[-4:]} 1 time, last ")
