@@ -117,7 +117,9 @@ def test_rate_limits(api: EventsApi, agent: Agent) -> None:
     api.script(KEY, Answer(429, headers={"Retry-After": "1"}))
     agent.start()
     agent.send(KEY, "trigger", "-d", "too much")
-    wait_until(lambda: agent.names("suc"))
+    api.wait_accepted(1)
+    # the daemon tells of its holds once a second at most
+    wait_until(lambda: "delivery" not in Result(agent).wrong)
     found = Result(agent)
     assert found.wrong == {"rate limits": "warning"}
     assert found.text["rate limits"].startswith(f"throttled: key *{KEY[-4:]} 1 time, last ")
