@@ -38,10 +38,12 @@ from pdagent.schedule.lane import Entry
 from pdagent.schedule.rules import Fate, Ruling
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.serve.tally import Tally
+from pdagent.threads import pause
 from pdagent.wire.verdict import Refused, Troubled, Unreachable, Verdict
 
 log = logging.getLogger("pdagent.delivery")
 
+SHORT_SECONDS = 0.2  # between two tries, where memory is short
 OVERTAKEN = "not sent again: a later event of its incident was delivered before it"
 
 
@@ -165,9 +167,23 @@ class Handling:
             )
 
     def try_again(self, entry: Entry) -> None:
-        """Puts a claimed event back after a bug of ours."""
+        """Puts an event back after a bug of ours, or for want of memory; then this may want memory
+        too. Nobody but this worker knows of the event, so it does not end before that is done."""
+        again = False
+        while True:
+            try:
+                if again:
+                    pause(SHORT_SECONDS)
+                self._put_back(entry)
+                return
+            except MemoryError:
+                again = True
+
+    def _put_back(self, entry: Entry) -> None:
         now = time.monotonic()
         with self._lock:
+            if not self._scheduler.is_claimed(entry):
+                return
             if entry.chain is None:
                 self._scheduler.delay(entry, now, now + AGAIN_SECONDS, "internal error")
             elif self._scheduler.may_send(entry, entry.chain):

@@ -195,7 +195,7 @@ class Lane:
         "_backoff",
         "_chains",
         "_random",
-        "busy",
+        "claimed",
         "heavy",
         "hold",
         "key",
@@ -207,7 +207,7 @@ class Lane:
     def __init__(self, key: str, random: Callable[[], float]) -> None:
         self.key = key
         self.waiting = Line()
-        self.busy = False
+        self.claimed: Entry | None = None  # on its way
         self.queued = False  # for its turn
         self.heavy = False  # True while its next event is known to be a large one
         self.hold: Hold | None = None
@@ -215,6 +215,11 @@ class Lane:
         self._random = random
         self._backoff: Backoff | None = None
         self._chains: Chains | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an event of it is on its way."""
+        return self.claimed is not None
 
     @property
     def backoff(self) -> Backoff:

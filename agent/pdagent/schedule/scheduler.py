@@ -134,7 +134,7 @@ class Scheduler:
             entry = self._next(lane, now)
             if entry is None:
                 continue
-            lane.busy = True
+            lane.claimed = entry
             self._turns.claim(entry, lane.heavy)
             if self._outage.hold is not None:
                 self._outage.probe = entry.name
@@ -191,6 +191,14 @@ class Scheduler:
         return telling.figures(self._lanes.values(), self._outage, len(self._known), self.oldest)
 
     # --- what became of it ----------------------------------------------------------------------
+
+    def is_claimed(self, entry: Entry) -> bool:
+        """Whether an event is on its way. If not, and memory ran out just after it was put back,
+        its lane may not have been offered."""
+        lane = self._lanes.get(entry.key)
+        if lane is not None and lane.claimed is not entry:
+            self._turns.offer(lane)
+        return lane is not None and lane.claimed is entry
 
     def forget(self, entry: Entry) -> None:
         """A claimed event is no longer pending: settled, removed by a person, or set aside."""
@@ -332,7 +340,7 @@ class Scheduler:
         if chain is not None:
             lane.make_due(chain, entry, now)
             self._timers.set(now, lane)
-        else:
+        elif lane.waiting.first is not entry:  # it may be, if memory ran out right after that
             lane.waiting.prepend([entry])
         self._release(entry, lane, heavy)
 
@@ -340,7 +348,7 @@ class Scheduler:
         if self._outage.probe == entry.name:
             self._outage.probe = ""
         self._turns.release(entry)
-        lane.busy = False
+        lane.claimed = None
         lane.heavy = heavy
         if lane.waiting or lane.has_chains:
             self._turns.offer(lane)

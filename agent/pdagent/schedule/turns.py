@@ -80,14 +80,18 @@ class Turns:
         uid = lane.owner
         if lane.queued or lane.busy or uid is None:
             return
-        lane.queued = True
         owner = self._owners[uid]
         lanes, waiting = (
             (owner.heavy_lanes, self._heavy_round) if lane.heavy else (owner.lanes, self._round)
         )
-        if not lanes:
-            waiting.append(owner)
         lanes.append(lane)
+        if len(lanes) == 1:
+            try:
+                waiting.append(owner)
+            except MemoryError:
+                lanes.pop()
+                raise
+        lane.queued = True
 
     def next(self) -> Lane | None:
         """The lane whose turn it is, which leaves; None if nobody who waits has a place."""
