@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from pdagent import threads
 from pdagent.config import Config
+from pdagent.daemon.shortage import is_shortage
 from pdagent.daemon.window import Window
 from pdagent.daemon.workers import Workers
 from pdagent.log import masked_name
@@ -41,6 +42,7 @@ ADOPTION_SECONDS = 10.0
 ENDURE_SECONDS = 1.0
 # A look at a million files on a slow disk takes less. Who takes longer is stuck.
 STUCK_SECONDS = 600.0
+QUIET_SECONDS = 60.0  # between two wake-ups of the thread, where there is nothing for it to do
 
 
 class Arrivals:
@@ -67,6 +69,7 @@ class Arrivals:
         self._asked, self._ask = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread: threads.Thread | None = None
         self._busy_since: float | None = None
+        self._ask_by = 0.0
         self._missed = False  # a turn came to no good end
 
     # --- from the main thread -------------------------------------------------------------------
@@ -75,6 +78,23 @@ class Arrivals:
         """Takes what is there, and goes on taking what comes."""
         self._look()
         self.ask()
+
+    def tick(self, now: float) -> None:
+        """Once in a while: asks, unless the thread would find nothing to do. To wake it is most of
+        what an idle daemon does."""
+        if now >= self._ask_by or not self._is_quiet():
+            self.ask()
+            self._ask_by = now + QUIET_SECONDS
+
+    def _is_quiet(self) -> bool:
+        return (
+            self._thread is not None
+            and self._thread.is_alive()
+            and not self._missed
+            and not self._window.has_room()
+            and self._settlement.is_tidy
+            and self._backlog.is_quiet()
+        )
 
     def ask(self) -> None:
         """Asks for a look at what has changed, which no wake may have told."""
@@ -107,9 +127,11 @@ class Arrivals:
                     self._woken()
                 if self._asked in ready:
                     self._asked_for()
-            except (MemoryError, OSError):
-                # The host is short of memory, or of descriptors, which may pass. Names from the
-                # FIFO may be lost, so the next turn looks at the whole directory.
+            except (MemoryError, OSError) as error:
+                # This may pass. Names from the FIFO may be lost, so the next turn looks at the
+                # whole directory.
+                if not is_shortage(error):
+                    raise
                 self._missed = True
                 threads.pause(ENDURE_SECONDS)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("main")
 
 SECONDS = 0.5
+QUIET_SECONDS = 60.0  # between two, where nothing is new and nobody asks
 FILE_MODE = 0o644  # for every user's `pdagent check`
 
 
@@ -54,7 +55,10 @@ class Bulletin:
         self._rejected = ""
         self._troubles: dict[tuple[str, str, str], float] = {}  # since when, on the wall clock
         self._wanted = True
+        self.made = 0
         self._next = 0.0
+        self._due = 0.0
+        self._standing: tuple[int, float | None] | None = None  # what was last told of it
         self._busy = False
         self._ended = False
         self._status = ""
@@ -81,17 +85,24 @@ class Bulletin:
         """Somebody asks, or there is something new."""
         self._wanted = True
 
+    def tick(self, now: float) -> None:
+        """Once in a while: wants one if how things stand has changed, or if it may be over what was
+        wrong. Else it is not each time: to make one takes 2 MB that an idle daemon does without."""
+        if self._troubles or self._standing != self._stands() or now >= self._due:
+            self.want()
+
     def tend(self, now: float) -> float:
         """Makes a bulletin if one is wanted. Returns when to call again, in monotonic seconds."""
         if not self._wanted or self._busy:
             return math.inf  # the thread nudges when it is done
         if now < self._next:
             return self._next
-        self._wanted, self._next = False, now + SECONDS
+        self._wanted, self._next, self._due = False, now + SECONDS, now + QUIET_SECONDS
         self._busy = True
         if threads.start(self._make, "Bulletin") is None:  # nobody is told for a while
             self._busy, self._wanted = False, True
             return self._next
+        self.made += 1
         return math.inf
 
     def withdraw(self) -> None:
@@ -128,19 +139,23 @@ class Bulletin:
         holds: dict[str, int] = {}
         for hold in held.holds:
             holds[hold.cause] = holds.get(hold.cause, 0) + 1
+        self._standing = pending, delivered = self._stands()
         oldest = self._workers.oldest
         return Condition(
             pid=os.getpid(),
             told=now,
-            pending=self._workers.pending,
+            pending=pending,
             oldest=None if oldest is None else stamp(oldest) / 1e6,
-            delivered=self._workers.tally.delivered_at,
+            delivered=delivered,
             unreachable="" if destination is None else _cut(destination.why),
             since=None if destination is None else wall - (now - destination.since),
             next_try=None if destination is None else wall + (destination.until - now),
             holds=holds,
             troubles=tuple(Trouble(*need, since) for need, since in self._troubles.items()),
         )
+
+    def _stands(self) -> tuple[int, float | None]:
+        return self._workers.pending, self._workers.tally.delivered_at
 
     def _note(self, needs: list[tuple[str, str, str]], wall: float) -> None:
         before = self._troubles

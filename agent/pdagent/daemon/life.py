@@ -21,6 +21,7 @@ from pdagent.daemon.arrivals import Arrivals
 from pdagent.daemon.bulletin import Bulletin
 from pdagent.daemon.notify import Notifier
 from pdagent.daemon.services import Services
+from pdagent.daemon.shortage import is_shortage
 from pdagent.daemon.signals import Signals
 from pdagent.daemon.upkeep import Upkeep
 from pdagent.daemon.workers import Workers
@@ -96,6 +97,8 @@ class Daemon:
             try:
                 self._turn(poll)
             except (MemoryError, OSError) as error:
+                if not is_shortage(error):
+                    raise
                 self._endure(error)
 
     def _turn(self, poll: select.poll) -> None:
@@ -121,7 +124,8 @@ class Daemon:
                 log.error("%s; going on, and trying again", why)
         self._missed = True
         threads.pause(ENDURE_SECONDS)
-        self._signalled(self._signals.take())
+        with contextlib.suppress(MemoryError):
+            self._signalled(self._signals.take())
 
     def _pace(self) -> float:
         """Seconds between two ticks: one timer for all that is periodic."""
@@ -131,14 +135,15 @@ class Daemon:
 
     def _tick(self) -> None:
         # Arrivals that are stuck, on a disk that hangs, would leave the daemon deaf.
-        if not self._missed and not self._arrivals.is_stuck(time.monotonic()):
+        now = time.monotonic()
+        if not self._missed and not self._arrivals.is_stuck(now):
             self._notifier.alive()  # else a restart may help, where somebody sees to that
-        self._arrivals.ask()
+        self._arrivals.tick(now)
         self._counters.save()
         self._services.tick()
-        self._bulletin.want()
+        self._bulletin.tick(now)
         self._upkeep.tick()
-        self._upkeep.give_back()
+        self._upkeep.give_back(self._bulletin.made)
         self._missed = False
 
     def _asked(self) -> None:

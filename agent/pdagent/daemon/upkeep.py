@@ -37,6 +37,7 @@ class Upkeep:
         self._next_sweep = time.monotonic()
         self._worked = 0.0  # seconds of CPU time, at the last look
         self._has_worked = False  # before it
+        self._bulletins = 0  # made, at the last look
 
     def configure(self, settings: Config) -> None:
         """Takes up a new configuration."""
@@ -65,17 +66,18 @@ class Upkeep:
             log.warning("%d events pending: no longer many", self._pending())
         self._crowded = bool(crowd)
 
-    def give_back(self) -> None:
-        """Lets go of the memory that work took, once the work is over."""
+    def give_back(self, bulletins: int) -> None:
+        """Lets go of the memory that work took, once the work is over. So many `bulletins` were
+        made: each of them is work, although it takes hardly any time."""
         # Not at each look: what looking needs would have to be fetched again each time.
-        worked = time.process_time() - self._worked > WORK_SECONDS
-        if self._has_worked and not worked:
+        works = time.process_time() - self._worked > WORK_SECONDS
+        if not works and (self._has_worked or bulletins != self._bulletins):
             # The packaged program's Python has this module.
             with contextlib.suppress(ImportError), threads.importing:
                 from _pages import release  # type: ignore[import-not-found]
 
                 release()
-        self._has_worked = worked
+        self._has_worked, self._bulletins = works, bulletins
         self._worked = time.process_time()
 
     def _sweep(self) -> None:

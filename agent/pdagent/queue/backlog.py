@@ -99,6 +99,14 @@ class Backlog:
         self._seen_mtime = mtime
         return True
 
+    def is_quiet(self) -> bool:
+        """Whether `changed` would have nothing to say, for another thread than the one that calls
+        it."""
+        try:
+            return self._quiet and os.stat(f"{self.root}/{PENDING}").st_mtime_ns == self._seen_mtime
+        except OSError:
+            return False
+
     def names(self, directory: str) -> list[str]:
         """The names of events in a directory, in queue order. Raises OSError."""
         names = os.listdir(f"{self.root}/{directory}")

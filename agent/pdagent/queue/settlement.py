@@ -98,6 +98,11 @@ class Settlement:
         # crash here: it is sent, and settled, once more; the reason goes with a later clean-up
         self._move(name, IN_ERROR, there)
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether `tidy` would have nothing to do."""
+        return not (self._stuck or self._unwritten)
+
     def tidy(self) -> None:
         """Tries again to move what could not be moved, and to write what could not be written."""
         for name, (directory, there) in list(self._stuck.items()):
