@@ -18,20 +18,25 @@ def spoil(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
 @pytest.mark.parametrize("name", ["pdagent.sources", "pdagent.list"])
-def test_apt_installs_from_a_ready_made_source(repo: Repo, apt: Apt, name: str) -> None:
-    """No warning; and lists are fetched by hash, so that an upload never disturbs an update."""
+def test_apt_installs_from_a_ready_made_source(
+    repo: Repo, tmp_path: Path, name: str, architecture: str
+) -> None:
+    """Its own architecture's, without a word of the other's; and lists are fetched by hash, so that
+    an upload never disturbs an update."""
+    apt = Apt(tmp_path / "apt", architecture)
     apt.trust(repo.public)
     apt.add(repo.top / "pdagent" / name)
     update = apt.get("update")
     assert update.returncode == 0
     assert not [line for line in update.stdout.splitlines() if line.startswith(("W:", "E:", "N:"))]
-    assert "/pdagent/dists/stable/main/binary-amd64/by-hash/SHA256/" in " ".join(repo.site.asked)
+    assert f"/stable/main/binary-{architecture}/by-hash/SHA256/" in " ".join(repo.site.asked)
     assert apt.get("download", "pdagent", "pdagent-integrations").returncode == 0
-    downloaded = apt.root / "pdagent_3.0.0_amd64.deb"
+    downloaded = apt.root / f"pdagent_3.0.0_{architecture}.deb"
     assert downloaded.read_bytes() == (repo.packages / downloaded.name).read_bytes()
     wanted = apt.get("install", "--simulate", "pdagent", "pdagent-archive-keyring").stdout
-    assert "Inst pdagent (3.0.0 pdagent:stable [amd64])" in wanted
+    assert f"Inst pdagent (3.0.0 pdagent:stable [{architecture}])" in wanted
     assert "Inst pdagent-archive-keyring" in wanted
 
 
@@ -86,7 +91,7 @@ def test_apt_refuses_a_changed_list(tampered: Site, repo: Repo, apt: Apt, source
 
 
 def test_apt_refuses_a_changed_package(tampered: Site, repo: Repo, apt: Apt) -> None:
-    spoil(next(tampered.directory.glob("pdagent/pool/main/p/pdagent/*.deb")))
+    spoil(next(tampered.directory.glob("pdagent/pool/main/p/pdagent/*_amd64.deb")))
     apt.trust(repo.public)
     apt.add(tampered.directory / "pdagent/pdagent.sources")
     assert apt.get("update").returncode == 0

@@ -16,14 +16,14 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="dnf installs as root onl
 
 def test_rpm_accepts_each_package_with_the_published_key_only(repo: Repo, tmp_path: Path) -> None:
     packages = sorted(repo.top.glob("pdagent/rpm/*.rpm"))
-    assert len(packages) == 3
+    assert len(packages) == 4
     assert signatures(tmp_path / "empty", *packages).count("SIGNATURES NOT OK") == 3
     run("rpmkeys", "--dbpath", tmp_path / "db", "--import", repo.top / "GPG-KEY-RPM-pagerduty")
     assert signatures(tmp_path / "db", *packages).count("digests signatures OK") == 3
 
 
 def test_rpm_notices_a_changed_package(repo: Repo, tampered: Site, tmp_path: Path) -> None:
-    package = next(tampered.directory.glob("pdagent/rpm/pdagent-3*.rpm"))
+    package = next(tampered.directory.glob("pdagent/rpm/pdagent-3*.x86_64.rpm"))
     with package.open("r+b") as payload:
         payload.seek(-1, 2)
         last = payload.read(1)
@@ -73,7 +73,7 @@ def change_list(top: Path) -> None:
 
 def unsign_package(top: Path) -> None:
     """The list is right and signed; the package in it is not."""
-    run("rpmsign", "--delsign", next(top.glob("pdagent/rpm/pdagent-3*.rpm")))
+    run("rpmsign", "--delsign", next(top.glob("pdagent/rpm/pdagent-3*.x86_64.rpm")))
     repofile = top / "pdagent/pdagent.repo"
     repofile.write_text(repofile.read_text().replace("repo_gpgcheck=1", "repo_gpgcheck=0"))
     run("createrepo_c", "--quiet", top / "pdagent/rpm")

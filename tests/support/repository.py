@@ -69,9 +69,13 @@ def stand_ins(directory: Path) -> Path:
     """Packages with the agent's names and next to nothing inside: a repository does not care."""
     directory.mkdir()
     recipe = directory / "nfpm.yaml"
-    for name in "pdagent", "pdagent-integrations":
+    for name, architecture in (
+        ("pdagent", "amd64"),
+        ("pdagent", "arm64"),
+        ("pdagent-integrations", "all"),
+    ):
         recipe.write_text(
-            f"{{name: {name}, arch: amd64, platform: linux, version: 3.0.0,"
+            f"{{name: {name}, arch: {architecture}, platform: linux, version: 3.0.0,"
             f" maintainer: x <x@example.com>, description: stand-in, mtime: '2026-11-01T00:00:00Z',"
             f" contents: [{{src: LICENSE, dst: /usr/share/{name}/LICENSE}}]}}"
         )
@@ -138,7 +142,7 @@ class Repo:
 class Apt:
     """apt with a root of its own, which knows no source and trusts no key until told."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, architecture: str = "amd64") -> None:
         self.root = root
         for name in "apt.conf.d", "preferences.d", "sources.list.d", "trusted.gpg.d":
             (root / "etc/apt" / name).mkdir(parents=True)
@@ -148,7 +152,8 @@ class Apt:
         (root / "var/lib/dpkg/status").touch()
         (root / "apt.conf").write_text(
             f'Dir "{root}/"; Dir::State::status "{root}/var/lib/dpkg/status";'
-            'APT::Architecture "amd64"; APT::Architectures { "amd64"; }; APT::Sandbox::User "";'
+            f'APT::Architecture "{architecture}"; APT::Architectures {{ "{architecture}"; }};'
+            'APT::Sandbox::User "";'
             'Acquire::http::Proxy "DIRECT"; Acquire::Retries "0"; Acquire::Languages "none";'
         )
 
