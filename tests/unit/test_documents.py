@@ -32,7 +32,17 @@ def unit(block: Block, _: Path) -> None:
     parser = ConfigParser()
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(block.text)
-    assert parser.sections() == ["Service"]
+    assert parser.sections()
+    assert set(parser.sections()) <= {"Unit", "Service"}
+
+
+def crontab(block: Block, _: Path) -> None:
+    """Five fields, and a command that a shell can read."""
+    for line in block.text.splitlines():
+        fields = line.split(None, 5)
+        assert all(re.fullmatch(r"[\d*/,-]+", field) for field in fields[:5])
+        assert "%" not in fields[5]  # cron would make a line end of it
+        subprocess.run(["sh", "-n", "-c", fields[5]], check=True)
 
 
 def prometheus(block: Block, place: Path) -> None:
@@ -62,6 +72,7 @@ CHECKS = {
     "pdagent.conf": conf,
     "pdagent.conf used": conf,
     "environment": variables,
+    "crontab": crontab,
     "unit": unit,
     "prometheus.yml": prometheus,
     "alertmanager.yml": alertmanager,
