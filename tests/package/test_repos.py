@@ -130,7 +130,7 @@ def test_a_rotated_key_is_known_before_it_signs(repo: Repo, apt: Apt, tmp_path: 
         assert new in signed.stdout
         assert apt.get("update").returncode == 0
         packages = served.directory.glob("pdagent/rpm/*.rpm")
-        assert signatures(tmp_path / "db", *packages).count("digests signatures OK") == 3
+        assert signatures(tmp_path / "db", *packages).count("digests signatures OK") == 4
 
 
 def test_a_key_nobody_has_is_named(repo: Repo, tmp_path: Path) -> None:
