@@ -8,7 +8,7 @@ character like any other (the old agent interpolated).
 import posix
 
 from pdagent import api
-from pdagent.event import bare_key
+from pdagent.event import KEY_NAME_CHARS, bare_key, is_key_name
 from pdagent.settings import DEFAULTS, OLD, PARSERS
 
 TYPE_CHECKING = False
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/etc/pdagent.conf"
 SECTION = "main"
 KEYS_SECTION = "keys"
-KEY_NAME_CHARS = 30  # fewer than a key has: a key is never taken for a name and shown
 _MAX_BYTES = 1_048_576
 _PIECE_BYTES = 8192  # Python makes room for all of it before it reads
 
@@ -151,12 +150,6 @@ def _file_of_keys(path: str) -> tuple[dict[str, str], list[Problem]]:
     return keys, [Problem(problem.text, False) for problem in problems]
 
 
-def is_key_name(text: str) -> bool:
-    """Whether this is how an integration key is called: `@`, then letters, digits and `-_.`"""
-    name = text[1:].replace("-", "x").replace(".", "x").replace("_", "x")
-    return text[:1] == "@" and len(name) <= KEY_NAME_CHARS and name.isascii() and name.isalnum()
-
-
 def key_named(name: str, settings: Config) -> str | None:
     """The integration key that `@db` stands for, None if there is none of that name."""
     return (settings.keys or {}).get(name[1:].lower())
@@ -256,8 +249,9 @@ def _halves(line: str) -> tuple[str, str, bool]:
 
 
 def _shown(name: str) -> str:
-    # whatever else the file is, a terminal and a log get one line of text
-    return "".join([c if c.isprintable() else "?" for c in name])[:80]
+    from pdagent.shown import printable  # only where something is wrong
+
+    return printable(name)[:80]
 
 
 def _without_comment(line: str) -> str:

@@ -198,8 +198,15 @@ def _filled(**fields: str) -> Body:
 KEY_CHARS = 32  # what PagerDuty's integration keys have, letters and digits
 # The spool's file names carry the key, so a key must be able to be part of one.
 KEY_BYTES = 128
+KEY_NAME_CHARS = 30  # fewer than a key has: a key is never taken for a name and shown
 # What copying and editing leave around a key: blanks, line ends, quotes, a byte order mark.
 _AROUND_KEY = " \t\r\n\"'`\u2018\u2019\u201c\u201d\u00a0\u200b\ufeff"
+
+
+def is_key_name(text: str) -> bool:
+    """Whether this is how an integration key is called: `@`, then letters, digits and `-_.`"""
+    name = text[1:].replace("-", "x").replace(".", "x").replace("_", "x")
+    return text[:1] == "@" and len(name) <= KEY_NAME_CHARS and name.isascii() and name.isalnum()
 
 
 def bare_key(text: str) -> str:

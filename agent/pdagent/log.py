@@ -1,14 +1,14 @@
 """The daemon's log: `pdagentd.log`, in the old agent's line format and never unbounded, and stderr
-in the foreground, which under systemd is the journal. Integration keys show as their last four
-characters, or as their names."""
+in the foreground, which under systemd is the journal. The format is written and read here only."""
 
 import contextlib
 import logging
 import os
+import re
 import sys
+import time
 from io import TextIOWrapper
 
-from pdagent.config import is_key_name
 from pdagent.threads import importing
 
 TYPE_CHECKING = False
@@ -16,9 +16,27 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMAT = "%(asctime)s %(levelname)-7s %(threadName)-20s %(name)-20s %(message)s"
+_LINE = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d),(\d{3}) [A-Z]+ +\S+ +(\S+) +(\S.*)")
 FILE_BYTES = 1_048_576
 FILES = 5
 LINE_CHARS = 2000
+
+
+def files(log_dir: str) -> list[str]:
+    """The log's files, the oldest first. Not all of them need be there."""
+    current = f"{log_dir}/pdagentd.log"
+    return [f"{current}.{number}" for number in range(FILES, 0, -1)] + [current]
+
+
+def read(line: str) -> tuple[float, str, str] | None:
+    """When a line was written (seconds since the epoch), by which logger, and what it says. None:
+    it is not a line of ours, or not the first one of an entry."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, thousandths = map(int, match.groups()[:7])
+    at = time.mktime((year, month, day, hour, minute, second, 0, 0, -1))
+    return at + thousandths / 1000, match[8], match[9]
 
 
 def set_up(log_dir: str, foreground: bool) -> None:
@@ -31,7 +49,7 @@ def set_up(log_dir: str, foreground: bool) -> None:
         handler.close()
     logging.raiseExceptions = False  # a full disk must not end in tracebacks
     problem = None
-    handler = _file(log_dir)
+    handler = _handler(log_dir)
     root.addHandler(handler)
     try:
         handler.open()
@@ -48,7 +66,7 @@ def set_up(log_dir: str, foreground: bool) -> None:
 
 def last_words(log_dir: str, text: str) -> None:
     """Writes why a daemon does not even start into its log, if there can be one."""
-    logging.getLogger().addHandler(_file(log_dir))
+    logging.getLogger().addHandler(_handler(log_dir))
     logging.getLogger("main").error("%s", text)
 
 
@@ -107,30 +125,7 @@ def _is_at(path: str, file: TextIOWrapper) -> bool:
         return False
 
 
-def _file(log_dir: str) -> _Rotated:
-    handler = _Rotated(f"{log_dir}/pdagentd.log", encoding="utf-8", delay=True)
+def _handler(log_dir: str) -> _Rotated:
+    handler = _Rotated(files(log_dir)[-1], encoding="utf-8", delay=True)
     handler.setFormatter(_Formatter(FORMAT))
     return handler
-
-
-def masked(key: str) -> str:
-    """An integration key as logs may show it: its end, or what it is called."""
-    if is_key_name(key):
-        return key
-    return "*" + printable(key[-4:] if len(key) > 8 else "")
-
-
-def masked_name(name: str) -> str:
-    """A spool file's name as logs may show it, whether it is an event's or not."""
-    head, underscore, rest = name.removesuffix(".txt").partition("_")
-    return printable(head)[:40] + (underscore and "_" + masked(rest))
-
-
-def redacted(text: str, key: str) -> str:
-    """Somebody else's words, which may quote the key."""
-    return text.replace(key, masked(key)) if key else text
-
-
-def printable(text: str) -> str:
-    """Text of unknown origin, as one line."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -8,7 +8,7 @@ import posix
 import time
 
 from pdagent import api
-from pdagent.config import is_key_name, key_named, load_keys, may_exist
+from pdagent.config import key_named, load_keys, may_exist
 from pdagent.event import (
     KEY_CHARS,
     BadEvent,
@@ -16,6 +16,7 @@ from pdagent.event import (
     bare_key,
     check_key,
     generated_dedup_key,
+    is_key_name,
     shorten_key,
 )
 from pdagent.spool import Spool, SpoolError, poke, wake_fifo

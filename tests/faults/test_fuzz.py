@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from pdagent import config
 from pdagent.config import Config
 from pdagent.daemon.outcome import report
-from pdagent.log import masked_name
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
@@ -24,6 +23,7 @@ from pdagent.queue.state import Counters, State
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.rules import Fate, Ruling
 from pdagent.settings import SETTINGS
+from pdagent.shown import masked_name
 from pdagent.spool import PENDING
 from pdagent.wire.delivery import Delivery
 from pdagent.wire.verdict import Verdict

@@ -2,20 +2,20 @@
 PagerDuty has throttled."""
 
 import os
-import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 
+from pdagent import log
 from pdagent.check.finding import Finding, days, ok, several, warning
 from pdagent.check.host import Host
 from pdagent.check.settings import REPAIR
 from pdagent.config import Config
-from pdagent.log import printable
+from pdagent.queue import history
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.names import stamp
 from pdagent.queue.regular import read_regular
 from pdagent.queue.state import State
+from pdagent.shown import printable
 from pdagent.spool import IN_ERROR, PENDING
 
 QUEUE, RATE = "queue", "rate limits"
@@ -23,10 +23,6 @@ LATE_SECONDS = 600.0
 DAY = 86_400.0
 COPY_KEY = "Copy the key again from the service's Integrations page, and see service_region."
 LOG_BYTES = 4 * 1_048_576
-_THROTTLED = re.compile(
-    r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ WARNING \S+ +pdagent\.delivery +"
-    r"throttled \d+_(?P<key>\*\S*) "
-)
 
 
 def queue(settings: Config, host: Host) -> Iterator[Finding]:
@@ -89,16 +85,16 @@ def _remedy(why: str) -> str:
 def rate_limits(settings: Config, host: Host) -> Iterator[Finding]:
     """Which keys were throttled within a day, as the log has it."""
     seen: Counter[str] = Counter()
-    latest = 0.0
-    for path in (f"{settings.log_dir}/pdagentd.log.1", f"{settings.log_dir}/pdagentd.log"):
+    latest = 0
+    for path in log.files(settings.log_dir)[-2:]:
         for line in _tail(path):
-            found = _THROTTLED.match(line)
-            if found is None:
+            told = history.read(line)
+            if told is None or told.what != "throttled" or told.at < host.now() - DAY:
                 continue
-            at = time.mktime(time.strptime(found["at"], "%Y-%m-%d %H:%M:%S"))
-            if at >= host.now() - DAY:
-                seen[found["key"]] += 1
-                latest = max(latest, at)
+            key = told.name.partition("_")[2]
+            if key[:1] == "*":
+                seen[key] += 1
+                latest = max(latest, int(told.at))
     if not seen:
         yield ok(RATE, "none met within a day")
         return

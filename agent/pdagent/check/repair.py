@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pdagent.check.finding import Finding, failed, ok
 from pdagent.check.view import Service
 from pdagent.config import Config
-from pdagent.log import masked_name
 from pdagent.queue.layout import directories
 from pdagent.queue.names import key_of
+from pdagent.shown import masked_name
 
 SUBJECT = "repair"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

@@ -8,8 +8,8 @@ from pdagent.check.host import Host
 from pdagent.check.record import COPY_KEY, is_about_key
 from pdagent.config import Config
 from pdagent.event import Event
-from pdagent.log import masked
 from pdagent.queue.state import State
+from pdagent.shown import masked
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, Spool, SpoolError
 from pdagent.submission import body
 

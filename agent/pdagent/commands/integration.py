@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pdagent.commands import common, sending
 from pdagent.integrations import syslog
-from pdagent.log import masked
+from pdagent.shown import masked
 
 if TYPE_CHECKING:
     from pdagent.submission import Sending

@@ -8,7 +8,7 @@ from pdagent.commands import common
 from pdagent.config import Config
 from pdagent.event import BadEvent
 from pdagent.integrations import syslog
-from pdagent.log import redacted
+from pdagent.shown import redacted
 from pdagent.spool import Spool, SpoolError
 from pdagent.submission import (
     NothingToSend,

@@ -1,8 +1,4 @@
-"""How things are shown to a person: text of unknown origin, times, and how wide all that is.
-
-Pure. Anyone may write anything into an event, and a terminal obeys control characters: whatever
-came from outside goes through `escaped` before it is shown.
-"""
+"""Text for a person: how wide it is, and how times are said. Pure."""
 
 import re
 import time
@@ -10,20 +6,6 @@ import unicodedata
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw]?)")
-
-
-def escaped(text: str) -> str:
-    """Text as one line that no terminal takes for a command, nor reads from right to left: what
-    can't be printed is shown as JSON shows it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else _code(c) for c in text)
-
-
-def _code(char: str) -> str:
-    number = ord(char)
-    if number > 0xFFFF:
-        number -= 0x10000
-        return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
-    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char) or f"\\u{number:04x}"
 
 
 def width(text: str) -> int:

@@ -25,11 +25,11 @@ from pdagent.config import Config
 from pdagent.daemon.shortage import is_shortage
 from pdagent.daemon.window import Window
 from pdagent.daemon.workers import Workers
-from pdagent.log import masked_name
 from pdagent.queue.backlog import Backlog, Seen
 from pdagent.queue.layout import CannotRun, make_directories, open_wake
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
+from pdagent.shown import masked_name
 from pdagent.spool import PENDING
 
 log = logging.getLogger("main")

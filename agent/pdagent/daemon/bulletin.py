@@ -17,11 +17,11 @@ from pdagent import threads
 from pdagent.config import Config
 from pdagent.daemon.needs import unmet
 from pdagent.daemon.notify import Notifier
-from pdagent.log import printable
 from pdagent.queue.condition import TEXT_CHARS, Condition, Trouble, path_of
 from pdagent.queue.holds import Held
 from pdagent.queue.names import stamp
 from pdagent.queue.state import write_whole
+from pdagent.shown import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

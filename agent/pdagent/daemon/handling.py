@@ -26,8 +26,8 @@ from pdagent.daemon.reading import (
     Unfit,
     Waits,
 )
-from pdagent.log import masked, masked_name, redacted
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.history import LOGGER
 from pdagent.queue.holds import Cause
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.names import stamp
@@ -38,10 +38,11 @@ from pdagent.schedule.lane import Entry
 from pdagent.schedule.rules import Fate, Ruling
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.serve.tally import Tally
+from pdagent.shown import masked, masked_name, redacted
 from pdagent.threads import pause
 from pdagent.wire.verdict import Refused, Troubled, Unreachable, Verdict
 
-log = logging.getLogger("pdagent.delivery")
+log = logging.getLogger(LOGGER)
 
 SHORT_SECONDS = 0.2  # between two tries, where memory is short
 OVERTAKEN = "not sent again: a later event of its incident was delivered before it"

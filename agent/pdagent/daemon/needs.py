@@ -7,6 +7,7 @@ may keep a look waiting for ever, so looks are made in a thread of their own (se
 import os
 from collections.abc import Iterator, Mapping
 
+from pdagent import log
 from pdagent.config import Config
 from pdagent.queue.budget import is_full
 from pdagent.queue.cleanup import disk_of
@@ -34,7 +35,7 @@ def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterat
             yield "queue", f"{root}/{name}", why
     if why := _unusable(f"{settings.data_dir}/db"):
         yield "queue", f"{settings.data_dir}/db", why
-    log_file = f"{settings.log_dir}/pdagentd.log"
+    log_file = log.files(settings.log_dir)[-1]
     if why := _unwritable(log_file) if os.path.lexists(log_file) else _unusable(settings.log_dir):
         yield "log", log_file, why
     try:

@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pdagent.log import masked_name, printable, redacted
+from pdagent.queue.history import LOGGER, of_event
 from pdagent.queue.holds import Scope
 from pdagent.queue.pending import Pending
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.rules import Ruling
+from pdagent.shown import redacted
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
-log = logging.getLogger("pdagent.delivery")
+log = logging.getLogger(LOGGER)
 
 SAID_MOST = 20
 SAID_SECONDS = 60.0
@@ -88,11 +89,7 @@ def report(
 ) -> None:
     """What happened, where, and how long it took. `outage`: PagerDuty can't be reached, which was
     said."""
-    what = redacted(
-        f"{masked_name(entry.name)} "
-        + printable(f"({pending.action}, incident_key = {pending.dedup_key})"),
-        entry.key,
-    )
+    what = of_event(entry.name, pending.action, pending.dedup_key, entry.key)
     match verdict:
         case Delivered(status):
             log.info("delivered %s: %d in %.0f ms", what, status, seconds * 1000)

@@ -17,8 +17,8 @@ from itertools import count
 from pdagent import threads
 from pdagent.config import Config
 from pdagent.daemon.handling import Handling
-from pdagent.log import masked_name
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.history import LOGGER
 from pdagent.queue.holds import Figures, Held
 from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
@@ -26,8 +26,9 @@ from pdagent.queue.settlement import Settlement
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.scheduler import ODD, Scheduler
 from pdagent.schedule.turns import SPARE
+from pdagent.shown import masked_name
 
-log = logging.getLogger("pdagent.delivery")
+log = logging.getLogger(LOGGER)
 
 LINGER_SECONDS = 10.0
 BATCH = 1000

@@ -4,6 +4,8 @@ import contextlib
 import os
 import socket
 
+from pdagent.shown import printable
+
 SOCKET = "/dev/log"
 _USER_ERROR = 1 << 3 | 3  # facility "user", severity "error" (RFC 5424, 6.2.1)
 _MAX_BYTES = 1024  # what every syslogd takes (RFC 3164, 4.1)
@@ -11,8 +13,7 @@ _MAX_BYTES = 1024  # what every syslogd takes (RFC 3164, 4.1)
 
 def error(command: str, text: str, path: str = SOCKET) -> None:
     """Logs what somebody should look at. That there is no log, or a slow one, changes nothing."""
-    line = "".join(c if c.isprintable() else "?" for c in text)
-    data = f"<{_USER_ERROR}>{command}[{os.getpid()}]: {line}".encode("utf-8", "replace")
+    data = f"<{_USER_ERROR}>{command}[{os.getpid()}]: {printable(text)}".encode("utf-8", "replace")
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.setblocking(False)
         log.connect(path)

@@ -13,10 +13,10 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 
-from pdagent.log import masked_name
 from pdagent.queue.backlog import remove
 from pdagent.queue.budget import Disk
 from pdagent.queue.state import State
+from pdagent.shown import masked_name
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
 log = logging.getLogger("pdagent.cleanup")

@@ -1,17 +1,53 @@
 """History: what the log says about one event. The log has a line for each try, bounded and rotated,
-so nothing else has to be written per event to know it later."""
+so nothing else has to be written per event to know it later.
+
+How such a line is made up is known here only: the daemon names the event in it by `of_event`, and
+`read` takes it apart.
+"""
 
 import os
 import re
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from pdagent.log import FILES, masked_name
+from pdagent import log
+from pdagent.shown import masked_name, printable, redacted
 
-_LINE = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d),(\d{3}) [A-Z]+ +\S+ +\S+ +"
-    r"(delivered|refused|throttled|failed|in error:) (\S+)(.*)"
-)
+LOGGER = "pdagent.delivery"
+_EVENT = re.compile(r"(delivered|refused|throttled|failed|in error:) (\S+)(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line: when (seconds since the epoch), what happened, to the event of which masked name,
+    and the rest."""
+
+    at: float
+    what: str
+    name: str
+    rest: str
+
+
+def about(action: str, dedup_key: str | None) -> str:
+    """What a line says of the event itself."""
+    return printable(f"({action}, incident_key = {dedup_key})")
+
+
+def of_event(name: str, action: str, dedup_key: str | None, key: str) -> str:
+    """How a line names an event: without its integration key, even where the sender wrote that into
+    the dedup key."""
+    return redacted(f"{masked_name(name)} {about(action, dedup_key)}", key)
+
+
+def read(line: str) -> Told | None:
+    """What a line of the log tells of an event; None where it is about something else."""
+    found = log.read(line)
+    if found is None or found[1] != LOGGER:
+        return None
+    match = _EVENT.fullmatch(found[2])
+    if match is None:
+        return None
+    return Told(found[0], match[1].removesuffix(":"), match[2].removesuffix(":"), match[3])
 
 
 def from_log(log_dir: str, name: str, about: str) -> Iterator[tuple[float, str]]:
@@ -19,17 +55,12 @@ def from_log(log_dir: str, name: str, about: str) -> Iterator[tuple[float, str]]
     what the log says of the event itself each time, and need not be told again. Raises
     PermissionError."""
     wanted = masked_name(name)
-    for path in [f"{log_dir}/pdagentd.log.{n}" for n in range(FILES, 0, -1)] + [
-        f"{log_dir}/pdagentd.log"
-    ]:
+    for path in log.files(log_dir):
         for line in _lines(path, wanted):
-            match = _LINE.fullmatch(line)
-            if match is None or match[9].removesuffix(":") != wanted:
-                continue
-            year, month, day, hour, minute, second, thousandths = map(int, match.groups()[:7])
-            at = time.mktime((year, month, day, hour, minute, second, 0, 0, -1))
-            rest = match[10].removeprefix(f" {about}").lstrip(": ")
-            yield at + thousandths / 1000, f"{match[8].removesuffix(':')}: {rest}"
+            told = read(line)
+            if told is not None and told.name == wanted:
+                rest = told.rest.removeprefix(f" {about}").lstrip(": ")
+                yield told.at, f"{told.what}: {rest}"
 
 
 def _lines(path: str, wanted: str) -> list[str]:

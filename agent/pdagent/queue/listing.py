@@ -13,12 +13,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from pdagent.log import masked, masked_name
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held, Hold, Tries
 from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.pending import Hostile, Pending, chain_of, understand
 from pdagent.queue.state import Reason, State
+from pdagent.shown import masked, masked_name
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 
 # PagerDuty takes 512,000 bytes. A body of this size can take 25 MB and 30 ms when it is parsed.

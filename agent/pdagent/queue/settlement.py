@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from pdagent.log import masked_name
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.state import Counters, Reason, State, iso
+from pdagent.shown import masked_name
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 
 log = logging.getLogger("pdagent.settlement")

@@ -13,9 +13,9 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pdagent.log import masked_name
 from pdagent.queue.holds import Held
 from pdagent.queue.regular import read_regular
+from pdagent.shown import masked_name
 from pdagent.threads import importing
 
 log = logging.getLogger("pdagent.state")

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from pdagent import api
 from pdagent.config import Config
 from pdagent.event import BadEvent
-from pdagent.log import masked
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.dialects import DIALECTS, Kind
 from pdagent.serve.intake import Intake, Invalid, NotJson, read
+from pdagent.shown import masked
 from pdagent.spool import Spool, SpoolError
 from pdagent.submission import accept
 

@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from pdagent import __version__
 from pdagent.config import Config
+from pdagent.shown import printable
 from pdagent.wire import trust
 from pdagent.wire.answer import Answer, NoAnswer, Reader
 from pdagent.wire.nested import Nested
@@ -39,7 +40,7 @@ class Unreached(Exception):
     "proxy", "tls" or "connection"."""
 
     def __init__(self, stage: str, why: str) -> None:
-        super().__init__("".join(c if c.isprintable() else " " for c in why)[:_TEXT_CHARS])
+        super().__init__(printable(why, " ")[:_TEXT_CHARS])
         self.stage = stage
 
 

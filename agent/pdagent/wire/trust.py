@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pdagent.config import Config
+from pdagent.shown import printable
 
 # Where distributions keep the bundle of CAs that the host trusts.
 CA_FILES = (
@@ -81,5 +82,5 @@ def _issuer(shown: Mapping[str, Any]) -> str:
     """Somebody else's words: one short printable line."""
     names = {name: value for part in shown.get("issuer", ()) for name, value in part}
     words = [names[name] for name in ("commonName", "organizationName") if names.get(name)]
-    line = "".join(c if c.isprintable() else "?" for c in ", ".join(dict.fromkeys(words)))
+    line = printable(", ".join(dict.fromkeys(words)))
     return f'"{line[:_NAME_CHARS]}"' if line else ""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pdagent import api
+from pdagent.shown import printable
 
 # PagerDuty counts events per minute; whoever asks for much more patience is not PagerDuty.
 RETRY_AFTER_MOST = 300.0
@@ -182,11 +183,10 @@ def _pagerdutys_words(body: bytes) -> str | None:
     if not has_errors and not ("status" in answer and "message" in answer):
         return None  # other JSON APIs have messages too, but not beside a status
     parts = [answer.get("message"), *(errors if isinstance(errors, list) else [errors])]
-    return "; ".join(_one_line(part) for part in parts if part)[:REASON_CHARS] or "no reason given"
-
-
-def _one_line(part: object) -> str:
-    return "".join(c if c.isprintable() else " " for c in str(part))
+    return (
+        "; ".join(printable(str(part), " ") for part in parts if part)[:REASON_CHARS]
+        or "no reason given"
+    )
 
 
 def _object(body: bytes) -> dict[str, object] | None:

@@ -6,33 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdagent.commands.text import clock, cut, escaped, padded, parse_span, span, width
+from pdagent.commands.text import clock, cut, padded, parse_span, span, width
+from pdagent.shown import escaped
 
 ANYTHING = st.text(alphabet=st.characters(exclude_categories=()))
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("Straße 日本", "Straße 日本"),
-        ("\x1b[31mred", "\\u001b[31mred"),
-        ("\x9b31m", "\\u009b31m"),  # CSI in one byte
-        ("two\nlines\tand\rmore", "two\\nlines\\tand\\rmore"),
-        ("\u202egnp.exe", "\\u202egnp.exe"),  # right to left
-        ("\udcff", "\\udcff"),
-        ("\U000e0041", "\\udb40\\udc41"),  # an invisible tag
-    ],
-)
-def test_escaped(text: str, shown: str) -> None:
-    """Letters of all languages stay; what commands, hides or turns around is shown in escapes."""
-    assert escaped(text) == shown
-
-
-@given(ANYTHING)
-def test_nothing_gets_through(text: str) -> None:
-    """Whatever it is, it is one line of characters that can be printed, and encoded."""
-    assert escaped(text).isprintable()
-    escaped(text).encode()
 
 
 @given(ANYTHING.map(escaped), st.integers(0, 20))

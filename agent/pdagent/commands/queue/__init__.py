@@ -5,8 +5,8 @@ from pdagent.commands import common
 from pdagent.commands.queue import change, look, watch
 from pdagent.commands.queue.arguments import check, parser
 from pdagent.commands.queue.view import View
-from pdagent.log import masked, masked_name
 from pdagent.queue.listing import Ambiguous, NoSuchEvent
+from pdagent.shown import masked, masked_name
 from pdagent.submission import say
 
 __all__ = ["main", "parser"]

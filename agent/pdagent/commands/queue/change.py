@@ -19,10 +19,10 @@ from pdagent.commands.queue.documents import Document
 from pdagent.commands.queue.view import View
 from pdagent.config import may_exist
 from pdagent.event import BadEvent
-from pdagent.log import masked, masked_name, redacted
 from pdagent.queue.intervention import BATCH, Gone, Intervention
 from pdagent.queue.listing import STATES, Listing, Query, Record
 from pdagent.queue.pending import Hostile
+from pdagent.shown import masked, masked_name, redacted
 from pdagent.spool import PENDING
 from pdagent.submission import say
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pdagent import __version__
 from pdagent.commands.queue.view import View
-from pdagent.log import masked, masked_name, redacted
 from pdagent.queue.backlog import Count
 from pdagent.queue.holds import Hold
 from pdagent.queue.listing import Record
 from pdagent.queue.state import iso
+from pdagent.shown import masked, masked_name, redacted
 from pdagent.spool import PENDING
 
 Document = dict[str, object]

@@ -11,14 +11,15 @@ from pdagent.commands import common, screen
 from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.arguments import query
 from pdagent.commands.queue.view import View
-from pdagent.commands.text import escaped, moment
-from pdagent.log import masked, masked_name, printable, redacted
+from pdagent.commands.text import moment
 from pdagent.queue.backlog import Backlog, Count
 from pdagent.queue.budget import many_pending, short_of_room
 from pdagent.queue.cleanup import disk_of
+from pdagent.queue.history import about as about_event
 from pdagent.queue.history import from_log
 from pdagent.queue.listing import NoSuchEvent, Record
 from pdagent.queue.state import iso, seconds_of
+from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import DELIVERED, PENDING
 from pdagent.submission import say
 
@@ -138,7 +139,7 @@ def history(view: View, record: Record) -> list[tuple[float, str]]:
     event, key = record.event, record.key
     about = ""
     if event is not None:
-        about = printable(f"({event.action}, incident_key = {event.dedup_key})")
+        about = about_event(event.action, event.dedup_key)
     past = list(from_log(view.settings.log_dir, record.name, redacted(about, key)))
     if record.accepted is not None:
         past.insert(0, (record.accepted, "accepted"))

@@ -13,10 +13,10 @@ from pdagent.commands.queue import documents, words
 from pdagent.commands.queue.view import View
 from pdagent.commands.screen import Line, Screen, has_colours, has_screen
 from pdagent.commands.text import moment, padded
-from pdagent.log import masked
 from pdagent.queue.backlog import Count
 from pdagent.queue.listing import STATES, Query, Record
 from pdagent.queue.names import key_of
+from pdagent.shown import masked
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 from pdagent.threads import pause
 

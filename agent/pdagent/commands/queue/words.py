@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import wrap
 
 from pdagent.commands.queue.view import View
-from pdagent.commands.text import clock, cut, escaped, padded, span, width
-from pdagent.log import masked, masked_name, redacted
+from pdagent.commands.text import clock, cut, padded, span, width
 from pdagent.queue.backlog import Count
 from pdagent.queue.holds import Hold
 from pdagent.queue.listing import Record
+from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import IN_ERROR, PENDING
 
 HOLDS_SHOWN = 10

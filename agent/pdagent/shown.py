@@ -1,0 +1,47 @@
+"""What may be shown: text of unknown origin as one safe line, and integration keys masked.
+
+Anyone may write anything into an event, an answer or a file's name. A terminal obeys control
+characters, a line break forges a log, and PagerDuty's answer may quote a key. So nothing that came
+from outside is shown, logged or told but through this module. Pure; built-in modules only.
+"""
+
+from pdagent.event import is_key_name
+
+
+def masked(key: str) -> str:
+    """An integration key as logs may show it: its end, or what it is called."""
+    if is_key_name(key):
+        return key
+    return "*" + printable(key[-4:] if len(key) > 8 else "")
+
+
+def masked_name(name: str) -> str:
+    """A spool file's name as logs may show it, whether it is an event's or not."""
+    head, underscore, rest = name.removesuffix(".txt").partition("_")
+    return printable(head)[:40] + (underscore and "_" + masked(rest))
+
+
+def redacted(text: str, key: str) -> str:
+    """Somebody else's words, which may quote the key."""
+    return text.replace(key, masked(key)) if key else text
+
+
+def printable(text: str, instead: str = "?") -> str:
+    """Text of unknown origin, as one line of the same length: what can't be printed is lost."""
+    return (
+        text if text.isprintable() else "".join([c if c.isprintable() else instead for c in text])
+    )
+
+
+def escaped(text: str) -> str:
+    """Text as one line that no terminal takes for a command, nor reads from right to left: what
+    can't be printed is shown as JSON shows it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _code(c) for c in text)
+
+
+def _code(char: str) -> str:
+    number = ord(char)
+    if number > 0xFFFF:
+        number -= 0x10000
+        return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
+    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char) or f"\\u{number:04x}"
