@@ -78,6 +78,13 @@ class Config:
     def base_url(self) -> str:
         return self.events_url or api.BASE_URLS[self.service_region]
 
+    @property
+    def shown_url(self) -> str:
+        """`base_url` for a person. What stands before an "@" may hold a password."""
+        scheme, separator, rest = self.base_url.partition("://")
+        user, _, place = rest.rpartition("@")
+        return f"{scheme}{separator}***@{place}" if user else self.base_url
+
 
 class Problem:
     """Something wrong with the file.

@@ -112,6 +112,22 @@ def test_a_proxy_that_is_not_trusted(authority: CertificateAuthority, relay: Raw
     assert Relay.seen == []
 
 
+@pytest.mark.parametrize("relay", ["http", "https"], indirect=True)
+def test_pagerduty_is_not_trusted_behind_a_proxy(
+    authority: CertificateAuthority, relay: RawServer
+) -> None:
+    """Whoever answers at the end of the tunnel is verified too, and it is said who issued his
+    certificate."""
+    with directory() as root, EventsApi(tls=CertificateAuthority(str(root))) as api:
+        url = relay.url.replace("://", f"://me:{SECRET}@")
+        found = probe(api.url, proxy_url=url, ca_file=authority.ca_file)
+        assert isinstance(found, Unreachable)
+        assert f"through the proxy at 127.0.0.1:{relay.port}" in found.why
+        assert "certificate verify failed" in found.why
+        assert "it was issued by" in found.why
+        assert api.requests == ()
+
+
 @pytest.mark.parametrize("relay", ["http"], indirect=True)
 def test_https_before_a_proxy_that_speaks_plain_http(relay: RawServer) -> None:
     """It is said by name, and the password is not sent in plain to learn it."""

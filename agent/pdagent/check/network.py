@@ -7,10 +7,10 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 from pdagent.check.finding import Finding, days, failed, ok, several, unknown, warning
 from pdagent.check.service import Environment
+from pdagent.check.settings import split
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
 from pdagent.wire.proxy import BadProxy, Way, way_to
@@ -44,8 +44,9 @@ def remedy_of(answer: Answer, settings: Config) -> str:
     """What to do about a question that was not answered in PagerDuty's words."""
     if "assign requested address" in answer.why:
         return f"source_address = {settings.source_address} is no address of this host."
-    if answer.stage == "answer" and (path := urlsplit(settings.events_url).path):
-        base = settings.events_url.removesuffix(path)
+    parts = split(settings.base_url)
+    if answer.stage == "answer" and parts is not None and (path := parts.path):
+        base = settings.shown_url.removesuffix(path)
         return f"Take the path off: events_url = {base}. Then reload the service."
     if " 407" in answer.why or " 401" in answer.why:
         return _PASSWORD
@@ -55,7 +56,10 @@ def remedy_of(answer: Answer, settings: Config) -> str:
 def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) -> Iterator[Finding]:
     """Whether the names on the way have addresses."""
     proxy = _way(settings)[0].proxy
-    host = proxy.host if proxy is not None else urlsplit(settings.base_url).hostname or ""
+    parts = split(settings.base_url)
+    if parts is None:
+        return  # the line region says so
+    host = proxy.host if proxy is not None else parts.hostname
     started = time.monotonic()
     try:
         found = (resolve or socket.getaddrinfo)(host, None, type=socket.SOCK_STREAM)
@@ -80,6 +84,8 @@ def _way(settings: Config) -> tuple[Way, str]:
         return way_to(settings.base_url, settings, os.environ), ""
     except BadProxy as error:
         return Way(), str(error)
+    except ValueError:  # the address is none, as the line region says
+        return Way(), ""
 
 
 def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Finding]:
@@ -119,7 +125,7 @@ def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Find
 
 def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
     """Whether the Events API is reached."""
-    answer, url = ask(), settings.base_url
+    answer, url = ask(), settings.shown_url
     if answer.status is None:
         remedy = "See the line proxy." if answer.stage == "proxy" else remedy_of(answer, settings)
         yield failed(API, f"{url} cannot be reached: {answer.why}", remedy)

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pdagent import config
 from pdagent.check.finding import Finding, failed, ok, unknown, warning
@@ -39,8 +39,8 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
         for problem in config.load_keys(settings):
             good = False
             yield failed(SUBJECT, problem.text, _KEYS)
-    if "@" in settings.proxy_url and _is_open(path):
-        text = f"{path} holds the proxy's password, and every user can read it"
+    if "@" in settings.proxy_url + settings.events_url and _is_open(path):
+        text = f"{path} holds a password, and every user can read it"
         yield warning(SUBJECT, text, f"chgrp pdagent {path}; chmod 640 {path}")
     elif good:
         yield ok(SUBJECT, path)
@@ -53,11 +53,22 @@ def _is_open(path: str) -> bool:
         return False
 
 
+def split(url: str) -> SplitResult | None:
+    """None: it is no address. Python says why in words that could quote a password."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.hostname and parts.port != 0 else None
+    except ValueError:
+        return None
+
+
 def region(settings: Config) -> Iterator[Finding]:
     """Which PagerDuty it is."""
-    url = settings.base_url
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    url = settings.shown_url
+    parts = split(settings.base_url)
+    if parts is None:
+        yield failed(REGION, f"{url} is no address that can be used", "Correct events_url.")
+    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         text = f"integration keys go to {url} without encryption"
         yield warning(REGION, text, "Let events_url begin with https://.")
     elif settings.events_url and settings.service_region != "us":

@@ -205,7 +205,7 @@ class Handling:
             log.error(
                 "PagerDuty cannot be reached at %s: %s. "
                 "Events are kept, and sent as soon as it can be.",
-                self._config.base_url,
+                self._config.shown_url,
                 verdict.why,
             )
         outcome.report(entry, pending, verdict, ruling, now - started, is_unreachable)

@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from requests import RequestException
+
 from pdagent import __version__, threads
 from pdagent.config import Config
-from pdagent.wire.connections import Connections, Post, Unreached
-from pdagent.wire.trust import NoTrust
+from pdagent.wire.adapter import Adapter
+from pdagent.wire.connections import Post
 
 log = logging.getLogger("pdagent.heartbeat")
 
@@ -77,21 +79,20 @@ class Heartbeat:
         if not self._introduced:
             body["system_info"] = _system()
         data = json.dumps(body).encode()
-        connections = Connections(self._config, self._config.heartbeat_url)
-        request = b"%b%d\r\n\r\n%b" % (connections.head(""), len(data), data)
+        adapter = Adapter(self._config, self._config.heartbeat_url)
         post = Post(time.monotonic() + _TRY_SECONDS)
         try:
-            with connections.lent(post) as connection:
-                answer = connection.exchange(request, post)
-                connection.sound = False  # an hour is too long to keep it
-        except (Unreached, NoTrust, OSError) as error:
+            # closed at the end: an hour is too long to keep a connection
+            with adapter.send(adapter.request("", data), timeout=post) as response:
+                status, answer = response.status_code, response.content
+        except RequestException as error:
             log.debug("heartbeat failed: %s", error)
             return None
-        if answer.status >= 500:
+        if status >= 500:
             return None
-        self._introduced = self._introduced or answer.status < 400
+        self._introduced = self._introduced or status < 400
         try:
-            wanted = float(json.loads(answer.body)["heartbeat_interval_secs"])
+            wanted = float(json.loads(answer)["heartbeat_interval_secs"])
         except (ValueError, KeyError, TypeError, RecursionError):
             return INTERVAL_SECONDS
         return min(max(wanted, _LEAST_SECONDS), _MOST_SECONDS)

@@ -1,7 +1,8 @@
 """Answers: HTTP/1.1 as it comes over a connection, read so that none is taken for another's.
 
 Strict where leniency would let somebody choose where an answer ends, and bounded in all that the
-other side can send. Knows neither sockets nor what an answer means.
+other side can send. That is why it is not http.client, by which urllib3 reads: http.client takes a
+103 for the answer, and of two lengths the first. Knows neither sockets nor what an answer means.
 """
 
 import re

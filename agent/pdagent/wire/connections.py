@@ -1,5 +1,9 @@
 """Connections: how the Events API is reached. TLS, proxies, and an end to waiting.
 
+`Adapter` carries requests over them. They are our own, for what urllib3's leave open: a bound on a
+whole exchange and not on each recv, one for all addresses of a host, an abort from another thread,
+and answers that are read by `Reader`.
+
 A connection carries the next request only if nobody can take an answer of the last one for it: the
 last answer was final, was read to its end, and nothing has come since: not into the reader, not
 into TLS, not into the socket. That is looked at right before each request, also before the first.
@@ -13,19 +17,19 @@ import socket
 import ssl
 import threading
 import time
-from binascii import b2a_base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
+
+from urllib3.util.ssltransport import SSLTransport
 
 from pdagent import __version__
 from pdagent.config import Config
 from pdagent.shown import printable
 from pdagent.wire import trust
 from pdagent.wire.answer import Answer, NoAnswer, Reader
-from pdagent.wire.nested import Nested
-from pdagent.wire.proxy import BadProxy, Proxy, Way, way_to
+from pdagent.wire.proxy import Proxy
 
 CONNECT_SECONDS = 10.0
 # TLS with a proxy, which is near; and to learn that it speaks no TLS. Both fit into a direct
@@ -33,6 +37,7 @@ CONNECT_SECONDS = 10.0
 PROXY_TLS_SECONDS = 5.0
 PLAIN_SECONDS = 2.0
 _TEXT_CHARS = 500
+AGENT = f"pdagent/{__version__}"
 
 
 class Unreached(Exception):
@@ -45,12 +50,14 @@ class Unreached(Exception):
 
 
 class Post:
-    """One request on its way. `deadline` in monotonic seconds."""
+    """One request on its way. `deadline` in monotonic seconds. `fresh`: only over a connection that
+    has carried nothing."""
 
-    __slots__ = ("begun", "deadline", "overdue", "reused", "sent", "twin")
+    __slots__ = ("begun", "deadline", "fresh", "overdue", "reused", "sent", "twin")
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, fresh: bool = False) -> None:
         self.deadline = deadline
+        self.fresh = fresh
         self.twin: socket.socket | None = None
         self.begun = False  # its first bytes may have gone out
         self.sent = False  # whole, as far as the kernel goes
@@ -74,26 +81,17 @@ class Post:
 
 
 class Target:
-    """An address to post to, taken apart. Raises ValueError."""
+    """Where a request is for. `url` is prepared, so without a user and with a host in ASCII.
+    Raises ValueError."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.tls = parts.scheme == "https"
         self.host = (parts.hostname or "").rstrip(".")
         self.port = parts.port or (443 if self.tls else 80)
-        self.path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
-        if not self.host:
-            raise ValueError("the address has no host")
-        # names in other scripts are asked for as DNS writes them
-        name = self.host if ":" in self.host else self.host.encode("idna").decode()
-        self.name = f"[{name}]" if ":" in name else name
+        self.name = f"[{self.host}]" if ":" in self.host else self.host
         default = self.port == (443 if self.tls else 80)
         self.authority = self.name if default else f"{self.name}:{self.port}"
-        user = parts.netloc.rpartition("@")[0]
-        self.authorization = ""
-        if user:
-            pair = b2a_base64(unquote_to_bytes(user), newline=False)
-            self.authorization = "Basic " + pair.decode()
 
 
 class Connection:
@@ -104,7 +102,7 @@ class Connection:
         self._proxy = proxy
         self._source = source
         self._tls = tls
-        self._sock: Any = None  # a socket, an SSLSocket, or Nested
+        self._sock: Any = None  # a socket, an SSLSocket, or an SSLTransport
         self._twin: socket.socket | None = None
         self._peer = "PagerDuty"
         self._used = False
@@ -115,7 +113,7 @@ class Connection:
         return self._sock
 
     def open(self, post: Post) -> None:
-        """Raises Unreached, TimeoutError, trust.NoTrust."""
+        """Raises Unreached, TimeoutError."""
         proxy = self._proxy
         self._connect(post)
         if proxy is not None and proxy.scheme == "https":
@@ -171,7 +169,7 @@ class Connection:
 
     def _receive(self, size: int, post: Post) -> bytes:
         self._sock.settimeout(post.left())
-        return bytes(self._sock.recv(size))
+        return self._sock.recv(size) or b""  # the end is 0 where TLS is within TLS
 
     # --- on the way there -----------------------------------------------------------------------
 
@@ -254,25 +252,25 @@ class Connection:
             raise Unreached("proxy", f"{self._peer}: it says more than it was asked")
 
     def _wrap(self, host: str, seconds: float, stage: str = "tls") -> None:
-        context = self._tls.context()
-        if isinstance(self._sock, ssl.SSLSocket):
-            self._sock = Nested(self._sock, context, host)
-        else:
+        try:
+            context = self._tls.context()
+        except trust.NoTrust as error:
+            raise Unreached("trust", str(error)) from error
+        self._sock.settimeout(seconds)
+        try:
+            if isinstance(self._sock, ssl.SSLSocket):  # to the proxy
+                self._sock = _Nested(self._sock, context, host)
+                return
             self._sock = context.wrap_socket(
                 self._sock, server_hostname=host, do_handshake_on_connect=False
             )
-        self._sock.settimeout(seconds)
-        try:
             self._sock.do_handshake()
         except ssl.SSLCertVerificationError as error:
             self._tls.forget()
-            why = trust.refusal(error, _shown(self._sock))
+            why = trust.refusal(error, _shown(error, self._sock))
             raise Unreached(stage, f"{self._peer}: {why}") from error
         except OSError as error:  # ssl.SSLError is one
             raise Unreached(stage, f"{self._peer}: no TLS: {_words(error)}") from error
-
-
-AGENT = f"pdagent/{__version__}"
 
 
 class Tls:
@@ -295,100 +293,16 @@ class Tls:
             self._context = None
 
 
-class Connections:
-    """Connections to one address, kept as long as they are sound. For any number of threads."""
+class _Nested(SSLTransport):
+    """TLS within TLS. Its handshake is done as it is made: so a certificate that is not believed
+    has to be got from there."""
 
-    def __init__(self, config: Config, url: str) -> None:
-        self._config = config
-        self._tls = Tls(config)
-        self._lock = threading.Lock()
-        self._idle: list[Connection] = []
-        self._epoch = 0
-        # What is wrong with these must not end the daemon: it is said by each post.
-        self._problem: Unreached | None = None
-        self.way = Way()
+    def __init__(self, *args: Any) -> None:
         try:
-            self._target: Target | None = Target(url)
-            self.way = way_to(url, config, os.environ)
-        except BadProxy as error:
-            self._problem = Unreached("proxy", str(error))
-        except ValueError:
-            self._target = None
-            self._problem = Unreached("name", "events_url is no address that can be used")
-
-    def head(self, path: str) -> bytes:
-        """A POST of JSON, but for its length and body."""
-        target, proxy = self._target, self.way.proxy
-        if target is None:
-            return b""
-        place = target.path + path
-        lines = [f"Host: {target.authority}", f"User-Agent: {AGENT}", "Accept: application/json"]
-        lines += ["Accept-Encoding: identity", "Content-Type: application/json"]
-        if target.authorization:
-            lines.append(f"Authorization: {target.authorization}")
-        if proxy is not None and not target.tls:
-            place = f"http://{target.authority}{place}"
-            if proxy.authorization:
-                lines.append(f"Proxy-Authorization: {proxy.authorization}")
-        return "\r\n".join([f"POST {place} HTTP/1.1", *lines, "Content-Length: "]).encode()
-
-    @contextlib.contextmanager
-    def lent(self, post: Post, fresh: bool = False) -> Iterator[Connection]:
-        """A connection, kept afterwards if it is `sound` by then. `fresh`: one that has carried
-        nothing. Raises Unreached, TimeoutError, trust.NoTrust."""
-        if self._problem is not None:
-            raise Unreached(self._problem.stage, str(self._problem))
-        epoch = self._epoch
-        connection = None if fresh else self._kept()
-        try:
-            if connection is None:
-                connection = self._new()
-                connection.open(post)
-            yield connection
-        except BaseException:
-            if connection is not None:
-                connection.close()
+            super().__init__(*args)
+        except ssl.SSLCertVerificationError as error:
+            error.refused = self.sslobj  # type: ignore[attr-defined]
             raise
-        with self._lock:
-            if connection.sound and epoch == self._epoch:
-                self._idle.append(connection)
-                return
-        connection.close()
-
-    def _kept(self) -> Connection | None:
-        while True:
-            with self._lock:
-                if not self._idle:
-                    return None
-                connection = self._idle.pop()
-            if connection.silent():
-                return connection
-            connection.close()
-
-    def _new(self) -> Connection:
-        assert self._target is not None
-        source = self._config.source_address
-        return Connection(
-            self._target,
-            self.way.proxy,
-            "" if source == "0.0.0.0" else source,  # noqa: S104  (means: not set)
-            self._tls,
-        )
-
-    def renew(self) -> None:
-        """Closes those that nobody has, and the others as they come back."""
-        with self._lock:
-            self._epoch += 1
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-    @property
-    def answering_proxy(self) -> str:
-        """The proxy that can answer in the server's place; "" if none can."""
-        proxy, target = self.way.proxy, self._target
-        plain = target is not None and not target.tls
-        return f"the proxy at {proxy.where}" if proxy is not None and plain else ""
 
 
 def said(status: int) -> str:
@@ -409,10 +323,10 @@ def _words(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
-def _shown(sock: Any) -> Mapping[str, Any] | None:
+def _shown(error: ssl.SSLCertVerificationError, sock: Any) -> Mapping[str, Any] | None:
     """The certificate that was not believed. The module ssl has no public way to it."""
     try:
-        chain = sock._sslobj.get_unverified_chain()
+        chain = getattr(error, "refused", sock)._sslobj.get_unverified_chain()
         return chain[0].get_info() if chain else None
     except (AttributeError, ValueError, ssl.SSLError):
         return None

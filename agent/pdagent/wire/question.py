@@ -15,14 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from requests import RequestException
+
 from pdagent import api
 from pdagent.config import Config
-from pdagent.wire.connections import Connections, Post, Unreached
-from pdagent.wire.trust import NoTrust
+from pdagent.wire.adapter import Adapter, stage_of
+from pdagent.wire.connections import Post
 from pdagent.wire.verdict import TooLarge, Unreachable, Verdict, judge
 
 SECONDS = 20.0
-_BODY = b"{}"
 _NOT_ASKED = Unreachable("not asked")
 
 
@@ -40,7 +41,7 @@ class Certificate:
 class Answer:
     """What came of the question. `why` is empty if PagerDuty's language was spoken. Else it ended
     at a stage: "trust", "name", "proxy", "tls" or "connection", without a `status`; or at an
-    "answer" that is somebody else's. Names of headers are in lower case."""
+    "answer" that is somebody else's. Names of headers are in any case."""
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -54,38 +55,31 @@ class Answer:
 def ask(config: Config, post: Post) -> Answer:
     """Asks the Events API, until the post's deadline. Never raises."""
     version = "v1" if config.events_api == "v1" else "v2"
-    connections = Connections(config, config.base_url)
-    head = connections.head(api.V1_PATH if version == "v1" else api.V2_PATH)
+    adapter = Adapter(config, config.base_url)
     started = time.monotonic()
     try:
-        with connections.lent(post) as connection:
-            answer = connection.exchange(b"%b%d\r\n\r\n%b" % (head, len(_BODY), _BODY), post)
-            seconds = time.monotonic() - started
-            certificate = _certificate(connection.sock)
-            connection.sound = False  # it is asked once
-    except NoTrust as error:
-        return _failed("trust", str(error))
-    except Unreached as error:
-        return _failed(error.stage, str(error))
-    except OSError as error:
-        return _failed("connection", error.strerror or str(error))
-    verdict = judge(
-        answer.status,
-        answer.headers,
-        answer.body if answer.whole else b"",
-        now=time.time(),
-        version=version,
-        pagerduty=config.base_url in api.BASE_URLS.values(),
-        proxy=connections.answering_proxy,
-    )
+        request = adapter.request(api.V1_PATH if version == "v1" else api.V2_PATH, b"{}")
+        response = adapter.send(request, timeout=post)
+    except RequestException as error:
+        why = str(error)
+        return Answer(stage=stage_of(error), why=why, verdict=Unreachable(why))
+    seconds = time.monotonic() - started
+    with response:  # and closes its connection: it is asked once
+        raw: Any = response.raw  # a Body
+        certificate = _certificate(raw.connection.sock)
+        verdict = judge(
+            response.status_code,
+            response.headers,
+            response.content,
+            now=time.time(),
+            version=version,
+            pagerduty=config.base_url in api.BASE_URLS.values(),
+            proxy=adapter.answering_proxy,
+        )
     if isinstance(verdict, TooLarge):  # two bytes: this is somebody else's
-        verdict = Unreachable(f"answered {answer.status} to an empty event")
+        verdict = Unreachable(f"answered {response.status_code} to an empty event")
     stage, why = ("answer", verdict.why) if isinstance(verdict, Unreachable) else ("", "")
-    return Answer(answer.status, answer.headers, seconds, certificate, stage, why, verdict)
-
-
-def _failed(stage: str, why: str) -> Answer:
-    return Answer(stage=stage, why=why, verdict=Unreachable(why))
+    return Answer(response.status_code, response.headers, seconds, certificate, stage, why, verdict)
 
 
 def _certificate(sock: Any) -> Certificate | None:

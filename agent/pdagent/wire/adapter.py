@@ -1,0 +1,205 @@
+"""The adapter: how requests reaches PagerDuty, over connections of ours.
+
+A transport adapter is what requests has others put in HTTPAdapter's place. Requests and responses
+are its own, and so are the errors: a ConnectionError, or of its kinds a ProxyError, an SSLError or
+a Timeout, and for an address that is none InvalidURL. The first argument of each is an `Unreached`.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from requests import ConnectionError, PreparedRequest, RequestException, Response, Timeout
+from requests.adapters import BaseAdapter
+from requests.exceptions import InvalidURL, ProxyError, SSLError
+from requests.structures import CaseInsensitiveDict
+
+from pdagent.config import Config
+from pdagent.threads import importing
+from pdagent.wire.answer import Answer
+from pdagent.wire.connections import AGENT, Connection, Post, Target, Tls, Unreached
+from pdagent.wire.proxy import BadProxy, Way, way_to
+
+_HEADERS = {
+    "User-Agent": AGENT,
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+}
+_KINDS = {"proxy": ProxyError, "trust": SSLError, "tls": SSLError}
+
+
+class Body(BytesIO):
+    """A response's `raw`: the answer's body, empty if it was not whole, and the `connection` that
+    it came over. The connection is closed with the response, unless who has judged the answer says
+    `keep`."""
+
+    def __init__(
+        self, data: bytes, connection: Connection, give_back: Callable[[Connection], None]
+    ) -> None:
+        super().__init__(data)
+        self.connection = connection
+        self.keep = False
+        self._give_back = give_back
+
+    def release_conn(self) -> None:
+        """What requests calls when a response is closed."""
+        if self.keep:
+            self._give_back(self.connection)
+        else:
+            self.connection.close()
+
+
+class Adapter(BaseAdapter):
+    """Carries requests to the address `url`, and below it. Connections are kept as long as they are
+    sound. For any number of threads."""
+
+    def __init__(self, config: Config, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self._source = config.source_address if config.source_address != "0.0.0.0" else ""  # noqa: S104  (means: not set)
+        self._tls = Tls(config)
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+        self._epoch = 0
+        self._templates: dict[str, PreparedRequest] = {}
+        # What is wrong with these must not end the daemon: it is said by each post.
+        self._problem: RequestException | None = None
+        self.way = Way()
+        try:
+            self.way = way_to(url, config, os.environ)
+            self._target = Target(str(_template(url).url))
+        except BadProxy as error:
+            self._problem = ProxyError(Unreached("proxy", str(error)))
+        except ValueError:  # InvalidURL is one; its words could quote a password
+            why = "events_url is no address that can be used"
+            self._problem = InvalidURL(Unreached("name", why))
+
+    def request(self, path: str, data: bytes) -> PreparedRequest:
+        """A POST of JSON to the `path` below the address. Raises InvalidURL, ProxyError."""
+        if self._problem is not None:
+            raise type(self._problem)(*self._problem.args)  # a new one for each thread
+        template = self._templates.get(path)
+        if template is None:
+            template = self._templates[path] = _template(self._url + path)
+        request = template.copy()
+        request.body = data
+        request.prepare_content_length(data)
+        return request
+
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,  # noqa: ARG002  (all of the answer has come)
+        timeout: Any = None,
+        verify: Any = True,  # noqa: ARG002  (what verifies and which way to go, `config` says)
+        cert: Any = None,  # noqa: ARG002
+        proxies: Any = None,  # noqa: ARG002
+    ) -> Response:
+        """The answer to a `request` of this adapter's. `timeout` is a `Post`, which bounds all of
+        it together. Raises ConnectionError, Timeout."""
+        epoch = self._epoch
+        try:
+            connection, answer = self._exchange(request, timeout)
+        except TimeoutError as error:
+            raise Timeout(Unreached("connection", "timed out"), request=request) from error
+        except Unreached as error:
+            raise _KINDS.get(error.stage, ConnectionError)(error, request=request) from error
+        except OSError as error:  # no descriptor, say
+            why = Unreached("connection", error.strerror or str(error))
+            raise ConnectionError(why, request=request) from error
+        response = Response()
+        response.request = request
+        response.url = str(request.url)
+        response.status_code = answer.status
+        response.headers = CaseInsensitiveDict(answer.headers)
+        body = answer.body if answer.whole else b""
+        response.raw = Body(body, connection, partial(self._take_back, epoch))
+        return response
+
+    def close(self) -> None:
+        """Closes the connections that nobody has, and the others as they come back."""
+        with self._lock:
+            self._epoch += 1
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @property
+    def answering_proxy(self) -> str:
+        """The proxy that can answer in the server's place; "" if none can."""
+        proxy = self.way.proxy
+        return f"the proxy at {proxy.where}" if proxy is not None and not self._target.tls else ""
+
+    def _exchange(self, request: PreparedRequest, post: Post) -> tuple[Connection, Answer]:
+        data = self._written(request)
+        connection = None if post.fresh else self._kept()
+        try:
+            if connection is None:
+                connection = Connection(self._target, self.way.proxy, self._source, self._tls)
+                connection.open(post)
+            return connection, connection.exchange(data, post)
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+
+    def _written(self, request: PreparedRequest) -> bytes:
+        """The request in one piece: in two, each is a TLS record, a packet and a wake-up of the
+        other side."""
+        proxy, place = self.way.proxy, request.path_url
+        lines = [f"Host: {self._target.authority}"]
+        lines += [f"{name}: {value!s}" for name, value in request.headers.items()]
+        if proxy is not None and not self._target.tls:
+            place = str(request.url)
+            if proxy.authorization:
+                lines.append(f"Proxy-Authorization: {proxy.authorization}")
+        head = "\r\n".join([f"{request.method} {place} HTTP/1.1", *lines, "", ""])
+        assert isinstance(request.body, bytes)
+        return head.encode("latin-1") + request.body
+
+    def _kept(self) -> Connection | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            if connection.silent():
+                return connection
+            connection.close()
+
+    def _take_back(self, epoch: int, connection: Connection) -> None:
+        with self._lock:
+            if connection.sound and epoch == self._epoch:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+def stage_of(error: RequestException) -> str:
+    """How far a request of an adapter got: an Unreached's `stage`."""
+    reason: Unreached = error.args[0]
+    return reason.stage
+
+
+def _template(url: str) -> PreparedRequest:
+    """A POST of JSON, but for its body. Raises InvalidURL and other ValueErrors.
+
+    It has no cookies, which a `Request` would give it, and each copy of it a new jar."""
+    scheme, separator, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    user_part, _, host = place.rpartition("@")
+    request = PreparedRequest()
+    request.prepare_method("POST")
+    with importing:  # the tables for names in other scripts
+        request.prepare_url(scheme + separator + host + slash + path, None)
+    request.prepare_headers(_HEADERS)
+    if user_part:
+        user, _, password = user_part.partition(":")
+        # in bytes: text would have to be Latin-1
+        request.prepare_auth((unquote_to_bytes(user), unquote_to_bytes(password)))
+    return request
