@@ -73,8 +73,8 @@ def commands() -> list[Command]:
     """All of the agent's commands."""
     os.environ["COLUMNS"] = "80"  # the width of a usage line is not the builder's terminal's
     return [
-        _command(name, import_module(f"pdagent.commands.{module}").parser())
-        for name, module in COMMANDS.items()
+        _command(name, import_module(f"pdagent.commands.{name.replace('-', '_')}").parser())
+        for name in COMMANDS
     ]
 
 

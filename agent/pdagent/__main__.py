@@ -6,15 +6,8 @@ import sys
 from pdagent import exits
 from pdagent.submission import hold_standard_descriptors
 
-COMMANDS = {
-    "pd-send": "send",
-    "pd-queue": "queue",
-    "pd-nagios": "nagios",
-    "pd-zabbix": "zabbix",
-    "pd-sensu": "sensu",
-    "pdagentd": "daemon",
-    "pdagent": "agent",
-}
+# Each is a module of its name in `commands`.
+COMMANDS = ("pd-send", "pd-queue", "pd-nagios", "pd-zabbix", "pd-sensu", "pdagentd", "pdagent")
 # modules with a quick way for plain command lines
 QUICK = {
     "pd-send": "quick",
@@ -37,7 +30,7 @@ def main() -> int:
             sys.modules[module].main(arguments)  # it returns if the complete way is needed
         from importlib import import_module
 
-        return int(import_module(f"pdagent.commands.{COMMANDS[name]}").main(arguments))
+        return int(import_module(f"pdagent.commands.{name.replace('-', '_')}").main(arguments))
     except KeyboardInterrupt:
         # at once: the next ^C of somebody in a hurry would end Python's own ending with a traceback
         posix._exit(exits.INTERRUPTED)

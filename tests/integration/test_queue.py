@@ -13,7 +13,7 @@ from typing import Any
 import fastjsonschema
 import pytest
 
-from pdagent.commands.queue.view import View
+from pdagent.commands.pd_queue.view import View
 from pdagent.config import load
 from pdagent.daemon import handling
 from pdagent.event import Event

@@ -49,7 +49,7 @@ def test_every_setting_is_in_the_manual(package: Package) -> None:
 
 def test_every_option_is_in_the_manual(package: Package) -> None:
     page = gzip.decompress(package.read("/usr/share/man/man1/pd-send.1.gz")).decode()
-    from pdagent.commands.send import parser
+    from pdagent.commands.pd_send import parser
 
     for action in parser()._actions:
         for option in action.option_strings:

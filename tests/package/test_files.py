@@ -69,7 +69,7 @@ def test_nothing_else_is_open(package: Package) -> None:
 
 def test_commands(package: Package) -> None:
     """Every command is a relative link to the one program, the old daemon's place included."""
-    assert LINKS.keys() == COMMANDS.keys() - INTEGRATIONS
+    assert LINKS.keys() == set(COMMANDS) - INTEGRATIONS
     for path in (*LINKS.values(), "/usr/share/pdagent/bin/pdagentd"):
         link = package.files[path].link
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))

@@ -10,7 +10,7 @@ import pytest
 from tests.support.events import KEY
 from tests.support.faults import python
 
-# Each name more costs every pd-send of every host; think of `pdagent.commands.send` first.
+# Each name more costs every pd-send of every host; think of `pdagent.commands.pd_send` first.
 FREEZE = Path(__file__).parents[2] / "ci" / "freeze"
 OURS = (FREEZE / "hot-modules").read_text().split()
 WARM = (FREEZE / "warm-modules").read_text().split()

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdagent import quick
-from pdagent.commands import send
+from pdagent.commands import pd_send
 from pdagent.submission import Submission
 from tests.support.ways import NOT_PLAIN, outcome
 
@@ -16,14 +16,14 @@ def quickly(arguments: list[str]) -> int:
 
 
 def completely(arguments: list[str]) -> int:
-    return send.main(arguments)
+    return pd_send.main(arguments)
 
 
 def as_installed(arguments: list[str]) -> int:
     """As the frozen program does: the quick way, once more, then the complete one."""
     quick.main(arguments)
     quick.main(arguments)
-    return send.main(arguments)
+    return pd_send.main(arguments)
 
 
 NAMES = [*Submission.texts, "-f", "--field"]
@@ -167,6 +167,6 @@ def test_reading_a_plain_line() -> None:
 def test_every_option_of_the_quick_way_is_one_of_the_complete() -> None:
     """Under the same names, into the same places."""
     known = {
-        name: action.dest for action in send.parser()._actions for name in action.option_strings
+        name: action.dest for action in pd_send.parser()._actions for name in action.option_strings
     }
     assert Submission.texts.items() <= known.items()

@@ -3,20 +3,20 @@
 import os
 
 from pdagent.check import (
+    configuration,
     directories,
     network,
     package,
     record,
-    settings,
     told,
     trial,
     wayout,
 )
 from pdagent.check import service as unit
 from pdagent.check.host import Host
+from pdagent.check.inside import Service
 from pdagent.check.run import Check
 from pdagent.check.service import Environment
-from pdagent.check.view import Service
 from pdagent.config import Config
 
 
@@ -33,7 +33,9 @@ def catalogue(
     ask = wayout.once(lambda: wayout.ask(config))
     inside = service is not None and os.geteuid() == 0
     checks = [
-        Check(settings.SUBJECT, lambda: settings.configuration(path, inside), inside=True),
+        Check(
+            configuration.SUBJECT, lambda: configuration.configuration(path, inside), inside=True
+        ),
         Check(directories.DIRECTORIES, lambda: directories.directories(config, service)),
         Check(directories.DISK, lambda: directories.disk(config)),
         Check(unit.SUBJECT, lambda: unit.daemon(config, host)),
@@ -41,7 +43,7 @@ def catalogue(
         Check(told.SUBJECT, lambda: told.delivery(path, config, host, ask), inside=True),
         Check(record.QUEUE, lambda: record.queue(config, host)),
         Check(record.RATE, lambda: record.rate_limits(config, host)),
-        Check(settings.REGION, lambda: settings.region(config)),
+        Check(configuration.REGION, lambda: configuration.region(config)),
         Check(network.DNS, lambda: network.dns(config), inside=True),
         Check(network.PROXY, lambda: network.proxy(config, environment, ask), inside=True),
         Check(network.API, lambda: network.events_api(config, ask), inside=True),

@@ -7,9 +7,9 @@ import pwd
 import stat
 from collections.abc import Callable, Iterator
 
+from pdagent.check.configuration import REPAIR
 from pdagent.check.finding import Finding, failed, ok, warning
-from pdagent.check.settings import REPAIR
-from pdagent.check.view import USER, Service
+from pdagent.check.inside import USER, Service
 from pdagent.config import Config
 from pdagent.queue import layout
 from pdagent.queue.budget import Disk, is_full

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pdagent import log
+from pdagent.check.configuration import REPAIR
 from pdagent.check.finding import Finding, days, ok, several, warning
 from pdagent.check.host import Host
-from pdagent.check.settings import REPAIR
 from pdagent.config import Config
 from pdagent.queue import history
 from pdagent.queue.backlog import Backlog

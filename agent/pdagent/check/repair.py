@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 
 from pdagent.check.finding import Finding, failed, ok
-from pdagent.check.view import Service
+from pdagent.check.inside import Service
 from pdagent.config import Config
 from pdagent.queue.layout import directories
 from pdagent.queue.names import key_of

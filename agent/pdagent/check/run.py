@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pdagent import threads
 from pdagent.check.finding import Finding, failed, unknown
-from pdagent.check.view import Inside, Service
+from pdagent.check.inside import Inside, Service
 
 SECONDS = 25.0  # more than connecting and waiting for an answer may take together
 

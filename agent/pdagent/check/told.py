@@ -9,10 +9,10 @@ import os
 import stat
 from collections.abc import Iterator
 
+from pdagent.check.configuration import REPAIR
 from pdagent.check.finding import Finding, failed, ok, several, warning
 from pdagent.check.host import Host
 from pdagent.check.network import remedy_of
-from pdagent.check.settings import REPAIR
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
 from pdagent.queue import condition

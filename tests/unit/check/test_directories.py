@@ -7,8 +7,8 @@ import pytest
 
 from pdagent.check.directories import directories, disk
 from pdagent.check.finding import Finding, Level
+from pdagent.check.inside import Service
 from pdagent.check.repair import repaired
-from pdagent.check.view import Service
 from pdagent.config import Config
 from pdagent.queue.budget import Disk
 

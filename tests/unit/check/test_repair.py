@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pdagent.check.finding import Level
+from pdagent.check.inside import Service
 from pdagent.check.repair import repaired
-from pdagent.check.view import Service
 from pdagent.config import Config
 from tests.support.agent import Agent, directory
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER

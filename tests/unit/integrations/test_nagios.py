@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdagent.commands import nagios as command
+from pdagent.commands import pd_nagios as command
 from pdagent.config import Config
 from pdagent.event import Event
 from pdagent.integrations import nagios

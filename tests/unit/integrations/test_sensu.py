@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.commands import sensu as command
+from pdagent.commands import pd_sensu as command
 from pdagent.event import BadEvent
 from pdagent.integrations import sensu
 from pdagent.integrations.sensu import MAX_BYTES, loads

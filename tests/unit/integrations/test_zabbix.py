@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdagent.commands import zabbix as command
+from pdagent.commands import pd_zabbix as command
 from pdagent.config import Config
 from pdagent.event import BadEvent, Event
 from pdagent.integrations import zabbix

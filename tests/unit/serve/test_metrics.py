@@ -116,7 +116,7 @@ def test_file(tmp_path: Path) -> None:
 
 def test_a_daemon_without_metrics_does_without_their_library() -> None:
     """Nothing that the daemon imports at its start brings it in."""
-    code = "import sys, pdagent.commands.daemon, pdagent.daemon.workers; "
+    code = "import sys, pdagent.commands.pdagentd, pdagent.daemon.workers; "
     code += "print([name for name in sys.modules if 'prometheus' in name or 'waitress' in name])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env={"PYTHONPATH": "agent"}, check=True

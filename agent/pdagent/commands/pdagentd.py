@@ -51,9 +51,9 @@ def main(arguments: list[str]) -> int:
         options = parser().parse_args(arguments)
         foreground, path = options.foreground, options.config
         if options.check_config:
-            from pdagent.commands import check
+            from pdagent.commands import pdagent_check
 
-            return check.only_configuration(config.path_from(path))
+            return pdagent_check.only_configuration(config.path_from(path))
     if os.geteuid() == 0:
         return _fail(
             "Agent should not be run as root. Use: sudo service pdagent <command>",

@@ -9,8 +9,8 @@ from itertools import islice
 
 from pdagent import exits
 from pdagent.commands import common
-from pdagent.commands.queue import documents, words
-from pdagent.commands.queue.view import View
+from pdagent.commands.pd_queue import documents, words
+from pdagent.commands.pd_queue.view import View
 from pdagent.commands.screen import Line, Screen, has_colours, has_screen
 from pdagent.commands.text import moment, padded
 from pdagent.queue.backlog import Count

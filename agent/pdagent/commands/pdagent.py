@@ -4,7 +4,7 @@ import argparse
 import platform
 
 from pdagent import __version__, exits
-from pdagent.commands import check, common
+from pdagent.commands import common, pdagent_check
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,7 +37,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         ("sudo pdagent check --repair", "after chown or chmod went wrong"),
         ("pdagent check --nagios", "for a monitoring server"),
     )
-    check.options(common.options(checks, default=argparse.SUPPRESS))
+    pdagent_check.options(common.options(checks, default=argparse.SUPPRESS))
     version = commands.add_parser(
         "version",
         help="what exactly is installed",
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     if options.command is None:
         parser.error("too few arguments")
     if options.command == "check":
-        return check.main(checks, options)
+        return pdagent_check.main(checks, options)
     import ssl
 
     python = platform.python_version()

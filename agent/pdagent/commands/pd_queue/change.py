@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from pdagent import exits
 from pdagent.commands import common, screen
-from pdagent.commands.queue import documents, words
-from pdagent.commands.queue.arguments import query
-from pdagent.commands.queue.documents import Document
-from pdagent.commands.queue.view import View
+from pdagent.commands.pd_queue import documents, words
+from pdagent.commands.pd_queue.arguments import query
+from pdagent.commands.pd_queue.documents import Document
+from pdagent.commands.pd_queue.view import View
 from pdagent.config import may_exist
 from pdagent.event import BadEvent
 from pdagent.queue.intervention import BATCH, Gone, Intervention

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pdagent import config
+from pdagent.check.configuration import configuration, region
 from pdagent.check.finding import Finding, Level
-from pdagent.check.settings import configuration, region
 
 
 def found(path: Path, text: str) -> list[Finding]:

@@ -8,9 +8,9 @@ from itertools import chain, islice
 
 from pdagent import api, exits
 from pdagent.commands import common, screen
-from pdagent.commands.queue import documents, words
-from pdagent.commands.queue.arguments import query
-from pdagent.commands.queue.view import View
+from pdagent.commands.pd_queue import documents, words
+from pdagent.commands.pd_queue.arguments import query
+from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import moment
 from pdagent.queue.backlog import Backlog, Count
 from pdagent.queue.budget import many_pending, short_of_room

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from textwrap import wrap
 
-from pdagent.commands.queue.view import View
+from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import clock, cut, padded, span, width
 from pdagent.queue.backlog import Count
 from pdagent.queue.holds import Hold

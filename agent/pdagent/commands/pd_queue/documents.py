@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pdagent import __version__
-from pdagent.commands.queue.view import View
+from pdagent.commands.pd_queue.view import View
 from pdagent.queue.backlog import Count
 from pdagent.queue.holds import Hold
 from pdagent.queue.listing import Record

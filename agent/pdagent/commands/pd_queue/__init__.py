@@ -2,9 +2,9 @@
 
 from pdagent import config, exits
 from pdagent.commands import common
-from pdagent.commands.queue import change, look, watch
-from pdagent.commands.queue.arguments import check, parser
-from pdagent.commands.queue.view import View
+from pdagent.commands.pd_queue import change, look, watch
+from pdagent.commands.pd_queue.arguments import check, parser
+from pdagent.commands.pd_queue.view import View
 from pdagent.queue.listing import Ambiguous, NoSuchEvent
 from pdagent.shown import masked, masked_name
 from pdagent.submission import say

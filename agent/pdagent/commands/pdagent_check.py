@@ -111,13 +111,13 @@ def only_configuration(path: str) -> int:
 
 
 def _configuration(path: str) -> list[Finding]:
-    from pdagent.check.settings import configuration
+    from pdagent.check.configuration import configuration
 
     return list(configuration(path))
 
 
 def _look(path: str, key: str | None, repair: bool) -> list[Finding]:
-    from pdagent.check import service, view
+    from pdagent.check import inside, service
     from pdagent.check.catalogue import catalogue
     from pdagent.check.host import Host
     from pdagent.check.repair import repaired
@@ -126,7 +126,7 @@ def _look(path: str, key: str | None, repair: bool) -> list[Finding]:
 
     settings, _ = config.load(path)
     host = Host()
-    who = view.service(settings, host)
+    who = inside.service(settings, host)
     done = list(repaired(path, settings, who)) if repair else []
     found = service.environment(settings, host, os.environ)
     found.apply(os.environ)
