@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
+from pdagent.check.configuration import split
 from pdagent.check.finding import Finding, days, failed, ok, several, unknown, warning
 from pdagent.check.service import Environment
-from pdagent.check.settings import split
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
 from pdagent.wire.proxy import BadProxy, Way, way_to
