@@ -50,9 +50,9 @@ class Screen:
     def __init__(self, colour: bool) -> None:
         self._colour = colour
         self._before: list[object] | None = None
+        self._awake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def __enter__(self) -> "Screen":
-        self._awake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         for number in _ENDING:
             signal.signal(number, _end)

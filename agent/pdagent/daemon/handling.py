@@ -113,7 +113,7 @@ class Handling:
                     self._scheduler.delay(entry, now, until, why)
             case Aside(until):
                 with self._lock:
-                    self._scheduler.step_aside(entry, now, until)
+                    self._scheduler.postpone(entry, now, until)
             case Unfit(why):
                 self._refuse(entry, why)
             case Gone() | Left():

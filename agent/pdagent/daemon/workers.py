@@ -83,13 +83,13 @@ class Workers:
     def pending_of(self, owner: int) -> int:
         """How many events of this user are pending here."""
         with self._changed:
-            return self._scheduler.pending_of(owner)
+            return self._scheduler.turns.pending(owner)
 
     @property
     def owners(self) -> int:
         """How many users have events pending."""
         with self._changed:
-            return self._scheduler.owners
+            return self._scheduler.turns.owners
 
     def add(self, arrived: Sequence[tuple[str, int]]) -> None:
         """Names found in pdq/ and their owners, in the order of their acceptance; none that is

@@ -7,7 +7,7 @@ can't tell which. Who else fails, and who gets through meanwhile, can.
 from pdagent.queue.holds import Cause, Hold, Scope
 from pdagent.schedule.lane import Entry, Lane
 from pdagent.schedule.outage import Outage
-from pdagent.schedule.rules import TROUBLES_IN_A_ROW, State
+from pdagent.schedule.rules import TROUBLES_IN_A_ROW, Known
 from pdagent.wire.verdict import Throttled, Troubled, Unreachable, Verdict
 
 LEAST_TROUBLE_SECONDS = 24 * 3600.0
@@ -28,7 +28,7 @@ class Experience:
         """PagerDuty has taken an event."""
         self._delivered_at = now
 
-    def state(
+    def known(
         self,
         entry: Entry,
         lane: Lane,
@@ -36,18 +36,18 @@ class Experience:
         started: float,
         now: float,
         reached: bool,
-    ) -> State:
+    ) -> Known:
         """What is known when this verdict falls. It is remembered for the verdicts to come."""
         match verdict:
             case Troubled():
                 return self._failed(entry, lane, now)
             case Unreachable() if reached:
-                return State.PATH_OPEN
+                return Known.PATH_OPEN
             case Unreachable():
                 return self._missed(entry, started, now, reason(verdict))
-        return State.ANY
+        return Known.ANY
 
-    def _failed(self, entry: Entry, lane: Lane, now: float) -> State:
+    def _failed(self, entry: Entry, lane: Lane, now: float) -> Known:
         if not entry.troubles:
             entry.troubled_since = now
         others_get_through = self._delivered_at > entry.troubled_at
@@ -58,22 +58,22 @@ class Experience:
             and now - entry.troubled_since >= LEAST_TROUBLE_SECONDS
             and others_get_through
         ):
-            return State.TRIED_ENOUGH
+            return Known.TRIED_ENOUGH
         lane.troubles += 1
         many = lane.troubles >= TROUBLES_IN_A_ROW
-        return State.MANY_FAILURES if many else State.FEW_FAILURES
+        return Known.MANY_FAILURES if many else Known.FEW_FAILURES
 
-    def _missed(self, entry: Entry, started: float, now: float, why: str) -> State:
+    def _missed(self, entry: Entry, started: float, now: float, why: str) -> Known:
         missed_before, entry.missed_at = entry.missed_at, now
         if missed_before is not None and self._delivered_at > missed_before:
-            return State.OTHERS_DELIVERED
+            return Known.OTHERS_DELIVERED
         match self._outage.missed(entry.name, entry.key, started, now, self.cap, why).scope:
             case Scope.CHAIN:
-                return State.EVENT_MISSES
+                return Known.EVENT_MISSES
             case Scope.KEY:
-                return State.KEY_MISSES
+                return Known.KEY_MISSES
             case Scope.DESTINATION:
-                return State.ALL_MISS
+                return Known.ALL_MISS
 
     def hold(
         self,

@@ -1,6 +1,6 @@
 """The rules: what follows from a verdict on an event. One table, which docs/promises.md shows too.
 
-What a verdict means depends on what else is known (`State`). The table names the holds that end,
+What a verdict means depends on what else is known (`Known`). The table names the holds that end,
 those that begin, and what becomes of the event. What is not in the table can't happen.
 """
 
@@ -13,7 +13,7 @@ from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreac
 TROUBLES_IN_A_ROW = 3  # then the key, not the event, is taken to be in trouble
 
 
-class State(Enum):
+class Known(Enum):
     """What is known when the verdict falls. The values are the words of the table."""
 
     ANY = "any"
@@ -49,18 +49,18 @@ class Rule:
 
 CHAIN, KEY, DESTINATION = Scope.CHAIN, Scope.KEY, Scope.DESTINATION
 
-RULES: dict[tuple[type[Verdict], State], Rule] = {
-    (Delivered, State.ANY): Rule(Fate.DELIVERED, (KEY, DESTINATION)),
-    (Refused, State.ANY): Rule(Fate.REFUSED, (KEY, DESTINATION)),
-    (Throttled, State.ANY): Rule(Fate.WAITS, (DESTINATION,), (KEY,), Cause.THROTTLED),
-    (Troubled, State.FEW_FAILURES): Rule(Fate.WAITS, (KEY, DESTINATION), (CHAIN,), Cause.FAILING),
-    (Troubled, State.MANY_FAILURES): Rule(Fate.WAITS, (DESTINATION,), (CHAIN, KEY), Cause.FAILING),
-    (Troubled, State.TRIED_ENOUGH): Rule(Fate.GIVEN_UP, (DESTINATION,)),
-    (Unreachable, State.PATH_OPEN): Rule(Fate.WAITS, (DESTINATION,), (CHAIN,), Cause.FAILING),
-    (Unreachable, State.OTHERS_DELIVERED): Rule(Fate.WAITS, (), (CHAIN,), Cause.FAILING),
-    (Unreachable, State.EVENT_MISSES): Rule(Fate.WAITS, (), (CHAIN,), Cause.UNREACHABLE),
-    (Unreachable, State.KEY_MISSES): Rule(Fate.WAITS, (), (CHAIN, KEY), Cause.UNREACHABLE),
-    (Unreachable, State.ALL_MISS): Rule(Fate.WAITS, (), (CHAIN, DESTINATION), Cause.UNREACHABLE),
+RULES: dict[tuple[type[Verdict], Known], Rule] = {
+    (Delivered, Known.ANY): Rule(Fate.DELIVERED, (KEY, DESTINATION)),
+    (Refused, Known.ANY): Rule(Fate.REFUSED, (KEY, DESTINATION)),
+    (Throttled, Known.ANY): Rule(Fate.WAITS, (DESTINATION,), (KEY,), Cause.THROTTLED),
+    (Troubled, Known.FEW_FAILURES): Rule(Fate.WAITS, (KEY, DESTINATION), (CHAIN,), Cause.FAILING),
+    (Troubled, Known.MANY_FAILURES): Rule(Fate.WAITS, (DESTINATION,), (CHAIN, KEY), Cause.FAILING),
+    (Troubled, Known.TRIED_ENOUGH): Rule(Fate.GIVEN_UP, (DESTINATION,)),
+    (Unreachable, Known.PATH_OPEN): Rule(Fate.WAITS, (DESTINATION,), (CHAIN,), Cause.FAILING),
+    (Unreachable, Known.OTHERS_DELIVERED): Rule(Fate.WAITS, (), (CHAIN,), Cause.FAILING),
+    (Unreachable, Known.EVENT_MISSES): Rule(Fate.WAITS, (), (CHAIN,), Cause.UNREACHABLE),
+    (Unreachable, Known.KEY_MISSES): Rule(Fate.WAITS, (), (CHAIN, KEY), Cause.UNREACHABLE),
+    (Unreachable, Known.ALL_MISS): Rule(Fate.WAITS, (), (CHAIN, DESTINATION), Cause.UNREACHABLE),
 }
 
 

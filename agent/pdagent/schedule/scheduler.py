@@ -50,7 +50,7 @@ class Scheduler:
 
     def _begin(self, cap: float, retry_limit: int) -> None:
         self._lanes: dict[str, Lane] = {}
-        self._turns = Turns(self._places)
+        self.turns = Turns(self._places)  # for others: who has how many events pending
         self._timers = Timers()
         self._outage = Outage(self._random)
         self._tries = telling.Attempts()
@@ -70,7 +70,7 @@ class Scheduler:
         """New limits, for what is claimed and fails from now on."""
         self._experience.cap = cap
         self._experience.retry_limit = retry_limit
-        self._places = self._turns.places = places
+        self._places = self.turns.places = places
 
     # --- what is pending ------------------------------------------------------------------------
 
@@ -91,15 +91,6 @@ class Scheduler:
         """Whether the last that was heard of PagerDuty is that it can't be reached."""
         return self._outage.hold is not None
 
-    def pending_of(self, owner: int) -> int:
-        """How many events of this user are pending."""
-        return self._turns.pending(owner)
-
-    @property
-    def owners(self) -> int:
-        """How many users have events pending."""
-        return self._turns.owners
-
     def add(self, name: str, key: str, retried: bool = False, owner: int = 0) -> None:
         """An event of `owner` has become pending. The order of these calls is the order of
         acceptance; only one that is `retried` belongs where its name says."""
@@ -110,9 +101,9 @@ class Scheduler:
         if lane is None:
             lane = self._lanes[key] = Lane(key, self._random)
         entry = self._known[name] = Entry(name, lane.key, retried, owner)
-        self._turns.add(owner)
+        self.turns.add(owner)
         lane.waiting.join(entry)
-        self._turns.offer(lane)
+        self.turns.offer(lane)
 
     def finish(self, name: str) -> None:
         """Its sender is done with an event, which need not wait for him any longer."""
@@ -130,12 +121,12 @@ class Scheduler:
         """The next event to send, None if nothing may go now. Its lane is busy until the event is
         settled, parked, postponed or forgotten."""
         self._fire_due_timers(now)
-        while self.has_work(now) and (lane := self._turns.next()) is not None:
+        while self.has_work(now) and (lane := self.turns.next()) is not None:
             entry = self._next(lane, now)
             if entry is None:
                 continue
             lane.claimed = entry
-            self._turns.claim(entry, lane.heavy)
+            self.turns.claim(entry, lane.heavy)
             if self._outage.hold is not None:
                 self._outage.probe = entry.name
             return entry
@@ -152,9 +143,7 @@ class Scheduler:
     def has_work(self, now: float) -> bool:
         """Whether `claim` might give an event."""
         return (
-            bool(self._turns)
-            and self._turns.claimed < self._outage.room
-            and self._outage.allows(now)
+            bool(self.turns) and self.turns.claimed < self._outage.room and self._outage.allows(now)
         )
 
     def may_send(self, entry: Entry, chain: str) -> bool:
@@ -178,7 +167,7 @@ class Scheduler:
         never."""
         self._fire_due_timers(now)
         until = self._outage.until
-        if until is not None and self._turns and until > now:
+        if until is not None and self.turns and until > now:
             return until
         return self._timers.next
 
@@ -197,7 +186,7 @@ class Scheduler:
         its lane may not have been offered."""
         lane = self._lanes.get(entry.key)
         if lane is not None and lane.claimed is not entry:
-            self._turns.offer(lane)
+            self.turns.offer(lane)
         return lane is not None and lane.claimed is entry
 
     def forget(self, entry: Entry) -> None:
@@ -213,22 +202,17 @@ class Scheduler:
             lane.waiting.prepend(rest.take_all())
         self._release(entry, lane)
         del self._known[entry.name]
-        self._turns.remove(entry.owner)
+        self.turns.remove(entry.owner)
 
     def postpone(self, entry: Entry, now: float, until: float) -> None:
-        """A claimed event of a known chain is not complete yet: its chain waits, and it is nobody's
-        fault."""
+        """A claimed event is not whole yet, which is nobody's fault: its chain waits. Where its
+        chain can't be read, the event waits by itself, and later ones may go before it."""
         lane = self._lanes[entry.key]
-        hold = Hold(Scope.CHAIN, Cause.UNFINISHED, "", now, until, lane.key, entry.chain or "")
-        self._hold_chain(entry, lane, hold)
-        self._release(entry, lane)
-
-    def step_aside(self, entry: Entry, now: float, until: float) -> None:
-        """A claimed event can't be read yet, and its key has waited enough for such: it waits by
-        itself, and what is accepted after it may go before it."""
         if entry.chain is None:
             entry.chain = entry.name
-        self.postpone(entry, now, until)
+        hold = Hold(Scope.CHAIN, Cause.UNFINISHED, "", now, until, lane.key, entry.chain)
+        self._hold_chain(entry, lane, hold)
+        self._release(entry, lane)
 
     def has_patience(self, what: str, entry: Entry, now: float, seconds: float) -> bool:
         """Whether others may still be kept waiting, `seconds` at most, for this claimed event,
@@ -261,8 +245,8 @@ class Scheduler:
         """
         lane = self._lanes[entry.key]
         self._got_past(entry, lane)
-        state = self._experience.state(entry, lane, verdict, started, now, reached)
-        rule = RULES[type(verdict), state]
+        known = self._experience.known(entry, lane, verdict, started, now, reached)
+        rule = RULES[type(verdict), known]
         is_taken = rule.fate in (Fate.DELIVERED, Fate.REFUSED)
         if is_taken:
             lane.backoff.succeeded()
@@ -317,7 +301,7 @@ class Scheduler:
             # Nothing but the outage holds this lane: what else does is an answer, which ended it.
             if lane.hold is not None and lane.hold.until > now:
                 lane.hold = replace(lane.hold, until=now)
-            self._turns.offer(lane)
+            self.turns.offer(lane)
 
     # --- lanes and holds ------------------------------------------------------------------------
 
@@ -347,14 +331,14 @@ class Scheduler:
     def _release(self, entry: Entry, lane: Lane, heavy: bool = False) -> None:
         if self._outage.probe == entry.name:
             self._outage.probe = ""
-        self._turns.release(entry)
+        self.turns.release(entry)
         lane.claimed = None
         lane.heavy = heavy
         if lane.waiting or lane.has_chains:
-            self._turns.offer(lane)
+            self.turns.offer(lane)
         else:
             del self._lanes[lane.key]
 
     def _fire_due_timers(self, now: float) -> None:
         while (lane := self._timers.take(now)) is not None:
-            self._turns.offer(lane)
+            self.turns.offer(lane)

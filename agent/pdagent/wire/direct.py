@@ -11,6 +11,7 @@ the trigger to be gone; and where it is known to be still pending, they are not 
 
 import os
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from pdagent import threads
@@ -32,6 +33,14 @@ PAUSE_SECONDS = 1.0
 # How often, a second apart, what must not overtake looks whether it still would.
 LOOKS = 5
 LOOK_MOST = 10_000  # files
+
+
+class Others(Enum):
+    """Whether earlier events of an incident are in the queue."""
+
+    PENDING = auto()
+    GONE = auto()
+    UNKNOWN = auto()  # this user may not look, or there are too many files
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +73,8 @@ def instead(config: Config, error: SpoolError) -> Outcome:
 def _queue_or_wait(event: Pending, config: Config, error: SpoolError) -> Outcome | None:
     """None: nothing is left but to deliver it."""
     for look in range(LOOKS + 1):
-        pending = _others_pending(event, config)
-        if pending is False:
+        others = _others(event, config)
+        if others is Others.GONE:
             return None
         if look == LOOKS:
             break
@@ -76,23 +85,23 @@ def _queue_or_wait(event: Pending, config: Config, error: SpoolError) -> Outcome
         except SpoolError:
             continue
         return Outcome(True, "")
-    if pending:
+    if others is Others.PENDING:
         text = f"{error} It can't be delivered directly: earlier events of its incident key are"
         return Outcome(False, f"{text} still pending.")
     return None  # nobody but the agent and root may look: this is as long as one can wait
 
 
-def _others_pending(event: Pending, config: Config) -> bool | None:
-    """Whether events of this chain are in the queue. None: this user can't know."""
+def _others(event: Pending, config: Config) -> Others:
+    """Whether other events of this chain are in the queue."""
     backlog = Backlog(config.spool_dir)
     try:
         names = os.listdir(f"{config.spool_dir}/{PENDING}")
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return Others.GONE
     except OSError:
-        return None
+        return Others.UNKNOWN
     if len(names) > LOOK_MOST:
-        return None
+        return Others.UNKNOWN
     key = lane(event.key, config)
     for name in names:
         found = key_of(name)
@@ -105,8 +114,8 @@ def _others_pending(event: Pending, config: Config) -> bool | None:
         except (Hostile, OSError):
             continue
         if other.dedup_key == event.dedup_key:
-            return True
-    return False
+            return Others.PENDING
+    return Others.GONE
 
 
 def _deliver(event: Pending, config: Config) -> str | None:

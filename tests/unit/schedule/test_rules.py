@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import get_args
 
 from pdagent.queue.holds import Scope
-from pdagent.schedule.rules import RULES, Fate, Rule, State
+from pdagent.schedule.rules import RULES, Fate, Known, Rule
 from pdagent.wire.verdict import Verdict
 from tests.support.documents import REPOSITORY
 
@@ -23,12 +23,12 @@ EVENT = {
 }
 
 
-def row(verdict: type[Verdict], state: State, rule: Rule) -> str:
+def row(verdict: type[Verdict], known: Known, rule: Rule) -> str:
     """One rule as a row of the table."""
     ends = ", ".join(ENDS[scope] for scope in rule.ends) or "nothing"
     held = ", ".join(HELD[scope] for scope in rule.holds) or "nothing"
     cause = str(rule.cause) if rule.holds else ""
-    cells = (verdict.__name__, state.value, ends, held, cause, EVENT[rule.fate])
+    cells = (verdict.__name__, known.value, ends, held, cause, EVENT[rule.fate])
     return "| " + " | ".join(cells) + " |"
 
 
@@ -38,10 +38,10 @@ def test_the_page_shows_the_table() -> None:
     assert "\n".join(table) in (REPOSITORY / "docs" / "promises.md").read_text(), "\n".join(table)
 
 
-def test_each_verdict_and_each_state_has_its_rule() -> None:
-    """There is no verdict without consequences, and no state that nobody is in."""
+def test_each_verdict_and_all_that_can_be_known_has_its_rule() -> None:
+    """There is no verdict without consequences, and no row that is never reached."""
     assert {verdict for verdict, _ in RULES} == set(get_args(Verdict))
-    assert {state for _, state in RULES} == set(State)
+    assert {known for _, known in RULES} == set(Known)
 
 
 def test_what_waits_is_held_and_what_leaves_is_not() -> None:

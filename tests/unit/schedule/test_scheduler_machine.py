@@ -17,7 +17,7 @@ from pdagent.queue.holds import Cause, Scope
 from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.outage import FIRST_ROOM
-from pdagent.schedule.rules import RULES, TROUBLES_IN_A_ROW, Fate, State
+from pdagent.schedule.rules import RULES, TROUBLES_IN_A_ROW, Fate, Known
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 from tests.unit.schedule.test_scheduler import (
@@ -216,7 +216,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             return
         self.unfinished.discard(entry.name)
         _, started = self.claimed[entry.key]
-        rule = RULES[type(verdict), self.state(entry, verdict, reached)]
+        rule = RULES[type(verdict), self.known(entry, verdict, reached)]
         ruling = self.scheduler.settle(entry, verdict, started, self.now, reached)
         assert ruling.fate is rule.fate
         assert ruling.scope is (rule.holds[-1] if rule.holds else None)
@@ -238,32 +238,32 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.missed.add(self.chain(entry))
         self.released(entry)
 
-    def state(self, entry: Entry, verdict: Verdict, reached: bool) -> State:
+    def known(self, entry: Entry, verdict: Verdict, reached: bool) -> Known:
         """What the model knows, in the table's words."""
         if isinstance(verdict, Troubled):
             number, since, last = self.troubles.get(entry.name, (0, self.now, 0.0))
             self.troubles[entry.name] = number + 1, since, self.now
             long = self.now - since >= LEAST_TROUBLE_SECONDS
             if number + 1 > LIMIT and long and self.delivered_at > last:
-                return State.TRIED_ENOUGH
+                return Known.TRIED_ENOUGH
             self.failures[entry.key] += 1
             many = self.failures[entry.key] >= TROUBLES_IN_A_ROW
-            return State.MANY_FAILURES if many else State.FEW_FAILURES
+            return Known.MANY_FAILURES if many else Known.FEW_FAILURES
         if not isinstance(verdict, Unreachable):
             if isinstance(verdict, Delivered | Refused):
                 self.failures[entry.key] = 0
-            return State.ANY
+            return Known.ANY
         if reached:
-            return State.PATH_OPEN
+            return Known.PATH_OPEN
         filtered = self.missed_at.get(entry.name, inf) < self.delivered_at
         self.missed_at[entry.name] = self.now
         if filtered:
-            return State.OTHERS_DELIVERED
+            return Known.OTHERS_DELIVERED
         self.outage.append((entry.name, entry.key))
         if len({key for _, key in self.outage}) > 1:
-            return State.ALL_MISS
+            return Known.ALL_MISS
         several = len({name for name, _ in self.outage}) > 1
-        return State.KEY_MISSES if several else State.EVENT_MISSES
+        return Known.KEY_MISSES if several else Known.EVENT_MISSES
 
     def answered_by_pagerduty(self, verdict: Verdict) -> None:
         """The end of an outage, if there is one: who waited for it need not wait any longer."""

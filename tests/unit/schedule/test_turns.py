@@ -73,11 +73,11 @@ def test_large_events_have_few_places() -> None:
 def test_an_owner_who_has_nothing_left_is_forgotten() -> None:
     found = scheduler()
     found.add("1_K.txt", "K", owner=NEIGHBOUR)
-    assert (found.owners, found.pending_of(NEIGHBOUR)) == (1, 1)
+    assert (found.turns.owners, found.turns.pending(NEIGHBOUR)) == (1, 1)
     entry = found.claim(0.0)
     assert entry is not None
     found.forget(entry)
-    assert (found.owners, found.pending_of(NEIGHBOUR)) == (0, 0)
+    assert (found.turns.owners, found.turns.pending(NEIGHBOUR)) == (0, 0)
 
 
 def test_patience_is_for_all_files_of_a_key_and_owner_together() -> None:
@@ -99,7 +99,7 @@ def test_a_file_that_steps_aside_holds_up_nobody() -> None:
         found.add(f"{number}_K.txt", "K")
     first = found.claim(0.0)
     assert first is not None
-    found.step_aside(first, 0.0, 5.0)
+    found.postpone(first, 0.0, 5.0)
     second = found.claim(0.0)
     assert second is not None
     assert second.name == "2_K.txt"

@@ -18,14 +18,10 @@ class View:
         self.settings = settings
         self.root = settings.spool_dir
         self.state = State(settings.data_dir)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Looks again."""
         self.wall = time.time()
         self.monotonic = time.monotonic()
         self.running = is_served(self.root)
-        # what a daemon told before it ended is over
+        # What a daemon told before it ended is over.
         self.held: Held | None = self.state.holds() if self.running else Held()
 
     def wall_of(self, monotonic: float) -> float:

@@ -58,7 +58,7 @@ class Queue:
     def look(self) -> None:
         """Looks again. Raises OSError."""
         began = time.monotonic()
-        self.view.refresh()
+        self.view = View(self.view.settings)
         for directory in (PENDING, IN_ERROR, DELIVERED):
             stamp = os.stat(f"{self.view.root}/{directory}").st_mtime_ns
             if stamp != self._stamps.get(directory):
