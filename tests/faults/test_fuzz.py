@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pdagent import config
 from pdagent.config import Config
-from pdagent.daemon.outcome import report
+from pdagent.daemon.logbook import note
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
@@ -156,7 +156,7 @@ def test_pending_files(fuzz: Fuzz, api: EventsApi, root: Path) -> None:
         assert isinstance(verdict, get_args(Verdict))
         assert api.requests[count].body == data
         for fate in Fate:
-            report(Entry(file.name, "KEY"), pending, verdict, Ruling(fate), 0.0)
+            note(Entry(file.name, "KEY"), pending, verdict, Ruling(fate), 0.0)
         api.reset()
 
     fuzz(check)

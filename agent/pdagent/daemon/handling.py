@@ -8,10 +8,10 @@ posting happen outside it.
 import logging
 import threading
 import time
+from dataclasses import dataclass
 
 from pdagent.config import Config
-from pdagent.daemon import outcome
-from pdagent.daemon.outcome import Ending, Removed, SetAside, Taken
+from pdagent.daemon import logbook
 from pdagent.daemon.path import Path
 from pdagent.daemon.reading import (
     AGAIN_SECONDS,
@@ -48,6 +48,33 @@ SHORT_SECONDS = 0.2  # between two tries, where memory is short
 OVERTAKEN = "not sent again: a later event of its incident was delivered before it"
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """PagerDuty has the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """The event is in error. `kind`, for counting: "key", "event", "given_up", "unreadable" or
+    "overtaken"."""
+
+    kind: str
+    why: str
+    status: int | None = None
+    attempts: int = 0
+    durable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The event is not there any longer, removed by a person's hand or replaced by its owner."""
+
+    by_hand: bool
+
+
+Ending = Taken | SetAside | Removed
+
+
 class Handling:
     """What workers do with an event. `lock` guards the scheduler and the configuration."""
 
@@ -69,7 +96,7 @@ class Handling:
         self._unnamed: set[str] = set()  # said once
         self.path = Path(config)
         self.tally = Tally()
-        self.unfit = outcome.Sparing("files that are no events were set aside")
+        self.unfit = logbook.Sparing("files that are no events were set aside")
 
     def configure(self, config: Config) -> None:
         """Takes up a new configuration, from the next event on."""
@@ -208,7 +235,7 @@ class Handling:
                 self._config.shown_url,
                 verdict.why,
             )
-        outcome.report(entry, pending, verdict, ruling, now - started, is_unreachable)
+        logbook.note(entry, pending, verdict, ruling, now - started, is_unreachable)
         self._settle(entry, verdict, ruling)
 
     def _settle(self, entry: Entry, verdict: Verdict, ruling: Ruling) -> None:

@@ -1,14 +1,13 @@
-"""Outcome: what the log says of a verdict, for whoever asks later where an event has gone.
+"""The logbook: what the log says of verdicts, for whoever asks later where an event has gone.
 
-One line per event and verdict, without the integration key or anything of the body but its dedup
-key.
+Each verdict on an event is one line. It holds nothing of the event's body but the dedup key, and no
+integration key.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pdagent.queue.history import LOGGER, of_event
 from pdagent.queue.holds import Scope
@@ -24,37 +23,10 @@ SAID_MOST = 20
 SAID_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """PagerDuty has the event."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """The event is in error. `kind`, for counting: "key", "event", "given_up", "unreadable" or
-    "overtaken"."""
-
-    kind: str
-    why: str
-    status: int | None = None
-    attempts: int = 0
-    durable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """The event is not there any longer, removed by a person's hand or replaced by its owner."""
-
-    by_hand: bool
-
-
-Ending = Taken | SetAside | Removed
-
-
 class Sparing:
-    """Whether another line may be said of a user's files: SAID_MOST in SAID_SECONDS. For the rest
-    there is one line, so that nobody can flush the log. `what` the rest were; `monotonic` gives
-    seconds."""
+    """Whether another line may be written about a user's files: SAID_MOST in SAID_SECONDS. All
+    further files share one line, so that nobody can flush the log. `what`: what that line calls
+    them. `monotonic` gives seconds."""
 
     def __init__(self, what: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._what = what
@@ -79,7 +51,7 @@ class Sparing:
             log.warning("%d more %s, those of uid %d", number, self._what, uid)
 
 
-def report(
+def note(
     entry: Entry,
     pending: Pending,
     verdict: Verdict,
@@ -87,8 +59,8 @@ def report(
     seconds: float,
     outage: bool = False,
 ) -> None:
-    """What happened, where, and how long it took. `outage`: PagerDuty can't be reached, which was
-    said."""
+    """Writes what happened, where, and how long it took. `outage`: PagerDuty can't be reached, and
+    the log says so already."""
     what = of_event(entry.name, pending.action, pending.dedup_key, entry.key)
     match verdict:
         case Delivered(status):
