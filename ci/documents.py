@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from described import settings
 from parsers import INTEGRATIONS, Command, commands
 
 from pdagent import __version__
-from pdagent.settings import OLD, SETTINGS
+from pdagent.settings import OLD
 
 # command: its manual's section, what it is for
 PAGES = {
@@ -48,7 +49,7 @@ def conf() -> str:
     """The file as it is shipped: every key explained; those that are not in it yet as comments."""
     parts = ["# The PagerDuty Agent's configuration. After a change: systemctl reload pdagent.\n"]
     parts.append("# pdagent.conf(5) says the same, and more.\n\n[Main]\n")
-    for setting in SETTINGS:
+    for setting in settings():
         parts.append("\n")
         parts += [f"# {line}\n" for line in textwrap.wrap(setting.meaning, 78)]
         # The old agent's file had these, in use: what was edited there is edited here.
@@ -140,7 +141,7 @@ def conf_page() -> str:
         "A running pdagentd reads the file again on SIGHUP, and keeps what it has if that is "
         "wrong.\n"
     )
-    rows = (f"{each.name} = {each.written}".rstrip() + f"\t{each.meaning}" for each in SETTINGS)
+    rows = (f"{each.name} = {each.written}".rstrip() + f"\t{each.meaning}" for each in settings())
     page += table("SETTINGS AND THEIR DEFAULTS", "\n".join(rows)) + table("FILES", FILES)
     return page + f".SH SEE ALSO\n{quote('pd-send(1), pd-queue(1), pdagentd(8)')}\n"
 

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from described import settings
 from parsers import Command, commands
-
-from pdagent.settings import SETTINGS
 
 MADE = "<!-- Made by `make reference`; do not edit. -->\n\n"
 
@@ -65,7 +64,7 @@ def configuration() -> str:
         "A second section, `[Keys]`, gives [names to integration keys](keys.md).\n\n"
         "| setting | default | meaning |\n|---|---|---|\n"
     )
-    for setting in SETTINGS:
+    for setting in settings():
         default = f"`{setting.written}`" if setting.written else ""
         text += f"| `{setting.name}` | {default} | {cell(setting.meaning)} |\n"
     return text

@@ -9,7 +9,7 @@ import posix
 
 from pdagent import api
 from pdagent.event import KEY_NAME_CHARS, bare_key, is_key_name
-from pdagent.settings import DEFAULTS, OLD, PARSERS
+from pdagent.settings import DEFAULTS, OLD, SETTINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def parse(
         elif section != main:
             said = f"{_shown(name)} is outside the section [{main.capitalize()}]"
             problem = Problem(said, section is None, hides_settings=name == "data_dir")
-        elif name not in PARSERS:
+        elif name not in SETTINGS:
             problem = Problem(f"{_shown(name)} is not a setting that pdagent knows", False)
         else:
             problem = _take_value(values, name, value)
@@ -221,7 +221,7 @@ def parse(
 
 def _take_value(values: "dict[str, Value]", name: str, text: str) -> Problem | None:
     """Puts the value of a setting into `values`, or says why its default stays."""
-    value, wrong = PARSERS[name](text)
+    value, wrong = SETTINGS[name][1](text)
     if value is not None:
         values[name] = value
         return Problem(f"{name} {wrong}", False, for_senders=False) if wrong else None

@@ -107,9 +107,9 @@ class Event:
 
     def _v2(self, clock_ns: int) -> Body:
         body: Body = {api.V2_KEY: self.key, api.V2_ACTION: self.action}
-        _put(body, api.V2_DEDUP_KEY, shorten_key(self.dedup_key))
-        _put(body, "client", self.client)
-        _put(body, "client_url", self.client_url)
+        put(body, api.V2_DEDUP_KEY, shorten_key(self.dedup_key))
+        put(body, "client", self.client)
+        put(body, "client_url", self.client_url)
         if self.links:
             body["links"] = [_filled(href=href, text=text) for href, text in self.links]
         if self.images:
@@ -118,9 +118,9 @@ class Event:
         if self.action == "trigger" or self.description or self.details:
             payload = self._payload(clock_ns)
             payload["severity"] = self.severity or api.DEFAULT_SEVERITY
-            _put(payload, "component", self.component)
-            _put(payload, "group", self.group)
-            _put(payload, "class", self.event_class)
+            put(payload, "component", self.component)
+            put(payload, "group", self.group)
+            put(payload, "class", self.event_class)
             body["payload"] = payload
         return body
 
@@ -151,42 +151,15 @@ class Event:
                 "queued_by": self.queued_by,
             },
         }
-        _put(body, api.V1_DEDUP_KEY, shorten_key(self.dedup_key))
+        put(body, api.V1_DEDUP_KEY, shorten_key(self.dedup_key))
         if self.description is not None:
             body["description"] = shorten(self.description, api.SUMMARY_CHARS)
-        _put(body, "client", self.client)
-        _put(body, "client_url", self.client_url)
+        put(body, "client", self.client)
+        put(body, "client_url", self.client_url)
         return body
 
 
-def as_v1(body: Body) -> Body:
-    """A v2 alert body as v1 has it, for keys that v2 does not know."""
-    payload = body.get("payload")
-    payload = payload if isinstance(payload, dict) else {}
-    details = payload.get("custom_details")
-    contexts = [
-        {"type": kind, **item}
-        for kind, field in (("link", "links"), ("image", "images"))
-        for item in _dicts(body.get(field))
-    ]
-    v1: Body = {
-        api.V1_KEY: body.get(api.V2_KEY),
-        api.V1_ACTION: body.get(api.V2_ACTION),
-        "details": details if details is not None else {},
-    }
-    _put(v1, api.V1_DEDUP_KEY, body.get(api.V2_DEDUP_KEY))
-    _put(v1, "description", payload.get("summary"))
-    _put(v1, "client", body.get("client"))
-    _put(v1, "client_url", body.get("client_url"))
-    _put(v1, "contexts", contexts or None)
-    return v1
-
-
-def _dicts(value: object) -> list[dict[str, object]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _put(body: Body, field: str, value: object) -> None:
+def put(body: Body, field: str, value: object) -> None:
     if value is not None:
         body[field] = value
 

@@ -22,7 +22,7 @@ from pdagent.submission import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pdagent.submission import Sending, Submitted
+    from pdagent.commands.sending import Sending, Submitted
 
 
 class Handover:

@@ -138,25 +138,6 @@ def _token(text: str) -> "Reading":
     return text, ""
 
 
-class Setting:
-    """One setting: its name, its default, how its text is read, and what it is for."""
-
-    __slots__ = ("default", "meaning", "name", "parse")
-
-    def __init__(self, name: str, default: "Value", parse: "Parser", meaning: str) -> None:
-        self.name = name
-        self.default = default
-        self.parse = parse
-        self.meaning = meaning
-
-    @property
-    def written(self) -> str:
-        """The default as it is written in the file."""
-        if isinstance(self.default, bool):
-            return "on" if self.default else "off"
-        return str(self.default)
-
-
 # The old agent's settings. It ran with nearly any value of them, so none of them may keep its
 # successor from running.
 OLD = (
@@ -164,179 +145,38 @@ OLD = (
     *("backoff_interval_secs", "retry_limit_for_possible_errors", "source_address"),
 )
 _YEAR = 31_536_000
-SETTINGS = (
-    Setting(
-        "send_interval_secs",
-        10,
-        _number(1, 3600),
-        "Seconds between looks at the whole queue directory. New events do not wait for this: "
-        "pd-send wakes the daemon. It is the safety net, and for files that scripts drop in.",
-    ),
-    Setting(
-        "cleanup_interval_secs",
-        10_800,
-        _number(1, _YEAR),
-        "Seconds between clean-ups of delivered events, events in error and what died in tmp/.",
-    ),
-    Setting(
-        "cleanup_threshold_secs",
-        604_800,
-        _number(1, 100 * _YEAR),
-        "Seconds for which delivered events and events in error are kept. Pending events are kept "
-        "until they are delivered or refused, however long that takes.",
-    ),
-    Setting(
-        "max_delivered_events",
-        100_000,
-        _number(0, 100_000_000),
-        "How many delivered events are kept at most, even if they are not old yet.",
-    ),
-    Setting(
-        "max_delivered_bytes",
-        268_435_456,
-        _number(0, 1 << 50),
-        "How many bytes of disk delivered events may take up at most. Where the disk runs short "
-        "they go before that.",
-    ),
-    Setting(
-        "pending_warning",
-        10_000,
-        _number(0, 100_000_000),
-        "So many pending events are worth a warning in the log and in pd-queue status; 0: none "
-        "are. Pending events are never removed.",
-    ),
-    Setting(
-        "backoff_interval_secs",
-        60,
-        _number(1, 86_400),
-        "The longest pause, in seconds, between two tries. Pauses start below a second and double.",
-    ),
-    Setting(
-        "retry_limit_for_possible_errors",
-        60,
-        _number(1, 1_000_000),
-        "Tries after which an event that PagerDuty keeps failing on (5xx, no answer) is set aside "
-        "as in error; not before 24 hours, and only while other events do get through.",
-    ),
-    Setting(
-        "source_address",
-        ANY_ADDRESS,
-        _source_address,
-        "The local address to connect from; 0.0.0.0 leaves the choice to the system.",
-    ),
-    Setting(
-        "events_api",
-        "auto",
-        _one_of("auto", "v2", "v1"),
-        "The Events API to write for. auto is v2, and v1 for keys that PagerDuty refuses for v2.",
-    ),
-    Setting(
-        "integrations_events_api",
-        "v1",
-        _one_of("v1", "v2"),
-        "The Events API that pd-nagios, pd-zabbix and pd-sensu write for: v1 is what PagerDuty's "
-        "integrations of these names expect, v2 is for keys of Events API v2 integrations.",
-    ),
-    Setting(
-        "service_region",
-        "us",
-        _one_of(*api.BASE_URLS),
-        "The service region of the PagerDuty account.",
-    ),
-    Setting(
-        "events_url",
-        "",
-        _base_url,
-        "The base address of the Events API, instead of the service region's. The API's paths are "
-        "added to it.",
-    ),
-    Setting(
-        "proxy_url",
-        "",
-        _proxy,
-        "The proxy to use, such as http://proxy:3128. Empty: http_proxy, https_proxy and no_proxy "
-        "in the service's environment decide.",
-    ),
-    Setting(
-        "ca_file",
-        "",
-        _optional_path,
-        "A PEM file of certificate authorities to trust, instead of the system's.",
-    ),
-    Setting(
-        "keys_file",
-        "",
-        _optional_path,
-        "A file with a section [Keys] of its own: names of integration keys, for pd-send -k @NAME. "
-        "It may be readable by the group pdagent alone.",
-    ),
-    Setting(
-        "listen",
-        "",
-        _listening,
-        "Where to serve an Events API of the agent's own, such as 127.0.0.1:49463, or the path of "
-        "a Unix socket, such as /run/pdagent/events.sock. Empty: nowhere.",
-    ),
-    Setting(
-        "listen_token",
-        "",
-        _token,
-        "What clients of that API have to send as Authorization: Token token=... (or Bearer ...). "
-        "Must be set where other hosts can reach it.",
-    ),
-    Setting(
-        "listen_pending_most",
-        100_000,
-        _number(1, 10_000_000),
-        "Pending events from which on that API answers 429. pd-send queues all the same.",
-    ),
-    Setting(
-        "max_connections",
-        32,
-        _number(1, 256),
-        "How many events may be on their way at once. Connections are made as they are needed. "
-        "Where one user's events take them all, four more may go for users who have none there.",
-    ),
-    Setting(
-        "direct_delivery",
-        True,
-        _switch,
-        "on: where the queue can't be written (a full disk), pd-send and the integrations deliver "
-        "to PagerDuty themselves, and succeed only if PagerDuty has the event. off: they fail.",
-    ),
-    Setting(
-        "heartbeat",
-        False,
-        _switch,
-        "on: tell PagerDuty every hour that the agent runs, with counts of pending events.",
-    ),
-    Setting("heartbeat_url", api.HEARTBEAT_URL, _url, "Where the heartbeat goes."),
-    Setting(
-        "metrics_listen",
-        "",
-        _listening,
-        "Where to serve metrics for Prometheus, and /healthz: ADDRESS:PORT, such as "
-        "127.0.0.1:9110, or the path of a Unix socket. Empty: nowhere.",
-    ),
-    Setting(
-        "metrics_remote",
-        False,
-        _switch,
-        "on: metrics_listen may be an address that other hosts can reach.",
-    ),
-    Setting(
-        "metrics_file",
-        "",
-        _optional_path,
-        "A file to write the same metrics to, for node_exporter's textfile collector.",
-    ),
-    Setting(
-        "data_dir", "/var/lib/pdagent", _path, "Where the queue and the agent's state are kept."
-    ),
-    Setting("log_dir", "/var/log/pdagent", _path, "Where pdagentd.log is kept."),
-    Setting(
-        "run_dir", "/var/run/pdagent", _path, "Where the background daemon keeps its pid file."
-    ),
-)
-DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
-PARSERS = {setting.name: setting.parse for setting in SETTINGS}
+
+# By name: the default, and how a text is read. What each is for stands in ci/described.py, since
+# every pd-send reads this table.
+SETTINGS: "dict[str, tuple[Value, Parser]]" = {
+    "send_interval_secs": (10, _number(1, 3600)),
+    "cleanup_interval_secs": (10_800, _number(1, _YEAR)),
+    "cleanup_threshold_secs": (604_800, _number(1, 100 * _YEAR)),
+    "max_delivered_events": (100_000, _number(0, 100_000_000)),
+    "max_delivered_bytes": (268_435_456, _number(0, 1 << 50)),
+    "pending_warning": (10_000, _number(0, 100_000_000)),
+    "backoff_interval_secs": (60, _number(1, 86_400)),
+    "retry_limit_for_possible_errors": (60, _number(1, 1_000_000)),
+    "source_address": (ANY_ADDRESS, _source_address),
+    "events_api": ("auto", _one_of("auto", "v2", "v1")),
+    "integrations_events_api": ("v1", _one_of("v1", "v2")),
+    "service_region": ("us", _one_of(*api.BASE_URLS)),
+    "events_url": ("", _base_url),
+    "proxy_url": ("", _proxy),
+    "ca_file": ("", _optional_path),
+    "keys_file": ("", _optional_path),
+    "listen": ("", _listening),
+    "listen_token": ("", _token),
+    "listen_pending_most": (100_000, _number(1, 10_000_000)),
+    "max_connections": (32, _number(1, 256)),
+    "direct_delivery": (True, _switch),
+    "heartbeat": (False, _switch),
+    "heartbeat_url": (api.HEARTBEAT_URL, _url),
+    "metrics_listen": ("", _listening),
+    "metrics_remote": (False, _switch),
+    "metrics_file": ("", _optional_path),
+    "data_dir": ("/var/lib/pdagent", _path),
+    "log_dir": ("/var/log/pdagent", _path),
+    "run_dir": ("/var/run/pdagent", _path),
+}
+DEFAULTS = {name: default for name, (default, _) in SETTINGS.items()}

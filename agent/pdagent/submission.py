@@ -24,24 +24,9 @@ from pdagent.spool import Spool, SpoolError, poke, wake_fifo
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Protocol
 
+    from pdagent.commands.sending import Sending, Submitted
     from pdagent.config import Config
-    from pdagent.serve.intake import Intake
-
-    Submitted = Event | Intake
-
-    class Sending(Protocol):
-        """What every command that sends fills in: a `Request` that knows its events."""
-
-        command: str
-        confirms: bool
-        config: str | None
-        quiet: bool
-        dry_run: bool
-
-        def read(self, arguments: list[str]) -> bool: ...
-        def events(self, settings: Config) -> Sequence[Submitted]: ...
 
 
 class UsageError(Exception):

@@ -22,7 +22,7 @@ from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.schedule.lane import Entry
 from pdagent.schedule.rules import Fate, Ruling
-from pdagent.settings import SETTINGS
+from pdagent.settings import DEFAULTS
 from pdagent.shown import masked_name
 from pdagent.spool import PENDING
 from pdagent.wire.delivery import Delivery
@@ -188,7 +188,7 @@ def test_names(fuzz: Fuzz, root: Path, tmp_path: Path) -> None:
 LINES = st.sampled_from(
     ["[Main]", "[", "]", "=", ":", "#", ";", " ", "\t", "\n", "\r", "\0", "\ufeff", "٣", "²", "://"]
 )
-SETTING_NAMES = st.sampled_from([setting.name for setting in SETTINGS])
+SETTING_NAMES = st.sampled_from(list(DEFAULTS))
 CONFIGURATIONS = st.lists(LINES | SETTING_NAMES | st.text(), max_size=30)
 TEXTS = CONFIGURATIONS.map(lambda parts: "".join(parts).encode("utf-8", "surrogatepass"))
 ASSIGNED = st.tuples(SETTING_NAMES, SCALARS).map(
@@ -207,8 +207,8 @@ def test_configuration_files(fuzz: Fuzz, tmp_path: Path) -> None:
     def check(data: bytes) -> None:
         file.write_bytes(data)
         loaded, problems = config.load(str(file))
-        for setting in SETTINGS:
-            assert type(getattr(loaded, setting.name)) is type(getattr(defaults, setting.name))
+        for name in DEFAULTS:
+            assert type(getattr(loaded, name)) is type(getattr(defaults, name))
         for problem in problems:
             assert problem.text.isprintable(), problem.text
         assert loaded.spool_dir.startswith("/")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pdagent import config
-from pdagent.settings import SETTINGS
+from pdagent.settings import DEFAULTS
 from tests.package.packages import ROOT, Package
 
 OLD_KEYS = {
@@ -31,20 +31,19 @@ def test_shipped_configuration(shipped: str) -> None:
 
 def test_every_setting_is_shipped(shipped: str) -> None:
     """Take the comment sign away, and each setting has its default."""
-    names = [setting.name for setting in SETTINGS]
     lines = [
-        line.removeprefix("#") if line.removeprefix("#").split(" ")[0] in names else line
+        line.removeprefix("#") if line.removeprefix("#").split(" ")[0] in DEFAULTS else line
         for line in shipped.splitlines()
     ]
     values, problems = config.parse("\n".join(lines), "it")
     assert problems == []
-    assert values == {setting.name: setting.default for setting in SETTINGS}
+    assert values == DEFAULTS
 
 
 def test_every_setting_is_in_the_manual(package: Package) -> None:
     page = gzip.decompress(package.read("/usr/share/man/man5/pdagent.conf.5.gz")).decode()
-    for setting in SETTINGS:
-        assert f".TP\n.B {setting.name} =" in page
+    for name in DEFAULTS:
+        assert f".TP\n.B {name} =" in page
 
 
 def test_every_option_is_in_the_manual(package: Package) -> None:

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from pdagent import config
 from pdagent.config import Config, load, parse
-from pdagent.settings import SETTINGS
-
-DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+from pdagent.settings import DEFAULTS
 
 
 def values(settings: Config) -> dict[str, object]:
@@ -184,11 +182,7 @@ def test_what_follows_from_the_values() -> None:
 LINES = st.sampled_from(["[Main]", "[", "]", "=", ":", "#", ";", " ", "\n", "\r", "\0", "\ufeff"])
 
 
-@given(
-    st.lists(
-        LINES | st.sampled_from([setting.name for setting in SETTINGS]) | st.text(), max_size=30
-    )
-)
+@given(st.lists(LINES | st.sampled_from(list(DEFAULTS)) | st.text(), max_size=30))
 def test_no_text_makes_the_reader_fail(parts: list[str]) -> None:
     """Whatever is in the file, a sender gets usable values of the right types."""
     found, problems = parse("".join(parts), "FILE")

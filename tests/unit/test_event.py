@@ -12,7 +12,6 @@ from pdagent.event import (
     MARK,
     BadEvent,
     Event,
-    as_v1,
     check_key,
     dumps,
     encode,
@@ -22,6 +21,7 @@ from pdagent.event import (
     shrink,
     timestamp,
 )
+from pdagent.wire.v1 import as_v1
 
 CLOCK = 1_795_402_356_123_456_789  # 2026-11-23T02:52:36.123Z
 

@@ -14,7 +14,7 @@ from pdagent.integrations import syslog
 from pdagent.shown import masked
 
 if TYPE_CHECKING:
-    from pdagent.submission import Sending
+    from pdagent.commands.sending import Sending
 
 # An integration key where it should not stand, or something that may be one.
 _LIKE_A_KEY = re.compile(r"[0-9A-Za-z]{20,}")

@@ -12,9 +12,9 @@ from pdagent.event import BadEvent
 from pdagent.submission import Submission, UsageError, say
 
 if TYPE_CHECKING:
+    from pdagent.commands.sending import Submitted
     from pdagent.config import Config
     from pdagent.queue.waiting import WaitingSpool
-    from pdagent.submission import Submitted
 
 WAIT_MOST = 31_536_000.0  # a year
 BODY_BYTES = 4 * 1024 * 1024  # what the daemon reads of a file; PagerDuty's limit is lower

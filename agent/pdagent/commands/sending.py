@@ -1,7 +1,7 @@
 """Sending, the complete way: what all commands that send do with what the quick way handed over, or
 with what argparse has read."""
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pdagent import config, exits, quick
 from pdagent.commands import common
@@ -23,9 +23,27 @@ from pdagent.submission import (
 from pdagent.wire import direct
 
 if TYPE_CHECKING:
-    from pdagent.submission import Sending, Submitted
+    from collections.abc import Sequence
+
+    from pdagent.event import Event
+    from pdagent.serve.intake import Intake
+
+    Submitted = Event | Intake
 
 AnyRequest = TypeVar("AnyRequest", bound=Request)
+
+
+class Sending(Protocol):
+    """What every command that sends fills in: a `Request` that knows its events."""
+
+    command: str
+    confirms: bool
+    config: str | None
+    quiet: bool
+    dry_run: bool
+
+    def read(self, arguments: list[str]) -> bool: ...
+    def events(self, settings: Config) -> "Sequence[Submitted]": ...
 
 
 def understood(parser: common.Parser, request: AnyRequest, arguments: list[str]) -> AnyRequest:
@@ -39,7 +57,7 @@ def understood(parser: common.Parser, request: AnyRequest, arguments: list[str])
     return request
 
 
-def settings_of(request: "Sending") -> Config:
+def settings_of(request: Sending) -> Config:
     """The configuration. A mistake in it must not swallow a page: it is only warned of."""
     settings, problems = config.load(config.path_from(request.config))
     if not request.quiet:
@@ -49,7 +67,7 @@ def settings_of(request: "Sending") -> Config:
 
 def send(
     parser: common.Parser,
-    request: "Sending",
+    request: Sending,
     settings: Config,
     spool: Spool | None = None,
     unread: bool = False,

@@ -23,11 +23,12 @@ from requests import RequestException, Timeout
 
 from pdagent import api
 from pdagent.config import Config
-from pdagent.event import BadEvent, as_v1, encode, shrink
+from pdagent.event import BadEvent, encode, shrink
 from pdagent.queue.pending import Pending
 from pdagent.wire import question
 from pdagent.wire.adapter import Adapter
 from pdagent.wire.connections import Post
+from pdagent.wire.v1 import as_v1
 from pdagent.wire.verdict import (
     Delivered,
     Refused,
