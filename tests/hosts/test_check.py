@@ -23,6 +23,7 @@ def named(host: Host, subject: str, text: str) -> Line:
     return lines[0]
 
 
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_what_the_sandbox_hides(host: Host) -> None:
     """A ca_file below /home is there for root, and hidden from the service: the check, the status
@@ -47,6 +48,7 @@ def test_what_the_sandbox_hides(host: Host) -> None:
         host.until("systemctl status pdagent | grep -q 'Status: .*0 pending; last delivery'")
 
 
+@pytest.mark.latest
 def test_accidents(host: Host, api: EventsApi) -> None:
     """chown -R and chmod -R in the agent's directories, a configuration that only root may read:
     one command puts all of it right, and the event that waits is delivered."""
@@ -67,6 +69,7 @@ def test_accidents(host: Host, api: EventsApi) -> None:
     assert "owners and modes were as they should be" in re.sub(r"\s+", " ", again)
 
 
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_a_masked_unit(host: Host, api: EventsApi) -> None:
     """The remedy unmasks it and starts it."""
@@ -82,6 +85,7 @@ def test_a_masked_unit(host: Host, api: EventsApi) -> None:
     assert api.incident(KEY, "masked").events == 1
 
 
+@pytest.mark.latest
 def test_lines_of_the_environment_file(host: Host) -> None:
     """A line that the init system does not take as it was meant is named, not passed over."""
     host.sh(f"echo 'export https_proxy=http://proxy:3128' >>{host.packages.environment}")
@@ -91,6 +95,7 @@ def test_lines_of_the_environment_file(host: Host) -> None:
     assert "https_proxy=" in line["text"]
 
 
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_no_group(host: Host, api: EventsApi) -> None:
     """A user without its group (216/GROUP): the check's remedy is all that it takes."""

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.hosts.host import KEY, Host
 from tests.support.events_api import EventsApi
 
@@ -34,6 +36,7 @@ def test_check(host: Host, api: EventsApi) -> None:
         assert wrong["boot"] == "warning"
 
 
+@pytest.mark.latest
 def test_metrics(host: Host, api: EventsApi) -> None:
     """Served on loopback, and on a Unix socket in the service's own directory."""
     for address, curl in {

@@ -55,6 +55,7 @@ def test_proxy_where_the_guide_says(host: Host, far_api: EventsApi, proxy: Start
     assert set(settings(through.url)) <= set(kept)
 
 
+@pytest.mark.latest
 def test_proxy_in_environment_file(host: Host, far_api: EventsApi, proxy: StartProxy) -> None:
     """One that wants a name and a password, which no log shows."""
     through = proxy("agent", "s3cret")
@@ -65,6 +66,7 @@ def test_proxy_in_environment_file(host: Host, far_api: EventsApi, proxy: StartP
     assert "s3cret" not in host.log()
 
 
+@pytest.mark.latest
 def test_proxy_refuses(host: Host, far_api: EventsApi, proxy: StartProxy) -> None:
     """Without its password nothing passes, the log says so, the event waits for the right one."""
     through = proxy("agent", "s3cret")

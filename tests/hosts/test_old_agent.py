@@ -201,6 +201,28 @@ def test_aborted_upgrade(near: Host, api: EventsApi, packages_url: str) -> None:
 
 
 @pytest.mark.latest
+@pytest.mark.only("deb")
+def test_reboot_half_way(sender: Host, api: EventsApi, packages_url: str) -> None:
+    """Under systemd the new daemon serves the queue after the reboot already. What the old one had
+    refused follows when the upgrade is completed."""
+    api.wait_accepted(3)
+    leave_half_way(sender, f"{packages_url}/{NEW['deb']}")
+    sender.until(f"[ $(ls {QUEUE}/err | wc -l) -gt 5 ]")
+    sender.sh("touch /tmp/enough", "alice")
+    sender.until(f'[ -e /tmp/ended ] && [ -z "$(ls {QUEUE}/pdq)" ]')
+    refused = len(sender.queue("err"))
+    sender.reboot()
+    if sender.spec.init == "systemd":
+        send(sender, "meanwhile")
+        sender.until(f'[ -z "$(ls {QUEUE}/pdq)" ]')
+    assert len(sender.queue("err")) == refused
+    sender.sh("dpkg --configure -a </dev/null")
+    is_the_only_one(sender)
+    sender.until(f'[ -z "$(ls {QUEUE}/pdq)" ]')
+    assert sender.queue("err") == []
+
+
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_stopped_stays_so(near: Host) -> None:
     """Stopping the old service leaves its Python running. That does not count as a service that
@@ -212,6 +234,20 @@ def test_stopped_stays_so(near: Host) -> None:
     assert near.sh(ORPHAN) == ""
     assert not near.service.is_running
     assert not near.service.is_enabled
+
+
+@pytest.mark.latest
+@pytest.mark.only("deb")
+def test_stopped_stays_so_over_a_reboot(old: Host, packages_url: str) -> None:
+    """The reboot comes before the upgrade is complete."""
+    old.service.stop()
+    old.service.disable()
+    leave_half_way(old, f"{packages_url}/{NEW['deb']}")
+    old.reboot()
+    old.sh("dpkg --configure -a </dev/null")
+    assert old.packages.version("pdagent") == "3.0.0"
+    assert not old.service.is_running
+    assert not old.service.is_enabled
 
 
 @pytest.mark.latest
@@ -316,6 +352,7 @@ def test_apt_never_asks(host: Host, packages_url: str) -> None:
     assert host.sh("ls /etc/pdagent.conf* 2>/dev/null || :") == ""
 
 
+@pytest.mark.latest
 def test_root_follows_no_link(old: Host) -> None:
     """Root copies the unit from there. The old agent gave it to user pdagent, who may have put
     links in root's way: an upgrade does not follow them, nor can that user make new ones."""

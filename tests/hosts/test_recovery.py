@@ -26,6 +26,7 @@ def test_killed(host: Host, api: EventsApi) -> None:
     assert api.incident(KEY, "before.kill").events == 1
 
 
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_hangs(host: Host) -> None:
     """A daemon that no longer says that it lives is ended, and started again."""
@@ -40,6 +41,7 @@ def test_hangs(host: Host) -> None:
     assert "watchdog" in host.sh("journalctl --no-pager --unit=pdagent").lower()
 
 
+@pytest.mark.latest
 @pytest.mark.only("sysv")
 def test_killed_under_sysv(host: Host, api: EventsApi) -> None:
     """Nobody starts it again there, but the script says so, and its pid file is no obstacle."""

@@ -18,7 +18,7 @@ see /root                214  cat /root/diary
 see another's /tmp       214  cat /tmp/diary
 become root              214  test "$(/usr/local/bin/id-of-root -u)" = 0
 mount                    214  mount -t tmpfs none /var/lib/pdagent/db
-make a setuid program    242  cp /bin/sh /var/lib/pdagent/sh && chmod u+s /var/lib/pdagent/sh
+make a setuid program    242  cp /bin/sh /var/log/pdagent/sh && chmod u+s /var/log/pdagent/sh
 make a namespace         233  unshare --user true
 see other processes      247  test -e /proc/1/cmdline
 see kernel settings      247  test -e /proc/sys/kernel
@@ -49,9 +49,9 @@ END
     outside = host.sh(PROBE).splitlines()
     assert outside == [what for what, *_ in rows] + ["end"]
 
-    host.sh("rm -f /var/lib/pdagent/sh; umount /var/lib/pdagent/db")
-    host.service.override(f"ExecStartPost=/bin/sh -c '{PROBE} >/var/lib/pdagent/inside'")
-    assert host.sh("cat /var/lib/pdagent/inside").splitlines() == ["end"]
+    host.sh("rm -f /var/log/pdagent/sh; umount /var/lib/pdagent/db")
+    host.service.override(f"ExecStartPost=/bin/sh -c '{PROBE} >/var/log/pdagent/inside'")
+    assert host.sh("cat /var/log/pdagent/inside").splitlines() == ["end"]
 
 
 @pytest.mark.only("systemd")

@@ -94,6 +94,7 @@ def test_upgrade_under_load(host: Host, api: EventsApi) -> None:
     assert 2 * len(taken) > taken[-1] - PENDING, "most of the time there was no pd-send"
 
 
+@pytest.mark.latest
 def test_disabled_stays_so(host: Host) -> None:
     """Neither started nor enabled by an upgrade."""
     host.service.stop()
@@ -103,6 +104,7 @@ def test_disabled_stays_so(host: Host) -> None:
     assert not host.service.is_enabled
 
 
+@pytest.mark.latest
 def test_stopped_stays_so(host: Host) -> None:
     """A service that is stopped for now is still enabled for the next boot."""
     host.service.stop()
@@ -111,6 +113,7 @@ def test_stopped_stays_so(host: Host) -> None:
     assert host.service.is_enabled
 
 
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_masked_stays_so(host: Host) -> None:
     """A mask goes where the guide has people copy the unit to, so it is one or the other."""
@@ -120,6 +123,7 @@ def test_masked_stays_so(host: Host) -> None:
     assert host.sh("systemctl is-enabled pdagent || :") == "masked"
 
 
+@pytest.mark.latest
 def test_broken_configuration(host: Host) -> None:
     """A service that can't start fails no transaction; the log says why, and where."""
     host.configure(max_connections="many")
