@@ -272,14 +272,17 @@ def test_init_script_usage() -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_unit(tmp_path: Path) -> None:
-    """systemd has nothing to say about the unit, and finds it hardened."""
+    """systemd has nothing to say about the unit, and finds it hardened. (The manual page
+    that it names is not on this machine.)"""
     text = (ROOT / "init/pdagent.service").read_text()
     unit = tmp_path / "pdagent.service"
     unit.write_text(
         text.replace("ExecStart=/usr/share/pdagent/bin/pdagentd -f", "ExecStart=/bin/true")
     )
     seen = subprocess.run(
-        ["systemd-analyze", "verify", unit], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ["systemd-analyze", "verify", "--man=no", unit],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert (seen.returncode, seen.stdout) == (0, b"")
     said = output("systemd-analyze", "security", "--offline=true", "--no-pager", unit).decode()
