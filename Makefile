@@ -9,7 +9,7 @@ export RUNTIME ?= own
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 
-.PHONY: help setup demo test lint faults bench freeze runtime runtime-profile runtime-lock packages repos hosts peers reference requirements clean
+.PHONY: arm64 help setup demo test lint faults bench freeze runtime runtime-profile runtime-lock packages repos hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -63,6 +63,9 @@ repos: packages ## signed apt and yum repositories in dist/repo
 
 hosts: repos ## the packages on hosts with a real init, and Nagios on one, in containers (as root)
 	@VENV=$(VENV) ci/hosts/run.sh
+
+arm64: packages ## the packages' life in an arm64 Debian, which an emulator runs (as root; minutes)
+	@$(PYTHON) -m pytest tests/arm64
 
 peers: repos ## Nagios, Icinga 2 and Zabbix themselves, paging through the packages (as root)
 	@HOSTS= PEERS='nagios icinga zabbix' VENV=$(VENV) ci/hosts/run.sh
