@@ -20,7 +20,8 @@ class Host:
 
     def __init__(self, root: Path, emulator: Path) -> None:
         self.root = root
-        self._enter: list[str | Path] = [ROOT / "ci/binfmt.sh", emulator, "chroot", root, "sh", "-eu"]
+        enter = ROOT / "ci/binfmt.sh"
+        self._enter: list[str | Path] = [enter, emulator, "chroot", root, "sh", "-eu"]
 
     def script(self, text: str) -> str:
         done = subprocess.run(
