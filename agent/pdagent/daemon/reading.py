@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdagent.config import Config
-from pdagent.queue.backlog import INCOMPLETE_SECONDS, SHORTAGES, Backlog, Directory, Large
+from pdagent.queue.backlog import INCOMPLETE_SECONDS, Backlog
 from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
+from pdagent.queue.opening import SHORTAGES, Directory, Large
 from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
 from pdagent.schedule.lane import Entry
 from pdagent.threads import pause

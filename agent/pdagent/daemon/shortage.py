@@ -6,7 +6,7 @@ would hide it, so it ends its thread with a traceback, and where it is the main 
 
 import errno
 
-from pdagent.queue.backlog import SHORTAGES
+from pdagent.queue.opening import SHORTAGES
 
 _OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOBUFS)
 

@@ -20,6 +20,7 @@ from math import inf
 
 from pdagent.queue import waiting
 from pdagent.queue.names import key_of, order, stamp
+from pdagent.queue.opening import opened
 from pdagent.queue.pending import (
     EVENT_BYTES_MOST,
     HEAVY_BYTES,
@@ -37,20 +38,8 @@ INCOMPLETE_SECONDS = 1.0
 # Stamps of files lag behind the clock by a tick of the kernel, 10 ms at most.
 STAMP_SECONDS = 0.02
 ADOPTED_MOST = 100_000
-_STEPS = (
-    100  # names that are tried one after the other, before they are tried further and further off
-)
-# what an OSError is about when it is not about the file
-SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class Directory(Hostile):
-    """It is a directory."""
-
-
-class Large(Exception):
-    """The file is larger than HEAVY_BYTES."""
+# Names that are tried one after the other, before they are tried further and further off.
+_STEPS = 100
 
 
 @dataclass(slots=True)
@@ -159,7 +148,8 @@ class Backlog:
         Raises Hostile, Incomplete, Unfinished, Large for a large one unless it may be `large`,
         FileNotFoundError when it is no longer there, or OSError when it may work later.
         """
-        data, status = self._contents(PENDING, name, EVENT_BYTES_MOST if large else HEAVY_BYTES)
+        most = EVENT_BYTES_MOST if large else HEAVY_BYTES
+        data, status = opened(f"{self.root}/{PENDING}/{name}", most)
         try:
             pending = understand(name, data, fitting)
         except Incomplete as incomplete:
@@ -172,31 +162,7 @@ class Backlog:
 
     def contents(self, directory: str, name: str) -> bytes:
         """The bytes of an entry, for a person to look at. Raises what `load` does."""
-        return self._contents(directory, name, EVENT_BYTES_MOST)[0]
-
-    def _contents(self, directory: str, name: str, most: int) -> tuple[bytes, os.stat_result]:
-        try:
-            fd = os.open(f"{self.root}/{directory}/{name}", _OPEN)
-        except OSError as error:
-            raise _judged(error) from error
-        try:
-            status = os.fstat(fd)
-            if stat.S_ISDIR(status.st_mode):
-                raise Directory("it is a directory")
-            if not stat.S_ISREG(status.st_mode):
-                raise Hostile("it is not a regular file")
-            if status.st_size > EVENT_BYTES_MOST:
-                raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
-            if status.st_size > most:
-                raise Large
-            data = _read(fd, most + 1)  # it may grow while we read
-            if most < len(data) <= EVENT_BYTES_MOST:
-                raise Large
-            return data, status
-        except OSError as error:
-            raise _judged(error) from error
-        finally:
-            os.close(fd)
+        return opened(f"{self.root}/{directory}/{name}", EVENT_BYTES_MOST)[0]
 
     # --- moving on ------------------------------------------------------------------------------
 
@@ -351,22 +317,3 @@ def remove(path: str) -> None:
         shutil.rmtree(path)
     else:
         os.unlink(path)
-
-
-def _judged(error: OSError) -> Exception:
-    """Whose fault it is that a file can't be read: the file's, or the moment's."""
-    if error.errno == errno.ELOOP:
-        return Hostile("it is a symbolic link")
-    if error.errno == errno.ENXIO:
-        return Hostile("it is not a regular file")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Hostile("the agent may not read it")
-    return error  # EIO, say: it may be an accepted event, on a disk that comes back
-
-
-def _read(fd: int, most: int) -> bytes:
-    parts = []
-    while most > 0 and (part := os.read(fd, min(most, 1 << 20))):
-        parts.append(part)
-        most -= len(part)
-    return b"".join(parts)

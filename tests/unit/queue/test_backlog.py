@@ -16,12 +16,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pdagent.queue.backlog import (
-    Backlog,
-    Count,
-    Directory,
-)
+from pdagent.queue.backlog import Backlog, Count
 from pdagent.queue.names import key_of
+from pdagent.queue.opening import Directory
 from pdagent.queue.pending import EVENT_BYTES_MOST, Hostile, Incomplete, Pending, Unfinished
 from pdagent.spool import Spool, file_name
 from tests.support.agent import directory

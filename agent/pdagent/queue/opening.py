@@ -1,0 +1,70 @@
+"""Opening: the bytes of an entry of the spool, which anyone may have put there.
+
+An entry is opened without following a link and without waiting, as for a FIFO's writer. It has to
+be a regular file, and small enough, before any of it is read. What can't be read is either the
+file's fault, for good, or the moment's.
+"""
+
+import errno
+import os
+import stat
+
+from pdagent.queue.pending import EVENT_BYTES_MOST, Hostile
+
+# What an OSError is about when it is not about the file.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Directory(Hostile):
+    """It is a directory."""
+
+
+class Large(Exception):
+    """The file is larger than what was asked for, and may be an event."""
+
+
+def opened(path: str, most: int) -> tuple[bytes, os.stat_result]:
+    """What is in the file, and what the system says of it. Raises Hostile, Large where it is longer
+    than `most`, FileNotFoundError, or OSError when it may work later."""
+    try:
+        fd = os.open(path, _OPEN)
+    except OSError as error:
+        raise _judged(error) from error
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise Directory("it is a directory")
+        if not stat.S_ISREG(status.st_mode):
+            raise Hostile("it is not a regular file")
+        if status.st_size > EVENT_BYTES_MOST:
+            raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
+        if status.st_size > most:
+            raise Large
+        data = _read(fd, most + 1)  # it may grow while we read
+        if most < len(data) <= EVENT_BYTES_MOST:
+            raise Large
+        return data, status
+    except OSError as error:
+        raise _judged(error) from error
+    finally:
+        os.close(fd)
+
+
+def _judged(error: OSError) -> Exception:
+    """Whose fault it is that a file can't be read: the file's, or the moment's."""
+    if error.errno == errno.ELOOP:
+        return Hostile("it is a symbolic link")
+    if error.errno == errno.ENXIO:
+        return Hostile("it is not a regular file")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Hostile("the agent may not read it")
+    return error  # EIO, say: it may be an accepted event, on a disk that comes back
+
+
+def _read(fd: int, most: int) -> bytes:
+    parts = []
+    while most > 0 and (part := os.read(fd, min(most, 1 << 20))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,62 @@
+"""One daemon serves a spool, in directories that have the modes that keep strangers out."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from pdagent import exits
+from pdagent.config import Config
+from pdagent.queue.layout import (
+    DROP_MODE,
+    PRIVATE_MODE,
+    CannotRun,
+    is_served,
+    make_directories,
+    open_wake,
+    take_lock,
+)
+from pdagent.spool import wake_fifo
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    make_directories(Config({"data_dir": str(tmp_path)}))
+    return tmp_path / "outqueue"
+
+
+def test_directories_have_their_modes(made: Path, tmp_path: Path) -> None:
+    """Also where somebody, or an old agent, gave them others."""
+    drops, private = [made / "tmp", made / "pdq"], [made / "suc", made / "err"]
+    (made / "pdq").chmod(0o777)
+    make_directories(Config({"data_dir": str(tmp_path)}))
+    assert {mode(path) for path in drops} == {DROP_MODE}
+    assert {mode(path) for path in private} == {PRIVATE_MODE}
+
+
+def test_a_spool_has_one_daemon(made: Path) -> None:
+    """The second learns the pid of the first. The lock ends with its holder."""
+    lock = take_lock(str(made))
+    with pytest.raises(CannotRun, match=f"pid {os.getpid()}") as error:
+        take_lock(str(made))
+    assert error.value.code == exits.TRY_AGAIN
+    os.close(lock)
+    os.close(take_lock(str(made)))
+
+
+def test_a_spool_is_served_while_its_fifo_has_a_reader(made: Path) -> None:
+    """Whatever lies in the FIFO's place is replaced; others may write to it only."""
+    path = Path(wake_fifo(str(made)))
+    path.write_text("")
+    assert not is_served(str(made))
+    fifo = open_wake(str(made))
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert mode(path) == 0o622
+    assert is_served(str(made))
+    os.close(fifo)
+    assert not is_served(str(made))
