@@ -9,7 +9,7 @@ export RUNTIME ?= own
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 
-.PHONY: arm64 help setup demo test lint faults bench freeze runtime runtime-profile runtime-lock packages repos hosts peers reference requirements clean
+.PHONY: arm64 help setup demo test lint faults simulation bench freeze runtime runtime-profile runtime-lock packages repos hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -24,7 +24,7 @@ demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
 
 test: lint ## every test but the slow peers, those of the packages on hosts included (as root)
-	@$(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration
+	@$(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration tests/simulation
 	@$(MAKE) --no-print-directory repos
 	@$(PYTHON) -m pytest tests/package
 	@$(PYTHON) -m pytest --numprocesses 4 tests/faults
@@ -39,6 +39,10 @@ lint: setup ## ruff, mypy --strict, the arrows between rooms, shellcheck
 
 faults: freeze ## every fault of tests/faults, not the choice that `make test` has; prints a table of what they did
 	@$(PYTHON) -m pytest --numprocesses 4 --long tests/faults
+
+simulation: setup ## 20,000 days of the whole daemon, each by its seed, and whether they find faults put in on purpose
+	@$(PYTHON) -m tests.simulation 1-20000
+	@$(PYTHON) -m pytest --long tests/simulation
 
 bench: setup ## speed, as ratios against a reference in the same run
 	@$(PYTHON) -m benchmarks

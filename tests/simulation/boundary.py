@@ -1,0 +1,107 @@
+"""The boundary: names by which the agent's modules reach the system lead into the simulation."""
+
+import _thread
+import contextlib
+import fcntl
+import gc
+import logging
+import os
+import posix
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from types import FunctionType
+from typing import Any
+
+# All that is imported on the way is imported before: what comes later would reach the real system.
+import pdagent.daemon.life
+import pdagent.queue.intervention
+import pdagent.queue.waiting
+import pdagent.wire.delivery  # noqa: F401
+import tests.support.power.disk
+from pdagent import threads
+from tests.simulation.kernel import Fcntl, Kernel, Select
+from tests.simulation.network import Network
+from tests.simulation.primitives import CoarseTime, RLock, Thread, Threading, Time
+from tests.simulation.world import World
+
+
+@contextlib.contextmanager
+def simulated(world: World, kernel: Kernel, network: Network, signals: Any) -> Iterator[None]:
+    """Within, everything of pdagent's runs in this world."""
+    clock = Time(world)
+    real: dict[int, Any] = {
+        id(os): kernel,
+        id(posix): kernel,
+        id(fcntl): Fcntl(kernel),
+        id(select): Select(kernel),
+        id(signal): signals,
+        id(socket): network,
+        id(threading): Threading(world),
+        id(_thread): Thread(world),
+        id(time): clock,
+        id(threads.importing): RLock(world),
+        id(time.time): clock.time,
+        id(time.time_ns): clock.time_ns,
+        id(time.monotonic): clock.monotonic,
+    }
+    undo: list[tuple[Any, str, Any]] = []
+
+    def put(place: Any, name: str, value: Any) -> None:
+        undo.append((place, name, getattr(place, name, None)))
+        setattr(place, name, value)
+
+    for title, module in list(sys.modules.items()):
+        if title.partition(".")[0] != "pdagent" and title != "tests.simulation.sabotage":
+            continue
+        for name, value in list(vars(module).items()):
+            if id(value) in real:
+                put(module, name, real[id(value)])
+            elif isinstance(value, type) and value.__module__ == title:
+                for function in vars(value).values():
+                    if isinstance(function, FunctionType) and function.__defaults__:
+                        defaults = tuple(real.get(id(d), d) for d in function.__defaults__)
+                        put(function, "__defaults__", defaults)
+        put(module, "open", kernel.open_file)
+    put(tests.support.power.disk, "time", CoarseTime(world))
+    put(uuid, "os", kernel)
+    gc.collect()
+    gc.disable()  # it would end things at moments that no seed chooses
+    logging.disable(logging.WARNING if world.tell is None else logging.NOTSET)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        gc.enable()
+        for place, name, value in reversed(undo):
+            if name == "open":
+                delattr(place, name)
+            else:
+                setattr(place, name, value)
+
+
+class Signals:
+    """`signal`, for one daemon at a time."""
+
+    SIGHUP, SIGTERM, SIGINT = signal.SIGHUP, signal.SIGTERM, signal.SIGINT
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.handlers: dict[int, Any] = {}
+        self._fd = -1
+
+    def set_wakeup_fd(self, fd: int, warn_on_full_buffer: bool) -> None:
+        self._fd = fd
+
+    def signal(self, number: int, handler: Any) -> None:
+        self.handlers[number] = handler
+
+    def send(self, number: int) -> None:
+        self.handlers[number](number, None)
+        with contextlib.suppress(OSError):  # its end of it may be closed
+            self._kernel.write(self._fd, bytes([number]))

@@ -1,0 +1,519 @@
+"""What stands in for `os`, `posix`, `fcntl`, `select` and `open`: files on a disk that may lose its
+power, FIFOs and pipes, and the errors that a seed draws. Each call lets others go on first.
+"""
+
+import errno
+import fcntl
+import io
+import math
+import os
+import posixpath
+import select
+import stat
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+from zlib import crc32
+
+from tests.simulation.world import Process, World
+from tests.support.power.disk import (
+    Attributes,
+    Change,
+    Cuts,
+    Disk,
+    Inode,
+    Make,
+    Names,
+    Operation,
+    Rename,
+    Sync,
+    Tree,
+    Truncate,
+    Write,
+)
+
+PIPE_BYTES = 65_536
+_PASSED = {"fsdecode", "fsencode", "strerror", "error", "stat_result"}
+_FAULTS = (errno.EIO, errno.EIO, errno.ENOSPC, errno.EMFILE)
+_NO_SPACE = {"write", "link", "rename", "mkdir", "open"}
+
+
+class Pipe:
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.readers = self.writers = 0
+
+
+class Opened:
+    """An open file, directory, or end of a pipe."""
+
+    def __init__(self, process: Process, inode: int, flags: int, pipe: Pipe | None = None) -> None:
+        self.process = process
+        self.inode = inode
+        self.offset = 0
+        self.pipe = pipe
+        self.reads = flags & os.O_ACCMODE in (os.O_RDONLY, os.O_RDWR)
+        self.writes = flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR)
+
+
+class Kernel:
+    """`observe` is told of each change of names; `excuse` of each error that was put in, with the
+    path it is about."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.disk = Disk()
+        self.errors = 0.0  # how likely a call fails
+        self.observe: Callable[[Rename], None] = lambda _: None
+        self.excuse: Callable[[str], None] = lambda _: None
+        self.path = Paths(self)
+        self.environ: dict[str, str] = {}
+        self._files: dict[int, Opened] = {}
+        self._next_fd = 10
+        self._pipes: dict[int, Pipe] = {}  # by the FIFO's inode
+        self._locks: dict[int, int] = {}  # descriptor by inode
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(os, name)
+        if name in _PASSED or not callable(found):
+            return found
+        raise AttributeError(f"the simulation has no os.{name}")
+
+    # --- what happens to all of it --------------------------------------------------------------
+
+    @property
+    def process(self) -> Process:
+        assert self.world.running is not None
+        return self.world.running.process
+
+    def kill(self, process: Process) -> None:
+        process.dead = True
+        for fd in [fd for fd, file in self._files.items() if file.process is process]:
+            self._close(fd)
+
+    def cut_power(self) -> None:
+        """All processes must be dead."""
+        self.disk = Disk(self.after_a_cut())
+        self._pipes = {}
+
+    def after_a_cut(self) -> Tree:
+        """What would be found if the power failed now."""
+        return Cuts(self.disk, Names.JOURNAL).after(len(self.disk.log), self.world.choice)
+
+    def _call(self, name: str, path: str = "") -> None:
+        self.world.wait(f"{name} {path}")
+        # FIFOs are not on any disk.
+        if path.endswith(("/wake", ".wait")) or not self.process.faulty:
+            return
+        if self.world.choice.random() < self.errors:
+            number = self.world.choice.choice(_FAULTS)
+            if number == errno.ENOSPC and name not in _NO_SPACE:
+                number = errno.EIO
+            self.excuse(path)
+            raise _error(number, path)
+
+    def _do(self, operation: Operation) -> None:
+        self.disk.do(operation)
+        if isinstance(operation, Rename):
+            self.observe(operation)
+
+    # --- finding --------------------------------------------------------------------------------
+
+    def _at(self, path: str) -> Inode:
+        found = self.disk.tree.find(path)
+        if found is None:
+            raise _error(errno.ENOENT, path)
+        return self.disk.tree.inodes[found]
+
+    def _parent(self, path: str) -> tuple[int, str]:
+        directory, _, name = path.rpartition("/")
+        return self._at(directory).number, name
+
+    def exists(self, path: str) -> bool:
+        return self.disk.tree.find(path) is not None
+
+    def lstat(self, path: str) -> SimpleNamespace:
+        self._call("lstat", path)
+        if len(path.rpartition("/")[2]) > 255 or "\0" in path:
+            raise _error(errno.ENAMETOOLONG, path)
+        return _status(self._at(path))
+
+    def stat(self, path: str) -> SimpleNamespace:
+        return self.lstat(path)
+
+    def access(self, path: str, _: int) -> bool:
+        self.world.wait(f"access {path}")
+        return self.exists(path)
+
+    def listdir(self, path: str) -> list[str]:
+        self._call("listdir", path)
+        return list(self._at(path).names)
+
+    def scandir(self, path: str) -> "Scan":
+        self._call("scandir", path)
+        return Scan(self, self._at(path))
+
+    def statvfs(self, path: str) -> SimpleNamespace:
+        self._call("statvfs", path)
+        return SimpleNamespace(
+            f_bavail=10**9, f_blocks=10**9, f_frsize=4096, f_favail=10**9, f_files=10**9
+        )
+
+    # --- changing names -------------------------------------------------------------------------
+
+    def mkdir(self, path: str, mode: int = 0o777) -> None:
+        self._call("mkdir", path)
+        self._make(path, stat.S_IFDIR | mode)
+
+    def makedirs(self, path: str, mode: int = 0o777, exist_ok: bool = False) -> None:
+        self._call("makedirs", path)
+        parts = path.strip("/").split("/")
+        for end in range(1, len(parts) + 1):
+            if not self.exists(place := "/" + "/".join(parts[:end])):
+                self._make(place, stat.S_IFDIR | mode)
+
+    def mkfifo(self, path: str, mode: int) -> None:
+        self._call("mkfifo", path)
+        self._make(path, stat.S_IFIFO | mode)
+
+    def _make(self, path: str, mode: int) -> Inode:
+        directory, name = self._parent(path)
+        if self.exists(path):
+            raise _error(errno.EEXIST, path)
+        number = self.disk.tree.new_number()
+        self._do(Make(number, mode, self.process.uid, 0))
+        self._do(Rename((Change(directory, name, None, number),)))
+        return self.disk.tree.inodes[number]
+
+    def link(self, source: str, target: str) -> None:
+        self._call("link", target)
+        inode = self._at(source).number
+        directory, name = self._parent(target)
+        if self.exists(target):
+            raise _error(errno.EEXIST, target)
+        self._do(Rename((Change(directory, name, None, inode),)))
+
+    def unlink(self, path: str) -> None:
+        self._call("unlink", path)
+        inode = self._at(path)
+        if stat.S_ISDIR(inode.mode):
+            raise _error(errno.EISDIR, path)
+        directory, name = self._parent(path)
+        self._do(Rename((Change(directory, name, inode.number, None),)))
+
+    def rename(self, source: str, target: str) -> None:
+        self._call("rename", source)
+        inode = self._at(source).number
+        old_place, new_place = self._parent(source), self._parent(target)
+        replaced = self.disk.tree.find(target)
+        self._do(Rename((Change(*new_place, replaced, inode), Change(*old_place, inode, None))))
+
+    replace = rename
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def open(self, path: str, flags: int, mode: int = 0o777) -> int:
+        self._call("open", path)
+        if self.exists(path):
+            if flags & os.O_EXCL:
+                raise _error(errno.EEXIST, path)
+            inode = self._at(path)
+        elif flags & os.O_CREAT:
+            inode = self._make(path, stat.S_IFREG | mode)
+        else:
+            raise _error(errno.ENOENT, path)
+        if flags & os.O_DIRECTORY and self.process.uid >= 1000:
+            raise _error(errno.EACCES, path)
+        pipe = None
+        if stat.S_ISFIFO(inode.mode):
+            pipe = self._pipes.setdefault(inode.number, Pipe())
+            if flags & os.O_ACCMODE == os.O_WRONLY and not pipe.readers:
+                raise _error(errno.ENXIO, path)
+        if flags & os.O_TRUNC:
+            self._do(Truncate(inode.number, 0))
+        return self._opened(Opened(self.process, inode.number, flags, pipe))
+
+    def pipe2(self, _: int) -> tuple[int, int]:
+        pipe = Pipe()
+        ends = (os.O_RDONLY, os.O_WRONLY)
+        reader, writer = (self._opened(Opened(self.process, 0, end, pipe)) for end in ends)
+        return reader, writer
+
+    def _opened(self, file: Opened) -> int:
+        self._next_fd += 1
+        self._files[self._next_fd] = file
+        if file.pipe is not None:
+            file.pipe.readers += file.reads
+            file.pipe.writers += file.writes
+        return self._next_fd
+
+    def close(self, fd: int) -> None:
+        self.world.wait("close")
+        self._file(fd)
+        self._close(fd)
+
+    def _close(self, fd: int) -> None:
+        file = self._files.pop(fd)
+        self._locks = {inode: holder for inode, holder in self._locks.items() if holder != fd}
+        if file.pipe is not None:
+            file.pipe.readers -= file.reads
+            file.pipe.writers -= file.writes
+            if not file.pipe.readers and not file.pipe.writers:
+                file.pipe.data.clear()
+
+    def _file(self, fd: int) -> Opened:
+        if fd not in self._files:
+            raise _error(errno.EBADF)
+        return self._files[fd]
+
+    def read(self, fd: int, size: int) -> bytes:
+        file = self._file(fd)
+        if file.pipe is not None:
+            self.world.wait("read pipe")
+            if not file.pipe.data and file.pipe.writers:
+                raise _error(errno.EAGAIN)
+            data = bytes(file.pipe.data[:size])
+            del file.pipe.data[:size]
+            return data
+        self._call("read")
+        data = bytes(self.disk.tree.inodes[file.inode].data[file.offset : file.offset + size])
+        file.offset += len(data)
+        return data
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        file = self._file(fd)
+        if file.pipe is not None:
+            self.world.wait("write pipe")
+            if not file.pipe.readers:
+                raise _error(errno.EPIPE)
+            if len(file.pipe.data) + len(data) > PIPE_BYTES:
+                raise _error(errno.EAGAIN)
+            file.pipe.data += data
+            return len(data)
+        self._call("write")
+        if self.process.faulty and self.errors and self.world.choice.random() < 0.1:
+            data = data[: (len(data) + 1) // 2]
+        self._do(Write(file.inode, file.offset, bytes(data)))
+        file.offset += len(data)
+        return len(data)
+
+    def fsync(self, fd: int) -> None:
+        self._call("fsync")
+        self._do(Sync(self._file(fd).inode))
+
+    def ftruncate(self, fd: int, size: int) -> None:
+        self._call("ftruncate")
+        self._do(Truncate(self._file(fd).inode, size))
+
+    def fstat(self, fd: int) -> SimpleNamespace:
+        self.world.wait("fstat")
+        return _status(self.disk.tree.inodes[self._file(fd).inode])
+
+    def fchmod(self, fd: int, mode: int) -> None:
+        self._call("fchmod")
+        self._set_mode(self.disk.tree.inodes[self._file(fd).inode], mode)
+
+    def chmod(self, path: str, mode: int) -> None:
+        self._call("chmod", path)
+        self._set_mode(self._at(path), mode)
+
+    def _set_mode(self, inode: Inode, mode: int) -> None:
+        mode |= stat.S_IFMT(inode.mode)
+        self._do(Attributes(inode.number, mode, inode.uid, inode.gid))
+
+    def chown(self, *_: object) -> None:
+        self.world.wait("chown")
+
+    # --- the process ----------------------------------------------------------------------------
+
+    def getpid(self) -> int:
+        return 1 + crc32(self.process.name.encode()) % 30_000
+
+    def geteuid(self) -> int:
+        return self.process.uid
+
+    def urandom(self, size: int) -> bytes:
+        return self.world.choice.randbytes(size)
+
+    # --- fcntl, select --------------------------------------------------------------------------
+
+    def flock(self, fd: int, _: int) -> None:
+        self.world.wait("flock")
+        if self._locks.setdefault(self._file(fd).inode, fd) != fd:
+            raise _error(errno.EAGAIN)
+
+    def fcntl(self, _: int, __: int) -> int:
+        return PIPE_BYTES
+
+    def is_readable(self, fd: int) -> bool:
+        file = self._files.get(fd)
+        return file is not None and file.pipe is not None and bool(file.pipe.data)
+
+    # --- open() ---------------------------------------------------------------------------------
+
+    def open_file(
+        self, file: str | int, mode: str = "r", encoding: str | None = None, **_: object
+    ) -> Any:
+        """The built-in `open`, as far as it is used."""
+        fd = file if isinstance(file, int) else self.open(file, os.O_RDONLY)
+        raw = _Raw(self, fd)
+        buffer: Any = io.BufferedWriter(raw) if "w" in mode else io.BufferedReader(raw)
+        return buffer if "b" in mode else io.TextIOWrapper(buffer, encoding)
+
+
+class Scan:
+    """A walk through a directory by the hashes of its names, as ext4 does it: what comes meanwhile
+    is seen if it lands behind the reader."""
+
+    def __init__(self, kernel: Kernel, directory: Inode) -> None:
+        self._kernel = kernel
+        self._directory = directory
+
+    def __iter__(self) -> Iterator["Entry"]:
+        place = (-1, "")
+        while True:
+            self._kernel.world.wait("next entry")
+            names = self._directory.names
+            rest = [found for name in names if (found := (crc32(name.encode()), name)) > place]
+            if not rest:
+                return
+            place = min(rest)
+            yield Entry(self._kernel, place[1], names[place[1]])
+
+    def __enter__(self) -> "Scan":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Entry:
+    def __init__(self, kernel: Kernel, name: str, inode: int) -> None:
+        self.name = name
+        self._kernel = kernel
+        self._inode = inode
+
+    def inode(self) -> int:
+        return self._inode
+
+    def stat(self, follow_symlinks: bool = True) -> SimpleNamespace:
+        self._kernel.world.wait(f"lstat {self.name}")
+        inode = self._kernel.disk.tree.inodes[self._inode]
+        if not inode.links:
+            raise _error(errno.ENOENT)
+        return _status(inode)
+
+
+class Paths:
+    """`os.path`."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.basename = posixpath.basename
+        self.dirname = posixpath.dirname
+
+    def lexists(self, path: str) -> bool:
+        self._kernel.world.wait(f"lexists {path}")
+        return self._kernel.exists(path)
+
+    def isdir(self, path: str) -> bool:
+        self._kernel.world.wait(f"isdir {path}")
+        found = self._kernel.disk.tree.find(path)
+        return found is not None and stat.S_ISDIR(self._kernel.disk.tree.inodes[found].mode)
+
+    def islink(self, path: str) -> bool:
+        return False
+
+
+class Fcntl:
+    """`fcntl`."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.flock = kernel.flock
+        self.fcntl = kernel.fcntl
+        self.LOCK_EX, self.LOCK_NB, self.F_GETPIPE_SZ = (
+            fcntl.LOCK_EX,
+            fcntl.LOCK_NB,
+            fcntl.F_GETPIPE_SZ,
+        )
+
+
+class Select:
+    """`select`."""
+
+    POLLIN = select.POLLIN
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def poll(self) -> "Poll":
+        return Poll(self._kernel)
+
+    def select(self, _: object, __: object, ___: object, seconds: float) -> None:
+        """As a pause, which is how it is used."""
+        self._kernel.world.sleep(seconds)
+
+
+class Poll:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._fds: list[int] = []
+
+    def register(self, fd: int, _: int) -> None:
+        self._fds.append(fd)
+
+    def poll(self, milliseconds: float | None = None) -> list[tuple[int, int]]:
+        seconds = math.inf if milliseconds is None else milliseconds / 1000
+        self._kernel.world.wait("poll", lambda: bool(self._ready()), seconds)
+        return self._ready()
+
+    def _ready(self) -> list[tuple[int, int]]:
+        return [(fd, select.POLLIN) for fd in self._fds if self._kernel.is_readable(fd)]
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, kernel: Kernel, fd: int) -> None:
+        self._kernel = kernel
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._kernel.read(self._fd, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def write(self, data: Any) -> int:
+        return self._kernel.write(self._fd, bytes(data))
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._kernel.close(self._fd)
+
+
+def _status(inode: Inode) -> SimpleNamespace:
+    return SimpleNamespace(
+        st_mode=inode.mode,
+        st_uid=inode.uid,
+        st_gid=inode.gid,
+        st_ino=inode.number,
+        st_nlink=inode.links,
+        st_size=len(inode.data),
+        st_blocks=8,
+        st_ctime=inode.changed / 1e9,
+        st_ctime_ns=inode.changed,
+        st_mtime=inode.changed / 1e9,
+        st_mtime_ns=inode.changed,
+    )
+
+
+def _error(number: int, path: str = "") -> OSError:
+    return OSError(number, os.strerror(number), path)

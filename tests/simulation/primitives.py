@@ -1,0 +1,153 @@
+"""What stands in for `threading`, `_thread` and `time`: the world's tasks and its clock."""
+
+import math
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from tests.simulation.world import Task, World
+
+EPOCH = 1_700_000_000
+
+
+class Lock:
+    """Also a reentrant one: `depth` is how often its owner has it."""
+
+    reentrant = False
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.owner: Task | None = None
+        self.depth = 0
+
+    def _is_free(self) -> bool:
+        return self.owner is None or self.owner.process.dead
+
+    def acquire(self) -> bool:
+        me = self.world.running
+        if not (self.reentrant and self.owner is me):
+            self.world.wait("lock", self._is_free)
+            self.owner, self.depth = me, 0
+        self.depth += 1
+        return True
+
+    def release(self) -> None:
+        if self.owner is not self.world.running:
+            return  # who died while it waited for this does not have it
+        self.depth -= 1
+        if not self.depth:
+            self.owner = None
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class RLock(Lock):
+    reentrant = True
+
+
+class Condition(RLock):
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._waiting: list[list[bool]] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        told = [False]
+        self._waiting.append(told)
+        depth, self.depth, self.owner = self.depth, 0, None
+        try:
+            self.world.wait("told", lambda: told[0], math.inf if timeout is None else timeout)
+        finally:
+            # By identity: two that wait look alike.
+            self._waiting = [other for other in self._waiting if other is not told]
+            running = self.world.running
+            if running is not None and not running.process.dead:
+                self.acquire()
+                self.depth = depth
+        return told[0]
+
+    def notify(self, n: int = 1) -> None:
+        for told in self._waiting[:n]:
+            told[0] = True
+        self._waiting = self._waiting[n:]
+
+    def notify_all(self) -> None:
+        self.notify(len(self._waiting))
+
+
+class Threading:
+    def __init__(self, world: World) -> None:
+        self.Lock = lambda: Lock(world)
+        self.RLock = lambda: RLock(world)
+        self.Condition = lambda: Condition(world)
+
+    def current_thread(self) -> SimpleNamespace:
+        return SimpleNamespace()
+
+
+class Thread:
+    """`_thread`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._number = 0
+
+    def start_new_thread(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        running = self._world.running
+        assert running is not None
+        call = [arguments]  # what a thread was started with ends with it
+        self._number += 1
+        name = f"{arguments[-1]}#{self._number}"
+        self._world.wait(f"start {name}")
+        self._world.start(running.process, name, lambda: function(*call.pop()))
+
+
+class Time:
+    """`time`. The wall clock runs as the other."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.CLOCK_BOOTTIME = 7
+
+    def monotonic(self) -> float:
+        self._world.wait("clock")
+        return self._world.now
+
+    def monotonic_ns(self) -> int:
+        return int(self.monotonic() * 1e9)
+
+    def clock_gettime(self, _: int) -> float:
+        return self.monotonic()
+
+    def time(self) -> float:
+        return EPOCH + self.monotonic()
+
+    def time_ns(self) -> int:
+        return EPOCH * 10**9 + self.monotonic_ns()
+
+    def thread_time(self) -> float:
+        return 0.0
+
+    process_time = thread_time
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("strftime", "gmtime", "localtime"):
+            return getattr(time, name)
+        raise AttributeError(name)
+
+
+class CoarseTime:
+    """The clock of the kernel's stamps on files, which ticks each 4 ms."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def time_ns(self) -> int:
+        return EPOCH * 10**9 + int(self._world.now * 250) * 4_000_000
+
+    def monotonic(self) -> float:
+        return self._world.now

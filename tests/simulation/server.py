@@ -1,0 +1,86 @@
+"""The Events API of a bad day: what a seed has it answer to whom, for each integration key another
+weather."""
+
+import json
+
+from tests.simulation.model import Event, Model
+from tests.simulation.network import Answer, http
+from tests.simulation.world import World
+
+GOOD = "GOOD"  # the key whose events always get the answer that they deserve
+RESET = ConnectionResetError(104, "Connection reset by peer")
+HTML = "Content-Type: text/html"
+KINDS = (
+    *("yes", "yes", "interim", "closing", "twice", "stale", "late", "torn", "reset", "silence"),
+    *("taken and lost", "refused", "throttled", "throttled for", "trouble", "portal", "forbidden"),
+)
+
+
+class Server:
+    def __init__(self, world: World, model: Model) -> None:
+        self._choice = world.choice
+        self._model = model
+        self._weather: dict[str, list[str]] = {}
+        self.healed = False
+
+    def answer(self, path: str, body: bytes) -> Answer:
+        seconds = self._choice.choice([0.001, 0.1, 0.4])
+        if body == b"{}":  # the neutral question
+            return [(seconds, http(400, {"status": "invalid event", "message": "empty"}))]
+        event = self._model.received(body)
+        parsed = json.loads(body)
+        key = parsed.get("routing_key") or parsed["service_key"]
+        return self._drawn(key, parsed, event, seconds)
+
+    def _drawn(self, key: str, body: dict[str, str], event: Event | None, seconds: float) -> Answer:
+        kind = "yes" if self.healed or key == GOOD else self._kind_for(key)
+        if event is not None:
+            event.taken |= kind in ("yes", "interim", "closing", "twice", "stale", "late")
+            event.refused |= kind == "refused"
+        yes = _yes(body)
+        if kind == "stale" and "only" not in str(event):
+            # The next event of the incident would take it for its own: both have this dedup key.
+            kind = "twice"
+        match kind:
+            case "interim":
+                return [(seconds, b"HTTP/1.1 100 Continue\r\n\r\n"), (seconds, yes)]
+            case "closing":
+                return [(seconds, yes), (0.0, b"")]
+            case "twice":
+                return [(seconds, yes + yes)]
+            case "stale":
+                return [(seconds, yes), (self._choice.choice([0.01, 0.3]), yes)]
+            case "late":
+                return [(self._choice.choice([5.0, 29.0, 31.0]), yes)]
+            case "torn":
+                return [(seconds, yes[: self._choice.randrange(1, len(yes))]), (seconds, b"")]
+            case "reset" | "taken and lost":
+                return [(seconds, RESET)]
+            case "silence":
+                return []
+            case "refused":
+                words = {"status": "invalid event", "message": "no", "errors": ["bad"]}
+                return [(seconds, http(400, words))]
+            case "throttled":
+                return [(seconds, http(429, {"status": "throttle exceeded"}))]
+            case "throttled for":
+                return [(seconds, http(429, b"", "Retry-After: 7"))]
+            case "trouble":
+                return [(seconds, http(503, b""))]
+            case "portal":
+                return [(seconds, http(200, b"<html>", HTML))]
+            case "forbidden":
+                return [(seconds, http(403, b"<html>", HTML))]
+        return [(seconds, yes)]
+
+    def _kind_for(self, key: str) -> str:
+        if key not in self._weather:
+            kinds = self._choice.choices(KINDS, k=self._choice.randint(1, 4))
+            self._weather[key] = [*kinds, "yes"]
+        return self._choice.choice(self._weather[key])
+
+
+def _yes(body: dict[str, str]) -> bytes:
+    if "service_key" in body:
+        return http(200, {"status": "success", "incident_key": body.get("incident_key", "made")})
+    return http(202, {"status": "success", "dedup_key": body.get("dedup_key", "made")})
