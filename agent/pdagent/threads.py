@@ -1,8 +1,8 @@
 """Threads: how all of them are started, how they pause, and how they import anything.
 
-A thread that the system refuses must end nothing: whoever wanted it goes on without, and asks
-again. The system refuses where a limit (`ulimit -u`, a control group's `pids.max`) or memory is
-used up, and both may pass.
+The system may refuse a thread, where a limit (`ulimit -u`, a control group's `pids.max`) or memory
+is used up. That may pass, and nothing ends because of it: whoever wanted the thread goes on without
+it, and asks again.
 """
 
 import _thread
@@ -20,9 +20,9 @@ SAID_SECONDS = 3600.0
 JOIN_SECONDS = 0.01
 
 # Two threads that import at the same time may need the same modules in different order. Then Python
-# gives one of them a module that is not complete ("partially initialized module"), rather than let
-# both wait for ever. So whoever imports after the start holds this, and threads import by no other
-# way. A test watches for that.
+# gives one of them an incomplete module ("partially initialized module"), so that they do not wait
+# for each other for ever. So whoever imports after the start holds this lock. A test watches for
+# it.
 importing = threading.RLock()
 
 _said_at = float("-inf")

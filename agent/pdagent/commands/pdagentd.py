@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
     fatal = next((problem for problem in problems if problem.fatal), None)
     if fatal is not None:
         return _refuse(settings, fatal.text)
-    # Whatever is wrong with these, events by other keys go out.
+    # Whatever is wrong with the names of keys, events with other keys go out.
     problems += config.load_keys(settings)
 
     def run(ready: Callable[[], None]) -> int:

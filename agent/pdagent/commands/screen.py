@@ -107,7 +107,8 @@ class Screen:
         text = cut(text, columns)
         if self._colour and STYLES[style]:
             text = f"\033[{STYLES[style]}m{text}\033[0m"
-        # ahead of the text: behind one as long as the line it would take the last column away
+        # The rest of the line is cleared before the text is written. After a text as long as the
+        # line, clearing would remove its last column.
         return _CLEAR_LINE + text
 
     def wait(self, seconds: float) -> str:

@@ -70,7 +70,7 @@ class Arrivals:
         self._thread: threads.Thread | None = None
         self._busy_since: float | None = None
         self._ask_by = 0.0
-        self._missed = False  # a turn came to no good end
+        self._missed = False  # True after a turn that failed: names may be lost
 
     # --- from the main thread -------------------------------------------------------------------
 
@@ -99,9 +99,9 @@ class Arrivals:
     def ask(self) -> None:
         """Asks for a look at what has changed, which no wake may have told."""
         if self._thread is None or not self._thread.is_alive():
-            self._missed = self._thread is not None  # it has ended by a bug of ours
+            self._missed = self._thread is not None  # the thread ended by a bug of ours
             self._thread = threads.start(self._serve, "Arrivals")  # None: there is a next time
-        with contextlib.suppress(BlockingIOError):  # it has been asked for
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: a look was asked for already
             os.write(self._ask, b"\0")
 
     def is_stuck(self, now: float) -> bool:

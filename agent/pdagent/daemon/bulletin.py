@@ -99,7 +99,7 @@ class Bulletin:
             return self._next
         self._wanted, self._next, self._due = False, now + SECONDS, now + QUIET_SECONDS
         self._busy = True
-        if threads.start(self._make, "Bulletin") is None:  # nobody is told for a while
+        if threads.start(self._make, "Bulletin") is None:  # no thread: a later turn tries again
             self._busy, self._wanted = False, True
             return self._next
         self.made += 1

@@ -183,7 +183,8 @@ class Handling:
         with self._lock:
             said = unnamed.name in self._unnamed
             self._unnamed.add(unnamed.name)
-            # until the configuration is read again; this is for what else may change
+            # A reload of the configuration ends this hold. Its end is for a key that comes
+            # otherwise.
             until = now + self._config.backoff_interval_secs
             why = f"no integration key is named {masked(unnamed.name)}"
             self._scheduler.delay(entry, now, until, why, Cause.UNNAMED)

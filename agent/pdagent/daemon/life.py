@@ -36,7 +36,7 @@ log = logging.getLogger("main")
 
 STOP_SECONDS = 15.0
 ENDURE_SECONDS = 1.0  # between two tries, where memory or descriptors are short
-# what is taken up by a restart only
+# Settings that only a restart takes up.
 _FIXED = (
     *("listen", "heartbeat", "heartbeat_url", "data_dir", "log_dir", "run_dir"),
     *("metrics_listen", "metrics_remote", "metrics_file"),
@@ -55,7 +55,7 @@ class Daemon:
         make_directories(settings)
         self._lock = take_lock(root)
         self._state = state = State(settings.data_dir)
-        # before the FIFO has a reader, which is how others know that we run
+        # Before the FIFO has a reader: by that reader others know that this daemon runs.
         state.withdraw_holds()
         self._counters = Counters(state, time.time())
         self._settlement = Settlement(backlog := Backlog(root), state, self._counters)
@@ -70,7 +70,7 @@ class Daemon:
         started_on = self._counters.started_on
         self._services = Services(settings, workers, nudge, self._agent_id, started_on)
         self._next_tick = 0.0
-        self._missed = False  # a turn of the main loop came to no good end
+        self._missed = False  # True after a turn of the main loop that failed
         self._stop_reason: int | None = None
 
     def run(self, ready: Callable[[], None]) -> int:

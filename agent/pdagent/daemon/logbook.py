@@ -74,7 +74,8 @@ def note(
             held = f"{what_waits} held for {ruling.seconds:.1f} s" if what_waits else "given up"
             log.warning("failed %s: %s; %s", what, redacted(why, entry.key), held)
         case Unreachable(why):
-            # an outage was said once, loudly; that others get past what stops this one was not
+            # The log has said that there is an outage. It has not said that something stops this
+            # one event, while others get through.
             say = log.debug if outage else log.warning
             say(
                 "not sent %s: %s; next try in %.1f s",

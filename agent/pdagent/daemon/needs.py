@@ -42,7 +42,7 @@ def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterat
         if is_full(disk_of(root)):
             yield "disk", root, "no space left"
     except OSError:
-        pass  # what is wrong with the queue was said
+        pass  # the line about the queue says what is wrong
 
 
 def _unreadable(path: str) -> str:

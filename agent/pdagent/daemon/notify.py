@@ -24,7 +24,7 @@ class Notifier:
             return
         try:
             with contextlib.closing(_socket.socket(_socket.AF_UNIX, _KIND)) as sock:
-                sock.settimeout(SECONDS)  # a systemd that is stuck must not be ours
+                sock.settimeout(SECONDS)  # a systemd that is stuck must not stop the daemon
                 sock.sendto("\n".join(states).encode(), self._address)
         except OSError:
             pass  # systemd will find out by itself

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.wire.delivery import Delivery
 
-# One answer does for all who ask within so many seconds.
+# All who ask within so many seconds get the same answer.
 FRESH_SECONDS = 2.0
 
 

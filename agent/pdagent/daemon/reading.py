@@ -104,8 +104,8 @@ class Reading:
         self._turns: dict[int, threading.Lock] = {}  # by owner
 
     def read(self, entry: Entry, now: float, config: Config, patience: Patience) -> Found:
-        """What the entry's file is. `patience` says whether others may still wait for it, since it
-        is in that state, for so many seconds."""
+        """What the entry's file is. `patience` is asked whether others may wait so many seconds for
+        a file that is "unfinished" or "incomplete"."""
         if key_of(entry.name) is None:
             return Unfit("its name is not an event's")
         try:
@@ -116,8 +116,9 @@ class Reading:
         except Unfinished as unfinished:
             pending = unfinished.pending
             since = entry.since("unfinished", now)
-            # pd-send is between link and unlink, or died there. It gets a while to finish, and will
-            # wake us; then the event is taken as accepted, which somebody may have been told.
+            # pd-send is between link and unlink, or died there. It gets a while to finish, and
+            # wakes us when it has. After that while the event counts as accepted: pd-send may have
+            # said so.
             if now - since < UNFINISHED_SECONDS and patience("unfinished", UNFINISHED_SECONDS):
                 return Waits(pending.chain, now + UNFINISHED_SECONDS)
             try:
@@ -135,7 +136,8 @@ class Reading:
         except OSError as error:
             return self.unreadable(entry, error, now)
         if lane(pending.key, config) != lane(key_of(entry.name) or "", config):
-            # Its name says whose turn it takes, and whom it holds up when it is throttled.
+            # The key in the name decides whose turn the event takes, and who waits when it is
+            # throttled. Another key in the body would let one key hold up another.
             return Unfit("its name and its body have different integration keys")
         return Ready(pending)
 
@@ -163,8 +165,8 @@ class Reading:
 
     def unreadable(self, entry: Entry, error: OSError, now: float) -> Found:
         """What follows from an error of the system's about an event."""
-        # Its chain is unknown, so its key waits. A disk that does not come back must not hold up
-        # the others for ever, nor may one that does cost an event.
+        # The event's chain is unknown, so its key waits. If the disk does not come back, the others
+        # must not wait for ever. If it does, the event must not be lost.
         problem = error.strerror or str(error)
         since = entry.since("unreadable", now)
         if error.errno in SHORTAGES or now - since < UNREADABLE_SECONDS:

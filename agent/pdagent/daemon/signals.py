@@ -20,8 +20,8 @@ class Signals:
 
     def nudge(self) -> None:
         """Wakes the main thread; from any thread."""
-        # Full: the main thread is about to look. Any other error costs the time until it looks by
-        # itself; a worker that died of it would cost the event that it has just claimed.
+        # The pipe is full: the main thread is about to look. After any other error it looks a
+        # little later, by itself. A worker must not die of the error: it has just claimed an event.
         with contextlib.suppress(OSError):
             os.write(self._sender, b"\0")
 

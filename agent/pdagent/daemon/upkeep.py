@@ -69,7 +69,7 @@ class Upkeep:
     def give_back(self, bulletins: int) -> None:
         """Lets go of the memory that work took, once the work is over. So many `bulletins` were
         made: each of them is work, although it takes hardly any time."""
-        # Not at each look: what looking needs would have to be fetched again each time.
+        # Not at each look: each look would have to read back the memory that was given up before.
         works = time.process_time() - self._worked > WORK_SECONDS
         if not works and (self._has_worked or bulletins != self._bulletins):
             # The packaged program's Python has this module.

@@ -13,8 +13,8 @@ from pdagent.queue.names import key_of, order, place
 
 OWNER_MOST = 100_000
 OWNER_LEAST = 100
-# Lanes of which something was left out are known, up to this number. Who has more pending events of
-# more keys than that makes files to harm, and has no order to lose.
+# The lanes of which something was left out are remembered, up to this number. Beyond it the order
+# of events is no longer kept: so many keys have only the files of somebody who means harm.
 LANES_MOST = 50_000
 
 Place = tuple[int, str]

@@ -2,8 +2,8 @@
 
 They are made as there is work for them, at most `max_connections` and a few to spare (see
 `schedule.turns`), and end when there has been none for a while: an idle daemon has no thread that
-wakes. One lock guards the scheduler; what is done with an event happens outside it, and nobody has
-it for longer than BATCH names take.
+wakes. One lock guards the scheduler. What is done with an event happens outside the lock, and no
+thread holds it for longer than BATCH names take.
 """
 
 import logging
@@ -216,8 +216,8 @@ class Workers:
     # --- in the workers' threads ----------------------------------------------------------------
 
     def _call_for_hands(self) -> None:
-        # One call is enough: whoever comes and finds something calls the next (see `_next`). And a
-        # claim decides what may go, so whoever comes may find nothing: that costs one wake-up.
+        # One worker is enough: a worker that finds an event calls the next one (see `_next`). A
+        # worker may find nothing, since a claim decides what may go: that costs one wake-up.
         if not self._scheduler.has_work(time.monotonic()):
             return
         if self._idle:
@@ -266,7 +266,7 @@ class Workers:
                     lingered = not self._changed.wait(LINGER_SECONDS)
                 finally:
                     self._idle -= 1
-            # At once, with the lock held: who comes next must not count on this one.
+            # At once, with the lock held: the next caller must not count on this thread.
             self._threads.pop(number, None)
             return None
 

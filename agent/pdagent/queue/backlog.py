@@ -131,7 +131,7 @@ class Backlog:
                         continue
                     yield seen
         except OSError:
-            self._seen_mtime = -1  # what came by now was not seen
+            self._seen_mtime = -1  # this look did not see everything
             raise
 
     def seen(self, name: str) -> Seen | None:
@@ -228,8 +228,8 @@ class Backlog:
 
     def retry(self, name: str, new: str) -> None:
         """Makes an event in error pending again, under the name `new`. Raises OSError."""
-        # A user could give this very name to a file of theirs after `name_in_place` has looked. It
-        # would be a file with this key and microsecond made to be replaced, and its maker's loss.
+        # After `name_in_place` has looked, a user may give this very name to a file of theirs. The
+        # rename replaces that file. Only who guesses key and microsecond can lose a file this way.
         os.rename(f"{self.root}/{IN_ERROR}/{name}", f"{self.root}/{PENDING}/{new}")
 
     def purge(self, entries: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -271,8 +271,8 @@ class Backlog:
         new = self._free(name, target)
         old, moved = f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}"
         os.rename(old, moved)
-        # A user may have put a directory in the place of a file of his, after we read that. Where
-        # it is now he would go on writing into it.
+        # A user may have put a directory in the place of a file of theirs, after we read the file.
+        # The directory must go back: in suc/ or err/ its owner could go on writing into it.
         if stat.S_ISDIR(os.lstat(moved).st_mode):
             os.rename(moved, old)
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
@@ -286,7 +286,7 @@ class Backlog:
             if key is None:  # cut, since it may be as long as a name can be
                 new = f"{os.fsdecode(os.fsencode(name)[:200])}~{time.time_ns()}"
             else:
-                # Anyone can have 20,000 names in a row be taken: then it goes in leaps.
+                # Anyone can take 20,000 names in a row. So after _STEPS tries the steps grow.
                 tries += 1
                 step = step * 2 if tries > _STEPS else 1
                 new = file_name(stamp(new) + step, key)

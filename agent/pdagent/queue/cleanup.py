@@ -4,8 +4,7 @@ An event's age is the time since it was settled, which is when its inode last ch
 rename sets it, and nobody can forge it). That is wall-clock time, and wall clocks are stepped. So
 ages only count for as long as the clock is known to have run steadily: a step in either direction,
 seen against the monotonic clock or against what the last clean-up saw, starts all of them anew.
-What that costs is disk space for a while longer; the other way round it would cost somebody's
-evidence.
+That costs disk space for a while. To trust the clock could remove what somebody still needs.
 """
 
 import contextlib
@@ -67,7 +66,7 @@ class Cleanup:
         steady_since = self._steady_since(now)
 
         def old(changed: float) -> bool:
-            # a time outside of the steady stretch means nothing but "before it"
+            # A time outside the steady stretch says only that the file came before it.
             since = changed if steady_since <= changed <= now else steady_since
             return now - since > threshold
 
@@ -77,8 +76,9 @@ class Cleanup:
             removed = sum(self._remove(directory, name) for name in names)
             if removed:
                 log.info("Cleanup: removed %d files from %s", removed, directory)
-        # crash between a reason and the move of its event, which was delivered later on; or between
-        # the removals of an event and of its reason
+        # Reasons without an event: after a crash between the writing of a reason and the move of
+        # its event, which was delivered later on; or between the removals of an event and its
+        # reason.
         reasons = self._state.reasons
         places = [f"{self._root}/{directory}" for directory in (IN_ERROR, PENDING)]
         entries = self._entries(reasons) if os.path.isdir(reasons) else iter(())
@@ -98,7 +98,7 @@ class Cleanup:
         """Removes delivered events, the oldest first, until `most` are left that take up no more
         than `most_bytes` of disk."""
         number = size = 0
-        # counted first: a list of all of them would take two megabytes for each ten thousand
+        # They are counted first: a list of 10,000 of them takes two megabytes.
         for _, _, room in self._entries(f"{self._root}/{DELIVERED}"):
             number += 1
             size += room

@@ -46,9 +46,8 @@ def make_directories(settings: Config) -> None:
                 os.makedirs(path)
                 os.chmod(path, mode or 0o755)
             elif mode and stat.S_IMODE(os.stat(path).st_mode) != mode:
-                # The old agent's had no sticky bit. The unit forbids us to set the others, so this
-                # is for agents that run without it; the package's scripts have seen to it where
-                # they could.
+                # The old agent's directories had no sticky bit. The package's scripts set it where
+                # they can. Under the unit we may not, so this is for agents that run without it.
                 with contextlib.suppress(PermissionError):
                     os.chmod(path, mode)
         except OSError as error:

@@ -75,8 +75,8 @@ class Overtaking:
                 delivered.unread.append(name)
 
     def _delivered(self, key: str, since: tuple[int, str]) -> "_Delivered":
-        # An event that is moved to suc/ before this is listed; one that is moved later on is told
-        # of. One that is both is read twice, which does no harm.
+        # An event that is moved to suc/ before this moment is in the listing. An event that is
+        # moved later on is told of. An event that is both is read twice, which does no harm.
         with self._lock:
             found = self._keys.get(key)
             if found is None or since < found.since or self._monotonic() > found.until:

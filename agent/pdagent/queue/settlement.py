@@ -33,9 +33,10 @@ class Settlement:
         self._counters = counters
         self._wall = wall
         self._lock = threading.Lock()
-        # not to be moved to this directory, where its name would be this; said once
+        # Events that could not be moved, with the directory and the name that they would get there.
+        # The log says each once.
         self._stuck: dict[str, tuple[str, str]] = {}
-        # in error, with a reason that could not be written yet
+        # Events in error whose reason could not be written yet.
         self._unwritten: dict[str, Reason] = {}
         self._retried: set[str] = set()  # pending, with the reason of their first failure
 
@@ -66,8 +67,8 @@ class Settlement:
             if name not in self._retried:
                 return
             self._retried.discard(name)
-            # Word of its arrival may come late: a wake-up that was read before the event was set
-            # aside, and acted upon after that. Then the reason is why it is in error now.
+            # A stale wake-up may name an event that was set aside meanwhile. Then the reason
+            # belongs to the event in err/, and must stay.
             if self._backlog.name_in_error(name) == name:
                 self._state.drop_reason(name)
 
@@ -84,10 +85,12 @@ class Settlement:
         can make thousands of those; an fsync for each would hold up the disk for all."""
         with self._lock:
             self._counters.refused += 1
-        # under the name that it gets there: its own may be another's there
+        # The reason is kept under the name that the event gets in err/: another event may have the
+        # event's own name there.
         there = self._backlog.name_in_error(name)
         reason = Reason(iso(self._wall()), status, why, attempts)
-        # one that can't be written now is, later: the event must not hold up others meanwhile
+        # A reason that can't be written now is written later. The event must not hold up others
+        # meanwhile.
         if self._state.keep_reason(there, reason, durable):
             self._unwritten.pop(there, None)
         elif len(self._unwritten) < UNWRITTEN_MOST:
@@ -95,7 +98,8 @@ class Settlement:
         self._backlog.tell(name, why)
         with self._lock:
             self._retried.discard(name)
-        # crash here: it is sent, and settled, once more; the reason goes with a later clean-up
+        # crash here: the event is sent, and settled, once more. A reason that is left over goes
+        # with a later clean-up.
         self._move(name, IN_ERROR, there)
 
     @property

@@ -137,7 +137,9 @@ class State:
 
     def write_reason(self, event: str, reason: Reason, durable: bool = True) -> None:
         """As `keep_reason`. Raises OSError."""
-        with contextlib.suppress(OSError):  # most often it is there; else the write will say why
+        with contextlib.suppress(
+            OSError
+        ):  # it is there, most often; if it can't be made, the write says why
             os.mkdir(self.reasons, 0o750)  # reasons can quote events, which are not everybody's
             _hand_over(self.reasons, self._db)
         text = {
@@ -176,8 +178,8 @@ class State:
         return {event for event in events if os.path.basename(self._reason_file(event)) in kept}
 
     def tell_holds(self, held: Held) -> None:
-        """Lets people know what is held. Where that can't be written, an old text must not stand
-        for it."""
+        """Lets people know what is held. If that can't be written, the old text is removed: nobody
+        must take it for the new one."""
         try:
             write_whole(self._holds, held.dumps(), durable=False)
         except OSError as error:
@@ -185,7 +187,7 @@ class State:
             self.withdraw_holds()
 
     def withdraw_holds(self) -> None:
-        """Another daemon's holds, or another time's, are not ours."""
+        """Removes what was told of holds. What an earlier daemon told is not true of this one."""
         with contextlib.suppress(OSError):
             os.unlink(self._holds)
 
@@ -200,7 +202,7 @@ class State:
 
     def _reason_file(self, event: str) -> str:
         name = os.fsencode(event)
-        if len(name) > 200:  # a vandal's: the longest leave no room for a suffix
+        if len(name) > 200:  # the longest names that a file can have leave no room for a suffix
             with importing:
                 from hashlib import sha256
 

@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from pdagent.spool import TEMPORARY, Spool, poke
 
-# Looks for an event that somebody removed; an answer of the daemon's wakes us by itself.
+# How often to look whether a person removed the event. An answer of the daemon wakes us at once.
 LOOK_SECONDS = 10.0
 _LINE_BYTES = 4096  # PIPE_BUF: written whole or not at all
 _DELIVERED = "delivered"
@@ -91,7 +91,8 @@ class WaitingSpool(Spool):
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         while True:
-            is_pending = os.path.lexists(self._pending)  # first: it is told of before it is gone
+            # The order matters: the daemon tells of the event before it moves it.
+            is_pending = os.path.lexists(self._pending)
             line = self._read()
             if line is not None:
                 return "" if line == _DELIVERED else line.removeprefix(_IN_ERROR)

@@ -108,7 +108,8 @@ class Crowd:
         number = Counter(channel.peer for channel in found)
         waiting = [channel for channel in found if not channel.is_served]
         if waiting:
-            # closed in the loop's next round: in this one its descriptor must not become another's
+            # The loop closes it in its next round. In this round its descriptor must not become
+            # another connection's.
             min(waiting, key=lambda c: (-number[c.peer], c.last_activity)).will_close = True
 
     def seconds_left(self) -> float:

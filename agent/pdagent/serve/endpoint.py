@@ -74,7 +74,7 @@ class Endpoint:
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         try:
             answer = self._answer(environ)
-        except Exception:  # a bug: the client is to try again, and the log to say why
+        except Exception:  # a bug: the client should try again, and the log says why
             log.exception("internal error with a request")
             answer = _later(503, "internal error")
         data = json.dumps(answer.body).encode()

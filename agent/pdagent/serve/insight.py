@@ -48,7 +48,7 @@ class Insight:
     def tick(self) -> None:
         """Once in a while: listens, if that was not possible yet, and brings the file up to date.
         Raises OSError."""
-        if self._file is not None:  # in a thread, since its disk may be slow
+        if self._file is not None:  # a thread writes it, since the disk may be slow
             threads.start(self._file.write, "Metrics")
         if self._listener is not None:
             self._listener.tend()

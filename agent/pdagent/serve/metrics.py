@@ -242,7 +242,7 @@ class Textfile:
     def write(self) -> None:
         """Writes them if they have changed, or have not been written for a minute."""
         if not self._busy.acquire(blocking=False):
-            return  # the last time has not come to its end: a slow disk
+            return  # the file is still being written, on a slow disk
         try:
             text = generate_latest(self._registry)
             if text == self._written and self._monotonic() < self._due:

@@ -153,7 +153,7 @@ def history(view: View, record: Record) -> list[tuple[float, str]]:
         past.append((at, "delivered"))
     tries = record.tries
     if tries is not None and not any(tries.why in what for what in told):
-        # the log tells of an outage once, not for each event
+        # The log tells of an outage once, and not for each event.
         times = f" at try {tries.number}" if tries.number > 1 else ""
         past.append((view.wall_of(tries.at), f"not sent{times}: {tries.why}"))
     return [(at, redacted(what, key)) for at, what in sorted(past, key=lambda entry: entry[0])]

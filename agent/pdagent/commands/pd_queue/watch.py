@@ -20,7 +20,8 @@ from pdagent.shown import masked
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 from pdagent.threads import pause
 
-# As often as this at most, and so that looking takes a twentieth of the time.
+# The pause between two looks is at least this long, and long enough that looking takes a twentieth
+# of the time.
 PAUSE_SECONDS = 1.0
 PAUSE_SHARE = 0.05
 # A directory's stamp ticks more slowly than files come.
@@ -137,7 +138,7 @@ def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
     if held:
         lines.append(("", ""))
         for line in held:
-            # wrapped, not cut: when the next try is stands at the end
+            # It is wrapped, not cut: the time of the next try stands at its end.
             lines += [
                 ("held", part) for part in words.wrapped(f"held: {line}", columns, "", "      ")
             ]
