@@ -21,7 +21,7 @@ _LIKE_A_KEY = re.compile(r"[0-9A-Za-z]{20,}")
 
 
 class Parser(common.Parser):
-    """A command's, but that a wrong command line leaves a trace."""
+    """A command's parser. A wrong command line is told to the system's log too."""
 
     def error(self, message: str, hint: str = "") -> NoReturn:
         text = _LIKE_A_KEY.sub(lambda found: masked(found[0]), message)
@@ -36,7 +36,7 @@ def parser(name: str, description: str, examples: Sequence[common.Example]) -> P
 
 
 def options(parser: Parser) -> argparse._ArgumentGroup:
-    """The options that all of them have."""
+    """The options that pd-nagios, pd-zabbix and pd-sensu have in common."""
     group = common.options(parser)
     common.key_file(group)
     group.add_argument(
@@ -52,5 +52,5 @@ def options(parser: Parser) -> argparse._ArgumentGroup:
 
 
 def main(parser: Parser, report: "Sending") -> int:
-    """Sends what the report, filled in by the parser, comes to."""
+    """Sends the events of a report that the parser has filled in."""
     return sending.send(parser, report, sending.settings_of(report), unread=True)

@@ -12,7 +12,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-    """The command's, and that of `check`."""
+    """The parser of the command, and that of `check`."""
     parser = common.parser(
         "pdagent",
         "About the PagerDuty Agent on this host.",

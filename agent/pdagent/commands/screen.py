@@ -13,7 +13,7 @@ from types import FrameType
 
 from pdagent.commands.text import cut
 
-# the other screen, no cursor, no wrapping of long lines; and back
+# What enters the other screen, hides the cursor and wraps no long lines; and what goes back.
 _ENTER, _LEAVE = b"\033[?1049h\033[?25l\033[?7l", b"\033[?7h\033[?25h\033[?1049l"
 _HOME, _CLEAR_LINE, _BELOW = "\033[H", "\033[K", "\033[J"
 STYLES = {"": "", "title": "1", "heading": "7", "held": "33", "error": "31", "faint": "2"}
@@ -112,7 +112,7 @@ class Screen:
         return _CLEAR_LINE + text
 
     def wait(self, seconds: float) -> str:
-        """Until something happens on the terminal, that long at most; what was typed."""
+        """Waits for something on the terminal, or until the time is up. Returns what was typed."""
         watched = [self._awake, 0] if self._before is not None else [self._awake]
         ready, _, _ = select.select(watched, [], [], seconds)
         if self._awake in ready:

@@ -58,7 +58,7 @@ class Bulletin:
         self.made = 0
         self._next = 0.0
         self._due = 0.0
-        self._standing: tuple[int, float | None] | None = None  # what was last told of it
+        self._told: tuple[int, float | None] | None = None  # what was last told of it
         self._busy = False
         self._ended = False
         self._status = ""
@@ -88,7 +88,7 @@ class Bulletin:
     def tick(self, now: float) -> None:
         """Once in a while: wants one if how things stand has changed, or if it may be over what was
         wrong. Else it is not each time: to make one takes 2 MB that an idle daemon does without."""
-        if self._troubles or self._standing != self._stands() or now >= self._due:
+        if self._troubles or self._told != self._progress() or now >= self._due:
             self.want()
 
     def tend(self, now: float) -> float:
@@ -139,7 +139,7 @@ class Bulletin:
         holds: dict[str, int] = {}
         for hold in held.holds:
             holds[hold.cause] = holds.get(hold.cause, 0) + 1
-        self._standing = pending, delivered = self._stands()
+        self._told = pending, delivered = self._progress()
         oldest = self._workers.oldest
         return Condition(
             pid=os.getpid(),
@@ -154,7 +154,7 @@ class Bulletin:
             troubles=tuple(Trouble(*need, since) for need, since in self._troubles.items()),
         )
 
-    def _stands(self) -> tuple[int, float | None]:
+    def _progress(self) -> tuple[int, float | None]:
         return self._workers.pending, self._workers.tally.delivered_at
 
     def _note(self, needs: list[tuple[str, str, str]], wall: float) -> None:

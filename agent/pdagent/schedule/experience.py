@@ -15,8 +15,8 @@ WHY_CHARS = 300
 
 
 class Experience:
-    """The verdicts so far. `retry_limit`: troubles before an event may be given up; `cap`: the
-    longest backoff in seconds."""
+    """What the verdicts so far have shown. `retry_limit`: troubles before an event may be given up.
+    `cap`: the longest backoff in seconds."""
 
     def __init__(self, outage: Outage, cap: float, retry_limit: int) -> None:
         self._outage = outage

@@ -46,7 +46,7 @@ class Heartbeat:
         self._thread: threads.Thread | None = None
 
     def tend(self) -> None:
-        """Has it beat, if no thread could be had for that yet, or the thread has died."""
+        """Starts the thread of the heartbeat, if there is none, or if it has died."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threads.start(self._run, "Heartbeat")
 

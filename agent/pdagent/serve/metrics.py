@@ -43,7 +43,7 @@ FILE_SECONDS = 60.0  # its time stamp says that we live
 
 
 class Collected(Collector):
-    """All metrics, made anew for each who asks."""
+    """All metrics, collected anew at each request."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class Tally:
         self.delivered_at: float | None = None
 
     def begin(self) -> None:
-        """What was found at the start was accepted before it, and counted then."""
+        """Forgets events found at the start: they were accepted, and counted, before it."""
         with self._lock:
             self.accepted = 0
 

@@ -65,7 +65,7 @@ def _records(view: View, entries: Iterable[Entry]) -> Iterator[Record]:
 
 
 def _purged(view: View, entries: list[Entry]) -> Iterator[Record]:
-    """Removes them; gives what they were."""
+    """Removes events. Returns those that it removed, as they were."""
     listing, intervention = view.listing(), view.intervention()
     for start in range(0, len(entries), BATCH):
         batch = entries[start : start + BATCH]
@@ -125,7 +125,7 @@ def retry(view: View, options: argparse.Namespace) -> int:
 def _retried(
     view: View, intervention: Intervention, options: argparse.Namespace, left: Left
 ) -> Iterator[Record]:
-    """Retries events, in the order of their acceptance; gives those that it did, as they were."""
+    """Retries events in the order of their acceptance. Returns those that it did, as they were."""
     wanted, listing = query(options), view.listing()
     try:
         for record in listing.records(wanted, listing.names(wanted, view.wall)):

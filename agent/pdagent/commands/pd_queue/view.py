@@ -25,11 +25,11 @@ class View:
         self.held: Held | None = self.state.holds() if self.running else Held()
 
     def wall_of(self, monotonic: float) -> float:
-        """A moment of the daemon's as seconds since the epoch."""
+        """A moment of the monotonic clock as seconds since the epoch."""
         return self.wall + monotonic - self.monotonic
 
     def lane(self, key: str) -> str:
-        """The key whose events those of this key, or key's name, wait for."""
+        """The integration key that a key, or the name of one, stands for."""
         return lane(key, self.settings)
 
     def holds(self, key: str | None) -> list[Hold]:

@@ -162,7 +162,7 @@ def _keys(queue: Queue, columns: int) -> Iterator[Line]:
 
 
 def _events(queue: Queue, columns: int, room: int) -> list[Line]:
-    """Events in error, and pending ones in what these leave."""
+    """Events in error, and pending events in the room that is left."""
     share = min(room, max(room // 2, room - queue.number(PENDING)))
     lines = _fitting(queue, IN_ERROR, queue.newest(share), columns, share)
     return lines + _fitting(queue, PENDING, queue.oldest(room), columns, room - len(lines))
