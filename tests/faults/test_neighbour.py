@@ -70,6 +70,16 @@ elif kind == "large":
 elif kind == "to be cut":
     for n in range(min(count, 40)):
         put(name(n, key(n)), event(key(n), x="k" * 4_000_000))
+elif kind == "text without end":
+    for n in range(min(count, 40)):
+        text = b'"' + b"{" * 270_000 + rb"\"" * 1_800_000
+        put(name(n, key(n)), event(key(n), x=0)[:-2] + text + b"}")
+elif kind == "signs":
+    for n in range(min(count, 40)):
+        put(name(n, key(n)), event(key(n), x=0)[:-2] + b'"' + b"\x7f" * 4_000_000 + b'"}')
+elif kind == "deep":
+    for n in range(count):
+        put(name(n, key(n)), event(key(n), x=0)[:-2] + b"[" * 9990 + b"]" * 9990 + b"}")
 elif kind == "cut":
     path = put(f"{own}/{kind}{mark}", event(key(0), x=[])[:-2] + b"[]," * 1_300_000)
     for n in range(count):
@@ -128,6 +138,9 @@ KINDS = (
         "one body linked",
         "large",
         "to be cut",
+        "text without end",
+        "signs",
+        "deep",
         "cut",
         "no events",
         "many keys",

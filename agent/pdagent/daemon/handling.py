@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pdagent.config import Config
 from pdagent.daemon import logbook
+from pdagent.daemon.large import Turn, give_back
 from pdagent.daemon.path import Path
 from pdagent.daemon.reading import (
     AGAIN_SECONDS,
@@ -91,7 +92,8 @@ class Handling:
         self._scheduler = scheduler
         self._lock = lock
         self._backlog = backlog
-        self._reading = Reading(backlog)
+        self._large = Turn()
+        self._reading = Reading(backlog, self._large)
         self._overtaking = self._look_anew()
         self._unnamed: set[str] = set()  # said once
         self.path = Path(config)
@@ -108,13 +110,13 @@ class Handling:
 
     def _look_anew(self) -> Overtaking:
         config = self._config  # another one may name the keys in another way
-        return Overtaking(self._backlog, lambda key: lane(key, config))
+        return Overtaking(self._backlog, lambda key: lane(key, config), self._large)
 
     # --- one event ------------------------------------------------------------------------------
 
     def handle(self, entry: Entry) -> None:
         """Takes a claimed event as far as it gets now: settled, or back to the scheduler."""
-        now = time.monotonic()
+        now, heavy = time.monotonic(), entry.heavy
         found = self._reading.read(
             entry, now, self._config, lambda what, seconds: self._patience(entry, what, seconds)
         )
@@ -122,6 +124,9 @@ class Handling:
             self._send(entry, found.pending, now)
         else:
             self._act(entry, found, now)
+        if heavy:
+            del found
+            give_back()  # what it took to write it in another form
 
     def _act(self, entry: Entry, found: Found, now: float) -> None:
         """What follows from an event that can't be sent now."""

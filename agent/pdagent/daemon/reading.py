@@ -12,18 +12,17 @@ Work on files is bounded, since anyone may have made them:
 """
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdagent.config import Config
+from pdagent.daemon.large import Turn
 from pdagent.queue.backlog import INCOMPLETE_SECONDS, Backlog
 from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.opening import SHORTAGES, Directory, Large
 from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
 from pdagent.schedule.lane import Entry
-from pdagent.threads import pause
 
 # How long a file may have its second name in tmp/ before its writer is taken for dead. It needs
 # that long only if the disk takes that long for an fsync.
@@ -33,8 +32,6 @@ AGAIN_SECONDS = 5.0
 # How long a file that gives an error is tried again before it is set aside.
 UNREADABLE_SECONDS = 300.0
 BEING_WRITTEN = "an event is being written"
-LARGE_PAUSES = 3  # after each large file, as many times as long as it took
-LARGE_PAUSE_MOST = 1.0
 
 Patience = Callable[[str, float], bool]
 
@@ -98,9 +95,9 @@ Found = Ready | Heavy | Waits | Later | Aside | Unfit | Gone | Left
 class Reading:
     """Reads the files of claimed events."""
 
-    def __init__(self, backlog: Backlog) -> None:
+    def __init__(self, backlog: Backlog, large: Turn) -> None:
         self._backlog = backlog
-        self._large = threading.Lock()
+        self._large = large
         self._turns: dict[int, threading.Lock] = {}  # by owner
 
     def read(self, entry: Entry, now: float, config: Config, patience: Patience) -> Found:
@@ -145,12 +142,7 @@ class Reading:
         if not entry.heavy:
             return self._backlog.load(entry.name, large=False, fitting=True)
         with self._large:
-            began = time.thread_time()
-            try:
-                return self._backlog.load(entry.name, fitting=True)
-            finally:
-                took = time.thread_time() - began
-                pause(min(LARGE_PAUSE_MOST, took * LARGE_PAUSES))
+            return self._backlog.load(entry.name, fitting=True)
 
     def _incomplete(
         self, entry: Entry, incomplete: Incomplete, now: float, patience: Patience

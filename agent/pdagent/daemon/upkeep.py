@@ -4,13 +4,13 @@ Clean-ups have a thread of their own: a clean-up of a million files must hold up
 nor the watchdog.
 """
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
 
 from pdagent import threads
 from pdagent.config import Config
+from pdagent.daemon.large import give_back
 from pdagent.queue.budget import many_pending
 from pdagent.queue.cleanup import Cleanup
 from pdagent.queue.state import Counters
@@ -72,11 +72,7 @@ class Upkeep:
         # Not at each look: each look would have to read back the memory that was given up before.
         works = time.process_time() - self._worked > WORK_SECONDS
         if not works and (self._has_worked or bulletins != self._bulletins):
-            # The packaged program's Python has this module.
-            with contextlib.suppress(ImportError), threads.importing:
-                from _pages import release  # type: ignore[import-not-found]
-
-                release()
+            give_back()
         self._has_worked, self._bulletins = works, bulletins
         self._worked = time.process_time()
 

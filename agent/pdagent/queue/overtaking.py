@@ -23,6 +23,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.names import key_of, order
@@ -35,16 +36,19 @@ MEMORY_SECONDS = 60.0
 
 class Overtaking:
     """Finds out on a spool. `lane` gives the integration key that a key's name stands for: an
-    incident by `@db` and by its key are one."""
+    incident by `@db` and by its key are one. `reading` is held while a file is read, or suc/ is
+    listed: there may be many, and of any size."""
 
     def __init__(
         self,
         backlog: Backlog,
         lane: Callable[[str], str],
+        reading: AbstractContextManager[None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backlog = backlog
         self._lane = lane
+        self._reading = nullcontext() if reading is None else reading
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._keys: dict[str, _Delivered] = {}
@@ -55,10 +59,12 @@ class Overtaking:
         delivered = self._delivered(self._lane(key), order(name))
         with delivered.lock:
             if not delivered.is_listed:
-                delivered.unread.extend(self._list(self._lane(key), delivered.since))
+                with self._reading:
+                    delivered.unread.extend(self._list(self._lane(key), delivered.since))
                 delivered.is_listed = True
             while delivered.unread:
-                self._read(delivered.unread.popleft(), delivered.youngest)
+                with self._reading:
+                    self._read(delivered.unread.popleft(), delivered.youngest)
             found = delivered.youngest.get(chain)
         return found if found is not None and order(found) > order(name) else None
 

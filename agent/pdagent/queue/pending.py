@@ -6,7 +6,8 @@ can cost is bounded before it is spent:
 - Bytes that can't be an event, or are surely only the beginning of one, are told by their ends.
 - Memory: JSON of a few bytes can be an object of hundreds. `_weight` estimates the objects from the
   text, never too low, and what weighs too much is not parsed.
-- Depth: the parser's own bound, which it keeps without a crash.
+- Depth: `_depth` finds it before the parser goes there. For each level the parser takes 300 bytes
+  of its thread's stack, which the thread keeps.
 - What stays in memory is the bytes and a few short texts. The parsed body never does: it is made
   anew for whoever asks for it.
 
@@ -17,6 +18,7 @@ from where on that matters to others; who reads such events, and how often, is `
 import json
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 from pdagent import api
 from pdagent.event import BadEvent, encode, shorten
@@ -33,6 +35,10 @@ _TEXT_WEIGHT = 80
 # It never goes back, and a text without an end reaches to the body's end. Else a body of quotes
 # would take hours, and each escape in it 100 bytes.
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.?+[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
+DEPTH_MOST = 500  # nobody means more, and the parser goes down to 10,000
+# For each bracket, one more than what it adds to the depth.
+_STEPS = bytes.maketrans(b"{[}]", b"\2\2\0\0")
+_NO_STEPS = bytes(set(range(256)) - set(b"{[}]"))
 _SHOWN_CHARS = 300
 
 
@@ -136,6 +142,8 @@ def _parsed(data: bytes) -> dict[str, object]:
         raise Incomplete("it is not JSON: it does not end with '}'")
     if len(data) > HEAVY_BYTES and _weight(data) > WEIGHT_MOST:
         raise Hostile("it has too many parts")
+    if _depth(data) > DEPTH_MOST:
+        raise Hostile("it is nested too deep")
     try:
         body = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -162,6 +170,15 @@ def _weight(data: bytes) -> int:
 
 def _structure(data: bytes) -> int:
     return sum(weight * data.count(part) for part, weight in _WEIGHTS)
+
+
+def _depth(data: bytes) -> int:
+    """How deep lists and objects lie in each other, at most."""
+    deepest = data.count(b"{") + data.count(b"[")
+    if deepest <= DEPTH_MOST:
+        return deepest
+    steps = _TEXT.sub(b"", data).translate(_STEPS, _NO_STEPS)
+    return max(accumulate(steps, lambda depth, step: depth + step - 1), default=0)
 
 
 def _summary(body: dict[str, object]) -> str:

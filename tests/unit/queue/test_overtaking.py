@@ -25,7 +25,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def overtaking(root: Path, clock: Clock) -> Overtaking:
-    return Overtaking(Backlog(str(root)), lambda key: NAMES.get(key, key), clock)
+    return Overtaking(Backlog(str(root)), lambda key: NAMES.get(key, key), monotonic=clock)
 
 
 def deliver(root: Path, name: str, dedup_key: str) -> str:

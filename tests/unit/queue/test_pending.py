@@ -112,6 +112,16 @@ def test_no_depth_is_too_much() -> None:
             understand(NAME, data, fitting=True)
 
 
+@pytest.mark.parametrize("part", [("[", "]"), ('{"a":', "}"), ('[{"[":', "}]")])
+def test_what_is_nested_deep_is_not_parsed(part: tuple[str, str]) -> None:
+    """Each thread that parses one would keep three megabytes. Brackets in texts are no depth."""
+    begin, end = part
+    deep = START[:-1].decode() + begin * 600 + "1" + end * 600 + "}"
+    with pytest.raises(Hostile, match="nested too deep"):
+        understand(NAME, deep.encode())
+    understand(NAME, json.dumps({**json.loads(START + b"]}"), "x": [deep] * 9}).encode())
+
+
 @given(st.text(min_size=1))
 def test_chains_are_short_and_differ(key: str) -> None:
     """Two long keys that begin alike are two incidents; a short key is its chain."""
