@@ -178,8 +178,16 @@ def test_a_resolve_of_something_else(
     assert len(api.requests) == 1
 
 
-def test_a_resolve_is_queued_after_all(api: EventsApi, agent: Agent, half_a_spool: Path) -> None:
-    """While a resolve waits for its trigger, room in the queue is the best that can happen."""
+@pytest.mark.parametrize(
+    ("wait", "code", "said"),
+    [((), 0, b""), (("--wait=0.1",), 79, b"PagerDuty does not have the event after 0.1 s")],
+    ids=["", "--wait"],
+)
+def test_a_resolve_is_queued_after_all(
+    api: EventsApi, agent: Agent, half_a_spool: Path, wait: tuple[str, ...], code: int, said: bytes
+) -> None:
+    """While a resolve waits for its trigger, room in the queue is the best that can happen; and who
+    waits for PagerDuty goes on waiting."""
 
     def make_room() -> None:
         agent.own(half_a_spool)
@@ -187,9 +195,10 @@ def test_a_resolve_is_queued_after_all(api: EventsApi, agent: Agent, half_a_spoo
 
     timer = threading.Timer(1.5, make_room)
     timer.start()
-    result = agent.run("pd-send", *RESOLVE, user=SENDER)
+    result = agent.run("pd-send", *RESOLVE, *wait, user=SENDER)
     timer.join()
-    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.returncode == code, result
+    assert said in result.stderr
     assert len(agent.names("pdq")) == 4
     assert api.requests == ()
 

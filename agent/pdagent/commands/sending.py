@@ -86,7 +86,7 @@ def send(
         while events:
             error = handed.error or _enqueue(events[0], settings, spool)
             handed.error = None
-            outcome = direct.instead(settings, error) if error is not None else None
+            outcome = direct.instead(settings, error, spool) if error is not None else None
             if outcome is not None and outcome.text:
                 # the only trace of such an event: neither the queue nor the agent's log has one
                 text = f"{outcome.text} {receipt(events[0])}" if outcome.accepted else outcome.text

@@ -20,7 +20,7 @@ from pdagent.queue.backlog import Backlog
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Pending, Unfinished, understand
-from pdagent.spool import PENDING, SpoolError
+from pdagent.spool import PENDING, Spool, SpoolError
 from pdagent.submission import enqueue
 
 if TYPE_CHECKING:
@@ -52,15 +52,16 @@ class Outcome:
     text: str
 
 
-def instead(config: Config, error: SpoolError) -> Outcome:
-    """Delivers, if the configuration wants that, the event that the spool could not take."""
+def instead(config: Config, error: SpoolError, spool: Spool | None = None) -> Outcome:
+    """Delivers, if the configuration wants that, the event that the spool could not take. `spool`:
+    the one to queue it in, should there be room after all."""
     if not config.direct_delivery:
         text = f"{error} With direct_delivery = on it would have been delivered at once."
         return Outcome(False, text)
     event = understand("direct", error.body)
     load_keys(config)  # as far as this user may
     if event.action in ("acknowledge", "resolve"):
-        outcome = _queue_or_wait(event, config, error)
+        outcome = _queue_or_wait(event, config, error, spool)
         if outcome is not None:
             return outcome
     problem = _deliver(event, config)
@@ -70,7 +71,9 @@ def instead(config: Config, error: SpoolError) -> Outcome:
     return Outcome(False, f"{error} Direct delivery failed too: {problem}")
 
 
-def _queue_or_wait(event: Pending, config: Config, error: SpoolError) -> Outcome | None:
+def _queue_or_wait(
+    event: Pending, config: Config, error: SpoolError, spool: Spool | None
+) -> Outcome | None:
     """None: nothing is left but to deliver it."""
     for look in range(LOOKS + 1):
         others = _others(event, config)
@@ -81,7 +84,7 @@ def _queue_or_wait(event: Pending, config: Config, error: SpoolError) -> Outcome
         threads.pause(PAUSE_SECONDS)
         try:
             # the daemon makes room as it delivers and cleans up: then the queue keeps the order
-            enqueue(error.key, error.body, config)
+            enqueue(error.key, error.body, config, spool)
         except SpoolError:
             continue
         return Outcome(True, "")

@@ -167,7 +167,7 @@ HOSTILE = {
     "UTF-16": "it is not JSON",
     "no object": "it is not a JSON object",
     "no key": "neither a routing_key nor a service_key",
-    "nested": "it is not JSON",
+    "nested": "it is nested too deep",
     "a number too long": "it is not JSON",
     "too large": "it is larger than 4194304 bytes",
     "sparse": "it is larger than 4194304 bytes",
