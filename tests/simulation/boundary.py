@@ -28,7 +28,7 @@ from pdagent import threads
 from tests.simulation.kernel import Fcntl, Kernel, Select
 from tests.simulation.network import Network
 from tests.simulation.primitives import CoarseTime, RLock, Thread, Threading, Time
-from tests.simulation.world import World
+from tests.simulation.world import Process, World
 
 
 @contextlib.contextmanager
@@ -86,22 +86,26 @@ def simulated(world: World, kernel: Kernel, network: Network, signals: Any) -> I
 
 
 class Signals:
-    """`signal`, for one daemon at a time."""
+    """`signal`. Handlers run at once; to their process that is a moment like any other."""
 
     SIGHUP, SIGTERM, SIGINT = signal.SIGHUP, signal.SIGTERM, signal.SIGINT
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self.handlers: dict[int, Any] = {}
-        self._fd = -1
+        self._handlers: dict[tuple[Process, int], Any] = {}
+        self._fds: dict[Process, int] = {}
 
     def set_wakeup_fd(self, fd: int, warn_on_full_buffer: bool) -> None:
-        self._fd = fd
+        self._fds[self._kernel.process] = fd
 
     def signal(self, number: int, handler: Any) -> None:
-        self.handlers[number] = handler
+        self._handlers[self._kernel.process, number] = handler
 
-    def send(self, number: int) -> None:
-        self.handlers[number](number, None)
+    def send(self, process: Process, number: int) -> None:
+        handler = self._handlers.get((process, number))
+        if handler is None:
+            self._kernel.kill(process)
+            return
+        handler(number, None)
         with contextlib.suppress(OSError):  # its end of it may be closed
-            self._kernel.write(self._fd, bytes([number]))
+            self._kernel.write(self._fds[process], bytes([number]))

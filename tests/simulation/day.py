@@ -92,8 +92,8 @@ class Day:
         while not self.over:
             self.daemon = Process("daemon", 900)
             self.daemon.faulty = True
-            self.signals.handlers = {}
-            self.world.start(self.daemon, "main", partial(self._serve, self.daemon))
+            serve = partial(self._serve, self.daemon, self._ready)
+            self.world.start(self.daemon, "main", serve)
             self.world.wait("its end", lambda: self.world.is_over(self.daemon))
             self.model.served_since = math.inf
             if self.dark:
@@ -103,16 +103,19 @@ class Day:
                 self.dark = False
             self.world.sleep(self.choice.choice([0.0, 1.0, 5.0]))
 
-    def _serve(self, me: Process) -> None:
-        def ready() -> None:
-            self.model.served_since = self.world.now
+    def _ready(self) -> None:
+        self.model.served_since = self.world.now
 
+    def _serve(self, me: Process, ready: Callable[[], None]) -> None:
         try:
             settings, problems = config.load(CONF)
             if any(problem.fatal for problem in problems):
                 raise CannotRun("its configuration can't be read", exits.BAD_CONFIG)
             Daemon(CONF, settings, Notifier({})).run(ready)
-        except (CannotRun, OSError):
+        except CannotRun as problem:
+            if not self.errors and problem.code != exits.TRY_AGAIN:  # which is: another one runs
+                raise
+        except OSError:
             if not self.errors:
                 raise
         self._kill(me)  # all its threads
@@ -120,7 +123,11 @@ class Day:
     # --- what they do ---------------------------------------------------------------------------
 
     def _direct(self) -> None:
-        actions = [self._send] * 6 + [self._meddle] * 2 + [self._retry, self._purge, self._reload]
+        actions = (
+            [self._send] * 6
+            + [self._meddle] * 2
+            + [*(self._retry, self._purge, self._reload, self._start_another)]
+        )
         plan = sorted(self.choice.random() * DAY_SECONDS for _ in range(self.choice.randint(4, 14)))
         if self.outage:
             self._begin(Process("outage"), self._cut_off)
@@ -220,6 +227,17 @@ class Day:
             finally:
                 self.kernel.close(fd)
 
+    def _start_another(self) -> None:
+        """Somebody starts a daemon by hand, and thinks better of it."""
+        another = Process("another", 900)
+
+        def end() -> None:
+            self.world.sleep(20.0)
+            self._kill(another)
+
+        self._begin(another, partial(self._serve, another, lambda: None))
+        self._begin(Process("person"), end)
+
     def _retry(self) -> None:
         self._begin(Process("retry"), self._retry_all)
 
@@ -254,15 +272,9 @@ class Day:
     def _reload(self) -> None:
         def reload() -> None:
             self._configure()
-            self._signal(self.signals.SIGHUP)
+            self.signals.send(self.daemon, self.signals.SIGHUP)
 
         self._begin(Process("admin"), reload)
-
-    def _signal(self, number: int) -> None:
-        if number in self.signals.handlers:
-            self.signals.send(number)
-        else:
-            self._kill(self.daemon)
 
     def _configure(self) -> None:
         text = SECTION.format(self.choice.choice([8, 32])) + SETTINGS
@@ -290,7 +302,7 @@ class Day:
         self.world.sleep(1.0)
         self.model.look_at_the_end()
         self.over = True
-        self._signal(self.signals.SIGTERM)
+        self.signals.send(self.daemon, self.signals.SIGTERM)
         ended = self.world.wait("its end", lambda: self.world.is_over(self.daemon), 30.0)
         if not ended:
             raise Violation("the daemon does not end")

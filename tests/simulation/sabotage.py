@@ -9,15 +9,15 @@ from typing import Any
 from unittest import mock
 
 from pdagent import spool
-from pdagent.daemon import handling, path, workers
+from pdagent.daemon import handling, life, workers
 from pdagent.daemon.handling import Taken
-from pdagent.queue import backlog, overtaking, pending, settlement, state
+from pdagent.queue import backlog, layout, overtaking, pending, settlement, state
 from pdagent.queue.backlog import Backlog, Seen
 from pdagent.spool import DELIVERED, PENDING
 from pdagent.wire import adapter, answer, connections, delivery
 
 
-def _sync_nothing(self: object, *_: object) -> None:
+def _do_nothing(self: object, *_: object) -> None:
     pass
 
 
@@ -101,14 +101,8 @@ class _Anything:
     __hash__ = None  # type: ignore[assignment]
 
 
-class _Open:
-    """A lock that nobody takes."""
-
-    def __get__(self, *_: object) -> Any:
-        return contextlib.nullcontext()
-
-    def __set__(self, *_: object) -> None:
-        pass
+def _open_without_lock(root: str) -> int:
+    return os.open(layout.lock_file(root), os.O_CREAT | os.O_RDWR)
 
 
 # What is broken, and how: pairs of a place and its new contents.
@@ -116,7 +110,7 @@ FAULTS: dict[str, list[Any]] = {
     "an event is not synced": [mock.patch.object(spool, "_write", _write_unsynced)],
     "a short write goes unnoticed": [mock.patch.object(spool, "_write", _write_once)],
     "a failed fsync goes unnoticed": [mock.patch.object(spool, "_write", _write_in_hope)],
-    "a link is not synced": [mock.patch.object(spool.Spool, "_sync_link", _sync_nothing)],
+    "a link is not synced": [mock.patch.object(spool.Spool, "_sync_link", _do_nothing)],
     "unlinked, then linked": [mock.patch.object(Backlog, "_move", _unlink_then_link)],
     "settled before the answer": [mock.patch.object(handling.Handling, "_send", _settle_then_send)],
     "forgotten before it is moved": [
@@ -131,7 +125,7 @@ FAULTS: dict[str, list[Any]] = {
         mock.patch.object(overtaking.Overtaking, "by", return_value=None)
     ],
     "a reason is not kept": [mock.patch.object(state.State, "keep_reason", return_value=True)],
-    "a purge is not synced": [mock.patch.object(Backlog, "sync", _sync_nothing)],
+    "a purge is not synced": [mock.patch.object(Backlog, "sync", _do_nothing)],
     "incidents are not told apart": [mock.patch.object(pending, "chain_of", lambda _, name: name)],
     "a body is written anew": [mock.patch.object(backlog, "understand", _reworded)],
     "two share a connection": [mock.patch.object(adapter.Adapter, "_kept", _share)],
@@ -140,9 +134,8 @@ FAULTS: dict[str, list[Any]] = {
         mock.patch.object(answer.Reader, "has_more", False),
         mock.patch.object(delivery, "named", return_value=_Anything()),
     ],
-    "the path is not asked": [mock.patch.object(path.Path, "is_open", return_value=False)],
-    "nobody is called": [mock.patch.object(workers.Workers, "finished", return_value=None)],
-    "the pool is not locked": [mock.patch.object(adapter.Adapter, "_lock", _Open(), create=True)],
+    "nobody is called": [mock.patch.object(workers.Workers, "_call_for_hands", _do_nothing)],
+    "the spool's lock is not taken": [mock.patch.object(life, "take_lock", _open_without_lock)],
 }
 
 
