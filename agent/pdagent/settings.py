@@ -52,6 +52,10 @@ def _url(text: str) -> "Reading":
     scheme, _, rest = url.partition("://")
     if text and not (scheme in ("http", "https") and rest and text.isprintable()):
         return None, "must begin with http:// or https://, and name a host"
+    host, _, port = rest.partition("/")[0].rpartition("@")[2].rpartition(":")
+    is_port = not port or (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536)
+    if host and not is_port and not port.endswith("]"):
+        return None, "has a port that is no number from 1 to 65535"
     return url, ""
 
 

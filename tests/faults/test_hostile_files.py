@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.daemon.reading import DENIED_MOST
 from tests.faults.conftest import Mount
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, OTHER, enqueue, key, summaries
@@ -44,11 +45,6 @@ def void(_: object) -> None:
     pass
 
 
-def unreadable(path: Path) -> None:
-    path.write_bytes(b'{"service_key": "x"}')
-    path.chmod(0o000)
-
-
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty": (holding(b""), "it is empty"),
     "not JSON": (holding(b"hello"), "it is not JSON"),
@@ -64,7 +60,6 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "link to a device": (lambda path: path.symlink_to("/dev/zero"), "it is a symbolic link"),
     "FIFO": (lambda path: os.mkfifo(path), "it is not a regular file"),
     "socket": (named_socket, "it is not a regular file"),
-    "unreadable": (unreadable, "the agent may not read it"),
     "a sparse terabyte": (sized(1 << 40), "it is larger than 4194304 bytes"),
 }
 
@@ -91,6 +86,29 @@ def test_hostile_files(api: EventsApi, agent: Agent) -> None:
         assert reason["status"] is None
         assert f"in error: {name.partition('_')[0]}_*{KEY[-4:]}: {reason['reason']}" in agent.log
     assert len(api.requests) == 1
+
+
+@pytest.mark.needs_root
+def test_files_that_the_agent_may_not_read(api: EventsApi, agent: Agent) -> None:
+    """A stranger's of somebody else's key: they delay nobody, and wait until somebody repairs them.
+    What is beyond the bound is set aside."""
+    agent.configure(events_url=api.url, send_interval_secs=1)
+    payload = {"summary": "repaired", "source": "x", "severity": "info"}
+    body = json.dumps({"routing_key": KEY, "event_action": "trigger", "payload": payload})
+    for number in range(DENIED_MOST + 3):
+        path = agent.drop(f"{number:016}_{KEY}.txt", body.encode(), STRANGER)
+        path.chmod(0o600)
+    enqueue(agent, KEY, "a", "behind all of them")
+    agent.start()
+    assert summaries(api.wait_accepted(1)) == ["behind all of them"]
+    wait_until(lambda: len(agent.names("err")) == 3)
+    wait_until(lambda: len(agent.names("pdq")) == DENIED_MOST)
+    for name in agent.names("pdq")[1:]:
+        (agent.spool / "pdq" / name).unlink()
+    assert b"the agent may not read it" in agent.run("pd-queue", "list", check=True).stdout
+    agent.run("pdagent", "check", "--repair")
+    assert summaries(api.wait_accepted(2))[1] == "repaired"
+    assert len(agent.names("err")) == 3
 
 
 def test_bad_names(api: EventsApi, agent: Agent) -> None:

@@ -8,11 +8,11 @@ from urllib.parse import SplitResult, urlsplit
 from pdagent import config
 from pdagent.check.finding import Finding, failed, ok, unknown, warning
 from pdagent.config import Config
+from pdagent.wire import proxy
 
 SUBJECT = "configuration"
 REGION = "region"
 REPAIR = "sudo pdagent check --repair"
-_KEYS = f"Correct it; or, where the service may not read it, {REPAIR}; then reload the service."
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -34,11 +34,21 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
             remedy = "Correct it. With this mistake pdagentd neither starts nor reloads."
             yield failed(SUBJECT, problem.text, remedy)
         else:
-            yield warning(SUBJECT, problem.text, "Remove it, or correct its spelling.")
+            yield warning(SUBJECT, problem.text, "Correct or remove that line.")
+    try:
+        if settings.proxy_url:
+            proxy.parse(settings.proxy_url, "proxy_url")
+    except proxy.BadProxy as error:
+        good = False
+        yield failed(SUBJECT, f"{path}: {error}", "Correct it, then reload the service.")
     if inside:  # others are not meant to read it
         for problem in config.load_keys(settings):
             good = False
-            yield failed(SUBJECT, problem.text, _KEYS)
+            denied = os.path.exists(settings.keys_file) and not os.access(
+                settings.keys_file, os.R_OK
+            )
+            remedy = REPAIR if denied else "Correct it"
+            yield failed(SUBJECT, problem.text, f"{remedy}, then reload the service")
     if "@" in settings.proxy_url + settings.events_url and _is_open(path):
         text = f"{path} holds a password, and every user can read it"
         yield warning(SUBJECT, text, f"chgrp pdagent {path}; chmod 640 {path}")
@@ -62,13 +72,19 @@ def split(url: str) -> SplitResult | None:
         return None
 
 
+def is_open_to_all(settings: Config) -> bool:
+    """Whether whoever is on the way can read what is sent."""
+    parts = split(settings.base_url)
+    return parts is not None and parts.scheme == "http" and parts.hostname not in _LOOPBACK
+
+
 def region(settings: Config) -> Iterator[Finding]:
     """Which PagerDuty it is."""
     url = settings.shown_url
     parts = split(settings.base_url)
     if parts is None:
         yield failed(REGION, f"{url} is no address that can be used", "Correct events_url.")
-    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    elif is_open_to_all(settings):
         text = f"integration keys go to {url} without encryption"
         yield warning(REGION, text, "Let events_url begin with https://.")
     elif settings.events_url and settings.service_region != "us":

@@ -61,6 +61,11 @@ def _wrong(settings: Config, service: Service | None) -> Iterator[Finding]:
             continue
         except NotADirectoryError:
             continue  # what it is below was named
+        except PermissionError:
+            # Every pd-send passes through the directories of events, whoever runs it.
+            text = f"this user may not look at {path}: not every user can send"
+            yield failed(DIRECTORIES, text, REPAIR)
+            return
         owners = () if service is None else (service.uid, *((0,) if (path, mode) in above else ()))
         if not stat.S_ISDIR(found.st_mode):
             yield failed(DIRECTORIES, f"{path} is not a directory", f"rm {path} && {REPAIR}")

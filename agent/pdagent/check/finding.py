@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 
 
 class Level(Enum):
@@ -49,6 +50,24 @@ def worst(findings: Iterable[Finding]) -> Level:
     """The level of the worst of them; what is unknown is nobody's fault."""
     found = max((finding.level for finding in findings), key=_ORDER.index, default=Level.OK)
     return Level.OK if found is Level.UNKNOWN else found
+
+
+LIKE_MOST = 3
+
+
+def few(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, with LIKE_MOST at most of those with the same remedy in a row: an accident with
+    chown shows in twelve lines, and one command ends it."""
+    shown = []
+    for (level, subject, remedy), group in groupby(
+        findings, lambda each: (each.level, each.subject, each.remedy)
+    ):
+        found = list(group)
+        if remedy and len(found) > LIKE_MOST:
+            rest = len(found) - LIKE_MOST + 1
+            found[LIKE_MOST - 1 :] = [Finding(level, subject, f"and {rest} more of these", remedy)]
+        shown += found
+    return shown
 
 
 _UNITS = ((1, 120, "s"), (60, 120, "min"), (3600, 48, "h"), (86_400, 730, "days"))

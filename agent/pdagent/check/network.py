@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
-from pdagent.check.configuration import split
+from pdagent.check.configuration import is_open_to_all, split
 from pdagent.check.finding import Finding, days, failed, ok, several, unknown, warning
 from pdagent.check.service import Environment
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
 from pdagent.wire.proxy import BadProxy, Way, way_to
 from pdagent.wire.question import Answer
-from pdagent.wire.trust import NoTrust, ca_file
+from pdagent.wire.trust import NoTrust, ca_file, why_not
 
 DNS, PROXY, API, TLS, CA, CLOCK = "DNS", "proxy", "events API", "TLS", "CA bundle", "clock"
 SKEW_WARNING, SKEW_FAILED = 30.0, 600.0
@@ -25,14 +25,12 @@ CA_STALE = 0.1  # the share of authorities that may have expired
 
 _SETTING = "/etc/default/pdagent or /etc/sysconfig/pdagent"
 _RESTART = "systemctl restart pdagent (or: service pdagent restart)"
-_PASSWORD = f"Give it the right name and password: http://NAME:PASSWORD@… in {_SETTING}."
 _REMEDIES = {
     "trust": "Install ca-certificates, or set ca_file.",
     "name": "See /etc/resolv.conf; or set https_proxy, if the proxy is to look up names.",
-    "proxy": f"See https_proxy in {_SETTING}, and proxy_url; then restart the service.",
     "tls": "Bring the authorities up to date: update-ca-certificates or update-ca-trust. If a "
-    "gateway opens TLS here, add its authority there, or name it in ca_file, which replaces the "
-    "system's authorities.",
+    "gateway opens TLS here, add its authority there, or name a file with it in ca_file, which "
+    "replaces the system's authorities. Then restart the service.",
     "connection": "Open the firewall for port 443, or name a proxy: see "
     "/usr/share/doc/pdagent/proxies.md.",
     "answer": "A proxy, a portal or a filter answers in PagerDuty's place: ask who runs it.",
@@ -49,8 +47,39 @@ def remedy_of(answer: Answer, settings: Config) -> str:
         base = settings.shown_url.removesuffix(path)
         return f"Take the path off: events_url = {base}. Then reload the service."
     if " 407" in answer.why or " 401" in answer.why:
-        return _PASSWORD
+        return _password(settings)
+    if answer.stage == "proxy":
+        return _see_proxy(settings)
+    if answer.stage == "trust":
+        return _trust(settings, os.environ)
+    if answer.stage == "tls" and "no TLS" in answer.why:
+        place = "events_url" if settings.events_url else "the proxy, and whoever runs the network"
+        return f"Who answers there does not speak TLS. See {place}."
+    if answer.stage == "connection" and is_open_to_all(settings):
+        return "Let events_url begin with https://, then restart the service."
     return _REMEDIES[answer.stage]
+
+
+def _see_proxy(settings: Config) -> str:
+    if settings.proxy_url:
+        return "Correct proxy_url in the configuration, then reload the service."
+    return f"See https_proxy in {_SETTING}; then: {_RESTART}"
+
+
+def _password(settings: Config) -> str:
+    way = "http://NAME:PASSWORD@…"
+    if settings.proxy_url:
+        return f"Give proxy_url the right name and password: {way}, then reload the service."
+    return f"Give it the right name and password: {way} in {_SETTING}; then: {_RESTART}"
+
+
+def _trust(settings: Config, environment: Mapping[str, str]) -> str:
+    """What to do where the authorities can't be used."""
+    name = "ca_file" if settings.ca_file else "SSL_CERT_FILE"
+    if settings.ca_file or environment.get("SSL_CERT_FILE"):
+        text = f"Let {name} name a file with certificates in PEM form, or remove {name}."
+        return f"{text} Then restart the service."
+    return _REMEDIES["trust"]
 
 
 def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) -> Iterator[Finding]:
@@ -98,10 +127,10 @@ def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Find
         text = f"{environment.stale} says otherwise than the running daemon's environment"
         yield warning(PROXY, text, _RESTART)
     if wrong:
-        yield failed(PROXY, f"{wrong} ({source})", _REMEDIES["proxy"])
+        yield failed(PROXY, f"{wrong} ({source})", _see_proxy(settings))
         return
     if way.ignored:
-        yield warning(PROXY, f"{way.ignored} ({source})", _REMEDIES["proxy"])
+        yield warning(PROXY, f"{way.ignored} ({source})", _see_proxy(settings))
         return
     if way.proxy is None:
         if environment.hidden:
@@ -116,7 +145,7 @@ def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Find
     if answer.stage == "proxy":
         yield failed(PROXY, f"{used} ({source}): {answer.why}", remedy_of(answer, settings))
     elif answer.status == 407:
-        yield failed(PROXY, f"{used} ({source}) wants a name and password", _PASSWORD)
+        yield failed(PROXY, f"{used} ({source}) wants a name and password", _password(settings))
     elif answer.status is None:
         yield unknown(PROXY, f"{used} ({source})")
     else:
@@ -129,7 +158,9 @@ def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
     if answer.status is None:
         remedy = "See the line proxy." if answer.stage == "proxy" else remedy_of(answer, settings)
         yield failed(API, f"{url} cannot be reached: {answer.why}", remedy)
-    elif answer.status in (407, 502, 503, 504):
+    elif answer.status == 407:
+        yield failed(API, f"{url}: {answer.why}", "See the line proxy.")
+    elif answer.status in (502, 503, 504):
         text = f"{url}: answered {answer.status}"
         yield failed(API, text, "PagerDuty, or a proxy, is in trouble. Events are kept meanwhile.")
     elif answer.why:
@@ -144,7 +175,7 @@ def tls(settings: Config, ask: Ask, now: Callable[[], float]) -> Iterator[Findin
         return
     answer = ask()
     if answer.stage == "tls":
-        yield failed(TLS, answer.why, _REMEDIES["tls"])
+        yield failed(TLS, answer.why, remedy_of(answer, settings))
     elif answer.status is None:
         yield unknown(TLS, _NOT_ASKED)
     elif answer.certificate is None:
@@ -183,7 +214,7 @@ def ca_bundle(
             return
         raise PermissionError(error.errno, error.strerror, path) from error
     except OSError as error:  # ssl.SSLError is one
-        yield failed(CA, f"{path}: {error.strerror or error}", _REMEDIES["trust"])
+        yield failed(CA, f"{path}: {why_not(error)}", _trust(settings, environment))
         return
     until = [ssl.cert_time_to_seconds(str(ca["notAfter"])) for ca in context.get_ca_certs()]
     yield _judged(path, until, now())

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
 from pdagent.check.host import Host
 from pdagent.config import Config
+from pdagent.queue import condition
 from pdagent.queue.layout import lock_file
 from pdagent.queue.regular import read_regular
 from pdagent.spool import open_fifo, wake_fifo
@@ -60,12 +61,13 @@ def daemon(settings: Config, host: Host) -> Iterator[Finding]:
 
 def _nobody_reads(settings: Config, host: Host, path: str) -> Finding:
     if pid_of(settings, host) is not None:
-        text = f"pdagentd runs, but nobody reads {path}: events leave late"
+        text = f"pdagentd runs, but does not read {path}: events leave late, or not at all"
         return failed(SUBJECT, text, host.service("restart"))
     text = "pdagentd does not run; events wait in the queue"
     if _is_enabled(host) == "masked":
         return failed(SUBJECT, text, _REMEDIES["masked"])
-    remedy = f"{host.service('start')}. If it ends again, the log in {settings.log_dir} says why."
+    # A start does nothing where one runs that has lost its lock and its FIFO.
+    remedy = f"{host.service('restart')}. If it ends again, the log in {settings.log_dir} says why."
     return failed(SUBJECT, text, remedy)
 
 
@@ -114,9 +116,16 @@ def pid_of(settings: Config, host: Host) -> int | None:
     try:
         # user pdagent's file: a FIFO or a link in its place is not followed
         pid = int(read_regular(lock_file(settings.spool_dir), 32))
+    except (OSError, ValueError):
+        # db/ was removed, or the daemon serves another data_dir than the file says by now.
+        told = condition.read(settings)
+        if told is None:
+            return None
+        pid = told.pid
+    try:
         with open(host.path(f"/proc/{pid}/cmdline"), "rb") as file:
             return pid if b"pdagentd" in file.read(4096) else None
-    except (OSError, ValueError):
+    except OSError:
         return None
 
 

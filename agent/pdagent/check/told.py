@@ -169,7 +169,7 @@ def _remedy(trouble: Trouble, host: Host) -> str:
             )
             return f"{text}; then: {host.service('reload')}"
         if trouble.why == os.strerror(2):
-            return f"Name a file that is there in ca_file, then: {host.service('reload')}"
+            return f"Let ca_file name a file that is there, then: {host.service('reload')}"
         return f"chmod a+r {path}, and the directories above it: chmod a+x"
     if trouble.kind in ("configuration", "keys") and trouble.why == os.strerror(2):
         return f"Put {path} there again, then: {host.service('reload')}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from pdagent import __version__, config, exits
-from pdagent.check.finding import Finding, Level, worst
+from pdagent.check.finding import Finding, Level, few, worst
 from pdagent.commands import screen
 from pdagent.commands.common import fail, put
 from pdagent.event import BadEvent, check_key
@@ -88,7 +88,8 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             exits.NOT_PERMITTED,
         )
     path = config.path_from(options.config)
-    findings = _configuration(path) if options.config_only else _look(path, key, options.repair)
+    found = _configuration(path) if options.config_only else _look(path, key, options.repair)
+    findings = few(found)
     level = worst(findings)
     result = _result(findings, level, _CONFIGURATION if options.config_only else _PAGES)
     if options.nagios:
@@ -104,16 +105,19 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def only_configuration(path: str) -> int:
     """`pdagentd --check-config`."""
-    findings = _configuration(path)
+    findings = few(_configuration(path))
     level = worst(findings)
     _show(findings, level, _result(findings, level, _CONFIGURATION))
     return CODES[level]
 
 
 def _configuration(path: str) -> list[Finding]:
-    from pdagent.check.configuration import configuration
+    from pdagent.check.configuration import configuration, region
 
-    return list(configuration(path))
+    found = list(configuration(path))
+    if worst(found) is not Level.FAILED:
+        found += [each for each in region(config.load(path)[0]) if each.level is not Level.OK]
+    return found
 
 
 def _look(path: str, key: str | None, repair: bool) -> list[Finding]:
@@ -136,9 +140,16 @@ def _look(path: str, key: str | None, repair: bool) -> list[Finding]:
 
 
 def _result(findings: Sequence[Finding], level: Level, words: dict[Level, str]) -> str:
-    """The last line: whether all is well, and what is not."""
-    wrong = [f"{found.subject}: {found.text}" for found in findings if found.level is level]
-    return words[level] + ("" if level is Level.OK else "; ".join(wrong))
+    """The last line: whether all is well, and what is not. The first in full, since one cause
+    often shows in several lines."""
+    if level is Level.OK:
+        return words[level]
+    first, *more = [found for found in findings if found.level is level]
+    others = list(dict.fromkeys(found.subject for found in more))
+    rest = "; see also the lines " if len(others) > 1 else "; see also the line "
+    return f"{words[level]}{first.subject}: {first.text}" + (
+        rest + ", ".join(others) if others else ""
+    )
 
 
 def _document(findings: Sequence[Finding], level: Level, result: str) -> dict[str, object]:

@@ -98,6 +98,7 @@ class Handling:
         self._unnamed: set[str] = set()  # said once
         self.path = Path(config)
         self.tally = Tally()
+        self.denied = logbook.Sparing("files that cannot be read wait")
         self.unfit = logbook.Sparing("files that are no events were set aside")
 
     def configure(self, config: Config) -> None:
@@ -143,9 +144,11 @@ class Handling:
                     log.error("cannot read %s: %s", masked_name(entry.name), problem)
                 with self._lock:
                     self._scheduler.delay(entry, now, until, why)
-            case Aside(until):
+            case Aside(until, why, problem):
+                if problem and self.denied.may_say(entry.owner):
+                    log.error("cannot read %s: %s; it waits", masked_name(entry.name), problem)
                 with self._lock:
-                    self._scheduler.postpone(entry, now, until)
+                    self._scheduler.postpone(entry, now, until, why)
             case Unfit(why):
                 self._refuse(entry, why)
             case Gone() | Left():

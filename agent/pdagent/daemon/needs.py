@@ -38,11 +38,20 @@ def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterat
     log_file = log.files(settings.log_dir)[-1]
     if why := _unwritable(log_file) if os.path.lexists(log_file) else _unusable(settings.log_dir):
         yield "log", log_file, why
-    try:
-        if is_full(disk_of(root)):
-            yield "disk", root, "no space left"
-    except OSError:
-        pass  # the line about the queue says what is wrong
+    yield from _full(root, settings.log_dir)
+
+
+def _full(*places: str) -> Iterator[Need]:
+    """Disks without space, each once."""
+    devices: set[int] = set()
+    for place in places:
+        try:
+            device = os.stat(place).st_dev
+            if device not in devices and is_full(disk_of(place)):
+                devices.add(device)
+                yield "disk", place, "no space left"
+        except OSError:
+            pass  # that it can't be used was said
 
 
 def _unreadable(path: str) -> str:

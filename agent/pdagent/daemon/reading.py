@@ -7,10 +7,15 @@ Work on files is bounded, since anyone may have made them:
   among which everybody else's would have to find their turn at the interpreter.
 - Large files are read one at a time altogether, and for a quarter of the time at most: the
   interpreter is held for as long as one is parsed.
+- A file that the agent may not read delays nobody, and waits by itself until somebody repairs it:
+  it may be an accepted event after an accident with chmod. Of each owner so many are kept waiting;
+  the rest is set aside. A stranger could make a million of them, of other people's keys.
 - A file that is not whole is looked at ten times in a second, and then it is no event. Others wait
   for such files for a while, which is bounded for each key and owner: see Scheduler.has_patience.
 """
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +25,7 @@ from pdagent.daemon.large import Turn
 from pdagent.queue.backlog import INCOMPLETE_SECONDS, Backlog
 from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
-from pdagent.queue.opening import SHORTAGES, Directory, Large
+from pdagent.queue.opening import SHORTAGES, Directory, Large, Unreadable
 from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
 from pdagent.schedule.lane import Entry
 
@@ -31,6 +36,11 @@ INCOMPLETE_AGAIN_SECONDS = 0.1
 AGAIN_SECONDS = 5.0
 # How long a file that gives an error is tried again before it is set aside.
 UNREADABLE_SECONDS = 300.0
+# Files that the agent may not read: how many of each owner are kept waiting, of all owners together
+# and at least, and how long at most from one look at them to the next. It is half of what the
+# window lets in: were it full of them, other people's events of their keys would be left out.
+DENIED_MOST, DENIED_OF_ALL, DENIED_LEAST = 1000, 50_000, 50
+DENIED_AGAIN_MOST = 60.0
 BEING_WRITTEN = "an event is being written"
 
 Patience = Callable[[str, float], bool]
@@ -67,9 +77,11 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """It can't be read yet, and nobody waits for it."""
+    """It can't be read yet, and nobody waits for it. `why`: what a person is told."""
 
     until: float
+    why: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,7 @@ class Reading:
         self._backlog = backlog
         self._large = large
         self._turns: dict[int, threading.Lock] = {}  # by owner
+        self._denied: dict[int, set[str]] = {}  # names by owner: those that the agent may not read
 
     def read(self, entry: Entry, now: float, config: Config, patience: Patience) -> Found:
         """What the entry's file is. `patience` is asked whether others may wait so many seconds for
@@ -107,7 +120,7 @@ class Reading:
             return Unfit("its name is not an event's")
         try:
             with self._turns.setdefault(entry.owner, threading.Lock()):
-                pending = self._load(entry)
+                pending = self._load_permitted(entry)
         except Large:
             return Heavy()
         except Unfinished as unfinished:
@@ -128,6 +141,8 @@ class Reading:
             return Gone()
         except Incomplete as incomplete:
             return self._incomplete(entry, incomplete, now, patience)
+        except Unreadable as denied:
+            return self._denial(entry, str(denied), now)
         except Hostile as hostile:
             return Unfit(str(hostile))
         except OSError as error:
@@ -137,6 +152,32 @@ class Reading:
             # throttled. Another key in the body would let one key hold up another.
             return Unfit("its name and its body have different integration keys")
         return Ready(pending)
+
+    def _load_permitted(self, entry: Entry) -> Pending:
+        denied = self._denied.setdefault(entry.owner, set())
+        try:
+            pending = self._load(entry)
+        except Unreadable:
+            most = min(DENIED_MOST, DENIED_OF_ALL // len(self._turns))
+            if len(denied) < max(most, DENIED_LEAST):
+                denied.add(entry.name)
+            raise
+        except BaseException:
+            denied.discard(entry.name)
+            raise
+        denied.discard(entry.name)
+        return pending
+
+    def _denial(self, entry: Entry, why: str, now: float) -> Found:
+        since = entry.since("denied", now)
+        problem = os.strerror(errno.EACCES) if since == now else ""  # said once
+        if not self._backlog.is_ours():
+            # An accident, in which nothing else can leave either: so the order is kept.
+            return Later(now + AGAIN_SECONDS, why, problem)
+        if entry.name not in self._denied[entry.owner]:
+            return Unfit(why)
+        wait = min(max(AGAIN_SECONDS, (now - since) / 10), DENIED_AGAIN_MOST)
+        return Aside(now + wait, why, problem)
 
     def _load(self, entry: Entry) -> Pending:
         if not entry.heavy:

@@ -200,6 +200,7 @@ class Workers:
 
     def say_rest(self) -> None:
         """Says what was not said of files that anyone may have made."""
+        self._handling.denied.say_rest()
         self._handling.unfit.say_rest()
 
     @property

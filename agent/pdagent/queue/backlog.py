@@ -160,6 +160,16 @@ class Backlog:
             raise Unfinished(pending)
         return pending
 
+    def is_ours(self) -> bool:
+        """Whether pdq/ is as the package makes it: the agent may use it, and files in it get the
+        agent's group. It is not after an accident with chown or chmod."""
+        path = f"{self.root}/{PENDING}"
+        try:
+            is_usable = os.access(path, os.R_OK | os.W_OK | os.X_OK)
+            return is_usable and os.stat(path).st_gid == os.getegid()
+        except OSError:
+            return False
+
     def contents(self, directory: str, name: str) -> bytes:
         """The bytes of an entry, for a person to look at. Raises what `load` does."""
         return opened(f"{self.root}/{directory}/{name}", EVENT_BYTES_MOST)[0]

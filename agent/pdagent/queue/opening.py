@@ -20,6 +20,10 @@ class Directory(Hostile):
     """It is a directory."""
 
 
+class Unreadable(Hostile):
+    """The agent may not read it: its maker's doing, or an accident's with chown or chmod."""
+
+
 class Large(Exception):
     """The file is larger than what was asked for, and may be an event."""
 
@@ -58,7 +62,7 @@ def _judged(error: OSError) -> Exception:
     if error.errno == errno.ENXIO:
         return Hostile("it is not a regular file")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return Hostile("the agent may not read it")
+        return Unreadable("the agent may not read it")
     return error  # EIO, say: it may be an accepted event, on a disk that comes back
 
 

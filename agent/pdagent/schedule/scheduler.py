@@ -153,6 +153,7 @@ class Scheduler:
         if entry.chain == entry.name != chain and lane.held_by(entry) is not None:
             lane.chains.remove(entry.name).entries.take()  # it had stepped aside, and is whole now
             entry.chain = None
+            self.changes += 1
         if entry.chain is None:  # a file that is changed under way does not change chains
             entry.chain = chain
         held = lane.chains.get(entry.chain) if lane.has_chains else None
@@ -197,6 +198,7 @@ class Scheduler:
             self.changes += 1
         if lane.held_by(entry) is not None:
             rest = lane.chains.remove(entry.chain or "").entries
+            self.changes += 1
             rest.take()
             # the rest of the chain is older than what waits, so it goes first
             lane.waiting.prepend(rest.take_all())
@@ -204,14 +206,17 @@ class Scheduler:
         del self._known[entry.name]
         self.turns.remove(entry.owner)
 
-    def postpone(self, entry: Entry, now: float, until: float) -> None:
+    def postpone(self, entry: Entry, now: float, until: float, why: str = "") -> None:
         """A claimed event is not whole yet, which is nobody's fault: its chain waits. Where its
-        chain can't be read, the event waits by itself, and later ones may go before it."""
+        chain can't be read, the event waits by itself, and later ones may go before it. `why`: what
+        a person is told of that."""
         lane = self._lanes[entry.key]
         if entry.chain is None:
             entry.chain = entry.name
-        hold = Hold(Scope.CHAIN, Cause.UNFINISHED, "", now, until, lane.key, entry.chain)
+        cause = Cause.UNREADABLE if why else Cause.UNFINISHED
+        hold = Hold(Scope.CHAIN, cause, why, now, until, lane.key, entry.chain)
         self._hold_chain(entry, lane, hold)
+        self.changes += bool(why)
         self._release(entry, lane)
 
     def has_patience(self, what: str, entry: Entry, now: float, seconds: float) -> bool:

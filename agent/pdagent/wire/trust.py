@@ -47,7 +47,7 @@ def context(path: str) -> ssl.SSLContext:
     try:
         found = ssl.create_default_context(cafile=path)
     except OSError as error:  # ssl.SSLError is one
-        raise NoTrust(f"cannot use the CA certificates in {path}: {error}") from error
+        raise NoTrust(f"cannot use the CA certificates in {path}: {why_not(error)}") from error
     found.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 began to refuse what RFC 5280 forbids and everybody else takes: home-made
     # authorities, as gateways have them, often lack keyUsage.
@@ -55,19 +55,22 @@ def context(path: str) -> ssl.SSLContext:
     return found
 
 
+def why_not(error: OSError) -> str:
+    """Why a file of certificates can't be used, in words."""
+    if isinstance(error, ssl.SSLError):
+        return "it holds no certificates in PEM form"
+    return error.strerror or str(error)
+
+
 def refusal(error: ssl.SSLCertVerificationError, shown: Mapping[str, Any] | None) -> str:
-    """Why a certificate is not believed, who issued it, and what to do. `shown`: the certificate,
-    as SSLSocket.getpeercert gives one."""
+    """Why a certificate is not believed, and who issued it. `shown`: the certificate, as
+    SSLSocket.getpeercert gives one."""
     text = f"certificate verify failed: {error.verify_message}"
     issuer = _issuer(shown or {})
     if issuer:
         text += f"; it was issued by {issuer}"
     if error.verify_code in _UNKNOWN_ISSUER:
-        text += (
-            ", whom this host does not trust. If that is your gateway's authority, add it to the "
-            "host's (update-ca-certificates or update-ca-trust), or name a file with it in "
-            "ca_file, which replaces the system's authorities"
-        )
+        text += ", whom this host does not trust"
     elif error.verify_code in _NOT_NOW:
         text += f" and is valid from {_date(shown, 'notBefore')} to {_date(shown, 'notAfter')}"
         text += ": is this host's clock right?"
