@@ -231,7 +231,9 @@ def test_no_fragment_of_a_password_shows(
             wait_until(lambda: "cannot be reached" in agent.log)
             agent.stop()
     log = Path(agent.log_file).read_text() if agent.log_file.exists() else ""
-    text = b"".join(outputs).decode() + log + agent.output.read_text()
+    text = b"".join(outputs).decode() + log
+    if agent.output.exists():  # the daemon was not started where no proxy can be used
+        text += agent.output.read_text()
     text += json.dumps(text)
     fragments = {password[at : at + 4] for at in range(len(password) - 3)}
     shown = [part for part in fragments if any(c in "QZXJ" for c in part) and part in text]
