@@ -497,3 +497,18 @@ def test_user(agent: Agent, api: EventsApi) -> None:
     result = looked(agent, user=SENDER)
     assert result.code == 3
     assert result.result.startswith("pages do NOT go out: directories: ")
+
+
+def test_nagios(agent: Agent, api: EventsApi) -> None:
+    """A plugin's codes and its one line, for a warning and for a failure."""
+    host = Host(agent, api)
+    host.set(event_url="misspelt")
+    agent.start()
+    found = agent.run("pdagent", "check", "--nagios")
+    assert found.returncode == 1
+    assert found.stdout.startswith(b"PDAGENT WARNING - pages go out, but see to this: ")
+    kill(host)
+    found = agent.run("pdagent", "check", "--nagios")
+    assert found.returncode == 2
+    assert found.stdout.startswith(b"PDAGENT CRITICAL - pages do NOT go out: daemon: ")
+    assert found.stdout.count(b"\n") == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pdagent.check.finding import Level, days, failed, ok, unknown, warning, worst
+from pdagent.check.finding import Level, days, failed, few, ok, unknown, warning, worst
 
 
 def test_worst() -> None:
@@ -29,3 +29,11 @@ def test_worst() -> None:
 def test_days(seconds: float, text: str) -> None:
     """Spans of time in the unit that people would use."""
     assert days(seconds) == text
+
+
+def test_many_with_one_remedy() -> None:
+    """Of twelve lines that one command ends, two are shown, and the rest is counted."""
+    found = few([failed("queue", f"{number}", "repair") for number in range(12)])
+    assert [each.text for each in found] == ["0", "1", "and 10 more of these"]
+    assert {each.remedy for each in found} == {"repair"}
+    assert len(few([failed("queue", f"{number}", f"{number}") for number in range(12)])) == 12
