@@ -77,6 +77,9 @@ elif kind == "text without end":
 elif kind == "signs":
     for n in range(min(count, 40)):
         put(name(n, key(n)), event(key(n), x=0)[:-2] + b'"' + b"\x7f" * 4_000_000 + b'"}')
+elif kind == "objects":
+    for n in range(min(count, 40)):
+        put(name(n, key(n)), event(key(n), x=0)[:-2] + b"[" + b'{"":0},' * 140_000 + b"0]}")
 elif kind == "deep":
     for n in range(count):
         put(name(n, key(n)), event(key(n), x=0)[:-2] + b"[" * 9990 + b"]" * 9990 + b"}")
@@ -140,6 +143,7 @@ KINDS = (
         "to be cut",
         "text without end",
         "signs",
+        "objects",
         "deep",
         "cut",
         "no events",
