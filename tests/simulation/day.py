@@ -278,11 +278,12 @@ class Day:
 
     def _configure(self) -> None:
         text = SECTION.format(self.choice.choice([8, 32])) + SETTINGS
-        fd = self.kernel.open(f"{CONF}.new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        new = f"{CONF}.{self.world.steps}"  # there may be two who do so
+        fd = self.kernel.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         self.kernel.write(fd, text.encode())
         self.kernel.fsync(fd)
         self.kernel.close(fd)
-        self.kernel.rename(f"{CONF}.new", CONF)
+        self.kernel.rename(new, CONF)
 
     def _cut_off(self) -> None:
         self.network.down = True

@@ -12,8 +12,8 @@ from pdagent import spool
 from pdagent.daemon import handling, life, workers
 from pdagent.daemon.handling import Taken
 from pdagent.queue import backlog, layout, overtaking, pending, settlement, state
-from pdagent.queue.backlog import Backlog, Seen
-from pdagent.spool import DELIVERED, PENDING
+from pdagent.queue.backlog import Backlog
+from pdagent.spool import DELIVERED
 from pdagent.wire import adapter, answer, connections, delivery
 
 
@@ -75,14 +75,6 @@ def _forget_then_settle(self: Any, entry: Any, ending: Any) -> None:
     self._settlement.delivered(entry.name)
 
 
-def _see_what_comes(self: Backlog, known: Any) -> Iterator[Seen]:
-    with os.scandir(f"{self.root}/{PENDING}") as entries:
-        for entry in entries:
-            seen = None if known(entry.name) else self.seen(entry.name)
-            if seen is not None:
-                yield seen
-
-
 def _share(self: Any) -> Any:
     return self._idle[-1] if self._idle else None
 
@@ -117,10 +109,6 @@ FAULTS: dict[str, list[Any]] = {
         mock.patch.object(handling.Handling, "_end", _forget_then_settle)
     ],
     "told after the move": [mock.patch.object(settlement.Settlement, "delivered", _move_then_tell)],
-    "a stuck event is sent again": [
-        mock.patch.object(settlement.Settlement, "__contains__", return_value=False)
-    ],
-    "a look sees half of what comes": [mock.patch.object(Backlog, "look", _see_what_comes)],
     "overtaking is not looked for": [
         mock.patch.object(overtaking.Overtaking, "by", return_value=None)
     ],
