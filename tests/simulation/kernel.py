@@ -504,6 +504,7 @@ def _status(inode: Inode) -> SimpleNamespace:
         st_mode=inode.mode,
         st_uid=inode.uid,
         st_gid=inode.gid,
+        st_dev=1,
         st_ino=inode.number,
         st_nlink=inode.links,
         st_size=len(inode.data),
