@@ -236,7 +236,7 @@ class Day:
             self._kill(another)
 
         self._begin(another, partial(self._serve, another, lambda: None))
-        self._begin(Process("person"), end)
+        self.world.start(self.kernel.process, "person", end)
 
     def _retry(self) -> None:
         self._begin(Process("retry"), self._retry_all)
