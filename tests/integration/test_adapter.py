@@ -9,6 +9,7 @@ import pytest
 import requests
 from requests.exceptions import InvalidURL, ProxyError, SSLError
 
+from pdagent import exits
 from pdagent.config import Config
 from pdagent.wire.adapter import Adapter
 from pdagent.wire.connections import Post
@@ -17,6 +18,7 @@ from tests.support.check import looked
 from tests.support.events import KEY, enqueue
 from tests.support.events_api import Answer, CertificateAuthority, EventsApi
 from tests.support.raw_server import Conversation, serving
+from tests.support.users import AGENT
 
 SECRET = "S3cr%C3%A9t"
 PATH = "/v2/enqueue"
@@ -105,8 +107,6 @@ def test_a_user_and_password_in_events_url(api: EventsApi, agent: Agent) -> None
     [
         f"http://me:{SECRET}@127.0.0.1:1",
         f"http://me:{SECRET}@127.0.0.1:1/path",
-        f"https://me:{SECRET}@127.0.0.1:port",
-        f"http://me:{SECRET}/@127.0.0.1:1",
         f"http://me:12/{SECRET}@127.0.0.1:1",
         f"http://me:x?{SECRET}@127.0.0.1:1",
         f"http://me:{SECRET}\u2100@127.0.0.1:1",
@@ -126,3 +126,18 @@ def test_a_password_in_an_address_that_fails(agent: Agent, url: str) -> None:
     said = repr(looked(agent)) + str(done.stderr + done.stdout)
     assert "could not be checked" not in said
     assert "S3cr" not in said + agent.log + agent.output.read_text()
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://me:{SECRET}@127.0.0.1:port", f"http://me:{SECRET}/@127.0.0.1:1"]
+)
+def test_a_password_in_an_address_that_is_refused(agent: Agent, url: str) -> None:
+    """Not in what the daemon says as it ends, or pd-send, or a check."""
+    agent.configure(events_url=url)
+    ended = agent.run("pdagentd", "-f", user=AGENT)
+    assert ended.returncode == exits.BAD_CONFIG
+    done = agent.run("pd-send", "-k", KEY, "-t", "trigger", "-d", "x", "-i", "x")
+    check = agent.run("pdagent", "check")
+    said = ended.stderr + ended.stdout + done.stderr + done.stdout + check.stdout + check.stderr
+    assert b"Bad events_url" in said
+    assert b"S3cr" not in said
