@@ -37,6 +37,12 @@ def directories(settings: Config) -> tuple[tuple[str, int | None], ...]:
     )
 
 
+_REMEDY = (
+    "Use: sudo service pdagent start. After an accident with chown or chmod: "
+    "sudo pdagent check --repair"
+)
+
+
 def make_directories(settings: Config) -> None:
     """Makes what is missing of the agent's directories, and sees that they can be written. Raises
     CannotRun."""
@@ -52,14 +58,13 @@ def make_directories(settings: Config) -> None:
                     os.chmod(path, mode)
         except OSError as error:
             raise CannotRun(
-                f"cannot make the directory {path}: {error.strerror}. "
-                "Use: sudo service pdagent start",
+                f"cannot make the directory {path}: {error.strerror}. {_REMEDY}",
                 exits.NOT_PERMITTED,
             ) from error
         if not os.access(path, os.W_OK | os.X_OK):
             raise CannotRun(
                 f"Directory {path}: is not writable. Agent may be running as the wrong user. "
-                "Use: sudo service pdagent start",
+                f"{_REMEDY}",
                 exits.NOT_PERMITTED,
             )
 
