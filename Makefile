@@ -26,7 +26,7 @@ demo: setup ## the main job, start to end, against a local Events API
 test: lint ## every test but the slow peers, those of the packages on hosts included (as root)
 	@$(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration tests/simulation
 	@$(MAKE) --no-print-directory repos
-	@$(PYTHON) -m pytest --numprocesses 2 tests/package
+	@$(PYTHON) -m pytest tests/package
 	@$(PYTHON) -m pytest --numprocesses 4 tests/faults
 	@VENV=$(VENV) ci/hosts/run.sh
 
