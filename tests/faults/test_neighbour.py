@@ -265,7 +265,7 @@ def test_a_hostile_neighbour(
     def check(drops: list[tuple[str, int, User]]) -> None:
         for kind, count, user in drops:
             mark = next(marks)
-            drop(agent, own, kind, count * (10 if long else 1), user, mark)
+            drop(agent, own, kind, count * 10 if long else count // 3, user, mark)
             # The daemon has been told to look at the directory since.
             wait_until(partial(has_been_heard, watch, watch.heard + 2), 60)
             worked, waited, began = cpu_seconds(agent), waits(agent), time.monotonic()

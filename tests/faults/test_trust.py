@@ -9,7 +9,7 @@ from tests.support.raw_server import serving
 
 def test_an_authority_without_key_usage(agent: Agent) -> None:
     """A gateway's, as curl and the old agent took it. Until it is trusted, the log says who issued
-    the certificate, and what to do."""
+    the certificate, and `pdagent check` what to do."""
     with directory() as root:
         root.chmod(0o755)
         context, ca_file = home_made(str(root))
@@ -20,7 +20,7 @@ def test_an_authority_without_key_usage(agent: Agent) -> None:
             agent.start()
             wait_until(lambda: "cannot be reached" in agent.log)
             assert 'issued by "Home-made Gateway CA"' in agent.log
-            assert "update-ca-certificates or update-ca-trust" in agent.log
+            assert b"update-ca-certificates" in agent.run("pdagent", "check").stdout
             assert agent.names("pdq") == [name]
             agent.configure(events_url=server.url, ca_file=ca_file, backoff_interval_secs=1)
             assert agent.daemon is not None
