@@ -91,6 +91,6 @@ def _say(name: str, error: BaseException) -> None:
     global _said_at
     now = time.monotonic()
     if now - _said_at >= SAID_SECONDS:
-        _said_at = now
         why = str(error) or "out of memory"
         log.warning("no thread for %s: %s; going on with those that run", name, why)
+        _said_at = now  # behind it: there may be no memory for saying it
