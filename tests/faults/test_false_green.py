@@ -201,6 +201,13 @@ def reject(host: Host) -> None:
     host.reload()
 
 
+def remove_state(host: Host) -> None:
+    # The daemon may write a file into db/ while rmtree looks through it, so db/ is moved first.
+    moved = host.agent.data_dir / "db.moved"
+    (host.agent.data_dir / "db").rename(moved)
+    shutil.rmtree(moved)
+
+
 def refuse_key(host: Host) -> None:
     host.api.unknown_keys.add(KEY)
 
@@ -235,7 +242,7 @@ FAULTS = {
         send=nothing,
     ),
     "db/ is gone": Fault(
-        lambda host: shutil.rmtree(host.agent.data_dir / "db"),
+        remove_state,
         "daemon",
         "pdagentd runs, but does not read ",
         "service pdagent restart",
