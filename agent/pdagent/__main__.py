@@ -4,7 +4,7 @@ import posix
 import sys
 
 from pdagent import exits
-from pdagent.submission import hold_standard_descriptors
+from pdagent.quick import hold_standard_descriptors
 
 # Each is a module of its name in `commands`.
 COMMANDS = ("pd-send", "pd-queue", "pd-nagios", "pd-zabbix", "pd-sensu", "pdagentd", "pdagent")

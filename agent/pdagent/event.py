@@ -1,31 +1,17 @@
 """Events, and the JSON bodies that PagerDuty's Events API takes.
 
-Pure: knows PagerDuty's schema and limits; does not know files, HTTP or configuration. Imported by
-every `pd-send`, so built-in modules only.
+This module is pure: it knows PagerDuty's schema, and not files, HTTP or configuration. Every
+`pd-send` imports it, so it imports built-in modules only.
 """
 
 import time
 
 from pdagent import api
+from pdagent.encoding import Body, dumps, shorten, shorten_key, text_chars
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-Body = dict[str, object]
-
-MARK = "... [truncated]"
-# What identifies an event or steers PagerDuty: cutting it would make another event of it. (In
-# details, these names mean nothing.)
-_KEPT_WHOLE = (
-    *("agent", "severity", "timestamp", "client_url"),
-    *api.V2_FIELDS,
-    *api.V1_FIELDS,
-)
-# Lists of links and images, in v2 and in v1. PagerDuty refuses what else is in them.
-_LISTS = (*api.ADDRESSES, "contexts")
-_ADDRESSES = ("href", "src")
-ADDRESS_CHARS = 2048  # what an address may have whatever else is cut
 
 
 class BadEvent(ValueError):
@@ -217,177 +203,21 @@ def timestamp(clock_ns: int, milliseconds: bool = False) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
 
 
-def shorten(text: str, limit: int) -> str:
-    """`text`, or as much of it as fits into `limit` characters with a visible mark at its end."""
-    if len(text) <= limit:
-        return text
-    return text[: max(0, limit - len(MARK))] + MARK[:limit]
-
-
-def shorten_key(key: str | None) -> str | None:
-    """A dedup key that PagerDuty takes: in Unicode, and within its limit. Two keys that differ only
-    in what has to go must stay two, so a digest of the whole key takes its place."""
-    if key is None or (len(key) <= api.DEDUP_KEY_CHARS and not _has_surrogates(key)):
-        return key
-    # FNV-1a, 128 bits, since hashlib is not among what the frozen pd-send can import this early:
-    # nobody has anything to gain from two keys that are taken for one
-    number = 0x6C62272E07BB014262B821756295C58D
-    for byte in key.encode("utf-8", "surrogatepass"):
-        number = (number ^ byte) * 0x0000000001000000000000000000013B % (1 << 128)
-    digest = f"{number:032x}"
-    begin = key[: api.DEDUP_KEY_CHARS - len(digest) - 1]
-    # what is seen of the key must not be cut a second time
-    return "".join(["\ufffd" if _is_surrogate(c) else c for c in begin]) + "~" + digest
-
-
-def _has_surrogates(text: str) -> bool:
-    """Whether bytes that were not UTF-8 are in the text. JSON can't say which they were."""
-    return not text.isascii() and True in [_is_surrogate(char) for char in text]
-
-
-def _is_surrogate(char: str) -> bool:
-    return 0xD800 <= ord(char) <= 0xDFFF
-
-
 def encode(body: Body) -> bytes:
     """The bytes to post: compact JSON in ASCII with sorted keys, as the old agent wrote it.
 
-    A body over PagerDuty's limit loses the ends of its longest texts, then its later fields,
-    until it fits: a page that says less is still a page. Raises BadEvent.
+    A body over PagerDuty's limit is cut until it fits: a page that says less is still a page.
+    Raises BadEvent. In a frozen `pd-send` it raises ImportError where a body has to be cut, since
+    that is rare and its code does not lie with the hot modules; `quick` then lets Python start.
     """
-    chars = items = 65_536
-    cut = body
     try:
         # Text alone can be too long. Its JSON, up to six times as long, is not made in vain.
-        while _text_chars(cut) > api.BODY_BYTES or len(text := dumps(cut)) > api.BODY_BYTES:
-            chars //= 4
-            items //= 4
-            if not items:  # nested so deep that no cut helps
-                raise BadEvent(f"the event can't be cut down to {api.BODY_BYTES} bytes")
-            cut = _cut_body(body, chars, items)
+        if text_chars(body) > api.BODY_BYTES or len(text := dumps(body)) > api.BODY_BYTES:
+            from pdagent.cutting import cut_down
+
+            text = cut_down(body, api.BODY_BYTES)
     except RecursionError as error:
         raise BadEvent("the event's details are nested too deep") from error
+    if not text:
+        raise BadEvent(f"the event can't be cut down to {api.BODY_BYTES} bytes")
     return text.encode("ascii")
-
-
-def _text_chars(value: object) -> int:
-    """How many characters the texts in a value have, names of fields included."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum([len(name) + _text_chars(item) for name, item in value.items()])
-    return sum([_text_chars(item) for item in value]) if isinstance(value, list) else 0
-
-
-def shrink(body: Body) -> bytes:
-    """The body cut down well below the limit, for an API that finds it too large all the same."""
-    return dumps(_cut_body(body, 256, 32)).encode("ascii")
-
-
-def _cut_body(body: Body, chars: int, items: int) -> Body:
-    """The body with all of its own fields, those of its payload included, and less in them."""
-    cut: Body = {}
-    for name, value in body.items():
-        if name == "payload" and isinstance(value, dict):
-            cut[name] = _cut_body(value, chars, items)
-        elif name in _LISTS and isinstance(value, list):
-            cut[name] = [_cut_link(item, chars) for item in value[:items] if _leads(item, chars)]
-        elif name != "client_url" or _is_whole(value, chars):
-            cut[name] = value if name in _KEPT_WHOLE else _cut(value, chars, items)
-    return cut
-
-
-def _is_whole(value: object, chars: int) -> bool:
-    """Whether an address is short enough to stay: a part of one leads nowhere."""
-    return not isinstance(value, str) or len(value) <= max(chars, ADDRESS_CHARS)
-
-
-def _leads(link: object, chars: int) -> bool:
-    """Whether a link or an image still is one after the cut."""
-    return not isinstance(link, dict) or _is_whole(link.get("src", link.get("href")), chars)
-
-
-def _cut_link(link: object, chars: int) -> object:
-    if not isinstance(link, dict):
-        return _cut(link, chars, 32)
-    return {
-        name: value if name in _ADDRESSES else _cut(value, chars, 32)
-        for name, value in link.items()
-        if name not in _ADDRESSES or _is_whole(value, chars)
-    }
-
-
-def _cut(value: object, chars: int, items: int) -> object:
-    if isinstance(value, str):
-        return shorten(value, max(chars, len(MARK)))
-    if isinstance(value, dict):
-        kept = sorted(value)[:items] if len(value) > items else value
-        cut = {
-            shorten(name, max(chars, len(MARK))): _cut(value[name], chars, items) for name in kept
-        }
-        if len(kept) < len(value):
-            cut[MARK] = f"{len(value) - len(kept)} more fields"
-        return cut
-    if isinstance(value, list):
-        rest = len(value) - items
-        cut_list = [_cut(item, chars, items) for item in value[:items]]
-        return [*cut_list, f"{MARK} {rest} more"] if rest > 0 else cut_list
-    return value
-
-
-def dumps(value: object) -> str:
-    """JSON text of strings, numbers, booleans, None, lists and dicts with string keys.
-
-    Our own, since the json package would cost every pd-send more than all the rest.
-    """
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, dict):
-        return "{" + ",".join([f"{_quoted(k)}:{dumps(value[k])}" for k in sorted(value)]) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join([dumps(item) for item in value]) + "]"
-    if value is None:
-        return "null"
-    if value is True or value is False:
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return int.__repr__(value)
-    if isinstance(value, float) and value - value == 0:  # JSON has no infinity and no NaN
-        return float.__repr__(value)
-    return _quoted(str(value))
-
-
-_PIECE = 4096
-_ESCAPES = {
-    '"': '\\"',
-    "\\": "\\\\",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\b": "\\b",
-    "\f": "\\f",
-}
-
-
-def _quoted(text: str) -> str:
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return f'"{text}"'
-    # In pieces: each character that has to be escaped is meanwhile a string of its own, 64 bytes.
-    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
-    return '"' + "".join([_escaped_all(piece) for piece in pieces]) + '"'
-
-
-def _escaped_all(text: str) -> str:
-    return "".join([c if " " <= c <= "~" and c not in '"\\' else _escaped(c) for c in text])
-
-
-def _escaped(char: str) -> str:
-    if char in _ESCAPES:
-        return _ESCAPES[char]
-    code = ord(char)
-    if 0xD800 <= code < 0xE000:  # half of a pair: a byte of an argument that was not UTF-8
-        code = 0xFFFD
-    if code > 0xFFFF:
-        code -= 0x10000
-        return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
-    return f"\\u{code:04x}"

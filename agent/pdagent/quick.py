@@ -8,17 +8,10 @@ over to the complete way, argparse, and returns.
 import posix
 
 from pdagent import config, exits
+from pdagent.acceptance import accept, confirm, say
 from pdagent.event import BadEvent
 from pdagent.spool import SpoolError
-from pdagent.submission import (
-    NothingToSend,
-    Submission,
-    UsageError,
-    accept,
-    confirm,
-    hold_standard_descriptors,
-    say,
-)
+from pdagent.submission import NothingToSend, Submission, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,12 +59,25 @@ def send(request: "Sending", arguments: list[str]) -> None:
     except NothingToSend as nothing:
         if not request.quiet:
             say(f"Nothing to send: {nothing}")
-    except (UsageError, BadEvent):
+    except (UsageError, BadEvent, ImportError):  # ImportError: see `event.encode`
         return
     except SpoolError as error:
         handover.error = error
         return
     posix._exit(exits.DONE)
+
+
+def hold_standard_descriptors() -> None:
+    """Opens what is closed of descriptors 0 to 2. Otherwise the next file that is opened, an event
+    or a FIFO, would be taken for the terminal. To be read only: writing to them fails as before."""
+    for path in ("/dev/null", "/"):  # the second is there in every chroot
+        try:
+            while (fd := posix.open(path, posix.O_RDONLY)) <= 2:
+                pass
+            posix.close(fd)
+            return
+        except OSError:
+            pass
 
 
 def main(arguments: list[str]) -> None:

@@ -1,31 +1,20 @@
-"""A submission: what a `pd-send` command line asks for, and how it becomes an accepted event.
+"""A submission: what a `pd-send` command line asks for, as an event.
 
-Both ways of reading a command line, the quick one (`quick`) and argparse (`commands.sending`), fill
-in the same object and go on here, so that they can't differ. Built-in modules only.
+There are two ways of reading a command line: `quick`, and argparse in `commands.sending`. Both fill
+in the same object and make the event here, so they can't differ. Built-in modules only.
 """
 
 import posix
-import time
 
 from pdagent import api
-from pdagent.config import key_named, load_keys, may_exist
-from pdagent.event import (
-    KEY_CHARS,
-    BadEvent,
-    Event,
-    bare_key,
-    check_key,
-    generated_dedup_key,
-    is_key_name,
-    shorten_key,
-)
-from pdagent.spool import Spool, SpoolError, poke, wake_fifo
+from pdagent.encoding import shorten_key
+from pdagent.event import BadEvent, Event, bare_key, check_key, generated_dedup_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdagent.commands.sending import Sending, Submitted
+    from pdagent.commands.sending import Submitted
     from pdagent.config import Config
 
 
@@ -213,93 +202,6 @@ def _integration_key(key: str | None, key_file: str | None, option: str) -> str:
         return check_key(key)
     except BadEvent as error:
         raise UsageError(f"{origin}: {error}") from error
-
-
-def body(event: "Submitted", config: "Config") -> bytes:
-    """The body for `event` that goes into the spool."""
-    wanted = event.events_api or config.events_api
-    return event.body("v1" if wanted == "v1" else "v2", time.time_ns())
-
-
-def accept(event: "Submitted", config: "Config", spool: Spool | None = None) -> None:
-    """Puts the event on stable storage. Raises SpoolError, and BadEvent for a key by a name that
-    nobody has."""
-    # Where the names can't all be read the daemon says it, and keeps the event: see `keys`.
-    if event.key[:1] == "@" and not may_exist(event.key, config):
-        raise BadEvent(f"no integration key is named {event.key}. The event was not queued.")
-    enqueue(event.key, body(event, config), config, spool)
-
-
-def enqueue(key: str, data: bytes, config: "Config", spool: Spool | None = None) -> None:
-    """Puts a body on stable storage. Raises SpoolError."""
-    spool = spool or Spool(config.spool_dir)
-    # A user who may not read the configuration takes the usual spool. If the daemon's is another,
-    # the event would wait there for ever, accepted.
-    if not config.knows_spool and not poke(wake_fifo(spool.root), b""):
-        cause = f"no daemon serves {spool.root}, and the configuration may name another queue"
-        raise SpoolError(key, data, cause, "Let this user read the configuration; start pdagentd.")
-    spool.enqueue(key, data)
-
-
-def confirm(request: "Sending", event: "Submitted", settings: "Config") -> None:
-    """Says that the event was accepted, and what is doubtful about its key."""
-    if request.quiet:
-        return
-    if request.confirms:
-        say(receipt(event))
-    text = doubt(event, settings)
-    if text:
-        say(f"{request.command}: warning: {text} The event was accepted all the same.", 2)
-
-
-def doubt(event: "Submitted", settings: "Config") -> str:
-    """Why PagerDuty will hardly know the event's key, empty if it may well. PagerDuty decides, so
-    this never keeps an event from being sent. The text never holds the key."""
-    key = event.key
-    if len(key) == KEY_CHARS and key.isascii() and key.isalnum():
-        if key[0] == "R" and event.action == "change":
-            return "PagerDuty takes no change events by integration keys that begin with R."
-        return ""
-    if key[0] == "@":
-        return ""
-    what = f"{len(key)} characters, not {KEY_CHARS}"
-    if len(key) == KEY_CHARS:
-        what = "something else than letters and digits is in it"
-    end = "."
-    if is_key_name("@" + key):
-        load_keys(settings)  # as far as this user may
-        if key_named("@" + key, settings):
-            end = f": did you mean @{key}?"
-    return f"the integration key does not look like one ({what}){end}"
-
-
-def receipt(event: "Submitted") -> str:
-    """What a person, or a script, reads after the event was accepted."""
-    if event.dedup_key is None:  # a change event's
-        return "Event processed."
-    return f"Event processed. Incident Key: {event.dedup_key}"
-
-
-def say(text: str, fd: int = 1) -> None:
-    """Prints a line past Python's streams: a closed stdout, or one that can't encode a key, must
-    not turn an accepted event into a failure."""
-    try:
-        posix.write(fd, text.encode("utf-8", "surrogateescape") + b"\n")
-    except (OSError, UnicodeEncodeError):
-        pass
-
-
-def hold_standard_descriptors() -> None:
-    """Opens what is closed of descriptors 0 to 2. Otherwise the next file that is opened, an event
-    or a FIFO, would be taken for the terminal. To be read only: writing to them fails as before."""
-    for path in ("/dev/null", "/"):  # the second is there in every chroot
-        try:
-            while (fd := posix.open(path, posix.O_RDONLY)) <= 2:
-                pass
-            posix.close(fd)
-            return
-        except OSError:
-            pass
 
 
 def agent_id(data_dir: str) -> str | None:

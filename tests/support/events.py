@@ -1,10 +1,12 @@
 """Integration keys and events for tests, and how to read what arrived."""
 
+import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from pdagent.api import BODY_BYTES
 from pdagent.event import Event
 from pdagent.spool import Spool
 from tests.support.agent import Agent
@@ -25,6 +27,14 @@ def enqueue(
     """What `pd-send` does, without a process for each event. Returns the file's name."""
     event = Event(to, action, description=text, dedup_key=dedup_key, source="test")
     return Spool(str(agent.spool)).enqueue(to, event.body("v2", time.time_ns()))
+
+
+def body_of(data: bytes) -> dict[str, Any]:
+    """A body that PagerDuty can read: ASCII, valid JSON, within its limit."""
+    assert len(data) <= BODY_BYTES
+    body = json.loads(data.decode("ascii"))
+    assert isinstance(body, dict)
+    return body
 
 
 def sent(request: Request) -> dict[str, Any]:

@@ -58,14 +58,25 @@ def test_a_plain_pd_send_loads_no_more_than_it_did(root: Path) -> None:
     assert set(built_in) <= BUILT_IN
 
 
-def test_a_generated_key_and_a_cut_event_load_no_more(root: Path) -> None:
-    """Nor do umlauts, emoji, bytes that are not UTF-8, and 100 kB of details."""
+def test_a_generated_key_and_odd_characters_load_no_more(root: Path) -> None:
+    """Umlauts, emoji, bytes that are not UTF-8, a description to shorten, and 300 kB of details."""
     code, files, built_in = loaded(
-        root, "-k", KEY, "-t", "trigger", "-d", "\U0001f525 \u00e4" * 2000,
-        *[word for n in range(6) for word in ("-f", f"f{n}=" + "x" * 100_000)],
+        root, "-k", KEY, "-t", "trigger", "-d", "\U0001f525 \u00e4" * 2000, "-f", "a=\udcff",
+        *[word for n in range(3) for word in ("-f", f"f{n}=" + "x" * 100_000)],
     )  # fmt: skip
     assert code == 0
     assert sorted(files) == sorted(OURS)
+    assert set(built_in) <= BUILT_IN
+
+
+def test_a_body_over_the_limit_loads_what_cuts_it(root: Path) -> None:
+    """The frozen program has no such module at that point, and goes on with a complete start."""
+    code, files, built_in = loaded(
+        root, "-k", KEY, "-t", "trigger", "-d", "x",
+        *[word for n in range(6) for word in ("-f", f"f{n}=" + "x" * 100_000)],
+    )  # fmt: skip
+    assert code == 0
+    assert sorted(files) == sorted([*OURS, "pdagent.cutting"])
     assert set(built_in) <= BUILT_IN
 
 

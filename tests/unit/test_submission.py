@@ -1,6 +1,5 @@
-"""What a pd-send command line asks for, and how it becomes an accepted event."""
+"""What a pd-send command line asks for, as an event."""
 
-import json
 import os
 import threading
 from pathlib import Path
@@ -10,8 +9,7 @@ import pytest
 from pdagent import submission
 from pdagent.config import Config
 from pdagent.event import Event
-from pdagent.spool import SpoolError
-from pdagent.submission import Submission, UsageError, accept, agent_id, body, receipt, say
+from pdagent.submission import Submission, UsageError, agent_id
 
 CONFIG = Config({"data_dir": "/nowhere"})
 
@@ -199,31 +197,17 @@ def test_a_key_file_may_be_a_pipe(tmp_path: Path) -> None:
     writer.join()
 
 
-# acceptance
-
-
-def test_accepting_writes_what_dry_run_shows(root: Path) -> None:
-    """The version that the configuration wants, v2 unless it says v1."""
-    config = Config({"data_dir": str(root.parent)})
-    event = asked(incident_key="x").event(config)
-    accept(event, config)
-    [path] = (root / "pdq").iterdir()
-    written = json.loads(path.read_bytes())
-    shown = json.loads(body(event, config))
-    assert written["routing_key"] == "KEY1"
-    written["payload"].pop("timestamp")
-    shown["payload"].pop("timestamp")
-    assert written == shown
+# the agent's id
 
 
 def test_v1_events_name_the_agent(root: Path) -> None:
-    """By the id that the daemon gave this host; null while it has not."""
+    """By the id that the daemon gave this host; none while it has not."""
     config = Config({"data_dir": str(root.parent), "events_api": "v1"})
-    assert json.loads(body(asked().event(config), config))["agent"]["agent_id"] is None
+    assert asked().event(config).agent_id is None
     number = "6abb9853-0000-4000-8000-000000000000"
     (root.parent / "db").mkdir()
     (root.parent / "db/agent_id.txt").write_text(number + "\n")
-    assert json.loads(body(asked().event(config), config))["agent"]["agent_id"] == number
+    assert asked().event(config).agent_id == number
 
 
 def test_the_old_agents_id_still_counts(tmp_path: Path) -> None:
@@ -238,69 +222,6 @@ def test_a_damaged_agent_id_is_none(tmp_path: Path, text: str) -> None:
     """It never gets into an event."""
     (tmp_path / "agent_id.txt").write_text(text)
     assert agent_id(str(tmp_path)) is None
-
-
-def test_what_cannot_be_accepted_raises(tmp_path: Path) -> None:
-    """The caller decides about direct delivery."""
-    config = Config({"data_dir": str(tmp_path)})
-    with pytest.raises(SpoolError):
-        accept(asked().event(config), config)
-
-
-# what is printed
-
-
-def test_a_queue_that_nobody_serves_takes_nothing_from_who_may_be_wrong_about_it(
-    root: Path,
-) -> None:
-    """Who could not read the configuration takes the usual spool only if a daemon serves it: else
-    the event might wait there for ever. Everybody else's events wait for the daemon."""
-    event = Event("KEY", "trigger", description="x", dedup_key="i")
-    unread = Config({"data_dir": str(root.parent)}, knows_spool=False)
-    (root.parent / "db").mkdir(exist_ok=True)
-    os.mkfifo(root.parent / "db" / "wake")
-    with pytest.raises(SpoolError, match=f"no daemon serves {root}, .*The event was not queued"):
-        accept(event, unread)
-    assert list((root / "pdq").iterdir()) + list((root / "tmp").iterdir()) == []
-
-    accept(event, Config({"data_dir": str(root.parent)}))
-    assert len(list((root / "pdq").iterdir())) == 1
-
-    reader = os.open(root.parent / "db" / "wake", os.O_RDONLY | os.O_NONBLOCK)
-    accept(event, unread)
-    os.close(reader)
-    assert len(list((root / "pdq").iterdir())) == 2
-
-
-def test_the_receipt() -> None:
-    """Scripts read it; an event without a dedup key has none to print, not `None`."""
-    assert receipt(asked(incident_key="inc-1").event(CONFIG)) == (
-        "Event processed. Incident Key: inc-1"
-    )
-    change = asked(change=True, action=None).event(CONFIG)
-    assert receipt(change) == "Event processed."
-
-
-@pytest.mark.parametrize(
-    ("text", "printed"),
-    [("caf\u00e9", b"caf\xc3\xa9\n"), ("\udcff", b"\xff\n"), ("\ud800", b""), ("", b"\n")],
-)
-def test_say_prints_the_bytes_that_came(text: str, printed: bytes) -> None:
-    """Whatever the locale; and nothing where there is no way."""
-    reader, writer = os.pipe()
-    say(text, writer)
-    os.close(writer)
-    with open(reader, "rb") as file:
-        assert file.read() == printed
-
-
-def test_say_survives_a_closed_output() -> None:
-    """The event is queued: that nobody listens changes nothing."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    say("x", writer)
-    os.close(writer)
-    say("x", writer)
 
 
 @pytest.mark.parametrize("around", [" {}", "{}\r\n", "\ufeff{}", "'{}'", '"{}"\n', "\n\n{}\n"])

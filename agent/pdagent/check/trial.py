@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+from pdagent.acceptance import body
 from pdagent.check.finding import Finding, failed, ok
 from pdagent.check.host import Host
 from pdagent.check.record import COPY_KEY, is_about_key
@@ -11,7 +12,6 @@ from pdagent.event import Event
 from pdagent.queue.state import State
 from pdagent.shown import masked
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, Spool, SpoolError
-from pdagent.submission import body
 
 SUBJECT = "test event"
 SECONDS = 40.0

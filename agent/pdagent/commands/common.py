@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import NoReturn
 
 from pdagent import __version__, config, exits
-from pdagent.submission import say
+from pdagent.acceptance import say
 
 PIECE = 8192
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pdagent import api, exits
+from pdagent.acceptance import say
 from pdagent.commands import common, sending
 from pdagent.event import BadEvent
-from pdagent.submission import Submission, UsageError, say
+from pdagent.submission import Submission, UsageError
 
 if TYPE_CHECKING:
     from pdagent.commands.sending import Submitted

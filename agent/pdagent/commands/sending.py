@@ -4,22 +4,14 @@ with what argparse has read."""
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pdagent import config, exits, quick
+from pdagent.acceptance import accept, body, confirm, receipt, say
 from pdagent.commands import common
 from pdagent.config import Config
 from pdagent.event import BadEvent
 from pdagent.integrations import syslog
 from pdagent.shown import redacted
 from pdagent.spool import Spool, SpoolError
-from pdagent.submission import (
-    NothingToSend,
-    Request,
-    UsageError,
-    accept,
-    body,
-    confirm,
-    receipt,
-    say,
-)
+from pdagent.submission import NothingToSend, Request, UsageError
 from pdagent.wire import direct
 
 if TYPE_CHECKING:

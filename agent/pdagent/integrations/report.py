@@ -5,7 +5,8 @@ what they have in common is here. The monitoring server waits for them, so built
 and the quick way that `pd-send` has (`quick`).
 """
 
-from pdagent.event import Event, bare_key, shorten_key
+from pdagent.encoding import shorten_key
+from pdagent.event import Event, bare_key
 from pdagent.submission import Request, UsageError, agent_id
 
 TYPE_CHECKING = False

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from pdagent import api
-from pdagent.event import BadEvent, encode, shorten
+from pdagent.encoding import shorten
+from pdagent.event import BadEvent, encode
 from pdagent.threads import importing
 
 # The old agent's limit. What is larger than PagerDuty's limit is cut before it is sent.

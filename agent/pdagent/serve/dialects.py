@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from pdagent import api
-from pdagent.event import Body
+from pdagent.encoding import Body
 
 Kind = Literal["v2", "change", "v1"]
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdagent import api
+from pdagent.acceptance import accept
 from pdagent.config import Config
 from pdagent.event import BadEvent
 from pdagent.serve.crowd import Bounds
@@ -20,7 +21,6 @@ from pdagent.serve.dialects import DIALECTS, Kind
 from pdagent.serve.intake import Intake, Invalid, NotJson, read
 from pdagent.shown import masked
 from pdagent.spool import Spool, SpoolError
-from pdagent.submission import accept
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -9,15 +9,8 @@ import json
 from collections.abc import Callable
 
 from pdagent import api
-from pdagent.event import (
-    Body,
-    check_key,
-    encode,
-    generated_dedup_key,
-    shorten,
-    shorten_key,
-    timestamp,
-)
+from pdagent.encoding import Body, shorten, shorten_key
+from pdagent.event import check_key, encode, generated_dedup_key, timestamp
 from pdagent.serve.dialects import DIALECTS, Dialect, Kind, text_of
 from pdagent.serve.moments import iso
 

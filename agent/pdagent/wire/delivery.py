@@ -23,7 +23,8 @@ from requests import RequestException, Timeout
 
 from pdagent import api
 from pdagent.config import Config
-from pdagent.event import BadEvent, encode, shrink
+from pdagent.cutting import shrink
+from pdagent.event import BadEvent, encode
 from pdagent.queue.pending import Pending
 from pdagent.wire import question
 from pdagent.wire.adapter import Adapter

@@ -15,13 +15,13 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from pdagent import threads
+from pdagent.acceptance import enqueue
 from pdagent.config import Config, load_keys
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Pending, Unfinished, understand
 from pdagent.spool import PENDING, Spool, SpoolError
-from pdagent.submission import enqueue
 
 if TYPE_CHECKING:
     from pdagent.wire.verdict import Verdict

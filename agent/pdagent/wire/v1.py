@@ -1,7 +1,8 @@
 """An alert of Events API v2, said again as v1 has it."""
 
 from pdagent import api
-from pdagent.event import Body, put
+from pdagent.encoding import Body
+from pdagent.event import put
 
 
 def as_v1(body: Body) -> Body:

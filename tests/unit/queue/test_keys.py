@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.acceptance import accept
 from pdagent.config import Config, load, load_keys, parse
 from pdagent.event import BadEvent, Event
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.pending import Hostile, Pending, understand
 from pdagent.shown import masked, masked_name
-from pdagent.submission import accept
 from tests.support.events import KEY, OTHER
 
 CONFIG = Config({}, {"db": KEY})

@@ -1,13 +1,13 @@
 """`pd-queue`: what is in the queue, and what a person may do to it."""
 
 from pdagent import config, exits
+from pdagent.acceptance import say
 from pdagent.commands import common
 from pdagent.commands.pd_queue import change, look, watch
 from pdagent.commands.pd_queue.arguments import check, parser
 from pdagent.commands.pd_queue.view import View
 from pdagent.queue.listing import Ambiguous, NoSuchEvent
 from pdagent.shown import masked, masked_name
-from pdagent.submission import say
 
 __all__ = ["main", "parser"]
 

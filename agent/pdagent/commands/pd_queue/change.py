@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pdagent import exits
+from pdagent.acceptance import say
 from pdagent.commands import common, screen
 from pdagent.commands.pd_queue import documents, words
 from pdagent.commands.pd_queue.arguments import query
@@ -24,7 +25,6 @@ from pdagent.queue.listing import STATES, Listing, Query, Record
 from pdagent.queue.pending import Hostile
 from pdagent.shown import masked, masked_name, redacted
 from pdagent.spool import PENDING
-from pdagent.submission import say
 
 SHOWN = 10
 

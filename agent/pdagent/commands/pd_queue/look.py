@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
 from pdagent import api, exits
+from pdagent.acceptance import say
 from pdagent.commands import common, screen
 from pdagent.commands.pd_queue import documents, words
 from pdagent.commands.pd_queue.arguments import query
@@ -21,7 +22,6 @@ from pdagent.queue.listing import NoSuchEvent, Record
 from pdagent.queue.state import iso, seconds_of
 from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import DELIVERED, PENDING
-from pdagent.submission import say
 
 RAW_BYTES = 4096  # shown of what is no event
 

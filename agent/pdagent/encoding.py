@@ -1,0 +1,109 @@
+"""Texts and JSON as PagerDuty takes them.
+
+Every `pd-send` imports this module, so it imports built-in modules only.
+"""
+
+from pdagent import api
+
+Body = dict[str, object]  # a JSON object
+
+MARK = "... [truncated]"
+
+
+def shorten(text: str, limit: int) -> str:
+    """`text`, or as much of it as fits into `limit` characters with a visible mark at its end."""
+    if len(text) <= limit:
+        return text
+    return text[: max(0, limit - len(MARK))] + MARK[:limit]
+
+
+def shorten_key(key: str | None) -> str | None:
+    """A dedup key that PagerDuty takes: in Unicode, and within its limit. Two keys that differ only
+    in what has to go must stay two, so a digest of the whole key takes its place."""
+    if key is None or (len(key) <= api.DEDUP_KEY_CHARS and not _has_surrogates(key)):
+        return key
+    # FNV-1a, 128 bits, since hashlib is not among what the frozen pd-send can import this early:
+    # nobody has anything to gain from two keys that are taken for one
+    number = 0x6C62272E07BB014262B821756295C58D
+    for byte in key.encode("utf-8", "surrogatepass"):
+        number = (number ^ byte) * 0x0000000001000000000000000000013B % (1 << 128)
+    digest = f"{number:032x}"
+    begin = key[: api.DEDUP_KEY_CHARS - len(digest) - 1]
+    # what is seen of the key must not be cut a second time
+    return "".join(["\ufffd" if _is_surrogate(c) else c for c in begin]) + "~" + digest
+
+
+def _has_surrogates(text: str) -> bool:
+    """Whether bytes that were not UTF-8 are in the text. JSON can't say which they were."""
+    return not text.isascii() and True in [_is_surrogate(char) for char in text]
+
+
+def _is_surrogate(char: str) -> bool:
+    return 0xD800 <= ord(char) <= 0xDFFF
+
+
+def text_chars(value: object) -> int:
+    """How many characters the texts in a value have, names of fields included."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum([len(name) + text_chars(item) for name, item in value.items()])
+    return sum([text_chars(item) for item in value]) if isinstance(value, list) else 0
+
+
+def dumps(value: object) -> str:
+    """JSON text of strings, numbers, booleans, None, lists and dicts with string keys.
+
+    Our own, since the json package would cost every pd-send more than all the rest.
+    """
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{_quoted(k)}:{dumps(value[k])}" for k in sorted(value)]) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join([dumps(item) for item in value]) + "]"
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float) and value - value == 0:  # JSON has no infinity and no NaN
+        return float.__repr__(value)
+    return _quoted(str(value))
+
+
+_PIECE = 4096
+_ESCAPES = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\b": "\\b",
+    "\f": "\\f",
+}
+
+
+def _quoted(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    # In pieces: each character that has to be escaped is meanwhile a string of its own, 64 bytes.
+    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+    return '"' + "".join([_escaped_all(piece) for piece in pieces]) + '"'
+
+
+def _escaped_all(text: str) -> str:
+    return "".join([c if " " <= c <= "~" and c not in '"\\' else _escaped(c) for c in text])
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    code = ord(char)
+    if 0xD800 <= code < 0xE000:  # half of a pair: a byte of an argument that was not UTF-8
+        code = 0xFFFD
+    if code > 0xFFFF:
+        code -= 0x10000
+        return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+    return f"\\u{code:04x}"

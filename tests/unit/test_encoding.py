@@ -1,0 +1,87 @@
+"""Texts and JSON are such as PagerDuty takes them."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdagent import api
+from pdagent.encoding import dumps, shorten, shorten_key
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_dumps_says_what_json_reads(value: object) -> None:
+    """Our encoder and Python's decoder agree on every value there is."""
+    assert json.loads(dumps(value)) == value
+
+
+@given(JSON)
+def test_dumps_writes_what_python_would(value: object) -> None:
+    """Byte for byte, except that DEL is escaped."""
+    theirs = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    assert dumps(value) == theirs.replace("\x7f", "\\u007f")
+
+
+@given(st.text(st.characters(), max_size=50))
+def test_dumps_writes_valid_json_for_any_text(text: str) -> None:
+    """Lone surrogates included, which neither UTF-8 nor PagerDuty has a place for."""
+    read_back = json.loads(dumps(text))
+    read_back.encode("utf-8")
+    assert read_back == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") or any(
+        "\ud800" <= c <= "\udfff" for c in text
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_dumps_has_words_for_what_json_has_not(value: float) -> None:
+    """No NaN and no infinity leaves the house as a bare word."""
+    assert json.loads(dumps([value])) == [str(value)]
+
+
+@given(st.text(min_size=api.DEDUP_KEY_CHARS + 1), st.text(), st.text())
+def test_long_dedup_keys_stay_different(stem: str, one: str, two: str) -> None:
+    """Two keys that differ only past PagerDuty's limit name two incidents, for good."""
+    first, second = shorten_key(stem + one), shorten_key(stem + two)
+    assert first is not None
+    assert len(first) == api.DEDUP_KEY_CHARS
+    assert (first == second) == (one == two)
+    assert first == shorten_key(stem + one)
+
+
+@pytest.mark.parametrize("key", [None, "", "x", "\u00e9" * api.DEDUP_KEY_CHARS])
+def test_a_dedup_key_within_the_limit_is_kept(key: str | None) -> None:
+    """255 characters are not too many."""
+    assert shorten_key(key) == key
+
+
+def test_a_lone_surrogate_in_a_long_dedup_key_is_no_obstacle() -> None:
+    """Bytes that are not UTF-8 do not keep a resolve from its trigger."""
+    assert shorten_key("\udcff" * 300) == shorten_key("\udcff" * 300)
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_keys_that_differ_stay_two(one: str, other: str) -> None:
+    """Half a pair of surrogates is a byte that was not UTF-8."""
+    short, shorter = shorten_key(one), shorten_key(other)
+    assert (short == shorter) == (one == other)
+    assert shorten_key(short) == short
+    json.loads(dumps(short).encode("ascii"))
+
+
+@given(st.text(), st.integers(0, 100))
+def test_shorten_never_goes_past_the_limit(text: str, limit: int) -> None:
+    """Whatever the limit, and never changes what fits."""
+    short = shorten(text, limit)
+    assert len(short) <= limit
+    assert short == text or len(text) > limit
