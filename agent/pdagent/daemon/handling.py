@@ -109,6 +109,10 @@ class Handling:
             self._overtaking = self._look_anew()
         self.path.configure(config)
 
+    def start_over(self, scheduler: Scheduler) -> None:
+        """Takes another scheduler. Nothing may be claimed, and the caller holds the lock."""
+        self._scheduler = scheduler
+
     def _look_anew(self) -> Overtaking:
         config = self._config  # another one may name the keys in another way
         return Overtaking(self._backlog, lambda key: lane(key, config), self._large)

@@ -58,12 +58,7 @@ class Workers:
         self._tell = tell
         self._told = -1  # of the scheduler's changes
         self._tell_at = 0.0
-        self._scheduler = Scheduler(
-            float(config.backoff_interval_secs),
-            config.retry_limit_for_possible_errors,
-            _chance,
-            config.max_connections,
-        )
+        self._scheduler = _scheduler(config)
         self._claimed = 0
         self._renewing = False
         self._changed = threading.Condition()
@@ -145,7 +140,11 @@ class Workers:
         # its way, all start anew, as after a restart: in the order of their names, without holds.
         if self._renewing and not self._claimed:
             self._renewing = False
-            self._line_up(self._scheduler.start_over())
+            pending = self._scheduler.pending()
+            self._scheduler = _scheduler(self._config)
+            self._handling.start_over(self._scheduler)
+            self._told = -1
+            self._line_up(pending)
 
     def tend(self, now: float) -> float | None:
         """Cuts off overdue posts and puts workers to what holds have let go. Returns when to call
@@ -280,6 +279,15 @@ class Workers:
         if due < self._tend_at:
             self._tend_at = due
             self._nudge()
+
+
+def _scheduler(config: Config) -> Scheduler:
+    return Scheduler(
+        float(config.backoff_interval_secs),
+        config.retry_limit_for_possible_errors,
+        _chance,
+        config.max_connections,
+    )
 
 
 def _chance() -> float:

@@ -43,34 +43,21 @@ class Scheduler:
         self, cap: float, retry_limit: int, random: Callable[[], float], places: int
     ) -> None:
         self._random = random
-        self._places = places
         self._known: dict[str, Entry] = {}
-        self.changes = 0  # counts what `held` would tell differently
-        self._begin(cap, retry_limit)
-
-    def _begin(self, cap: float, retry_limit: int) -> None:
         self._lanes: dict[str, Lane] = {}
-        self.turns = Turns(self._places)  # for others: who has how many events pending
+        self.turns = Turns(places)  # for others: who has how many events pending
         self._timers = Timers()
-        self._outage = Outage(self._random)
+        self._outage = Outage(random)
         self._tries = telling.Attempts()
         self._patience = Patience()
         self._experience = Experience(self._outage, cap, retry_limit)
-
-    def start_over(self) -> list[tuple[str, int]]:
-        """Forgets everything, as a restart does, when nothing is claimed. Returns the names that
-        were pending and their owners, in queue order."""
-        entries = [(name, self._known[name].owner) for name in sorted(self._known, key=place)]
-        self._known.clear()
-        self.changes += 1
-        self._begin(self._experience.cap, self._experience.retry_limit)
-        return entries
+        self.changes = 0  # counts what `held` would tell differently
 
     def configure(self, cap: float, retry_limit: int, places: int) -> None:
         """New limits, for what is claimed and fails from now on."""
         self._experience.cap = cap
         self._experience.retry_limit = retry_limit
-        self._places = self.turns.places = places
+        self.turns.places = places
 
     # --- what is pending ------------------------------------------------------------------------
 
@@ -79,6 +66,10 @@ class Scheduler:
 
     def __contains__(self, name: str) -> bool:
         return name in self._known
+
+    def pending(self) -> list[tuple[str, int]]:
+        """The names of all entries and their owners, in queue order."""
+        return [(name, self._known[name].owner) for name in sorted(self._known, key=place)]
 
     @property
     def oldest(self) -> str | None:

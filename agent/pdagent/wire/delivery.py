@@ -57,15 +57,15 @@ class Delivery:
 
     def __init__(self, config: Config) -> None:
         self._posts: set[Post] = set()
-        self.configure(config)
+        self._config = config
+        self._adapter = _adapter(config)
+        self._v1_keys: set[str] = set()  # keys that v2 refused and v1 took
 
     def configure(self, config: Config) -> None:
         """Takes up a new configuration, from the next post on."""
         self._config = config
-        self._v1_keys: set[str] = set()  # keys that v2 refused and v1 took
-        self._adapter = Adapter(config, config.base_url)
-        if self._adapter.way.ignored:
-            log.warning("%s", self._adapter.way.ignored)
+        self._adapter = _adapter(config)
+        self._v1_keys = set()
 
     def deliver(self, pending: Pending) -> Verdict:
         """Sends the event, and if need be in the form that PagerDuty takes it in. Never raises."""
@@ -180,3 +180,10 @@ class Delivery:
     def abort_all(self) -> None:
         for post in list(self._posts):
             post.abort()
+
+
+def _adapter(config: Config) -> Adapter:
+    made = Adapter(config, config.base_url)
+    if made.way.ignored:
+        log.warning("%s", made.way.ignored)
+    return made
