@@ -1,5 +1,6 @@
-"""The daemon's log: `pdagentd.log`, in the old agent's line format and never unbounded, and stderr
-in the foreground, which under systemd is the journal. The format is written and read here only."""
+"""The daemon's log: `pdagentd.log`, bounded, in the old agent's line format. In the foreground the
+daemon logs to stderr too, which is the journal under systemd. Only this module writes and reads the
+format."""
 
 import contextlib
 import logging
@@ -29,8 +30,8 @@ def files(log_dir: str) -> list[str]:
 
 
 def read(line: str) -> tuple[float, str, str] | None:
-    """When a line was written (seconds since the epoch), by which logger, and what it says. None:
-    it is not a line of ours, or not the first one of an entry."""
+    """When a line was written (seconds since the epoch), by which logger, and what it says. None
+    for a line that is not the log's, and for the further lines of one message."""
     match = _LINE.fullmatch(line)
     if match is None:
         return None
@@ -40,8 +41,8 @@ def read(line: str) -> tuple[float, str, str] | None:
 
 
 def set_up(log_dir: str, foreground: bool) -> None:
-    """Starts logging. A log file that can't be written must not stop the daemon: then it is stderr
-    alone."""
+    """Starts logging. A log file that can't be written must not stop the daemon, which then logs to
+    stderr alone."""
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     for handler in root.handlers[:]:
@@ -61,18 +62,20 @@ def set_up(log_dir: str, foreground: bool) -> None:
         root.addHandler(console)
     if problem:
         logging.getLogger("pdagent.log").warning(problem)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of what verdicts say better
+    # urllib3 warns of failures that verdicts tell in better words.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def last_words(log_dir: str, text: str) -> None:
-    """Writes why a daemon does not even start into its log, if there can be one."""
+    """Writes into the log, if that is possible, why a daemon does not even start."""
     logging.getLogger().addHandler(_handler(log_dir))
     logging.getLogger("main").error("%s", text)
 
 
 class _Formatter(logging.Formatter):
     def formatException(self, ei: "Any") -> str:
-        # The packaged program imports what prints tracebacks only now, in whatever thread.
+        # The packaged program imports the module that prints tracebacks only now, and this may be
+        # any thread.
         with importing:
             return super().formatException(ei)
 
@@ -83,23 +86,23 @@ class _Formatter(logging.Formatter):
 
 
 class _Rotated(logging.FileHandler):
-    """A file that makes way for a new one when it is full, and is opened as soon as it can be where
-    somebody removed it or it could not be opened. Those of logging.handlers bring pickle, queues
-    and sockets along: 0.8 MB that an idle daemon does not need."""
+    """A file that makes way for a new one when it is full. If somebody removed it, or it could not
+    be opened, it is opened again as soon as possible. The handlers of logging.handlers would bring
+    pickle, queues and sockets along: 0.8 MB that an idle daemon does not need."""
 
     stream: TextIOWrapper | None
 
     def open(self) -> None:
-        """Opens the file, below a directory that is made if need be, in place of the one that is
-        open. Raises OSError."""
+        """Opens the file, and closes the one that was open. Its directory is made if need be.
+        Raises OSError."""
         os.makedirs(os.path.dirname(self.baseFilename), exist_ok=True)
         old, self.stream = self.stream, self._open()
         if old is not None:
-            with contextlib.suppress(OSError):  # what it could not write, on a full disk
+            with contextlib.suppress(OSError):  # on a full disk, closing writes the rest in vain
                 old.close()
 
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError):  # then the old one grows until it can be
+        with contextlib.suppress(OSError):  # then the old file grows until a new one can be opened
             if self.stream is None or not _is_at(self.baseFilename, self.stream):
                 self.open()
             elif os.fstat(self.stream.fileno()).st_size >= FILE_BYTES:
@@ -110,7 +113,7 @@ class _Rotated(logging.FileHandler):
 
     def _rename_all(self) -> None:
         for number in range(FILES, 0, -1):
-            # crash between two of these: a number is missing, and the next time fills it
+            # crash between two of these: a number is missing until the next rotation fills it
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self._numbered(number - 1), self._numbered(number))
 

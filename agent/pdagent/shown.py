@@ -1,15 +1,17 @@
 """What may be shown: text of unknown origin as one safe line, and integration keys masked.
 
 Anyone may write anything into an event, an answer or a file's name. A terminal obeys control
-characters, a line break forges a log, and PagerDuty's answer may quote a key. So nothing that came
-from outside is shown, logged or told but through this module. Pure; built-in modules only.
+characters, a line break forges a line of the log, and PagerDuty's answer may quote a key. So all
+text from outside passes through this module before it is shown, logged or told. Pure; built-in
+modules only.
 """
 
 from pdagent.event import is_key_name
 
 
 def masked(key: str) -> str:
-    """An integration key as logs may show it: its end, or what it is called."""
+    """An integration key as logs may show it: its last four characters. The name of a key is shown
+    whole."""
     if is_key_name(key):
         return key
     return "*" + printable(key[-4:] if len(key) > 8 else "")
@@ -22,20 +24,21 @@ def masked_name(name: str) -> str:
 
 
 def redacted(text: str, key: str) -> str:
-    """Somebody else's words, which may quote the key."""
+    """Somebody else's words, with the key masked where they quote it."""
     return text.replace(key, masked(key)) if key else text
 
 
 def printable(text: str, instead: str = "?") -> str:
-    """Text of unknown origin, as one line of the same length: what can't be printed is lost."""
+    """Text of unknown origin as one line of the same length. `instead` takes the place of
+    characters that can't be printed."""
     return (
         text if text.isprintable() else "".join([c if c.isprintable() else instead for c in text])
     )
 
 
 def escaped(text: str) -> str:
-    """Text as one line that no terminal takes for a command, nor reads from right to left: what
-    can't be printed is shown as JSON shows it."""
+    """Text as one line that no terminal takes for a command or shows from right to left. Characters
+    that can't be printed are written as in JSON."""
     return text if text.isprintable() else "".join(c if c.isprintable() else _code(c) for c in text)
 
 

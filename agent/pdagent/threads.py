@@ -19,10 +19,10 @@ log = logging.getLogger("main")
 SAID_SECONDS = 3600.0
 JOIN_SECONDS = 0.01
 
-# Two threads that import at the same time may need the same modules in different order. Then Python
-# gives one of them an incomplete module ("partially initialized module"), so that they do not wait
-# for each other for ever. So whoever imports after the start holds this lock. A test watches for
-# it.
+# Two threads that import at the same time may need the same modules in different order. So that
+# they do not wait for each other for ever, Python then gives one of them an incomplete module
+# ("partially initialized module"). To avoid that, whoever imports after the start holds this lock.
+# A test sees to it.
 importing = threading.RLock()
 
 _said_at = float("-inf")
@@ -83,14 +83,15 @@ def _run(token: _Token, task: Callable[[], object], name: str) -> None:
         with contextlib.suppress(MemoryError):
             log.exception("internal error in thread %s", name)
     finally:
-        del token  # whoever keeps the exception's traceback keeps this frame
+        # A traceback that somebody keeps would keep this frame, and the token with it.
+        del token
 
 
 def _say(name: str, error: BaseException) -> None:
-    # Once in a while: with many events each of them may ask for a thread.
+    # This is said once in a while only, since each of many events may ask for a thread.
     global _said_at
     now = time.monotonic()
     if now - _said_at >= SAID_SECONDS:
         why = str(error) or "out of memory"
         log.warning("no thread for %s: %s; going on with those that run", name, why)
-        _said_at = now  # behind it: there may be no memory for saying it
+        _said_at = now  # only now: there may have been no memory for the line above

@@ -1,9 +1,9 @@
 """The backlog: the daemon's half of the spool.
 
-Anyone may have put anything into `pdq/` under any name, so every entry is taken for hostile until
-it was opened without following links or blocking, found to be a regular file of bearable size, and
-read as JSON. What fails that is set aside with its reason. Knows files and names; does not know
-HTTP or holds.
+Anyone may have put anything into `pdq/` under any name. So every entry counts as hostile until it
+was opened without following links or blocking, was found to be a regular file of bearable size, and
+was read as JSON. An entry that fails is set aside, with the reason. This module knows files and
+names. It does not know HTTP or holds.
 """
 
 import contextlib
@@ -33,18 +33,19 @@ from pdagent.queue.pending import (
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
 from pdagent.threads import importing, pause
 
-# How long a script that writes straight into pdq/ has from one write to the next.
+# A script may write straight into pdq/. If so much time passes after a write, it was the last.
 INCOMPLETE_SECONDS = 1.0
 # Stamps of files lag behind the clock by a tick of the kernel, 10 ms at most.
 STAMP_SECONDS = 0.02
 ADOPTED_MOST = 100_000
-# Names that are tried one after the other, before they are tried further and further off.
+# So many names in a row are tried one after the other. Then the steps between them grow.
 _STEPS = 100
 
 
 @dataclass(slots=True)
 class Seen:
-    """An entry of pdq/. `owner`: its user. `changed`: its inode, in nanoseconds since the epoch."""
+    """An entry of pdq/. `owner` is its user's number. `changed` is when its inode last changed, in
+    nanoseconds since the epoch."""
 
     name: str
     owner: int
@@ -89,8 +90,8 @@ class Backlog:
         return True
 
     def is_quiet(self) -> bool:
-        """Whether `changed` would have nothing to say, for another thread than the one that calls
-        it."""
+        """Whether `changed` would return False. Other threads ask this, since it remembers
+        nothing."""
         try:
             return self._quiet and os.stat(f"{self.root}/{PENDING}").st_mtime_ns == self._seen_mtime
         except OSError:
@@ -102,8 +103,8 @@ class Backlog:
         return sorted((name for name in names if key_of(name) is not None), key=order)
 
     def look(self, known: Callable[[str], bool]) -> Iterator[Seen]:
-        """What is in pdq/ but for names that are `known`, in no order. Opens nothing, and holds no
-        list of it. Raises OSError.
+        """The entries of pdq/ whose names are not `known`, in no order. This opens no file and
+        keeps no list. Raises OSError.
 
         What comes while it looks is left for the next look. Else it might see an event, but not the
         one before it of the same incident:
@@ -112,9 +113,9 @@ class Backlog:
             pd-send: links trigger, which lands in that half; pd-send: links resolve
             look: reads the second half, and finds the resolve alone
 
-        So only files count whose inode changed before the look: link and rename change it. The
-        kernel's stamps lag behind its clock by a tick or two; the look waits for as long before it
-        begins, so that all files with older stamps are there by then.
+        So only files count whose inode changed before the look; link and rename change it. The
+        kernel's time stamps lag behind its clock by a tick or two. The look waits for as long
+        before it begins, and by then all files with older stamps are there.
         """
         began = time.time_ns()
         pause(STAMP_SECONDS)
@@ -143,10 +144,10 @@ class Backlog:
         return Seen(name, status.st_uid, stat.S_ISDIR(status.st_mode), status.st_ctime_ns)
 
     def load(self, name: str, large: bool = True, fitting: bool = False) -> Pending:
-        """Reads a pending event; `fitting`: cut to what PagerDuty takes.
+        """Reads a pending event. With `fitting`, it is cut to what PagerDuty takes.
 
-        Raises Hostile, Incomplete, Unfinished, Large for a large one unless it may be `large`,
-        FileNotFoundError when it is no longer there, or OSError when it may work later.
+        Raises Hostile, Incomplete, Unfinished; Large if the file is large and may not be `large`;
+        FileNotFoundError when it is no longer there; OSError when it may work later.
         """
         most = EVENT_BYTES_MOST if large else HEAVY_BYTES
         data, status = opened(f"{self.root}/{PENDING}/{name}", most)
@@ -161,8 +162,8 @@ class Backlog:
         return pending
 
     def is_ours(self) -> bool:
-        """Whether pdq/ is as the package makes it: the agent may use it, and files in it get the
-        agent's group. It is not after an accident with chown or chmod."""
+        """Whether pdq/ is as the package makes it: the agent may use it, and new files in it get
+        the agent's group. After an accident with chown or chmod it is not."""
         path = f"{self.root}/{PENDING}"
         try:
             is_usable = os.access(path, os.R_OK | os.W_OK | os.X_OK)
@@ -177,15 +178,15 @@ class Backlog:
     # --- moving on ------------------------------------------------------------------------------
 
     def tell(self, name: str, problem: str = "") -> None:
-        """Tells the sender of an event that is about to be settled, if it waits: delivered, or in
-        error."""
+        """Tells the sender of an event, if it waits, how the event is about to be settled:
+        delivered, or in error because of `problem`."""
         waiting.tell(self.root, name, problem)
 
     def settle_delivered(self, name: str) -> None:
-        """PagerDuty has it. Raises OSError.
+        """Moves an event that PagerDuty has. Raises OSError.
 
-        crash before this rename: it is sent once more, the same bytes, and PagerDuty takes it as
-        the same event. That is why the rename needs no fsync either.
+        crash before this rename: the same bytes are sent once more, and PagerDuty takes them as the
+        same event. For this reason the rename needs no fsync either.
         """
         self._move(name, PENDING, DELIVERED)
 
@@ -201,9 +202,9 @@ class Backlog:
         """Completes an enqueue that died between link and unlink: drops the name in tmp/. `since`:
         when the event was first seen, in monotonic seconds. Raises OSError.
 
-        The name in tmp/ is older than that in pdq/. So a look at tmp/ that is younger than `since`
-        has seen it, and one look does for all events that were seen by then: 60,000 of them wait
-        for UNFINISHED_SECONDS each, and one look every so many seconds is enough.
+        The name in tmp/ is older than the name in pdq/. So a look at tmp/ that is younger than
+        `since` has seen it, and one look does for all events that were seen by then. If there are
+        60,000 of them, each waits for UNFINISHED_SECONDS, and one look in that time is enough.
         """
         inode = os.lstat(f"{self.root}/{PENDING}/{name}").st_ino
         with self._adopting:
@@ -221,7 +222,7 @@ class Backlog:
                     os.unlink(path)
 
     def rest(self, seconds: float) -> None:
-        """Forgets what it saw of tmp/ more than so many seconds ago."""
+        """Forgets the last look at tmp/ if it was more than so many seconds ago."""
         with self._adopting:
             if time.monotonic() - self._half_done_at > seconds:
                 self._half_done = {}
@@ -246,10 +247,11 @@ class Backlog:
         """Removes entries (directory, name) for good, and returns those that were still there.
         Raises OSError, with those done that were done.
 
-        The rename decides: whoever's comes first, this one or the daemon's that settles the event,
-        has it, and the other finds nothing. It goes to tmp/, under a name that nobody can guess:
-        crash here, and it is nobody's event, which clean-up removes. Before anything is deleted
-        the renames are made durable: what is reported as gone does not come back after a power cut.
+        The rename decides. The daemon may be about to settle the event, also by a rename: whoever
+        comes first has the event, and the other finds nothing. Here it goes to tmp/, under a name
+        that nobody can guess. crash after that: it is nobody's event, and clean-up removes it.
+        Before anything is deleted the renames are made durable, so that nothing that was reported
+        as gone comes back after a power cut.
         """
         token = os.urandom(16).hex()
         claimed = []
@@ -275,14 +277,14 @@ class Backlog:
                 os.close(fd)
 
     def _move(self, name: str, source: str, target: str) -> str:
-        # Not link and unlink, which would not overwrite: users' files can't be linked by the agent
-        # (fs.protected_hardlinks). Looking first is enough where only the agent and root may add
-        # names, suc/ and err/.
+        # link and unlink would never overwrite a file. But the agent can't link users' files
+        # (fs.protected_hardlinks), so this looks first and then renames. In suc/ and err/ that is
+        # enough, since only the agent and root may add names there.
         new = self._free(name, target)
         old, moved = f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}"
         os.rename(old, moved)
-        # A user may have put a directory in the place of a file of theirs, after we read the file.
-        # The directory must go back: in suc/ or err/ its owner could go on writing into it.
+        # After we read a file, its owner may have put a directory in its place. The directory must
+        # go back, since its owner could go on writing into it in suc/ or err/.
         if stat.S_ISDIR(os.lstat(moved).st_mode):
             os.rename(moved, old)
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
@@ -293,7 +295,7 @@ class Backlog:
         key = key_of(name)
         tries, step = 0, 1
         while os.path.lexists(f"{self.root}/{target}/{new}"):
-            if key is None:  # cut, since it may be as long as a name can be
+            if key is None:  # a name as long as can be has to be cut first
                 new = f"{os.fsdecode(os.fsencode(name)[:200])}~{time.time_ns()}"
             else:
                 # Anyone can take 20,000 names in a row. So after _STEPS tries the steps grow.
@@ -322,7 +324,7 @@ def remove(path: str) -> None:
     OSError."""
     if os.path.isdir(path) and not os.path.islink(path):
         with importing:
-            import shutil  # dear, and this is rare
+            import shutil  # it takes time and memory, and is rarely needed
 
         shutil.rmtree(path)
     else:

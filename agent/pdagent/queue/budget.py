@@ -1,14 +1,15 @@
 """The disk budget: when the spool is so full that a person should know. Pure.
 
-What keeps it within bounds is in `cleanup`: delivered events go first, by number, size and free
-space; events in error go by age; pending events never go.
+`cleanup` keeps the spool within its bounds. It removes delivered events first, by number, size and
+free space, and events in error by age. It never removes pending events.
 """
 
 from dataclasses import dataclass
 
 SCARCE_BYTES = 100 * 1024 * 1024
 SCARCE_SHARE = 0.05
-ROOM_BYTES = 1_048_576  # less holds no burst of events
+# With less room than this the disk counts as full: a burst of events would not fit.
+ROOM_BYTES = 1_048_576
 ROOM_FILES = 100
 
 
@@ -29,7 +30,7 @@ class Disk:
 
     @property
     def scarce_files(self) -> bool:
-        """Whether it is inodes that there are too few of."""
+        """Whether there are too few inodes."""
         return self.total_files > 0 and self.free_files < self.total_files * SCARCE_SHARE
 
 
@@ -40,14 +41,15 @@ def is_full(disk: Disk) -> bool:
 
 
 def many_pending(pending: int, mark: int) -> str:
-    """What to say of so many pending events; "" if `mark` is not passed. A mark of 0 is none."""
+    """The warning about so many pending events; "" if they are no more than `mark`. A mark of 0
+    means that there is no warning."""
     if not mark or pending <= mark:
         return ""
     return f"{pending} events are pending, more than pending_warning = {mark}"
 
 
 def short_of_room(disk: Disk) -> str:
-    """What to say of a disk; "" if it has room."""
+    """The warning about a disk; "" if it has room."""
     if not disk.scarce:
         return ""
     if disk.scarce_files:

@@ -1,10 +1,11 @@
 """Clean-up: what has been settled long ago leaves the disk; what is pending never does.
 
-An event's age is the time since it was settled, which is when its inode last changed (ctime: a
-rename sets it, and nobody can forge it). That is wall-clock time, and wall clocks are stepped. So
-ages only count for as long as the clock is known to have run steadily: a step in either direction,
-seen against the monotonic clock or against what the last clean-up saw, starts all of them anew.
-That costs disk space for a while. To trust the clock could remove what somebody still needs.
+An event's age is the time since it was settled. The ctime of its inode says when that was: a rename
+sets it, and nobody can forge it. But ctime is wall-clock time, and wall clocks are stepped. So ages
+count only from the moment since when the clock is known to have run steadily. After a step in
+either direction, seen against the monotonic clock or against the time of the last clean-up, all
+ages begin anew. That costs disk space for a while. To trust the clock could remove what somebody
+still needs.
 """
 
 import contextlib
@@ -20,8 +21,11 @@ from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
 log = logging.getLogger("pdagent.cleanup")
 
-STEP_SECONDS = 300.0  # more than an hour of slewing, less than anybody's clean-up threshold of days
-# Away for longer than this, a machine that was off can't be told from a clock that was stepped.
+# A difference beyond this is a step of the clock. An hour of slewing makes less, and clean-up
+# thresholds are days.
+STEP_SECONDS = 300.0
+# If the last clean-up was longer ago than this, the machine may have been off, or the clock may
+# have been stepped. Nobody can tell which.
 ABSENCE_SECONDS = 86_400.0
 BATCH = 1000
 
@@ -66,7 +70,7 @@ class Cleanup:
         steady_since = self._steady_since(now)
 
         def old(changed: float) -> bool:
-            # A time outside the steady stretch says only that the file came before it.
+            # A time before the clock ran steadily says only that the file was there by then.
             since = changed if steady_since <= changed <= now else steady_since
             return now - since > threshold
 
@@ -76,9 +80,9 @@ class Cleanup:
             removed = sum(self._remove(directory, name) for name in names)
             if removed:
                 log.info("Cleanup: removed %d files from %s", removed, directory)
-        # Reasons without an event: after a crash between the writing of a reason and the move of
-        # its event, which was delivered later on; or between the removals of an event and its
-        # reason.
+        # Reasons without an event. One is left over where a crash came after a reason was written
+        # and before its event was moved, and the event was delivered later on; or where a crash
+        # came between the removals of an event and of its reason.
         reasons = self._state.reasons
         places = [f"{self._root}/{directory}" for directory in (IN_ERROR, PENDING)]
         entries = self._entries(reasons) if os.path.isdir(reasons) else iter(())
@@ -128,7 +132,7 @@ class Cleanup:
             )
 
     def _steady_since(self, now: float) -> float:
-        """From when on wall-clock times can be trusted, and remembers it."""
+        """Since when wall-clock times can be trusted. This is remembered across restarts."""
         running = self._monotonic()
         kept = self._state.read("clock")
         since, seen = kept.get("steady_since"), kept.get("seen")

@@ -3,9 +3,9 @@
 It is one small file in `run_dir`, which every user may read. `run_dir` is in memory, so the file
 can be written while the disk is full. It holds no key, no name of a key, and nothing of any event.
 
-An empty line on the wake FIFO asks for it: the daemon writes it anew within a second. `told` is in
-monotonic seconds, which all processes of a host share, so that who asked knows the answer from an
-older one.
+An empty line on the wake FIFO asks for it: the daemon writes it anew within a second. `told` says
+when it was written, in monotonic seconds, which all processes of a host share. So whoever asked can
+tell the answer from an older one.
 """
 
 import json
@@ -23,8 +23,8 @@ TEXT_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that the service needs, and can't have since the time `since` of the wall clock.
-    `kind` is one of KINDS in `daemon.needs`."""
+    """Something that the service needs and does not have. `since` is when that began, by the wall
+    clock. `kind` is one of KINDS in `daemon.needs`."""
 
     kind: str
     path: str
@@ -42,10 +42,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How things stand. `oldest`, `delivered`, `since` and `next_try` are times of the wall clock:
-    of the oldest pending event's acceptance, of the last delivery, since when PagerDuty is
-    `unreachable` (why; empty: it is not), and of the next try. `holds` counts, by cause, what is
-    held."""
+    """How things stand. `unreachable` says why PagerDuty can't be reached, and is empty if it can.
+    These are times of the wall clock: `oldest`, when the oldest pending event was accepted;
+    `delivered`, the last delivery; `since`, when PagerDuty became unreachable; `next_try`. `holds`
+    counts holds by their cause."""
 
     pid: int
     told: float
@@ -113,6 +113,6 @@ def read(settings: Config) -> Condition | None:
 
 
 def hour(wall: float | None, now: float) -> str:
-    """A moment in local time: the hour of today's, the date of others too."""
+    """A moment in local time: "14:05" today, with its date on another day."""
     there, here = time.localtime(wall or 0.0), time.localtime(now)
     return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)

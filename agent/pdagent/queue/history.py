@@ -1,8 +1,8 @@
 """History: what the log says about one event. The log has a line for each try, bounded and rotated,
 so nothing else has to be written per event to know it later.
 
-How such a line is made up is known here only: the daemon names the event in it by `of_event`, and
-`read` takes it apart.
+Only this module knows what such a line looks like: the daemon names the event in it by `of_event`,
+and `read` takes the line apart.
 """
 
 import os
@@ -19,8 +19,8 @@ _EVENT = re.compile(r"(delivered|refused|throttled|failed|in error:) (\S+)(.*)")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One line: when (seconds since the epoch), what happened, to the event of which masked name,
-    and the rest."""
+    """One line: when it was written (seconds since the epoch), what happened, the masked name of
+    the event that it happened to, and the rest of the line."""
 
     at: float
     what: str
@@ -34,7 +34,7 @@ def about(action: str, dedup_key: str | None) -> str:
 
 
 def of_event(name: str, action: str, dedup_key: str | None, key: str) -> str:
-    """How a line names an event: without its integration key, even where the sender wrote that into
+    """How a line names an event. The integration key is masked, even where the sender wrote it into
     the dedup key."""
     return redacted(f"{masked_name(name)} {about(action, dedup_key)}", key)
 
@@ -51,9 +51,9 @@ def read(line: str) -> Told | None:
 
 
 def from_log(log_dir: str, name: str, about: str) -> Iterator[tuple[float, str]]:
-    """When (seconds since the epoch) and what, oldest first, as far back as the log goes. `about`:
-    what the log says of the event itself each time, and need not be told again. Raises
-    PermissionError."""
+    """What happened to the event `name`, oldest first, as far back as the log goes: pairs of a time
+    (seconds since the epoch) and a text. Each line says the same `about` the event, so the texts
+    leave that out. Raises PermissionError."""
     wanted = masked_name(name)
     for path in log.files(log_dir):
         for line in _lines(path, wanted):

@@ -1,5 +1,5 @@
-"""Holds: what keeps pending events back. The scheduler makes them, the daemon tells them to
-`pd-queue` as text, and a person reads why nothing goes.
+"""Holds: what keeps pending events back. The scheduler makes them, the daemon writes them to a file
+for `pd-queue`, and there a person reads why nothing goes.
 
 Pure. Times are monotonic seconds of this boot, which all processes of a host share. So a stepped
 wall clock makes no hold longer, on the screen either.
@@ -35,8 +35,8 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """It began at `since`, and ends at `until`: then the next try is made. `key` is empty for the
-    destination. `chain` is as in Pending: "=" and a dedup key, or the name of an event that has
+    """A hold begins at `since` and ends at `until`; then the next try is made. `key` is empty for
+    the destination. `chain` is as in Pending: "=" and a dedup key, or the name of an event that has
     none."""
 
     scope: Scope
@@ -49,8 +49,9 @@ class Hold:
 
     @property
     def is_told(self) -> bool:
-        """Whether a person is told of it. A sender is done within seconds. And that PagerDuty is
-        unreachable is told of the destination, not of each key and chain that waits for it."""
+        """Whether a person is told of it. An unfinished event is not worth it, since its sender is
+        done within seconds. An unreachable PagerDuty is told once, as the destination's hold, and
+        not again for each key and chain that waits for it."""
         if self.cause is Cause.UNREACHABLE:
             return self.scope is Scope.DESTINATION
         return self.cause is not Cause.UNFINISHED
@@ -73,8 +74,9 @@ class Tries:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The scheduler in figures: pending events, the name of the oldest, and by scope how many holds
-    there are and how many events wait for them. `keys` counts the held keys by cause."""
+    """The scheduler in figures: how many events are pending, and the name of the oldest. `holds`
+    gives, by scope, how many holds there are and how many events wait for them. `keys` counts the
+    held keys by cause."""
 
     pending: int
     oldest: str | None
@@ -85,15 +87,16 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """All holds of one moment: the widest first, `more` that are not listed, and by file name what
-    was tried in vain."""
+    """All holds of one moment, the widest first. There are `more` that are not listed. `tries`
+    tells, by file name, which events were sent in vain."""
 
     holds: tuple[Hold, ...] = ()
     tries: Mapping[str, Tries] = field(default_factory=dict)
     more: int = 0
 
     def over(self, key: str, chain: str) -> Hold | None:
-        """Of the holds over an event the one that ends last."""
+        """The hold that an event has to wait for: of those that cover it, the one that ends
+        last."""
         over = [hold for hold in self.holds if hold.covers(key, chain)]
         return max(over, key=lambda hold: hold.until) if over else None
 

@@ -23,7 +23,8 @@ class Gone(Exception):
 
 
 class Intervention:
-    """On the spool at `root`. `lane` gives the key that a key's name stands for."""
+    """What a person does to the spool at `root`. `lane` gives the key that a key's name stands
+    for."""
 
     def __init__(self, root: str, state: State, lane: Callable[[str], str]) -> None:
         self._root = root
@@ -57,10 +58,10 @@ class Intervention:
         """Makes an event in error pending again, and returns its name there. `finish` makes that
         durable. Raises OSError, Gone.
 
-        The reason stays until the event is settled anew. By it the daemon knows that the event is
-        no new one: it has its place among those of its incident, and must not be sent if one of
-        these has overtaken it. So the reason is there, under the name that the event gets, before
-        the event is. Not so for an event that is to be sent `as_new`, which has none.
+        The reason stays until the event is settled anew. It tells the daemon that the event was in
+        error before: it has its place among those of its incident, and must not be sent if one of
+        these has overtaken it. So the reason is written first, under the name that the event gets.
+        An event that is to be sent `as_new` has no reason.
 
         crash before the rename: the event is in error as before; a reason under a name that nobody
         has goes with a later clean-up.

@@ -21,13 +21,14 @@ class Unnamed(Exception):
 
 
 def lane(key: str, settings: Config) -> str:
-    """The key whose events those of `key` have to keep their order with."""
+    """The integration key that `key` is, or is the name of. Events by the key and events by its
+    name keep their order among each other, in one lane."""
     return (key_named(key, settings) or key) if key[:1] == "@" else key
 
 
 def filled_in(pending: Pending, settings: Config) -> Pending:
-    """The event as PagerDuty is to get it. Raises Unnamed, or Hostile for one that a script made
-    and that can't be written."""
+    """The event as PagerDuty is to get it. Raises Unnamed, and Hostile where a script's event can't
+    be encoded with its key."""
     if pending.key[:1] != "@":
         return pending
     key = key_named(pending.key, settings)

@@ -10,7 +10,8 @@ from pdagent import exits
 from pdagent.config import Config
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, poke, wake_fifo
 
-DROP_MODE = 0o3733  # anyone may add, nobody may list, or touch what is not theirs
+# Anyone may add a file. Nobody may list the directory, or rename and remove the files of others.
+DROP_MODE = 0o3733
 PRIVATE_MODE = 0o2750
 
 
@@ -23,7 +24,7 @@ class CannotRun(Exception):
 
 
 def directories(settings: Config) -> tuple[tuple[str, int | None], ...]:
-    """What the daemon writes into, and the modes that these must have exactly.
+    """The directories that the daemon writes into, and their modes; None where any mode will do.
 
     The package's data directory and spool are root's, so that root can safely write below them.
     """
@@ -53,7 +54,8 @@ def make_directories(settings: Config) -> None:
                 os.chmod(path, mode or 0o755)
             elif mode and stat.S_IMODE(os.stat(path).st_mode) != mode:
                 # The old agent's directories had no sticky bit. The package's scripts set it where
-                # they can. Under the unit we may not, so this is for agents that run without it.
+                # they can. The unit forbids the daemon to do so, so this is for agents that run
+                # without the unit.
                 with contextlib.suppress(PermissionError):
                     os.chmod(path, mode)
         except OSError as error:
@@ -77,8 +79,8 @@ def lock_file(root: str) -> str:
 def take_lock(root: str) -> int:
     """The lock that makes this the spool's only daemon, as an open descriptor. Raises CannotRun.
 
-    A lock, not the pid file, decides: the kernel drops it when its holder dies, however it dies,
-    and it can't be mistaken for another process that got the same pid.
+    The lock decides, not the pid file. The kernel drops a lock when its holder dies, however it
+    dies. A pid may belong to another process by then.
     """
     path = lock_file(root)
     try:
@@ -92,7 +94,7 @@ def take_lock(root: str) -> int:
         ) from error
     except OSError as error:
         raise CannotRun(f"cannot lock {path}: {error.strerror}", exits.NOT_PERMITTED) from error
-    with contextlib.suppress(OSError):  # a full disk; it is only for the second one's message
+    with contextlib.suppress(OSError):  # a full disk: only a second daemon's message lacks the pid
         os.ftruncate(fd, 0)
         os.write(fd, b"%d\n" % os.getpid())
     return fd
@@ -117,9 +119,10 @@ def open_wake(root: str) -> int:
                 os.unlink(path)
         if not is_fifo:
             os.mkfifo(path, 0o622)
-        os.chmod(path, 0o622)  # noqa: S103  (all may wake us, whatever the umask; none may read)
-        # For writing too: so there is always a writer, and poll(2) does not report a hang-up for
-        # ever once the first pd-send is done.
+        # Everybody may wake the daemon, whatever the umask was. Nobody else may read.
+        os.chmod(path, 0o622)  # noqa: S103
+        # It is opened for writing too, so that there is always a writer. Otherwise poll(2) would
+        # report a hang-up for ever once the first pd-send is done.
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise CannotRun(

@@ -1,12 +1,12 @@
 """The listing: events of the spool as a person asks for them, whatever state they are in.
 
-Only looks. Reads names first and bodies as late as can be: 100,000 events cost a directory listing,
-and only those that are wanted are opened. An event may move on between two looks; then it is left
-out.
+This module changes nothing. It reads names first and bodies as late as possible: 100,000 events
+cost a directory listing, and only those that are wanted are opened. An event that moves on between
+two looks is left out.
 
 Anyone may put anything into the queue, so what is read has bounds: the bytes of one body, and the
-bytes of all larger ones together. Of a body no more is kept than what is shown of it. Beyond the
-bounds an event is listed by its name alone, and says so.
+bytes of all large bodies together. Of a body no more is kept than what is shown of it. An event
+beyond the bounds is listed by its name alone, with a remark that says so.
 """
 
 import os
@@ -25,7 +25,7 @@ from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 BODY_BYTES_MOST = 1024 * 1024
 # Bodies up to this size are always read.
 SMALL_BYTES = 16 * 1024
-# And larger ones, until this many bytes of them were read: 2 s of work, at worst.
+# Larger bodies are read until they add up to so many bytes, which is 2 s of work at worst.
 LARGE_BYTES_MOST = 32 * 1024 * 1024
 
 # What is said of an event in error where nobody kept a reason.
@@ -45,8 +45,8 @@ class Ambiguous(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a person asks for; None and empty: everything. Ages are in seconds, counted from
-    acceptance."""
+    """What a person asks for. A field that is None or empty excludes nothing. Ages are in seconds,
+    counted from acceptance."""
 
     events: tuple[str, ...] = ()
     key: str | None = None
@@ -60,7 +60,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Gist:
-    """What is shown of an event, and its chain; see Pending."""
+    """What is shown of an event, and its chain. The fields are as in Pending."""
 
     version: str
     action: str
@@ -71,9 +71,9 @@ class Gist:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One event, or what lies in its place. `event` is None where it can't be one, or is too large
-    to be looked into: `problem` says why. `reason` is that of an event in error, `tries` and `hold`
-    those of a pending one."""
+    """One event, or what lies in its place. `event` is None where the file is no event, or is too
+    large to be looked into; then `problem` says why. Only an event in error has a `reason`, and
+    only a pending one has `tries` and a `hold`."""
 
     directory: str
     name: str
@@ -151,8 +151,8 @@ class Listing:
         return [name for name in names if key_of(name) is not None]
 
     def find(self, event: str, states: tuple[str, ...] = tuple(STATES)) -> tuple[str, str]:
-        """Directory and name of the event of this file name, of this name as logs show it, or whose
-        name alone begins so."""
+        """Directory and name of one event. `event` is its file name, its name as logs show it, or a
+        beginning that no other event's name has. Raises NoSuchEvent, Ambiguous."""
         shown = masked_name(event)
         if event not in ("", ".", "..") and "/" not in event and "\0" not in event:
             for directory in states:
@@ -180,11 +180,11 @@ class Listing:
                 yield record
 
     def record(self, directory: str, name: str, needle: bytes = b"") -> Record | None:
-        """One event, None if it is gone, or surely does not hold the `needle`."""
+        """One event; None if it is gone, or if the `needle` is surely not in it."""
         event, problem = None, ""
         try:
             data = self._contents(directory, name)
-            # a backslash: the JSON may spell what we look for in another way
+            # With a backslash in it, the JSON may spell the needle in another way.
             if needle and needle not in data and b"\\" not in data:
                 return None
             event = gist(understand(name, data))
@@ -209,11 +209,11 @@ class Listing:
         return self._backlog.contents(directory, name)
 
     def changed(self, record: Record) -> float:
-        """When it came to where it is, in seconds since the epoch. Raises OSError."""
+        """When the event came to its directory, in seconds since the epoch. Raises OSError."""
         return os.lstat(f"{self._root}/{record.directory}/{record.name}").st_ctime
 
     def contents(self, record: Record) -> bytes:
-        """The file's bytes, b"" where it has none for us."""
+        """The file's bytes; b"" where it is gone or no regular file."""
         try:
             return self._backlog.contents(record.directory, record.name)
         except (Hostile, FileNotFoundError):
@@ -229,7 +229,7 @@ class Listing:
             return None
 
     def matches_key(self, key: str, wanted: str) -> bool:
-        """Whether `wanted` is this key, or how it is shown, or another name of it."""
+        """Whether `wanted` is this key, or its masked form, or another name of it."""
         return wanted == key or matches_key(self._lane(key), self._lane(wanted))
 
     def _fits(self, name: str, query: Query, now: float) -> bool:
@@ -252,13 +252,14 @@ def gist(pending: Pending) -> Gist:
 
 
 def accepted(name: str) -> float | None:
-    """When an event was accepted, by its name; None where no clock can have said so."""
+    """When an event was accepted, by its name; None if the name is no event's, or if its number is
+    too large for a time."""
     seconds = stamp(name) / 1e6 if key_of(name) is not None else None
     return seconds if seconds is not None and seconds < 253_402_300_800 else None  # the year 10000
 
 
 def matches_key(key: str, wanted: str) -> bool:
-    """Whether `wanted` is this key, or how it is shown."""
+    """Whether `wanted` is this key, or its masked form, or its last four characters."""
     return wanted == key or (len(key) > 8 and wanted in (masked(key), key[-4:]))
 
 
@@ -270,7 +271,8 @@ def _called(name: str, event: str) -> bool:
 
 
 def _needle(dedup_key: str | None) -> bytes:
-    """Bytes that an event of this dedup key holds, unless it spells them in JSON's escapes."""
+    """Bytes that the body of an event with this dedup key holds, unless JSON's escapes spell them
+    in another way. Empty where escapes are likely."""
     plain = dedup_key is not None and dedup_key.isascii() and dedup_key.isprintable()
     if dedup_key is None or not plain or '"' in dedup_key or "\\" in dedup_key:
         return b""
@@ -291,8 +293,9 @@ def _agrees(record: Record, query: Query) -> bool:
 
 
 def _refused_by_old_agent(record: Record) -> bool:
-    """Whether an old agent's daemon set the event aside, because it knows Events API v1 alone: ours
-    keeps a reason before it does so. A retry that did not get to its end has left `UNKNOWN`."""
+    """Whether an old agent's daemon set the event aside because that daemon knows Events API v1
+    alone. It keeps no reasons, and ours writes one first, so a v2 event without a reason was the
+    old daemon's. A retry that did not get to its end has written `UNKNOWN` for it."""
     if record.event is None or record.event.version == "v1":
         return False
     return record.reason is None or record.reason.reason == UNKNOWN

@@ -1,7 +1,7 @@
-"""Names: what the name of an event's file says. Made in `spool`, taken apart here and nowhere else.
+"""Names: what the name of an event's file says. `spool` makes names; only this module reads them.
 
-Pure: knows no directory. Anyone may have given a file any name, so the first question is always
-whether a name is an event's at all (`key_of`); the other functions take only names that are.
+Pure: it knows no directory. Anyone may have given a file any name, so the first question is always
+whether a name is an event's at all: `key_of`. `stamp` and `order` take only names that are.
 """
 
 import re
@@ -22,10 +22,11 @@ def stamp(name: str) -> int:
 
 def order(name: str) -> tuple[int, str]:
     """Sorts events' file names into queue order."""
-    # by number: a name of fewer digits (a clock in 1970, a script) is older, whatever letters say
+    # Numbers are compared, not texts: "9_K.txt" (of a clock in 1970, or of a script) is older than
+    # "1795402356123456_K.txt".
     return stamp(name), name
 
 
 def place(name: str) -> tuple[int, str]:
-    """As `order`, for any names: those that are no events' come first."""
+    """As `order`, but for any name. Names that are not events' come first."""
     return order(name) if key_of(name) is not None else (0, name)

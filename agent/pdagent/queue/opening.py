@@ -1,8 +1,8 @@
 """Opening: the bytes of an entry of the spool, which anyone may have put there.
 
-An entry is opened without following a link and without waiting, as for a FIFO's writer. It has to
-be a regular file, and small enough, before any of it is read. What can't be read is either the
-file's fault, for good, or the moment's.
+An entry is opened without following a link, and without waiting for the writer of a FIFO. Before
+any of it is read it has to be a regular file, and small enough. Where an entry can't be read, an
+exception says whether that is so for good (Hostile) or may be over later (OSError).
 """
 
 import errno
@@ -11,7 +11,7 @@ import stat
 
 from pdagent.queue.pending import EVENT_BYTES_MOST, Hostile
 
-# What an OSError is about when it is not about the file.
+# With these errors the host is short of something, and the file is not to blame.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -21,7 +21,8 @@ class Directory(Hostile):
 
 
 class Unreadable(Hostile):
-    """The agent may not read it: its maker's doing, or an accident's with chown or chmod."""
+    """The agent may not read it. Its maker wanted that, or there was an accident with chown or
+    chmod."""
 
 
 class Large(Exception):
@@ -29,8 +30,8 @@ class Large(Exception):
 
 
 def opened(path: str, most: int) -> tuple[bytes, os.stat_result]:
-    """What is in the file, and what the system says of it. Raises Hostile, Large where it is longer
-    than `most`, FileNotFoundError, or OSError when it may work later."""
+    """The file's contents and its status. Raises Hostile, Large where it is longer than `most`,
+    FileNotFoundError, or OSError when it may work later."""
     try:
         fd = os.open(path, _OPEN)
     except OSError as error:
@@ -56,14 +57,14 @@ def opened(path: str, most: int) -> tuple[bytes, os.stat_result]:
 
 
 def _judged(error: OSError) -> Exception:
-    """Whose fault it is that a file can't be read: the file's, or the moment's."""
+    """Hostile where the file is why it can't be read; else the error itself."""
     if error.errno == errno.ELOOP:
         return Hostile("it is a symbolic link")
     if error.errno == errno.ENXIO:
         return Hostile("it is not a regular file")
     if error.errno in (errno.EACCES, errno.EPERM):
         return Unreadable("the agent may not read it")
-    return error  # EIO, say: it may be an accepted event, on a disk that comes back
+    return error  # such as EIO: it may be an accepted event, and the disk may come back
 
 
 def _read(fd: int, most: int) -> bytes:

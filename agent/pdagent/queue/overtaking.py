@@ -35,9 +35,9 @@ MEMORY_SECONDS = 60.0
 
 
 class Overtaking:
-    """Finds out on a spool. `lane` gives the integration key that a key's name stands for: an
-    incident by `@db` and by its key are one. `reading` is held while a file is read, or suc/ is
-    listed: there may be many, and of any size."""
+    """Looks through the spool of `backlog`. `lane` gives the integration key that a key's name
+    stands for: events by `@db` and events by its key can be of one incident. `reading` is held
+    while a file is read or suc/ is listed, since there may be many files, of any size."""
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
 """Pending events: what is in a file of the spool, understood within bounds.
 
-Pure: is handed names and bytes. Whoever wrote the bytes may mean harm, so what understanding them
-can cost is bounded before it is spent:
+Pure: it is handed names and bytes. Whoever wrote the bytes may mean harm, so what it can cost to
+understand them is bounded beforehand:
 
-- Bytes that can't be an event, or are surely only the beginning of one, are told by their ends.
+- The first and the last bytes tell what can't be an event, or is only the beginning of one.
 - Memory: JSON of a few bytes can be an object of hundreds. `_weight` estimates the objects from the
   text, never too low, and what weighs too much is not parsed.
 - Depth: `_depth` finds it before the parser goes there. For each level the parser takes 300 bytes
@@ -11,8 +11,8 @@ can cost is bounded before it is spent:
 - What stays in memory is the bytes and a few short texts. The parsed body never does: it is made
   anew for whoever asks for it.
 
-The time of one parse grows with its bytes, and the interpreter is held meanwhile. `HEAVY_BYTES` is
-from where on that matters to others; who reads such events, and how often, is `daemon.reading`'s.
+The time of one parse grows with its bytes, and no other thread runs meanwhile. From `HEAVY_BYTES`
+on that matters to others. `daemon.reading` decides who reads such events, and how often.
 """
 
 import json
@@ -33,11 +33,11 @@ WEIGHT_MOST = 32 * 1024 * 1024
 # What CPython on 64 bits takes at most for each of these, with the place that holds it.
 _WEIGHTS = ((b"{", 128), (b"[", 112), (b",", 40), (b":", 48))
 _TEXT_WEIGHT = 80
-# It never goes back, and a text without an end reaches to the body's end. Else a body of quotes
-# would take hours, and each escape in it 100 bytes.
+# A text in JSON. The pattern never backtracks, and a text without an end reaches to the body's end.
+# Otherwise a body of quotes would take hours, and each escape in it 100 bytes.
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.?+[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
-DEPTH_MOST = 500  # nobody means more, and the parser goes down to 10,000
-# For each bracket, one more than what it adds to the depth.
+DEPTH_MOST = 500  # no honest event is nested deeper, and the parser can go down to 10,000
+# For each bracket, what it adds to the depth, and one more, since a byte can't be negative.
 _STEPS = bytes.maketrans(b"{[}]", b"\2\2\0\0")
 _NO_STEPS = bytes(set(range(256)) - set(b"{[}]"))
 _SHOWN_CHARS = 300
@@ -61,9 +61,9 @@ class Unfinished(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A pending event, read. `key` is the integration key in its body. `chain` is what it has to
-    keep its order with, besides its key. `version`: the API that the body was written for, "v2",
-    "change" or "v1". `dedup_key` and `summary` are cut for a person to read."""
+    """A pending event, read. `key` is the integration key in its body. Events of one key and one
+    `chain` have to keep their order. `version` is the API that the body was written for: "v2",
+    "change" or "v1". `dedup_key` and `summary` are cut to what a person can read."""
 
     name: str
     data: bytes
@@ -82,8 +82,8 @@ class Pending:
 
 
 def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
-    """The event in the contents of a file; `fitting`: with its body cut to PagerDuty's limit, if it
-    is over that. Raises Hostile, Incomplete."""
+    """The event in the contents of a file. With `fitting`, a body over PagerDuty's limit is cut to
+    it. Raises Hostile, Incomplete."""
     body = _parsed(data)
     field = key_field(body)
     if field not in body:
@@ -116,8 +116,9 @@ def key_field(body: dict[str, object]) -> str:
 
 
 def chain_of(dedup_key: str | None, name: str) -> str:
-    """What events have in common that must keep their order. A name of it is kept for each event
-    that waits, so it is short however long the dedup key is."""
+    """What events that must keep their order have in common: their dedup key. An event without one
+    is a chain of its own. The text is kept in memory for each event that waits, so it is short
+    however long the dedup key is."""
     if not dedup_key:
         return name
     if len(dedup_key) <= api.DEDUP_KEY_CHARS:
@@ -159,12 +160,12 @@ def _parsed(data: bytes) -> dict[str, object]:
 def _weight(data: bytes) -> int:
     """Bytes that the parsed body takes up, at most."""
     widest = 1 if data.isascii() else 4  # bytes in memory for each character of a text
-    # Each text has two quotes, and one at least that no backslash stands before.
+    # Each text has two quotes, and at least one of them has no backslash before it.
     quotes = data.count(b'"')
     texts = min(quotes // 2, quotes - data.count(b'\\"'))
     light = 2 * widest * len(data) + _TEXT_WEIGHT * texts
     found = light + _structure(data)
-    if found > WEIGHT_MOST >= light:  # what is in a text is no structure
+    if found > WEIGHT_MOST >= light:  # count again without the texts, whose brackets weigh nothing
         found = light + _structure(_TEXT.sub(b"", data))
     return found
 

@@ -1,7 +1,7 @@
-"""Reading a file that user pdagent, or anybody, may have put something else in the place of.
+"""Regular files: reading a file in whose place somebody may have put something else.
 
-Root reads here too. So nothing makes the reader follow a link, wait for a FIFO's writer, or read
-without end.
+The user pdagent could, and in places anybody. Root reads such files too, so the reader follows no
+link, waits for no FIFO's writer, and does not read without end.
 """
 
 import os
@@ -11,8 +11,8 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read_regular(path: str, most: int, last: bool = False) -> bytes:
-    """The first `most` bytes of a regular file, or the `last`. Raises OSError, and ValueError for
-    anything else than a regular file."""
+    """The first `most` bytes of a regular file; with `last`, as many from its end. Raises OSError,
+    and ValueError for anything else than a regular file."""
     fd = os.open(path, _OPEN)
     try:
         found = os.fstat(fd)

@@ -34,14 +34,15 @@ class Settlement:
         self._wall = wall
         self._lock = threading.Lock()
         # Events that could not be moved, with the directory and the name that they would get there.
-        # The log says each once.
+        # The log names each of them once.
         self._stuck: dict[str, tuple[str, str]] = {}
         # Events in error whose reason could not be written yet.
         self._unwritten: dict[str, Reason] = {}
         self._retried: set[str] = set()  # pending, with the reason of their first failure
 
     def __contains__(self, name: str) -> bool:
-        """Whether an entry of pdq/ is settled, must not be sent, but could not be moved."""
+        """Whether an entry of pdq/ is settled but could not be moved, so that it must not be
+        sent."""
         return name in self._stuck
 
     def retried(self, names: list[str]) -> set[str]:
@@ -62,7 +63,7 @@ class Settlement:
         self._move(name, DELIVERED)
 
     def gone(self, name: str) -> None:
-        """A pending event is no more, and needs no reason."""
+        """A pending event has left the queue, so its reason is no longer needed."""
         with self._lock:
             if name not in self._retried:
                 return
@@ -80,9 +81,10 @@ class Settlement:
         attempts: int = 0,
         durable: bool = True,
     ) -> None:
-        """It will not be sent again unless a person says so. Its reason is kept first, so that no
-        event in error is without. Not `durable`: it is a file that was never accepted, and anyone
-        can make thousands of those; an fsync for each would hold up the disk for all."""
+        """The event will not be sent again unless a person says so. Its reason is written first, so
+        that no event in error lacks one. The reason of a file that was never accepted need not be
+        `durable`: anyone can make thousands of such files, and an fsync for each would hold up the
+        disk for all."""
         with self._lock:
             self._counters.refused += 1
         # The reason is kept under the name that the event gets in err/: another event may have the
@@ -113,7 +115,7 @@ class Settlement:
             self._move(name, directory, there)
         for name, reason in list(self._unwritten.items()):
             if not self._state.keep_reason(name, reason):
-                break  # nor will the others be
+                break  # the others can't be written either
             self._unwritten.pop(name, None)
 
     def _move(self, name: str, directory: str, there: str = "") -> None:
@@ -127,7 +129,7 @@ class Settlement:
                     if there in self._unwritten:
                         self._unwritten[moved] = self._unwritten.pop(there)
         except IsADirectoryError:
-            # Its owner has put a directory in its place meanwhile. Directories are left.
+            # Its owner has put a directory in its place meanwhile. Directories stay in pdq/.
             log.warning("%s is a directory now: it is left there", masked_name(name))
         except FileNotFoundError:
             # a person removed it while it was on its way, or being looked at

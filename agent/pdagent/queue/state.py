@@ -29,9 +29,9 @@ MANY = 100  # names, from which on listing the directory is cheaper than looking
 
 
 def write_whole(path: str, text: str, mode: int = 0o640, durable: bool = True) -> None:
-    """Replaces the file: after a crash it holds the old text or the new one, unless it need not be
-    durable, then after a crash of the host perhaps neither. What root writes belongs to the owner
-    of its directory, the agent. Raises OSError."""
+    """Replaces the file. After a crash it holds the old text or the new one; if it is not
+    `durable`, after a crash of the host perhaps neither. A file that root writes is given to the
+    owner of its directory, the agent. Raises OSError."""
     temporary = f"{path}.tmp"
     fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, mode)
     try:
@@ -54,7 +54,7 @@ def _hand_over(file: int | str, directory: str) -> None:
     """Gives what root has made to the directory's owner."""
     if os.geteuid() == 0:
         owner = os.stat(directory)
-        with contextlib.suppress(PermissionError):  # a root that may not
+        with contextlib.suppress(PermissionError):  # root in a container may lack the right to
             os.chown(file, owner.st_uid, owner.st_gid)
 
 
@@ -81,8 +81,9 @@ class Reason:
 
 
 class State:
-    """The files below `data_dir`. Methods that write return normally when the disk is full: events
-    matter more than the memory of them. They tell whether it was written; the log says why not."""
+    """The files below `data_dir`. Methods that write return normally when the disk is full, since
+    events matter more than the memory of them. What they return says whether they wrote; the log
+    says why not."""
 
     def __init__(self, data_dir: str) -> None:
         self._db = f"{data_dir}/db"
@@ -125,8 +126,8 @@ class State:
         return self._write(f"{self._db}/{name}", text)
 
     def keep_reason(self, event: str, reason: Reason, durable: bool = True) -> bool:
-        """Why the event of that file name is in error. It need not be `durable` for what was never
-        accepted."""
+        """Writes why the event of that file name is in error. For a file that was never accepted it
+        need not be `durable`."""
         try:
             self.write_reason(event, reason, durable)
         except OSError as error:
@@ -137,10 +138,9 @@ class State:
 
     def write_reason(self, event: str, reason: Reason, durable: bool = True) -> None:
         """As `keep_reason`. Raises OSError."""
-        with contextlib.suppress(
-            OSError
-        ):  # it is there, most often; if it can't be made, the write says why
-            os.mkdir(self.reasons, 0o750)  # reasons can quote events, which are not everybody's
+        # Most often the directory is there. If it can't be made, the write below says why.
+        with contextlib.suppress(OSError):
+            os.mkdir(self.reasons, 0o750)  # reasons can quote events, which not everybody may read
             _hand_over(self.reasons, self._db)
         text = {
             "at": reason.at,
@@ -178,8 +178,8 @@ class State:
         return {event for event in events if os.path.basename(self._reason_file(event)) in kept}
 
     def tell_holds(self, held: Held) -> None:
-        """Lets people know what is held. If that can't be written, the old text is removed: nobody
-        must take it for the new one."""
+        """Writes what is held, for people. If that fails, the old text is removed, so that nobody
+        takes it for the new one."""
         try:
             write_whole(self._holds, held.dumps(), durable=False)
         except OSError as error:
@@ -202,7 +202,7 @@ class State:
 
     def _reason_file(self, event: str) -> str:
         name = os.fsencode(event)
-        if len(name) > 200:  # the longest names that a file can have leave no room for a suffix
+        if len(name) > 200:  # with ".tmp" behind it, a longer name may be too long for a file
             with importing:
                 from hashlib import sha256
 
@@ -219,8 +219,8 @@ class State:
 
 
 class Counters:
-    """How many events were delivered, and refused, since the agent first ran. Kept as the old agent
-    kept them."""
+    """How many events were delivered, and how many were refused, since the agent first ran. The
+    file is the old agent's."""
 
     def __init__(self, state: State, wall: float) -> None:
         self._state = state

@@ -46,7 +46,8 @@ def _fifo(root: str, name: str) -> str:
 
 
 class WaitingSpool(Spool):
-    """A spool to enqueue one event in, and to wait for it. `monotonic` gives seconds."""
+    """A spool for a sender who enqueues one event and then waits for it. `monotonic` gives
+    seconds."""
 
     def __init__(self, root: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(root)
@@ -76,7 +77,8 @@ class WaitingSpool(Spool):
         os.mkfifo(path, 0o620)  # FileExistsError: a stranger's; the next microsecond will do
         self._pending, self._path = pending, path
         os.chmod(path, 0o620)  # whatever the umask took away
-        # For writing too: a daemon that has told and gone leaves no hang-up to wake us for ever
+        # It is opened for writing too. Otherwise poll would report a hang-up for ever once the
+        # daemon has written its line and closed the FIFO.
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             super()._name(temporary, pending)
@@ -111,7 +113,7 @@ class WaitingSpool(Spool):
         return data.decode("utf-8", "replace").partition("\n")[0]
 
     def close(self) -> None:
-        """The event may go on without us."""
+        """Ends the waiting. The event goes its way all the same."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
