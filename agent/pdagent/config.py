@@ -1,10 +1,12 @@
-"""The configuration: `/etc/pdagent.conf`, sections [Main] and [Keys], read.
+"""The configuration: `/etc/pdagent.conf`, sections [Main] and [Keys], read; then its pieces, the
+files `*.conf` in `/etc/pdagent.conf.d`, in order of their names. A later setting wins.
 
 Every `pd-send` reads it, so built-in modules only, and no configparser. A problem never raises: the
 reader gets usable values and a list of what is wrong, and decides what that means. `%` is a
 character like any other (the old agent interpolated).
 """
 
+import errno
 import posix
 
 from pdagent import api
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/etc/pdagent.conf"
 SECTION = "main"
 KEYS_SECTION = "keys"
-_MAX_BYTES = 1_048_576
-_PIECE_BYTES = 8192  # Python makes room for all of it before it reads
+PIECES_MOST = 100
+PIECE_BYTES = 65_536
+FILE_BYTES = 1_048_576
+_READ_BYTES = 8192  # Python makes room for all of it before it reads
 
 
 class Config:
@@ -118,23 +122,84 @@ def path_from(option: str | None) -> str:
 
 
 def load(path: str) -> tuple[Config, list[Problem]]:
-    """The configuration in the file `path`: what could be read, defaults for the rest."""
-    try:
-        text = _read(path)
-    except OSError as error:
-        why = posix.strerror(error.errno or 0)
-        meant = isinstance(error, PermissionError) and _is_for_its_group(path)
-        problem = Problem(f"Unable to read the config file at: {path}: {why}", True, not meant)
-        return Config({}, knows_spool=False), [problem]
-    except ValueError as error:  # a NUL in the path
-        problem = Problem(f"Unable to read the config file at: {path!r}: {error}", True)
-        return Config({}, knows_spool=False), [problem]
+    """The configuration in the file `path` and its pieces: what could be read, defaults for the
+    rest."""
     keys: dict[str, str] = {}
-    values, problems = parse(text, path, keys)
+    values: dict[str, Value] = {}
+    knows_spool = False
+    try:
+        values, problems = parse(_read(path)[0], path, keys)
+        knows_spool = "data_dir" in values or not [p for p in problems if p.hides_settings]
+    except (OSError, ValueError) as error:
+        problems = [_unreadable("config file", path, error)]
+    try:
+        # Most hosts have no pieces: this is one call of the system there.
+        names = _pieces(posix.listdir(path + ".d"))
+    except (FileNotFoundError, ValueError):  # a NUL in the path was said above
+        names = []
+    except OSError as error:
+        names, knows_spool = [], False
+        problems.append(_unreadable("config directory", path + ".d", error))
+    if len(names) > PIECES_MOST:
+        said = f"{path}.d: more than {PIECES_MOST} files; the rest of them is not read"
+        problems.append(Problem(said, True))
+    for name in names[:PIECES_MOST]:
+        found, wrong = _piece(f"{path}.d/{name}", keys)
+        values.update(found)
+        problems += wrong
+        if "data_dir" in found:
+            knows_spool = True
+        elif [problem for problem in wrong if problem.hides_settings]:
+            knows_spool = False
     # A line that can't be understood may be the key that somebody asks for.
     whole = not [problem for problem in problems if problem.fatal]
-    knows_spool = "data_dir" in values or not [p for p in problems if p.hides_settings]
     return Config(values, keys if whole else None, knows_spool), problems
+
+
+def files(path: str) -> list[str]:
+    """The file `path` and its pieces, as `load` reads them. Raises OSError."""
+    try:
+        names = _pieces(posix.listdir(path + ".d"))
+    except FileNotFoundError:
+        names = []
+    return [path, *[f"{path}.d/{name}" for name in names[:PIECES_MOST]]]
+
+
+def load_piece(path: str) -> list[Problem]:
+    """What is wrong with a file that is to become a piece."""
+    return _piece(path, {})[1]
+
+
+def _pieces(names: list[str]) -> list[str]:
+    # A dot at the beginning is a file's that an editor, or who puts it there, is not done with.
+    return sorted(name for name in names if name.endswith(".conf") and name[0] != ".")
+
+
+def _piece(path: str, keys: "dict[str, str]") -> "tuple[dict[str, Value], list[Problem]]":
+    try:
+        text, mode = _read(path, PIECE_BYTES)
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and not _is_there(path):
+            return {}, []  # taken away since the directory was read
+        # Where this user may not read it, no data_dir is in it: see below.
+        return {}, [_unreadable("config file", path, error)]
+    if mode & 0o170000 != 0o100000:
+        return {}, [Problem(f"{_line(path)} is not a regular file", True)]
+    values, problems = parse(text, _line(path), keys, None)
+    # Who may not read a piece, since it holds secrets, must know where the spool is all the same.
+    if "data_dir" in values and not mode & 0o004:
+        said = f"{path}: data_dir must be in a file that every user can read: each pd-send needs it"
+        problems.append(Problem(said, True))
+    return values, problems
+
+
+def _unreadable(what: str, path: str, error: Exception) -> Problem:
+    if isinstance(error, ValueError):  # a NUL in the path
+        return Problem(f"Unable to read the {what} at: {path!r}: {error}", True)
+    why = posix.strerror(getattr(error, "errno", 0) or 0)
+    denied = isinstance(error, PermissionError)
+    said = f"Unable to read the {what} at: {_line(path)}: {why}"
+    return Problem(said, True, not (denied and _is_for_its_group(path)), not denied)
 
 
 def load_keys(settings: Config) -> list[Problem]:
@@ -150,7 +215,7 @@ def _file_of_keys(path: str) -> tuple[dict[str, str], list[Problem]]:
     if not path:
         return keys, []
     try:
-        _, problems = parse(_read(path), path, keys, KEYS_SECTION)
+        _, problems = parse(_read(path)[0], path, keys, KEYS_SECTION)
     except OSError as error:
         why = posix.strerror(error.errno or 0)
         return keys, [Problem(f"Unable to read the keys_file at: {path}: {why}", False)]
@@ -171,6 +236,14 @@ def may_exist(name: str, settings: Config) -> bool:
     return bool(problems) or name[1:].lower() in keys
 
 
+def _is_there(path: str) -> bool:
+    try:
+        posix.lstat(path)
+    except OSError:
+        return False
+    return True
+
+
 def _is_for_its_group(path: str) -> bool:
     """Whether the file's group may read it. Others are not meant to then, and make no mistake."""
     try:
@@ -180,22 +253,23 @@ def _is_for_its_group(path: str) -> bool:
 
 
 def parse(
-    text: str, path: str, keys: "dict[str, str] | None" = None, main: str = SECTION
+    text: str, path: str, keys: "dict[str, str] | None" = None, needed: str | None = SECTION
 ) -> "tuple[dict[str, Value], list[Problem]]":
     """The values in `text`, and what is wrong with it by file and line. Fills `keys` with those of
-    the section [Keys]. `main`: the section that must be there."""
+    the section [Keys]. `needed`: the section that must be there; None: none must."""
     values: dict[str, Value] = {}
     problems: list[Problem] = []
     problem: Problem | None
     section = None
-    seen_main = False
+    main = needed or SECTION
+    seen = needed is None
     for number, raw in enumerate(text.split("\n"), 1):
         line = _without_comment(raw).strip()
         if not line or line[:4].lower() == "rem ":  # which the old agent's parser left out, too
             continue
         if line[0] == "[" and line[-1] == "]":
             section = line[1:-1].strip().lower()
-            seen_main = seen_main or section == main
+            seen = seen or section == main
             continue
         name, value, separated = _halves(line)
         if not separated or not name:
@@ -213,7 +287,7 @@ def parse(
         if problem is not None:
             problem.text = f"{path}, line {number}: {problem.text}"
             problems.append(problem)
-    if not seen_main:
+    if not seen:
         said = f"{path}: Config is missing [{main.capitalize()}] section"
         problems.append(Problem(said, True, hides_settings=True))
     return values, problems
@@ -261,6 +335,10 @@ def _shown(name: str) -> str:
     return printable(name)[:80]
 
 
+def _line(path: str) -> str:
+    return path if path.isprintable() else _shown(path)
+
+
 def _without_comment(line: str) -> str:
     # at the line's beginning or behind a blank: a password in proxy_url may hold either sign
     line = " " + line
@@ -269,15 +347,19 @@ def _without_comment(line: str) -> str:
     return line
 
 
-def _read(path: str) -> str:
+def _read(path: str, most: int = FILE_BYTES) -> tuple[str, int]:
+    """The text of a file, and its mode. Raises OSError, for one that is too large, too."""
     # O_NONBLOCK: a FIFO in the file's place must not stop a page
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     try:
+        mode = posix.fstat(fd).st_mode
         parts = []
         size = 0
-        while size < _MAX_BYTES and (part := posix.read(fd, _PIECE_BYTES)):
+        while part := posix.read(fd, _READ_BYTES):
             parts.append(part)
             size += len(part)
+            if size > most:
+                raise OSError(errno.EFBIG, "")
     finally:
         posix.close(fd)
-    return b"".join(parts).decode("utf-8", "replace").removeprefix("\ufeff")
+    return b"".join(parts).decode("utf-8", "replace").removeprefix("\ufeff"), mode

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pdagent import config
 from pdagent.config import Config, load, parse
 from pdagent.settings import DEFAULTS
+from tests.support.agent import directory
+from tests.support.users import ROOT, SENDER
 
 
 def values(settings: Config) -> dict[str, object]:
@@ -177,6 +179,160 @@ def test_what_follows_from_the_values() -> None:
     assert settings.base_url == "https://events.eu.pagerduty.com"
     assert Config({}).base_url == "https://events.pagerduty.com"
     assert Config({"events_url": "http://x", "service_region": "eu"}).base_url == "http://x"
+
+
+def pieces(tmp_path: Path, text: str = "[Main]\n", **files: str) -> str:
+    """A file and the pieces beside it."""
+    path = write(tmp_path / "conf", text.encode())
+    (tmp_path / "conf.d").mkdir()
+    for name, content in files.items():
+        write(tmp_path / "conf.d" / f"{name}.conf", content.encode())
+    return path
+
+
+def test_pieces_are_read_in_order_of_their_names(tmp_path: Path) -> None:
+    """After the file; a later setting wins, and names of keys add up."""
+    path = pieces(
+        tmp_path,
+        "[Main]\nmax_connections = 1\nsend_interval_secs = 5\n[Keys]\nweb = KEY0\ndb = KEY0\n",
+        b="[Main]\nmax_connections = 4\n[Keys]\ndb = KEY2\n",
+        a="[Main]\nmax_connections = 3\nbackoff_interval_secs = 7\n[Keys]\ndb = KEY1\nx = KEY1\n",
+        c="# nothing, so far\n",
+    )
+    settings, problems = load(path)
+    assert problems == []
+    assert settings.max_connections == 4
+    assert settings.send_interval_secs == 5
+    assert settings.backoff_interval_secs == 7
+    assert settings.keys == {"web": "KEY0", "db": "KEY2", "x": "KEY1"}
+
+
+def test_only_what_is_named_as_a_piece_is_one(tmp_path: Path) -> None:
+    """Neither what an editor or a package manager leaves, nor a file that is still being made."""
+    path = pieces(tmp_path)
+    for name in ("a.conf~", "a.conf.dpkg-old", "a.conf.rpmnew", ".a.conf", "README", ".conf"):
+        write(tmp_path / "conf.d" / name, b"nonsense\n")
+    assert load(path)[1] == []
+
+
+def test_a_problem_names_its_piece_and_line(tmp_path: Path) -> None:
+    """And the settings of other pieces count all the same."""
+    path = pieces(
+        tmp_path,
+        a="[Main]\n\nmax_connections = x\n",
+        b="max_connections = 2\n",
+        c="[Main]\nx = 1\n",
+    )
+    settings, problems = load(path)
+    assert [(problem.text.split(":")[0], problem.fatal) for problem in problems] == [
+        (f"{path}.d/a.conf, line 3", True),
+        (f"{path}.d/b.conf, line 1", True),
+        (f"{path}.d/c.conf, line 2", False),
+    ]
+    assert settings.keys is None
+
+
+@pytest.mark.parametrize("kind", ["a directory", "a FIFO", "too large", "a link to nowhere"])
+def test_a_piece_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
+    """It keeps the daemon from starting, since nobody knows what it was to say."""
+    path = pieces(tmp_path, b="[Main]\nmax_connections = 2\n")
+    odd = tmp_path / "conf.d" / "a.conf"
+    if kind == "a directory":
+        odd.mkdir()
+    elif kind == "a FIFO":
+        os.mkfifo(odd)
+    elif kind == "too large":
+        odd.write_bytes(b"#" * (config.PIECE_BYTES + 1))
+    else:
+        odd.symlink_to(tmp_path / "none")
+    settings, [problem] = load(path)
+    assert problem.fatal
+    assert problem.for_senders
+    assert str(odd) in problem.text
+    assert settings.max_connections == 2
+
+
+def test_a_link_to_a_file_is_a_piece(tmp_path: Path) -> None:
+    """As Kubernetes mounts configuration."""
+    path = pieces(tmp_path)
+    write(tmp_path / "elsewhere", b"[Main]\nmax_connections = 2\n")
+    (tmp_path / "conf.d" / "a.conf").symlink_to(tmp_path / "elsewhere")
+    assert load(path)[0].max_connections == 2
+
+
+def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:
+    """It is named; it may have been meant to say where the spool is."""
+    path = write(tmp_path / "conf", b"[Main]\ndata_dir = /srv\n")
+    write(tmp_path / "conf.d", b"[Main]\n")
+    settings, [problem] = load(path)
+    assert problem.text == f"Unable to read the config directory at: {path}.d: Not a directory"
+    assert problem.fatal
+    assert not settings.knows_spool
+
+
+def test_too_many_pieces(tmp_path: Path) -> None:
+    """There is a bound on what one pd-send may have to read."""
+    path = pieces(
+        tmp_path, **{f"{n:03}": f"[Main]\nmax_connections = {n + 1}\n" for n in range(101)}
+    )
+    settings, [problem] = load(path)
+    assert problem.text == f"{path}.d: more than 100 files; the rest of them is not read"
+    assert problem.fatal
+    assert settings.max_connections == 100
+
+
+@pytest.mark.parametrize(
+    ("main", "piece", "known"),
+    [
+        ("[Main]\n", "[Main]\ndata_dir = /srv\n", True),
+        ("[Main]\n", "data_dir /srv\n", False),
+        ("[Main]\ndata_dir = srv\n", "[Main]\ndata_dir = /srv\n", True),
+        ("[Main]\ndata_dir = /srv\n", "[Main]\ndata_dir = srv\n", False),
+    ],
+)
+def test_whether_pieces_leave_it_certain(
+    tmp_path: Path, main: str, piece: str, known: bool
+) -> None:
+    """The last word on data_dir counts."""
+    settings, _ = load(pieces(tmp_path, main, a=piece))
+    assert settings.knows_spool is known
+    if known:
+        assert settings.data_dir == "/srv"
+
+
+def test_the_spool_is_named_where_everybody_can_read_it(tmp_path: Path) -> None:
+    """A piece may be for the agent alone, for it holds a secret: then it must not move the
+    spool."""
+    path = pieces(tmp_path, a="[Main]\ndata_dir = /srv\n")
+    (tmp_path / "conf.d" / "a.conf").chmod(0o640)
+    _, [problem] = load(path)
+    assert problem.fatal
+    assert "data_dir must be in a file that every user can read" in problem.text
+
+
+@pytest.mark.skipif(not ROOT, reason="needs root: to be somebody else")
+@pytest.mark.parametrize(("mode", "said"), [(0o640, False), (0o600, True)])
+def test_a_piece_that_is_not_for_this_user(mode: int, said: bool) -> None:
+    """The spool is certain, what names there are is not; senders hear of it where nobody but root
+    may read the piece, so not even the agent."""
+    with directory() as place:
+        place.chmod(0o755)
+        path = pieces(place, a="[Keys]\ndb = KEY1\n")
+        (place / "conf.d" / "a.conf").chmod(mode)
+        groups = os.getgroups()
+        os.setgroups([])
+        os.setegid(SENDER.gid)
+        os.seteuid(SENDER.uid)
+        try:
+            settings, [problem] = load(path)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(groups)
+    assert problem.fatal
+    assert problem.for_senders is said
+    assert settings.knows_spool
+    assert settings.keys is None
 
 
 LINES = st.sampled_from(["[Main]", "[", "]", "=", ":", "#", ";", " ", "\n", "\r", "\0", "\ufeff"])

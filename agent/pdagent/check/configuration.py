@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from pdagent import config
-from pdagent.check.finding import Finding, failed, ok, unknown, warning
+from pdagent.check.finding import Finding, failed, ok, several, unknown, warning
 from pdagent.config import Config
 from pdagent.wire import proxy
 
@@ -17,8 +17,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
-    """What is wrong with the file, and who else may read a password in it. `inside`: this process
-    is what the service is, so what it may not read is a failure."""
+    """What is wrong with the file and its pieces, and who else may read a password in them.
+    `inside`: this process is what the service is, so what it may not read is a failure."""
     if os.path.exists(path) and not os.access(path, os.R_OK):
         if inside:
             yield failed(SUBJECT, f"the service may not read {path}", REPAIR)
@@ -30,7 +30,12 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
     good = True
     for problem in problems:
         good = False
-        if problem.fatal:
+        if problem.fatal and not problem.for_senders:  # a piece that is for the agent's group
+            if inside:
+                yield failed(SUBJECT, problem.text, REPAIR)
+            else:
+                yield unknown(SUBJECT, problem.text, "Run it as root.")
+        elif problem.fatal:
             remedy = "Correct it. With this mistake pdagentd neither starts nor reloads."
             yield failed(SUBJECT, problem.text, remedy)
         else:
@@ -49,18 +54,59 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
             )
             remedy = REPAIR if denied else "Correct it"
             yield failed(SUBJECT, problem.text, f"{remedy}, then reload the service")
-    if "@" in settings.proxy_url + settings.events_url and _is_open(path):
-        text = f"{path} holds a password, and every user can read it"
-        yield warning(SUBJECT, text, f"chgrp pdagent {path}; chmod 640 {path}")
-    elif good:
+    for finding in _exposed(path):
+        good = False
+        yield finding
+    if good:
+        yield ok(SUBJECT, _named(path))
+
+
+def piece(path: str) -> Iterator[Finding]:
+    """What is wrong with a file that is to become a piece of the configuration."""
+    problems = config.load_piece(path)
+    for problem in problems:
+        level = failed if problem.fatal else warning
+        yield level(SUBJECT, problem.text, "Correct it, then put the file in its place.")
+    if not problems:
         yield ok(SUBJECT, path)
 
 
-def _is_open(path: str) -> bool:
+def _named(path: str) -> str:
+    pieces = len(files(path)) - 1
+    return f"{path}, and {several(pieces, 'file', 'files')} in {path}.d" if pieces else path
+
+
+def files(path: str) -> list[str]:
+    """The file and its pieces, as far as this process may know of them."""
     try:
-        return bool(os.stat(path).st_mode & stat.S_IROTH)
+        return config.files(path)
+    except OSError:  # which was said
+        return [path]
+
+
+def _exposed(path: str) -> Iterator[Finding]:
+    """Files with a password that every user can read, and files that every user can write."""
+    directory = path + ".d"
+    for file in [*files(path), directory]:
+        try:
+            mode = os.stat(file).st_mode
+        except OSError:
+            continue
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            text = f"every user can write to {file}, and so change where events go"
+            yield warning(SUBJECT, text, f"chmod o-w {file}")
+        if file != directory and mode & stat.S_IROTH and _has_password(file):
+            text = f"{file} holds a password, and every user can read it"
+            yield warning(SUBJECT, text, f"chgrp pdagent {file}; chmod 640 {file}")
+
+
+def _has_password(file: str) -> bool:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            values, _ = config.parse(opened.read(config.FILE_BYTES), file)
     except OSError:
         return False
+    return any("@" in str(values.get(name, "")) for name in ("proxy_url", "events_url"))
 
 
 def split(url: str) -> SplitResult | None:

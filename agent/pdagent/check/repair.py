@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from pdagent.check.configuration import files
 from pdagent.check.finding import Finding, failed, ok
 from pdagent.check.inside import Service
 from pdagent.config import Config
@@ -70,7 +71,9 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
         except Refused as refusal:
             yield refusal
     secret = bool(settings.keys or settings.listen_token or "@" in settings.proxy_url)
-    for file, mode in ((path, 0o640 if secret else 0o644), (settings.keys_file, 0o640)):
+    mode = 0o640 if secret else 0o644
+    configuration = [(file, mode) for file in (*files(path), f"{path}.d")]
+    for file, mode in (*configuration, (settings.keys_file, 0o640)):
         if file:
             try:
                 yield _readable(file, service, mode)
@@ -239,7 +242,8 @@ def _entry(
 
 
 def _readable(path: str, service: Service, mode: int) -> str:
-    """A file of root's that the service has to read: it gets this mode if the service can't."""
+    """A file or directory of root's that the service has to read: it gets this mode if the service
+    can't. Who may read a directory may enter it."""
     try:
         parent = _walk(os.path.dirname(path))
         try:
@@ -255,8 +259,12 @@ def _readable(path: str, service: Service, mode: int) -> str:
         in_group = found.st_gid == service.gid and found.st_mode & 0o040
         if in_group or found.st_mode & 0o004 or found.st_uid == service.uid:
             return ""
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != 0:
+        is_directory = stat.S_ISDIR(found.st_mode)
+        is_plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+        if not (is_directory or is_plain) or found.st_uid != 0:
             raise Refused(f"{path} was left alone: it is not a file of root's")
+        if is_directory:
+            mode |= (mode & 0o444) >> 2 | 0o200
         return _set(fd, found, 0, 0 if mode & 0o004 else service.gid, mode, path)
     finally:
         os.close(fd)

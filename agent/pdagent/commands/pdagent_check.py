@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from pdagent import __version__, config, exits
+from pdagent.check.configuration import configuration, piece, region
 from pdagent.check.finding import Finding, Level, few, worst
 from pdagent.commands import screen
 from pdagent.commands.common import fail, put
@@ -46,8 +47,11 @@ def options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--config-only",
-        action="store_true",
-        help="look at the configuration file alone: needs no daemon, no network and no root",
+        nargs="?",
+        const="",
+        metavar="PIECE",
+        help="look at the configuration alone: needs no daemon, no network and no root; with PIECE, "
+        "at this file alone, before it is put into /etc/pdagent.conf.d",
     )
     group.add_argument(
         "--repair",
@@ -79,7 +83,8 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             parser.error(f"argument --send-test: {error}")
     elif options.key:
         parser.error("argument -k/--service-key: needs --send-test")
-    if options.config_only and (key or options.repair):
+    config_only = options.config_only is not None
+    if config_only and (key or options.repair):
         parser.error("argument --config-only: not allowed with --send-test or --repair")
     if options.repair and os.geteuid() != 0:
         return fail(
@@ -88,10 +93,13 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             exits.NOT_PERMITTED,
         )
     path = config.path_from(options.config)
-    found = _configuration(path) if options.config_only else _look(path, key, options.repair)
+    if options.config_only:
+        found = list(piece(options.config_only))
+    else:
+        found = _configuration(path) if config_only else _look(path, key, options.repair)
     findings = few(found)
     level = worst(findings)
-    result = _result(findings, level, _CONFIGURATION if options.config_only else _PAGES)
+    result = _result(findings, level, _CONFIGURATION if config_only else _PAGES)
     if options.nagios:
         code, word = _PLUGIN[level]
         put(f"PDAGENT {word} - {result}".replace("|", "/"))  # "|" would begin figures
@@ -112,8 +120,6 @@ def only_configuration(path: str) -> int:
 
 
 def _configuration(path: str) -> list[Finding]:
-    from pdagent.check.configuration import configuration, region
-
     found = list(configuration(path))
     if worst(found) is not Level.FAILED:
         found += [each for each in region(config.load(path)[0]) if each.level is not Level.OK]

@@ -7,7 +7,7 @@ may keep a look waiting for ever, so looks are made in a thread of their own (se
 import os
 from collections.abc import Iterator, Mapping
 
-from pdagent import log
+from pdagent import config, log
 from pdagent.config import Config
 from pdagent.queue.budget import is_full
 from pdagent.queue.cleanup import disk_of
@@ -21,12 +21,14 @@ Need = tuple[str, str, str]  # kind, path, why it can't be had
 
 def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterator[Need]:
     """What can't be had now. `path` is the configuration's."""
-    files = {
-        "configuration": path,
-        "keys": settings.keys_file,
-        "authorities": settings.ca_file or environment.get("SSL_CERT_FILE", ""),
-    }
-    for kind, file in files.items():
+    try:
+        files = [("configuration", file) for file in config.files(path)]
+    except OSError as error:
+        yield "configuration", f"{path}.d", error.strerror or str(error)
+        files = [("configuration", path)]
+    files.append(("keys", settings.keys_file))
+    files.append(("authorities", settings.ca_file or environment.get("SSL_CERT_FILE", "")))
+    for kind, file in files:
         if file and (why := _unreadable(file)):
             yield kind, file, why
     root = settings.spool_dir

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pdagent import config
-from pdagent.check.configuration import configuration, region
+from pdagent.check.configuration import configuration, piece, region
 from pdagent.check.finding import Finding, Level
 
 
@@ -60,3 +60,54 @@ def test_a_password_for_everybody(tmp_path: Path) -> None:
     assert "s3cret" not in warned.text + warned.remedy
     path.chmod(0o640)
     assert found(path, path.read_text())[0].level is Level.OK
+
+
+def with_piece(tmp_path: Path, text: str, mode: int = 0o644) -> list[Finding]:
+    """What is found where all that is wrong is in a piece."""
+    piece = tmp_path / "conf.d" / "a.conf"
+    piece.parent.mkdir(mode=0o755)
+    piece.write_text(text)
+    piece.chmod(mode)
+    return found(tmp_path / "conf", "[Main]\n")
+
+
+def test_pieces_are_counted(tmp_path: Path) -> None:
+    """Who looks sees that there are some."""
+    [first, *_] = with_piece(tmp_path, "[Main]\n")
+    assert first.text == f"{tmp_path}/conf, and 1 file in {tmp_path}/conf.d"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "level", "says"),
+    [
+        ("[Main]\nmax_connections = many\n", 0o644, Level.FAILED, "a.conf, line 2: Bad max_conn"),
+        ("[Main]\nproxy_url = http://me:s3cret@proxy:3128\n", 0o644, Level.WARNING, "a password"),
+        ("[Main]\n", 0o666, Level.WARNING, "every user can write to"),
+    ],
+)
+def test_a_mistake_in_a_piece(
+    tmp_path: Path, text: str, mode: int, level: Level, says: str
+) -> None:
+    """Each is one finding, which names the file."""
+    [bad] = [f for f in with_piece(tmp_path, text, mode) if f.level is not Level.OK]
+    assert bad.level is level
+    assert says in bad.text
+    assert f"{tmp_path}/conf.d/a.conf" in bad.text
+    assert "s3cret" not in bad.text + bad.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("[Keys]\ndb = KEY\n", Level.OK),
+        ("[Main]\nx = 1\n", Level.WARNING),
+        ("x = 1\n", Level.FAILED),
+    ],
+)
+def test_a_file_before_it_is_a_piece(tmp_path: Path, text: str, level: Level) -> None:
+    """It needs no section of settings, and is named as it is."""
+    path = tmp_path / "new"
+    path.write_text(text)
+    [finding] = piece(str(path))
+    assert finding.level is level
+    assert finding.text.startswith(str(path))
