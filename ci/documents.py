@@ -138,8 +138,8 @@ def conf_page() -> str:
         "does not keep pd-send from queueing an event.\n"
         "A second section, [Keys], gives names to integration keys, in lines such as db = KEY: for "
         "pd-send -k @db. keys_file may have such a section, too.\n"
-        "After this file, /etc/pdagent.conf.d/*.conf are read, in order of their names: pieces with "
-        "the same sections. A later setting wins.\n"
+        "After this file, /etc/pdagent.conf.d/*.conf are read, in order of their names: pieces "
+        "with the same sections. A later setting wins.\n"
         "A running pdagentd reads the file again on SIGHUP, and keeps what it has if that is "
         "wrong.\n"
     )

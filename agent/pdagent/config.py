@@ -10,16 +10,14 @@ import errno
 import posix
 
 from pdagent import api
-from pdagent.event import KEY_NAME_CHARS, bare_key, is_key_name
-from pdagent.settings import DEFAULTS, OLD, SETTINGS
+from pdagent.lines import KEYS_SECTION, Problem, parse
+from pdagent.settings import DEFAULTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.settings import Value
 
 DEFAULT_PATH = "/etc/pdagent.conf"
-SECTION = "main"
-KEYS_SECTION = "keys"
 PIECES_MOST = 100
 PIECE_BYTES = 65_536
 FILE_BYTES = 1_048_576
@@ -88,26 +86,6 @@ class Config:
         scheme, separator, rest = self.base_url.partition("://")
         user, _, place = rest.rpartition("@")
         return f"{scheme}{separator}***@{place}" if user else self.base_url
-
-
-class Problem:
-    """Something wrong with the file.
-
-    `fatal`: pdagentd must not guess what was meant, so it does not start.
-    `for_senders`: commands that send say it. They do not where the file is for the agent's group
-    only, or where a value was adjusted: the daemon says that in its log, once.
-    `hides_settings`: some line was not understood, so any setting may have been meant by it.
-    """
-
-    __slots__ = ("fatal", "for_senders", "hides_settings", "text")
-
-    def __init__(
-        self, text: str, fatal: bool, for_senders: bool = True, hides_settings: bool = False
-    ) -> None:
-        self.text = text
-        self.fatal = fatal
-        self.for_senders = for_senders
-        self.hides_settings = hides_settings
 
 
 def told_to_senders(problems: list[Problem]) -> list[Problem]:
@@ -184,12 +162,12 @@ def _piece(path: str, keys: "dict[str, str]") -> "tuple[dict[str, Value], list[P
         # Where this user may not read it, no data_dir is in it: see below.
         return {}, [_unreadable("config file", path, error)]
     if mode & 0o170000 != 0o100000:
-        return {}, [Problem(f"{_line(path)} is not a regular file", True)]
-    values, problems = parse(text, _line(path), keys, None)
+        return {}, [Problem(f"{_shown(path)} is not a regular file", True)]
+    values, problems = parse(text, path, keys, None)
     # Who may not read a piece, since it holds secrets, must know where the spool is all the same.
     if "data_dir" in values and not mode & 0o004:
-        said = f"{path}: data_dir must be in a file that every user can read: each pd-send needs it"
-        problems.append(Problem(said, True))
+        said = "data_dir must be in a file that every user can read: each pd-send needs it"
+        problems.append(Problem(f"{_shown(path)}: {said}", True))
     return values, problems
 
 
@@ -198,7 +176,7 @@ def _unreadable(what: str, path: str, error: Exception) -> Problem:
         return Problem(f"Unable to read the {what} at: {path!r}: {error}", True)
     why = posix.strerror(getattr(error, "errno", 0) or 0)
     denied = isinstance(error, PermissionError)
-    said = f"Unable to read the {what} at: {_line(path)}: {why}"
+    said = f"Unable to read the {what} at: {_shown(path)}: {why}"
     return Problem(said, True, not (denied and _is_for_its_group(path)), not denied)
 
 
@@ -236,6 +214,12 @@ def may_exist(name: str, settings: Config) -> bool:
     return bool(problems) or name[1:].lower() in keys
 
 
+def _shown(path: str) -> str:
+    from pdagent.shown import printable  # only where something is wrong
+
+    return printable(path)
+
+
 def _is_there(path: str) -> bool:
     try:
         posix.lstat(path)
@@ -250,101 +234,6 @@ def _is_for_its_group(path: str) -> bool:
         return bool(posix.stat(path).st_mode & 0o040)
     except OSError:
         return False
-
-
-def parse(
-    text: str, path: str, keys: "dict[str, str] | None" = None, needed: str | None = SECTION
-) -> "tuple[dict[str, Value], list[Problem]]":
-    """The values in `text`, and what is wrong with it by file and line. Fills `keys` with those of
-    the section [Keys]. `needed`: the section that must be there; None: none must."""
-    values: dict[str, Value] = {}
-    problems: list[Problem] = []
-    problem: Problem | None
-    section = None
-    main = needed or SECTION
-    seen = needed is None
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = _without_comment(raw).strip()
-        if not line or line[:4].lower() == "rem ":  # which the old agent's parser left out, too
-            continue
-        if line[0] == "[" and line[-1] == "]":
-            section = line[1:-1].strip().lower()
-            seen = seen or section == main
-            continue
-        name, value, separated = _halves(line)
-        if not separated or not name:
-            said = "is neither 'name = value' nor '[section]'"
-            problem = Problem(said, True, hides_settings=True)
-        elif section == KEYS_SECTION:
-            problem = _take_key(keys, name, value)
-        elif section != main:
-            said = f"{_shown(name)} is outside the section [{main.capitalize()}]"
-            problem = Problem(said, section is None, hides_settings=name == "data_dir")
-        elif name not in SETTINGS:
-            problem = Problem(f"{_shown(name)} is not a setting that pdagent knows", False)
-        else:
-            problem = _take_value(values, name, value)
-        if problem is not None:
-            problem.text = f"{path}, line {number}: {problem.text}"
-            problems.append(problem)
-    if not seen:
-        said = f"{path}: Config is missing [{main.capitalize()}] section"
-        problems.append(Problem(said, True, hides_settings=True))
-    return values, problems
-
-
-def _take_value(values: "dict[str, Value]", name: str, text: str) -> Problem | None:
-    """Puts the value of a setting into `values`, or says why its default stays."""
-    value, wrong = SETTINGS[name][1](text)
-    if value is not None:
-        values[name] = value
-        return Problem(f"{name} {wrong}", False, for_senders=False) if wrong else None
-    if name in OLD:
-        said = f"{name} {wrong}: its default is used"
-        return Problem(said, False, for_senders=False)
-    return Problem(f"Bad {name}: {wrong}", True, hides_settings=name == "data_dir")
-
-
-def _take_key(keys: "dict[str, str] | None", name: str, value: str) -> Problem | None:
-    """Puts an integration key into `keys`, or says what is wrong with its line. Never quotes the
-    value, which is a secret; the name may be one, where somebody turned them round."""
-    value = bare_key(value)
-    if not is_key_name("@" + name):
-        said = (
-            f"the name of a key is at most {KEY_NAME_CHARS} letters, digits, hyphens, dots and "
-            "underscores"
-        )
-        return Problem(said, True)
-    if not value or not value.isprintable() or "/" in value or " " in value or value[0] == "@":
-        return Problem(f"Bad {name}: must be an integration key", True)
-    if keys is not None:
-        keys[name] = value
-    return None
-
-
-def _halves(line: str) -> tuple[str, str, bool]:
-    at = min([place for place in (line.find("="), line.find(":")) if place >= 0], default=-1)
-    if at < 0:
-        return "", "", False
-    return line[:at].strip().lower(), line[at + 1 :].strip(), True
-
-
-def _shown(name: str) -> str:
-    from pdagent.shown import printable  # only where something is wrong
-
-    return printable(name)[:80]
-
-
-def _line(path: str) -> str:
-    return path if path.isprintable() else _shown(path)
-
-
-def _without_comment(line: str) -> str:
-    # at the line's beginning or behind a blank: a password in proxy_url may hold either sign
-    line = " " + line
-    for sign in (" ;", "\t;", " #", "\t#"):
-        line = line.partition(sign)[0]
-    return line
 
 
 def _read(path: str, most: int = FILE_BYTES) -> tuple[str, int]:

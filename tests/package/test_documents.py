@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pdagent import config
+from pdagent.lines import parse
 from pdagent.settings import DEFAULTS
 from tests.package.packages import ROOT, Package
 
@@ -26,7 +26,7 @@ def shipped(package: Package) -> str:
 
 def test_shipped_configuration(shipped: str) -> None:
     """The old file's keys, set as they were set there."""
-    assert config.parse(shipped, "it") == (OLD_KEYS, [])
+    assert parse(shipped, "it") == (OLD_KEYS, [])
 
 
 def test_every_setting_is_shipped(shipped: str) -> None:
@@ -35,7 +35,7 @@ def test_every_setting_is_shipped(shipped: str) -> None:
         line.removeprefix("#") if line.removeprefix("#").split(" ")[0] in DEFAULTS else line
         for line in shipped.splitlines()
     ]
-    values, problems = config.parse("\n".join(lines), "it")
+    values, problems = parse("\n".join(lines), "it")
     assert problems == []
     assert values == DEFAULTS
 

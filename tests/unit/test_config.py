@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdagent import config
-from pdagent.config import Config, load, parse
+from pdagent.config import Config, load
+from pdagent.lines import parse
 from pdagent.settings import DEFAULTS
 from tests.support.agent import directory
 from tests.support.users import ROOT, SENDER

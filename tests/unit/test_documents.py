@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pdagent import exits
-from pdagent.config import parse
+from pdagent.lines import parse
 from pdagent.wire import environment
 from tests.support.documents import REPOSITORY, Block, blocks, documents
 

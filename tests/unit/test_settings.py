@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdagent.config import Config, parse
+from pdagent.config import Config
+from pdagent.lines import parse
 from pdagent.settings import OLD, SETTINGS, is_ip_address
 
 # COMPATIBILITY 2.2, and the settings that are new since

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from pdagent import config
 from pdagent.check.finding import Finding, failed, ok, several, unknown, warning
 from pdagent.config import Config
+from pdagent.lines import parse
 from pdagent.wire import proxy
 
 SUBJECT = "configuration"
@@ -103,7 +104,7 @@ def _exposed(path: str) -> Iterator[Finding]:
 def _has_password(file: str) -> bool:
     try:
         with open(file, encoding="utf-8", errors="replace") as opened:
-            values, _ = config.parse(opened.read(config.FILE_BYTES), file)
+            values, _ = parse(opened.read(config.FILE_BYTES), file)
     except OSError:
         return False
     return any("@" in str(values.get(name, "")) for name in ("proxy_url", "events_url"))

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from pdagent import __version__, config, exits
 from pdagent.acceptance import say
+from pdagent.lines import Problem
 
 PIECE = 8192
 
@@ -173,7 +174,7 @@ def _write(waiting: bytearray) -> None:
         sys.exit(fail(command, f"cannot write to standard output: {why}", exits.UNWRITTEN))
 
 
-def warn(command: str, problems: Sequence[config.Problem]) -> None:
+def warn(command: str, problems: Sequence[Problem]) -> None:
     """One line, however much is wrong with the configuration; none if nothing is."""
     if not problems:
         return

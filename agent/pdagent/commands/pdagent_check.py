@@ -50,8 +50,8 @@ def options(group: argparse._ArgumentGroup) -> None:
         nargs="?",
         const="",
         metavar="PIECE",
-        help="look at the configuration alone: needs no daemon, no network and no root; with PIECE, "
-        "at this file alone, before it is put into /etc/pdagent.conf.d",
+        help="look at the configuration alone: needs no daemon, no network and no root; with "
+        "PIECE, at this file alone, before it is put into /etc/pdagent.conf.d",
     )
     group.add_argument(
         "--repair",

@@ -25,6 +25,7 @@ from pdagent.daemon.shortage import is_shortage
 from pdagent.daemon.signals import Signals
 from pdagent.daemon.upkeep import Upkeep
 from pdagent.daemon.workers import Workers
+from pdagent.lines import Problem
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.cleanup import Cleanup
 from pdagent.queue.holds import Held
@@ -206,7 +207,7 @@ def _running() -> float:
 def serve(
     path: str,
     settings: Config,
-    problems: Sequence[config.Problem],
+    problems: Sequence[Problem],
     ready: Callable[[], None],
     foreground: bool,
 ) -> int:

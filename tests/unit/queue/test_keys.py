@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pdagent.acceptance import accept
-from pdagent.config import Config, load, load_keys, parse
+from pdagent.config import Config, load, load_keys
 from pdagent.event import BadEvent, Event
+from pdagent.lines import parse
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.pending import Hostile, Pending, understand
 from pdagent.shown import masked, masked_name

@@ -1,0 +1,125 @@
+"""The lines of a configuration file: what each sets, and what is wrong with it.
+
+Pure: files are read by `config`. Every `pd-send` imports it, so built-in modules only.
+"""
+
+from pdagent.event import KEY_NAME_CHARS, bare_key, is_key_name
+from pdagent.settings import OLD, SETTINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdagent.settings import Value
+
+SECTION = "main"
+KEYS_SECTION = "keys"
+
+
+class Problem:
+    """Something wrong with the file.
+
+    `fatal`: pdagentd must not guess what was meant, so it does not start.
+    `for_senders`: commands that send say it. They do not where the file is for the agent's group
+    only, or where a value was adjusted: the daemon says that in its log, once.
+    `hides_settings`: some line was not understood, so any setting may have been meant by it.
+    """
+
+    __slots__ = ("fatal", "for_senders", "hides_settings", "text")
+
+    def __init__(
+        self, text: str, fatal: bool, for_senders: bool = True, hides_settings: bool = False
+    ) -> None:
+        self.text = text
+        self.fatal = fatal
+        self.for_senders = for_senders
+        self.hides_settings = hides_settings
+
+
+def parse(
+    text: str, path: str, keys: "dict[str, str] | None" = None, needed: str | None = SECTION
+) -> "tuple[dict[str, Value], list[Problem]]":
+    """The values in `text`, and what is wrong with it by file and line. Fills `keys` with those of
+    the section [Keys]. `needed`: the section that must be there; None: none must."""
+    values: dict[str, Value] = {}
+    problems: list[Problem] = []
+    problem: Problem | None
+    section = None
+    main = needed or SECTION
+    seen = needed is None
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = _without_comment(raw).strip()
+        if not line or line[:4].lower() == "rem ":  # which the old agent's parser left out, too
+            continue
+        if line[0] == "[" and line[-1] == "]":
+            section = line[1:-1].strip().lower()
+            seen = seen or section == main
+            continue
+        name, value, separated = _halves(line)
+        if not separated or not name:
+            said = "is neither 'name = value' nor '[section]'"
+            problem = Problem(said, True, hides_settings=True)
+        elif section == KEYS_SECTION:
+            problem = _take_key(keys, name, value)
+        elif section != main:
+            said = f"{_shown(name)[:80]} is outside the section [{main.capitalize()}]"
+            problem = Problem(said, section is None, hides_settings=name == "data_dir")
+        elif name not in SETTINGS:
+            problem = Problem(f"{_shown(name)[:80]} is not a setting that pdagent knows", False)
+        else:
+            problem = _take_value(values, name, value)
+        if problem is not None:
+            problem.text = f"{_shown(path)}, line {number}: {problem.text}"
+            problems.append(problem)
+    if not seen:
+        said = f"{_shown(path)}: Config is missing [{main.capitalize()}] section"
+        problems.append(Problem(said, True, hides_settings=True))
+    return values, problems
+
+
+def _take_value(values: "dict[str, Value]", name: str, text: str) -> Problem | None:
+    """Puts the value of a setting into `values`, or says why its default stays."""
+    value, wrong = SETTINGS[name][1](text)
+    if value is not None:
+        values[name] = value
+        return Problem(f"{name} {wrong}", False, for_senders=False) if wrong else None
+    if name in OLD:
+        said = f"{name} {wrong}: its default is used"
+        return Problem(said, False, for_senders=False)
+    return Problem(f"Bad {name}: {wrong}", True, hides_settings=name == "data_dir")
+
+
+def _take_key(keys: "dict[str, str] | None", name: str, value: str) -> Problem | None:
+    """Puts an integration key into `keys`, or says what is wrong with its line. Never quotes the
+    value, which is a secret; the name may be one, where somebody turned them round."""
+    value = bare_key(value)
+    if not is_key_name("@" + name):
+        said = (
+            f"the name of a key is at most {KEY_NAME_CHARS} letters, digits, hyphens, dots and "
+            "underscores"
+        )
+        return Problem(said, True)
+    if not value or not value.isprintable() or "/" in value or " " in value or value[0] == "@":
+        return Problem(f"Bad {name}: must be an integration key", True)
+    if keys is not None:
+        keys[name] = value
+    return None
+
+
+def _halves(line: str) -> tuple[str, str, bool]:
+    at = min([place for place in (line.find("="), line.find(":")) if place >= 0], default=-1)
+    if at < 0:
+        return "", "", False
+    return line[:at].strip().lower(), line[at + 1 :].strip(), True
+
+
+def _shown(text: str) -> str:
+    from pdagent.shown import printable  # only where something is wrong
+
+    return printable(text)
+
+
+def _without_comment(line: str) -> str:
+    # at the line's beginning or behind a blank: a password in proxy_url may hold either sign
+    line = " " + line
+    for sign in (" ;", "\t;", " #", "\t#"):
+        line = line.partition(sign)[0]
+    return line
