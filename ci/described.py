@@ -84,7 +84,23 @@ MEANINGS = {
     ),
     "listen_token": (
         "What clients of that API have to send as Authorization: Token token=... (or Bearer ...). "
-        "Must be set where other hosts can reach it."
+        "For clients of this host; those of others have one each, in listen_tokens_file."
+    ),
+    "listen_tokens_file": (
+        "A file of tokens, any of which will do, as lines of NAME = TOKEN: a name for each sender, "
+        "for the log and the metrics. Only root and the agent's group may read it."
+    ),
+    "listen_cert": (
+        "A file with the certificate, in PEM form, by which that API speaks TLS, and those between "
+        "it and its authority. Must be set where other hosts can reach it."
+    ),
+    "listen_key": (
+        "A file with the certificate's private key, in PEM form. Empty: it is in listen_cert. Only "
+        "root and the agent's group may read it."
+    ),
+    "listen_client_ca": (
+        "A file with the authorities, in PEM form, of clients that may connect: each has to show a "
+        "certificate of one of them. Empty: clients need none."
     ),
     "listen_pending_most": (
         "Pending events from which on that API answers 429. pd-send queues all the same."

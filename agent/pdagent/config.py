@@ -49,6 +49,10 @@ class Config:
     keys_file: str
     listen: str
     listen_token: str
+    listen_tokens_file: str
+    listen_cert: str
+    listen_key: str
+    listen_client_ca: str
     listen_pending_most: int
     max_connections: int
     direct_delivery: bool

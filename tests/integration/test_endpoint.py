@@ -92,15 +92,6 @@ def test_over_a_unix_socket(api: EventsApi, agent: Agent) -> None:
     assert not path.exists()
 
 
-def test_other_hosts_are_not_let_in_without_a_token(api: EventsApi, agent: Agent) -> None:
-    """A configuration that would is a mistake."""
-    agent.configure(events_url=api.url, listen="0.0.0.0:49463")
-    agent.start(wait=False)
-    assert agent.daemon is not None
-    assert agent.daemon.wait(timeout=30) == 78
-    assert "listen_token" in agent.log
-
-
 def test_an_address_that_is_taken(api: EventsApi, agent: Agent) -> None:
     """Is said, and tried again; pages by pd-send go out meanwhile."""
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -18,6 +18,8 @@ from pdagent.threads import importing, pause
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pdagent.serve.admission import Admission
+    from pdagent.serve.encryption import Encryption
     from pdagent.serve.heartbeat import Heartbeat
     from pdagent.serve.insight import Insight
     from pdagent.serve.listen import Listener
@@ -47,6 +49,9 @@ class Services:
         self._workers = workers
         self._nudge = nudge
         self._turns = 0
+        self._admission: Admission | None = None
+        self._next_admission: Admission | None = None
+        self._encryption: Encryption | None = None
         self._listener: Listener | None = None
         self._insight: Insight | None = None
         self._heartbeat: Heartbeat | None = None
@@ -54,23 +59,36 @@ class Services:
 
     def check(self, path: str) -> None:
         """Raises CannotRun for a `listen` that would let the whole network in."""
-        address = self._listens_at
-        if not address:
-            return
-        with importing:
-            from pdagent.serve.listen import is_local
+        problem = self.problem(self._settings)
+        if problem:
+            raise CannotRun(f"{path}: {problem}", exits.BAD_CONFIG)
+        self.configure(self._settings)
 
-        text = "lets other hosts in: set listen_token"
+    def problem(self, settings: Config) -> str:
+        """What keeps the endpoint from serving with these settings, "" if nothing does; `configure`
+        is the next call then. Reads the files that they name."""
+        if not self._listens_at:
+            return ""
+        with importing:
+            from pdagent.serve.admission import Admission, NotSafe
         try:
-            if is_local(address) or self._settings.listen_token:
-                return
-        except ValueError as error:
-            text = str(error)
-        raise CannotRun(f"{path}: listen = {address}: {text}", exits.BAD_CONFIG)
+            self._next_admission = Admission(settings, self._listens_at)
+        except NotSafe as error:
+            return str(error)
+        return ""
 
     def configure(self, settings: Config) -> None:
         """Takes up a new configuration."""
         self._settings = settings
+        new = self._next_admission
+        if new is None:
+            return
+        if self._encryption is not None and new.context is not None:
+            self._encryption.renew(new.context)
+        elif self._listener is not None and new.context is not None:
+            log.warning("a new listen_cert needs a restart")
+        self._admission = new
+        self._workers.tally.expect(new.senders.names)
 
     def turn(self) -> None:
         """Once in each turn of the main loop."""
@@ -119,15 +137,26 @@ class Services:
         if self._listener is not None:
             self._listener.tend()
             return
+        admission = self._admission
+        assert admission is not None  # `check` came first
         with importing:
             from pdagent.serve.endpoint import BOUNDS, Endpoint
-            from pdagent.serve.listen import Listener, is_local
+            from pdagent.serve.listen import Listener
 
-        def pending() -> int:
-            return self._workers.pending
+            if admission.context is not None:
+                from pdagent.serve.encryption import Encryption
 
-        app = Endpoint(lambda: self._settings, self._spool, pending, is_local(address))
-        self._listener = Listener(address, app, BOUNDS)
+                self._encryption = Encryption(admission.context)
+
+        app = Endpoint(
+            lambda: self._settings,
+            self._spool,
+            lambda: self._workers.pending,
+            admission.local,
+            lambda: (self._admission or admission).senders,
+            self._workers.tally,
+        )
+        self._listener = Listener(address, app, BOUNDS, self._encryption)
         log.info("Listening at %s", address)
 
     def _show(self) -> None:

@@ -15,6 +15,9 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 
+# In a request's environment: the name in the certificate that the client has shown, if any.
+CERTIFICATE = "pdagent.certificate"
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:

@@ -4,11 +4,12 @@ It answers what PagerDuty would, once the event is in the spool as durably as `p
 there. A WSGI application; `listen` serves it.
 """
 
-import hmac
+import contextlib
 import json
 import logging
 import os
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,9 +17,11 @@ from pdagent import api
 from pdagent.acceptance import accept
 from pdagent.config import Config
 from pdagent.event import BadEvent
-from pdagent.serve.crowd import Bounds
+from pdagent.serve.crowd import CERTIFICATE, Bounds
 from pdagent.serve.dialects import DIALECTS, Kind
 from pdagent.serve.intake import Intake, Invalid, NotJson, read
+from pdagent.serve.tally import Tally
+from pdagent.serve.tokens import Senders
 from pdagent.shown import masked
 from pdagent.spool import Spool, SpoolError
 
@@ -55,7 +58,7 @@ class Answer(NamedTuple):
 
 class Endpoint:
     """Takes events for a spool, by the settings of the moment. `pending` gives the number of events
-    in it; `local`: only this host can ask."""
+    in it; `local`: only this host can ask; `senders`: who may send, where a token is wanted."""
 
     def __init__(
         self,
@@ -63,13 +66,18 @@ class Endpoint:
         spool: Spool,
         pending: Callable[[], int],
         local: bool,
+        senders: Callable[[], Senders],
+        tally: Tally,
     ) -> None:
         self._settings = settings
         self._spool = spool
         self._pending = pending
         self._local = local
+        self._senders = senders
+        self._tally = tally
         # A body takes up to 25 times its size once it is parsed: so one at a time.
         self._parsing = threading.Lock()
+        tally.turned_away.update({status: 0 for status in _REASONS if status >= 400})
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         try:
@@ -77,6 +85,8 @@ class Endpoint:
         except Exception:  # a bug: the client should try again, and the log says why
             log.exception("internal error with a request")
             answer = _later(503, "internal error")
+        if answer.status >= 400:
+            self._tally.count_turned_away(answer.status)
         data = json.dumps(answer.body).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
         start(f"{answer.status} {_REASONS[answer.status]}", [*headers, *answer.headers])
@@ -92,13 +102,26 @@ class Endpoint:
         if environ["REQUEST_METHOD"] != "POST":
             body = _said("method not allowed", "Method Not Allowed", "Events are sent with POST")
             return Answer(405, body, (("Allow", "POST"),))
-        token = settings.listen_token
-        if (token or not self._local) and not _has_token(environ, token):
-            body = _said("unauthorized", "Unauthorized", "The token of listen_token is missing")
+        sender = self._sender(environ)
+        if sender is None:
+            body = _said("unauthorized", "Unauthorized", "No token that is known here was sent")
             return Answer(401, body, (("WWW-Authenticate", "Bearer"),))
         if self._pending() >= settings.listen_pending_most:
             return _later(429, f"{settings.listen_pending_most} events are pending")
-        return self._take(environ, kind, settings)
+        answer = self._take(environ, kind, settings)
+        if answer.status < 300:
+            self._tally.count_taken(sender)
+            if sender:
+                log.info("accepted an event from %s", sender)
+        return answer
+
+    def _sender(self, environ: "WSGIEnvironment") -> str | None:
+        """The name of who asks, "" if it needs none; None if it may not send."""
+        senders, certificate = self._senders(), str(environ.get(CERTIFICATE, ""))
+        if senders:
+            name = senders.sender(_token(environ))
+            return certificate if name == "" else name
+        return certificate if certificate or self._local else None
 
     def _take(self, environ: "WSGIEnvironment", kind: Kind, settings: Config) -> Answer:
         key = environ.get("HTTP_X_ROUTING_KEY", "")
@@ -146,12 +169,13 @@ def _said(status: str, message: str, *errors: str) -> dict[str, object]:
     return {"status": status, "message": message, "errors": list(errors)}
 
 
-def _has_token(environ: "WSGIEnvironment", token: str) -> bool:
-    """Both as PagerDuty's REST API has it, `Token token=…`, and as everybody else, `Bearer …`."""
+def _token(environ: "WSGIEnvironment") -> str:
+    """As PagerDuty's REST API has it, `Token token=…`; as everybody else, `Bearer …`; or as the
+    password of https://NAME:TOKEN@RELAY, which every client can send."""
     scheme, _, given = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
     if scheme.lower() == "token":
-        given = given.strip().removeprefix("token=").strip('"')
-    elif scheme.lower() != "bearer":
-        return False
-    given = given.strip()
-    return bool(given) and hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+        return given.strip().removeprefix("token=").strip('"')
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            return b64decode(given).decode("utf-8", "replace").partition(":")[2]
+    return given.strip() if scheme.lower() == "bearer" else ""

@@ -1,4 +1,4 @@
-"""Listening: a WSGI application served on a loopback address or a Unix socket, within bounds.
+"""Listening: a WSGI application served at an address or a Unix socket, within bounds.
 
 Knows sockets and bounds, does not know what is served. Importing waitress takes 2 MB and some
 milliseconds, so this module is imported when something is to listen.
@@ -26,6 +26,8 @@ from pdagent.serve.visitors import guarded
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+    from pdagent.serve.encryption import Encryption
 
 HEADER_BYTES = 16_384
 STOP_SECONDS = 5
@@ -86,10 +88,16 @@ class _Dispatcher(ThreadedTaskDispatcher):
 
 
 class Listener:
-    """Serves `app` at `address`, in threads of its own, from construction until `close`. Raises
-    OSError when it can't."""
+    """Serves `app` at `address`, in threads of its own, from construction until `close`, with TLS
+    if there is an `encryption`. Raises OSError when it can't."""
 
-    def __init__(self, address: str, app: "WSGIApplication", bounds: Bounds) -> None:
+    def __init__(
+        self,
+        address: str,
+        app: "WSGIApplication",
+        bounds: Bounds,
+        encryption: "Encryption | None" = None,
+    ) -> None:
         logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request in line
         self._address = address
         bound = open_socket(address)
@@ -111,7 +119,8 @@ class Listener:
             log_socket_errors=False,
         )
         assert isinstance(server, BaseWSGIServer)  # one socket, one server
-        server.channel_class = partial(Channel, self._crowd)  # type: ignore[assignment]
+        channel: Any = Channel if encryption is None else encryption.channel
+        server.channel_class = partial(channel, self._crowd)  # type: ignore[assignment]
         self._crowd.channels = server.active_channels  # type: ignore[assignment]
         self._server = server
         # where the kernel put it, if the port was 0

@@ -104,6 +104,24 @@ class Collected(Collector):
             {reason: tally.retries[reason] for reason in RETRIES},
         )
         yield self._latency()
+        if tally.taken or tally.turned_away:
+            yield from self._endpoint()
+
+    def _endpoint(self) -> Iterator[Metric]:
+        yield _labelled(
+            CounterMetricFamily,
+            "pdagent_endpoint_events",
+            "Events that the endpoint took, by the sender's name; those of this host have none.",
+            "sender",
+            dict(self._tally.taken),
+        )
+        yield _labelled(
+            CounterMetricFamily,
+            "pdagent_endpoint_refusals",
+            "Requests that the endpoint did not take, by the status of its answer.",
+            "status",
+            {str(status): number for status, number in dict(self._tally.turned_away).items()},
+        )
 
     def _latency(self) -> Metric:
         total = 0

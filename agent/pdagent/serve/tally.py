@@ -7,12 +7,16 @@ Knows no integration keys: whoever watches a number would have one for each of t
 import threading
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 
 # Seconds from acceptance to delivery: what an idle agent takes, and what outages take.
 BUCKETS = (
     *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
     *(60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21_600.0),
 )
+# Certificates may give names without end.
+SENDERS_MOST = 2000
+OTHERS = "(others)"
 _SENSIBLE_SECONDS = 366 * 86_400.0  # a file that a script named after no clock tells nothing
 
 
@@ -26,6 +30,8 @@ class Tally:
         self.removed = 0
         self.refused: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
+        self.taken: Counter[str] = Counter()
+        self.turned_away: Counter[int] = Counter()
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
         self.delivered_at: float | None = None
@@ -34,6 +40,23 @@ class Tally:
         """Forgets events found at the start: they were accepted, and counted, before it."""
         with self._lock:
             self.accepted = 0
+
+    def expect(self, senders: Iterable[str]) -> None:
+        """Has a count for each of them from now on, of 0 at first."""
+        with self._lock:
+            self.taken.update(dict.fromkeys(senders, 0))
+
+    def count_taken(self, sender: str) -> None:
+        """The endpoint took an event of the sender of that name, "" if it has none."""
+        with self._lock:
+            if len(self.taken) >= SENDERS_MOST and sender not in self.taken:
+                sender = OTHERS
+            self.taken[sender] += 1
+
+    def count_turned_away(self, status: int) -> None:
+        """The endpoint answered a request with this status."""
+        with self._lock:
+            self.turned_away[status] += 1
 
     def count_accepted(self, number: int) -> None:
         with self._lock:

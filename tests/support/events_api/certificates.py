@@ -55,6 +55,17 @@ class CertificateAuthority:
         authority.issue_cert(*hosts, not_after=until).configure_cert(context)
         return context
 
+    def files(self, directory: str, *names: str, until: datetime | None = None) -> tuple[str, str]:
+        """A certificate for these names, of hosts or of a client, and its key: two paths. Whoever
+        makes them owns them, and nobody else may read the key."""
+        made = self._ca.issue_cert(*names, not_after=until, common_name=names[0])
+        cert, key = (os.path.join(directory, f"{names[0]}.{end}") for end in ("crt", "key"))
+        with open(cert, "wb") as file:
+            file.write(b"".join(pem.bytes() for pem in made.cert_chain_pems))
+        made.private_key_pem.write_to_path(key)
+        os.chmod(key, 0o600)
+        return cert, key
+
 
 def home_made(directory: str) -> tuple[ssl.SSLContext, str]:
     """A server's context for this machine, and the file of its authority: one as gateways have

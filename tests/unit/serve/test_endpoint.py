@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ import pytest
 
 from pdagent import api
 from pdagent.config import Config
+from pdagent.serve.crowd import CERTIFICATE
 from pdagent.serve.endpoint import Endpoint
+from pdagent.serve.tally import Tally
+from pdagent.serve.tokens import Senders
 from pdagent.spool import Spool
 from tests.support.events import KEY
 from tests.support.events_api import answers, schema
@@ -32,6 +36,8 @@ class Desk:
         self.root = root
         self.pending = 0
         self.local = True
+        self.named: dict[str, str] = {}
+        self.tally = Tally()
         self.configure()
 
     def configure(self, **values: str | int) -> None:
@@ -41,7 +47,12 @@ class Desk:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         said: list[tuple[int, dict[str, str]]] = []
         endpoint = Endpoint(
-            lambda: self.settings, Spool(str(self.root)), lambda: self.pending, self.local
+            lambda: self.settings,
+            Spool(str(self.root)),
+            lambda: self.pending,
+            self.local,
+            lambda: Senders(self.settings.listen_token, self.named),
+            self.tally,
         )
         request = {
             "PATH_INFO": path,
@@ -201,3 +212,28 @@ def test_other_hosts_need_a_token(desk: Desk) -> None:
     """Even after a reload has taken it away."""
     desk.local = False
     assert desk.ask(api.V2_PATH, ALERT, HTTP_AUTHORIZATION="Bearer ")[0] == 401
+
+
+def test_senders_have_names(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Which are in the log and counted; a token that is gone lets nobody in."""
+    caplog.set_level("INFO")
+    desk.local, desk.named = False, {"web1": "s3cr3t"}
+    basic = "Basic " + b64encode(b"anyone:s3cr3t").decode()
+    for given in ("Bearer s3cr3t", basic):
+        assert desk.ask(api.V2_PATH, ALERT, HTTP_AUTHORIZATION=given)[0] == 202
+    assert "accepted an event from web1" in caplog.text
+    desk.named = {"web2": "0ther"}
+    for given in ("Bearer s3cr3t", basic, "Basic %%%"):
+        assert desk.ask(api.V2_PATH, ALERT, HTTP_AUTHORIZATION=given)[0] == 401
+    assert desk.tally.taken == {"web1": 2}
+    assert desk.tally.turned_away[401] == 3
+
+
+def test_a_certificate_will_do(desk: Desk) -> None:
+    """Where no token is wanted; its name is the sender's. Where one is, it will not."""
+    desk.local = False
+    shown = {CERTIFICATE: "db1"}
+    assert desk.ask(api.V2_PATH, ALERT, **shown)[0] == 202
+    assert desk.tally.taken == {"db1": 1}
+    desk.named = {"web1": "s3cr3t"}
+    assert desk.ask(api.V2_PATH, ALERT, **shown)[0] == 401

@@ -3,6 +3,7 @@
 import http.client
 import os
 import socket
+import ssl
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -13,10 +14,32 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdagent.serve.crowd import Bounds
+from pdagent.serve.encryption import Encryption
 from pdagent.serve.listen import Listener, is_local
+from tests.support.events_api.certificates import CertificateAuthority
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+class _Tls:
+    """Whether what listens speaks TLS in this test, and with what."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.context = CertificateAuthority().context()
+        self.client = ssl.create_default_context()
+        self.client.check_hostname, self.client.verify_mode = False, ssl.CERT_NONE
+
+
+_TLS = _Tls()
+
+
+@pytest.fixture(params=["plain", "TLS"], autouse=True)
+def wire(request: pytest.FixtureRequest) -> None:
+    """All bounds hold over both."""
+    _TLS.on = request.param == "TLS"
+
 
 BOUNDS = Bounds(body_bytes=1000, connections=20, threads=2, seconds=1)
 
@@ -29,19 +52,32 @@ def echo(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
 
 @contextmanager
 def listening(address: str = "127.0.0.1:0", bounds: Bounds = BOUNDS) -> Iterator[Listener]:
-    listener = Listener(address, echo, bounds)
+    listener = Listener(address, echo, bounds, Encryption(_TLS.context) if _TLS.on else None)
     yield listener
     listener.close()
 
 
 def connect(listener: Listener) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", listener.port), timeout=20)
+    return to("127.0.0.1", listener)
+
+
+def to(host: str, listener: Listener) -> socket.socket:
+    made = socket.create_connection((host, listener.port), timeout=20)
+    return _TLS.client.wrap_socket(made) if _TLS.on else made
+
+
+def client(listener: Listener) -> http.client.HTTPConnection:
+    if _TLS.on:
+        return http.client.HTTPSConnection(
+            "127.0.0.1", listener.port, timeout=20, context=_TLS.client
+        )
+    return http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
 
 
 def is_cut_off(connection: socket.socket) -> bool:
     try:
         return connection.recv(100) == b""
-    except ConnectionResetError:  # what it had sent was not read to its end
+    except (ConnectionResetError, ssl.SSLEOFError):  # what it had sent was not read to its end
         return True
 
 
@@ -72,13 +108,14 @@ def test_who_can_reach_an_address(address: str, local: bool) -> None:
 def test_requests_are_answered_over_tcp() -> None:
     """Several over one connection, too."""
     with listening() as listener:
-        connection = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        connection = client(listener)
         assert post(connection, b"one") == (200, b"one")
         assert post(connection, b"two") == (200, b"two")
 
 
 def test_requests_are_answered_over_a_unix_socket_by_anyone(tmp_path: Path) -> None:
     """Whatever the daemon's umask. It is gone afterwards."""
+    _TLS.on = False  # nobody but this host is there
     path = tmp_path / "events.sock"
     old = os.umask(0o077)
     try:
@@ -139,7 +176,7 @@ def test_a_slow_client_is_cut_off(start: bytes) -> None:
                 break
         else:
             pytest.fail("still connected")
-        other = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        other = client(listener)
         assert post(other, b"hello") == (200, b"hello")
 
 
@@ -171,7 +208,7 @@ def test_whoever_holds_all_connections_keeps_nobody_out() -> None:
         held = [connect(listener) for _ in range(20)]
         for connection in held:
             connection.send(b"P")
-        last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        last = client(listener)
         assert post(last, b"hello") == (200, b"hello")
         assert is_cut_off(held[0])
 
@@ -183,10 +220,10 @@ def test_a_crowd_does_not_take_the_places_of_others() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("192.0.2.1", 9))  # sends nothing
             address = probe.getsockname()[0]
-        quiet = socket.create_connection((address, listener.port), timeout=20)
+        quiet = to(address, listener)
         quiet.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
         held = [connect(listener) for _ in range(10)]
-        last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        last = client(listener)
         assert post(last, b"hello") == (200, b"hello")
         quiet.sendall(b"y")
         assert quiet.recv(100).startswith(b"HTTP/1.1 200")
@@ -201,7 +238,7 @@ def test_all_bodies_together_are_bounded() -> None:
         held = [connect(listener) for _ in range(5)]
         for connection in held:
             connection.sendall(head + b"x" * 90_000)
-        last = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
+        last = client(listener)
         assert post(last, b"hello") == (200, b"hello")
         assert is_cut_off(held[0])
         held[-1].sendall(b"x" * 9_999)

@@ -1,0 +1,238 @@
+"""Encryption: TLS for what listens, within the bounds of the crowd.
+
+waitress has none, so its channel speaks TLS here. Libraries that have it do not hold the bounds.
+cheroot shakes hands in the thread that accepts: one client that connected and said nothing kept all
+others out for 30 seconds, and so did 16 slow ones; and it wakes up 120 times a minute where nothing
+happens. uvicorn bounds neither slow clients nor bodies.
+
+A handshake never waits: each step takes what has come, in the listener's loop, and costs less than
+a millisecond. A client that does not go on is one that has not sent its headers yet, and the crowd
+closes it like any other. What a client could have repeated without end, renegotiation, is off.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import ssl
+import stat
+import threading
+import time
+from typing import Any
+
+from waitress.task import WSGITask
+
+from pdagent.config import Config
+from pdagent.serve.crowd import CERTIFICATE, Channel, Crowd
+from pdagent.shown import printable
+
+log = logging.getLogger("pdagent.endpoint")
+
+RECORD_BYTES = 16_384  # the most that is in one of TLS: so nothing stays in OpenSSL unread
+SAID_SECONDS = 60.0
+_NAME_CHARS = 100
+
+
+class BadCertificate(Exception):
+    """The files for TLS can't be used; the text says why, by setting, file and remedy."""
+
+
+def context(settings: Config) -> ssl.SSLContext:
+    """How to speak TLS by `listen_cert`, `listen_key` and `listen_client_ca`. Raises
+    BadCertificate."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    made.num_tickets = 0  # our own clients keep their connections
+    key = settings.listen_key or settings.listen_cert
+    name = "listen_key" if settings.listen_key else "listen_cert"
+    _see_readable("listen_cert", settings.listen_cert)
+    _see_readable(name, key)
+    if _is_open(key):
+        raise BadCertificate(
+            f"{name} = {key}: every user can read this private key: "
+            f"chgrp pdagent {key}; chmod 640 {key}"
+        )
+    try:
+        made.load_cert_chain(settings.listen_cert, key, password=_no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            why = f"is not the private key of the certificate in {settings.listen_cert}"
+            raise BadCertificate(f"{name} = {key}: {why}") from error
+        raise BadCertificate(
+            f"listen_cert = {settings.listen_cert}, listen_key = {settings.listen_key}: they must "
+            "hold a certificate and its private key, without a password, in PEM form"
+        ) from error
+    if settings.listen_client_ca:
+        path = settings.listen_client_ca
+        _see_readable("listen_client_ca", path)
+        try:
+            made.load_verify_locations(path)
+        except ssl.SSLError as error:
+            why = "it must hold certificates of authorities in PEM form"
+            raise BadCertificate(f"listen_client_ca = {path}: {why}") from error
+        made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
+def _no_password() -> str:
+    return ""  # else OpenSSL asks whoever sits at the terminal
+
+
+def _see_readable(name: str, path: str) -> None:
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise BadCertificate(
+            f"{name} = {path}: {error.strerror}: name a file in PEM form that the user pdagent "
+            "can read"
+        ) from error
+
+
+def _is_open(path: str) -> bool:
+    return bool(os.stat(path).st_mode & stat.S_IROTH)
+
+
+class Encryption:
+    """What new connections are encrypted with. `renew` has no effect on those that are there."""
+
+    def __init__(self, made: ssl.SSLContext) -> None:
+        self._context = made
+        self._said_at = float("-inf")
+
+    def renew(self, made: ssl.SSLContext) -> None:
+        self._context = made
+
+    def channel(
+        self, crowd: Crowd, server: object, connection: socket.socket, *args: Any, **kwargs: Any
+    ) -> None:
+        """What waitress makes of a connection that it has accepted."""
+        try:
+            wrapped = self._context.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        except OSError:  # it is closed already
+            connection.close()
+        else:
+            EncryptedChannel(self, crowd, server, wrapped, *args, **kwargs)
+
+    def say(self, peer: str | int, error: OSError) -> None:
+        """A handshake failed. Anyone can make that happen, so it is said once a minute."""
+        now = time.monotonic()
+        if now - self._said_at < SAID_SECONDS:
+            return
+        self._said_at = now
+        why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error.strerror
+        log.warning("no TLS with %s: %s", peer, str(why or error).replace("_", " ").lower())
+
+
+class _Nothing(Exception):
+    """No more has come than a part of TLS's own."""
+
+
+class _Task(WSGITask):
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        assert isinstance(self.channel, EncryptedChannel)
+        environ[CERTIFICATE] = self.channel.certificate
+        return environ
+
+
+class EncryptedChannel(Channel):
+    """A connection that speaks TLS. The loop and one worker may use it at the same time, and
+    OpenSSL allows only one: so each call holds the lock. None of them waits."""
+
+    task_class = _Task
+    certificate = ""  # the name in the client's, if it had to show one
+
+    def __init__(self, encryption: Encryption, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._encryption = encryption
+        self._speaking = threading.Lock()
+        self._has_met = False  # True once the handshake is done
+        self._has_parted = False  # True once it has failed
+        self._wants_write = False
+
+    def readable(self) -> bool:
+        if self._has_met:
+            return bool(super().readable())
+        return not (self.will_close or self._wants_write)
+
+    def writable(self) -> bool:
+        return self._wants_write or bool(super().writable())
+
+    def handle_read(self) -> None:
+        if self._has_parted:
+            self._drain()
+            return
+        if not self._has_met:
+            self._meet()
+            return
+        with contextlib.suppress(_Nothing):
+            super().handle_read()
+
+    def handle_write(self) -> None:
+        if self._has_met or self.will_close:
+            super().handle_write()
+        else:
+            self._meet()
+
+    def _meet(self) -> None:
+        assert isinstance(self.socket, ssl.SSLSocket)
+        try:
+            self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self._wants_write = False
+        except ssl.SSLWantWriteError:
+            self._wants_write = True
+        except OSError as error:
+            self._encryption.say(self.peer, error)
+            self._part()
+        else:
+            self._has_met, self._wants_write = True, False
+            self.certificate = _name(self.socket)
+
+    def _part(self) -> None:
+        # OpenSSL has said why. Closed now, with something unread, the connection would be reset,
+        # and the client might not read that: it is the client that closes, or the crowd.
+        self._has_parted, self._wants_write = True, False
+        assert self.socket is not None
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def _drain(self) -> None:
+        assert self.socket is not None
+        try:
+            done = not socket.socket.recv(self.socket, RECORD_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            done = True
+        if done:
+            self.handle_close()
+
+    def recv(self, buffer_size: int) -> bytes:
+        with self._speaking:
+            try:
+                return bytes(super().recv(max(buffer_size, RECORD_BYTES)))
+            except ssl.SSLWantReadError:
+                raise _Nothing from None
+            # Others close it. One of them is SSLWantWriteError, of a client that wants answers of
+            # TLS's own and does not read them: to wait for it would be a loop that never sleeps.
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        with self._speaking:
+            try:
+                return int(super().send(data, do_close))
+            except ssl.SSLWantWriteError:
+                return 0
+
+
+def _name(connection: ssl.SSLSocket) -> str:
+    """The common name in the client's certificate, or else the first of its other names."""
+    shown: Any = connection.getpeercert() or {}
+    common = [value for part in shown.get("subject", ()) for name, value in part]
+    other = [value for _, value in shown.get("subjectAltName", ())]
+    named = [value for part in shown.get("subject", ()) for n, value in part if n == "commonName"]
+    return printable(str(next(iter([*named, *other, *common]), "")))[:_NAME_CHARS]

@@ -1,0 +1,100 @@
+"""Tokens: who may send to the endpoint from elsewhere, each sender by a name and a secret of its
+own.
+
+The file has lines of NAME = TOKEN; a line can be removed, and the sender is one no longer from the
+next reload on. What is kept in memory are digests: a look-up by them takes as long for a wrong
+token as for a right one.
+"""
+
+import os
+import re
+import stat
+from hashlib import sha256
+
+from pdagent.config import Config
+from pdagent.settings import TOKEN_CHARS
+from pdagent.shown import printable
+
+FILE_BYTES = 1_048_576
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SENDERS_MOST = 2000  # each is a line in the metrics
+
+
+class BadTokens(Exception):
+    """The file can't be used; the text says why, by file, line and remedy."""
+
+
+class Senders:
+    """Those who may send. `shared`: the token of listen_token, whose senders have no name."""
+
+    def __init__(self, shared: str = "", by_name: dict[str, str] | None = None) -> None:
+        self._names = {_digest(token): name for name, token in (by_name or {}).items()}
+        if shared:
+            self._names[_digest(shared)] = ""
+        self.names = sorted(by_name or {})
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def sender(self, token: str) -> str | None:
+        """The name of the one whose token it is; None if it is nobody's."""
+        return self._names.get(_digest(token))
+
+
+def load(settings: Config) -> Senders:
+    """Those of the configuration. Raises BadTokens."""
+    path = settings.listen_tokens_file
+    return Senders(settings.listen_token, _parsed(_read(path), path) if path else None)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            is_open = os.fstat(file.fileno()).st_mode & stat.S_IROTH
+            text = file.read(FILE_BYTES + 1)
+    except OSError as error:
+        raise BadTokens(
+            f"listen_tokens_file = {path}: {error.strerror}: name a file that the user pdagent "
+            "can read"
+        ) from error
+    if is_open:
+        why = f"every user can read the tokens: chgrp pdagent {path}; chmod 640 {path}"
+        raise BadTokens(f"listen_tokens_file = {path}: {why}")
+    if len(text) > FILE_BYTES:
+        raise BadTokens(f"listen_tokens_file = {path}: it is larger than {FILE_BYTES} bytes")
+    return text
+
+
+def _parsed(text: str, path: str) -> dict[str, str]:
+    """By name. Never quotes a token; a name may be one, where somebody turned them round."""
+    found: dict[str, str] = {}
+    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        line = raw.strip()
+        if not line or line[0] in "#;" or (line[0] == "[" and line[-1] == "]"):
+            continue
+        name, equals, token = (part.strip() for part in line.partition("="))
+        problem = ""
+        if not equals or not _is_name(name):
+            problem = (
+                "must be NAME = TOKEN, and the name at most 64 letters, digits, '-', '.' and '_'"
+            )
+        elif len(token) < TOKEN_CHARS or not (token.isprintable() and " " not in token):
+            problem = f"the token must have {TOKEN_CHARS} characters at least, and no blanks"
+        elif name in found:
+            problem = f"{printable(name)} has a token already"
+        elif token in found.values():
+            problem = "another sender has the same token"
+        if problem:
+            raise BadTokens(f"{path}, line {number}: {problem}")
+        found[name] = token
+        if len(found) > SENDERS_MOST:
+            raise BadTokens(f"{path}, line {number}: there are more than {SENDERS_MOST} senders")
+    return found
+
+
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode("utf-8", "replace")).digest()

@@ -1,0 +1,152 @@
+"""An agent that other hosts may reach: over TLS, and by name."""
+
+import http.client
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_endpoint import ALERT, free_port
+from tests.support.agent import Agent, wait_until
+from tests.support.events import KEY, sent
+from tests.support.events_api import EventsApi
+from tests.support.events_api.certificates import CertificateAuthority
+from tests.support.users import AGENT, ROOT
+
+WEB1, DB1 = "web1-0123456789abcdef", "db1-0123456789abcdef"
+
+
+class Relay:
+    """What an agent needs for that, and how its clients ask it."""
+
+    def __init__(self, agent: Agent, api: EventsApi) -> None:
+        self.agent = agent
+        self.port = free_port()
+        self.ca = CertificateAuthority()
+        self._directory = agent.root / "tls"
+        self._directory.mkdir()
+        self.cert, self.key = self.certificate(self.ca)
+        self.tokens = agent.root / "tokens"
+        self.name("web1", "db1")
+        agent.configure(
+            events_url=api.url,
+            listen=f"0.0.0.0:{self.port}",
+            listen_cert=self.cert,
+            listen_key=self.key,
+            listen_tokens_file=self.tokens,
+            backoff_interval_secs=1,
+        )
+
+    def certificate(self, ca: CertificateAuthority) -> tuple[str, str]:
+        cert, key = ca.files(str(self._directory), "127.0.0.1")
+        self.own(Path(key))
+        return cert, key
+
+    def own(self, file: Path) -> None:
+        file.chmod(0o640)
+        if ROOT:
+            os.chown(file, 0, AGENT.gid)
+
+    def name(self, *senders: str) -> None:
+        self.tokens.write_text("".join(f"{name} = {name}-0123456789abcdef\n" for name in senders))
+        self.own(self.tokens)
+
+    def ask(self, token: str, ca: CertificateAuthority | None = None) -> int:
+        tls = ssl.create_default_context(cafile=(ca or self.ca).ca_file)
+        made = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=tls)
+        headers = {"Authorization": f"Bearer {token}"}
+        made.request("POST", "/v2/enqueue", json.dumps(ALERT), headers)
+        return made.getresponse().status
+
+    def reload(self) -> None:
+        daemon = self.agent.daemon
+        assert daemon is not None
+        before = self.agent.log.count("reloaded from") + self.agent.log.count("going on with")
+        daemon.send_signal(signal.SIGHUP)
+        wait_until(
+            lambda: (
+                self.agent.log.count("reloaded from") + self.agent.log.count("going on with")
+                > before
+            )
+        )
+
+
+@pytest.fixture
+def relay(api: EventsApi, agent: Agent) -> Iterator[Relay]:
+    relay = Relay(agent, api)
+    agent.start()
+    yield relay
+    assert WEB1 not in agent.log + agent.said
+
+
+def test_senders_are_known_by_name(api: EventsApi, agent: Agent, relay: Relay) -> None:
+    """In the log; one that is taken out of the file is nobody from the next reload on, and the
+    others stay."""
+    assert [relay.ask(WEB1), relay.ask(DB1), relay.ask("another-0123456789")] == [202, 202, 401]
+    api.wait_accepted(2)
+    assert "accepted an event from web1" in agent.log
+    relay.name("db1")
+    relay.reload()
+    assert [relay.ask(WEB1), relay.ask(DB1)] == [401, 202]
+
+
+def test_a_reload_takes_up_a_new_certificate(agent: Agent, relay: Relay) -> None:
+    """One that is no use is named, and the one that is there serves on."""
+    other = CertificateAuthority()
+    good = Path(relay.cert).read_bytes()
+    Path(relay.cert).write_bytes(b"nothing")
+    relay.reload()
+    assert relay.cert in agent.log
+    assert relay.ask(WEB1) == 202
+    Path(relay.cert).write_bytes(good)
+    relay.certificate(other)
+    relay.reload()
+    assert relay.ask(WEB1, other) == 202
+
+
+@pytest.mark.parametrize("missing", ["listen_cert", "listen_tokens_file"])
+def test_without_all_of_it_the_daemon_does_not_start(
+    agent: Agent, api: EventsApi, missing: str
+) -> None:
+    """The line names what to set."""
+    relay = Relay(agent, api)
+    text = agent.conf.read_text()
+    lines = [line for line in text.splitlines() if not line.startswith(missing)]
+    if missing == "listen_cert":
+        lines = [line for line in lines if not line.startswith("listen_key")]
+    agent.conf.write_text("\n".join(lines) + "\n")
+    agent.start(wait=False)
+    assert agent.daemon is not None
+    assert agent.daemon.wait(timeout=30) == 78
+    assert f"set {missing}" in agent.log
+    assert str(relay.port) in agent.log
+
+
+CLIENT = """
+import pagerduty, sys
+client = pagerduty.EventsApiV2Client(sys.argv[1], base_url=sys.argv[2])
+key = client.trigger("disk full", "db1")
+client.acknowledge(key)
+client.resolve(key)
+client.send_change_event({"summary": "deployed", "source": "ci"})
+"""
+
+
+def test_the_python_client_as_it_is(api: EventsApi, agent: Agent, relay: Relay) -> None:
+    """It insists on https, and has it; its token is in the address."""
+    url = f"https://web1:{WEB1}@127.0.0.1:{relay.port}"
+    subprocess.run(
+        [sys.executable, "-c", CLIENT, KEY, url],
+        env={**os.environ, "SSL_CERT_FILE": relay.ca.ca_file},
+        check=True,
+        timeout=60,
+    )
+    accepted = api.wait_accepted(4)
+    actions = [sent(request).get("event_action") for request in accepted]
+    assert [action for action in actions if action] == ["trigger", "acknowledge", "resolve"]

@@ -1,0 +1,252 @@
+"""What listens speaks TLS, and no peer can make it wait by way of TLS. The bounds of the crowd are
+in test_listen, with TLS and without."""
+
+import http.client
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdagent.config import Config
+from pdagent.serve.crowd import CERTIFICATE, Bounds
+from pdagent.serve.encryption import BadCertificate, Encryption, context
+from pdagent.serve.listen import Listener
+from tests.support.events_api.certificates import CertificateAuthority
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+BOUNDS = Bounds(body_bytes=1_000_000, connections=50, threads=2, seconds=2, header_seconds=2)
+CA = CertificateAuthority()
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def echo(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+    body = environ["wsgi.input"].read() or environ[CERTIFICATE].encode()
+    start("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Config:
+    """With a certificate for this host."""
+    cert, key = CA.files(str(tmp_path), "127.0.0.1")
+    return Config({"listen_cert": cert, "listen_key": key})
+
+
+@contextmanager
+def listening(settings: Config) -> Iterator[Listener]:
+    listener = Listener("127.0.0.1:0", echo, BOUNDS, Encryption(context(settings)))
+    yield listener
+    listener.close()
+
+
+def trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=CA.ca_file)
+
+
+def client(listener: Listener, tls: ssl.SSLContext | None = None) -> http.client.HTTPSConnection:
+    tls = tls or trusting()
+    return http.client.HTTPSConnection("127.0.0.1", listener.port, timeout=20, context=tls)
+
+
+def ask(listener: Listener, tls: ssl.SSLContext | None = None, body: bytes = b"") -> bytes:
+    connection = client(listener, tls)
+    connection.request("POST", "/", body)
+    return connection.getresponse().read()
+
+
+def until_cut_off(connection: socket.socket, piece: bytes = b"") -> bool:
+    """Sends a piece now and then, until the other side has had enough."""
+    connection.settimeout(0.05)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if piece:
+                connection.send(piece)
+            if not connection.recv(100):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_large_bodies_come_and_go(settings: Config, version: ssl.TLSVersion) -> None:
+    """Many records of TLS, in pieces that are not the sockets' own."""
+    tls = trusting()
+    tls.minimum_version = tls.maximum_version = version
+    body = bytes(range(256)) * 3000
+    with listening(settings) as listener:
+        assert ask(listener, tls, body) == body
+
+
+def test_a_client_that_sends_all_at_once(settings: Config) -> None:
+    """Two requests in one record: nothing stays in OpenSSL while the loop waits for the socket."""
+    with (
+        listening(settings) as listener,
+        socket.create_connection(("127.0.0.1", listener.port), timeout=20) as plain,
+        trusting().wrap_socket(plain, server_hostname="127.0.0.1") as both,
+    ):
+        both.sendall(GET + GET)
+        answers = b""
+        while answers.count(b"200 OK") < 2:
+            part = both.recv(1000)
+            assert part
+            answers += part
+
+
+def test_old_versions_are_refused(settings: Config) -> None:
+    tls = trusting()
+    tls.set_ciphers("DEFAULT@SECLEVEL=0")
+    tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_1
+    with listening(settings) as listener:
+        with pytest.raises(OSError, match=r"(?i)protocol|alert|closed|reset"):
+            ask(listener, tls)
+        assert ask(listener, body=b"x") == b"x"
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"", b""),  # silent
+        (b"", b"\x16"),  # slow: no first record
+        (b"\x16\x03\x01\x02\x00\x01\x00", b"\x01"),  # slow: within one
+        (b"GET / HTTP/1.1\r\n\r\n", b""),  # plain HTTP
+        (b"\x00" * 5000, b"\xff" * 100),  # nothing
+        (b"\x80\x2e\x01\x00\x02", b""),  # SSL 2
+        (b"\x16\x03\x01\xff\xff", b""),  # a record that is too large
+        (b"\x15\x03\x01\x00\x02\x02\x28", b""),  # an alert, where a greeting should be
+    ],
+)
+def test_who_does_not_shake_hands_is_cut_off(settings: Config, start: bytes, piece: bytes) -> None:
+    """And keeps nobody waiting meanwhile: not even 20 of them do."""
+    with listening(settings) as listener:
+        strangers = [
+            socket.create_connection(("127.0.0.1", listener.port), timeout=20) for _ in range(20)
+        ]
+        for stranger in strangers:
+            stranger.sendall(start)
+        assert ask(listener, body=b"x") == b"x"
+        assert until_cut_off(strangers[0], piece)
+        for stranger in strangers:
+            stranger.close()
+
+
+def test_half_closed(settings: Config) -> None:
+    """Within the handshake, and behind it."""
+    with listening(settings) as listener:
+        stranger = socket.create_connection(("127.0.0.1", listener.port), timeout=20)
+        stranger.sendall(b"\x16\x03\x01")
+        stranger.shutdown(socket.SHUT_WR)
+        assert until_cut_off(stranger)
+        plain = socket.create_connection(("127.0.0.1", listener.port), timeout=20)
+        met = trusting().wrap_socket(plain, server_hostname="127.0.0.1")
+        met.sendall(b"POST / HT")
+        met.shutdown(socket.SHUT_WR)
+        assert until_cut_off(met)
+        assert ask(listener, body=b"x") == b"x"
+
+
+def test_huge_headers(settings: Config) -> None:
+    with listening(settings) as listener:
+        connection = client(listener)
+        connection.putrequest("GET", "/")
+        connection.putheader("X-Large", "x" * 100_000)
+        try:
+            connection.endheaders()
+            assert connection.getresponse().status == 431
+        except OSError:
+            pass  # cut off before it was read
+        assert ask(listener, body=b"x") == b"x"
+
+
+def test_thousands_of_connections(settings: Config) -> None:
+    """One after the other, greeted or not: others are served, and none is left over."""
+    with listening(settings) as listener:
+        held = []
+        for number in range(2000):
+            held.append(socket.create_connection(("127.0.0.1", listener.port), timeout=20))
+            if number % 500 == 0:
+                assert ask(listener, body=b"x") == b"x"
+            if len(held) > 200:
+                held.pop(0).close()
+        assert ask(listener, body=b"x") == b"x"
+        for connection in held:
+            connection.close()
+
+
+def test_no_renegotiation(settings: Config) -> None:
+    """A client could have it done without end."""
+    made = context(settings)
+    assert made.options & ssl.OP_NO_RENEGOTIATION
+
+
+def test_a_client_certificate(settings: Config, tmp_path: Path) -> None:
+    """One of the right authority's lets in, and gives a name; none, another's or an old one do
+    not."""
+    settings.listen_client_ca = CA.ca_file
+    old = datetime.now(UTC) - timedelta(days=1)
+    with listening(settings) as listener:
+        tls = trusting()
+        tls.load_cert_chain(*CA.files(str(tmp_path), "web1"))
+        assert ask(listener, tls) == b"web1"
+        others = [
+            None,
+            CertificateAuthority().files(str(tmp_path), "web2"),
+            CA.files(str(tmp_path), "web3", until=old),
+        ]
+        for files in others:
+            tls = trusting()
+            if files:
+                tls.load_cert_chain(*files)
+            with pytest.raises(OSError, match="alert"):
+                ask(listener, tls)
+
+
+def test_a_new_certificate(settings: Config, tmp_path: Path) -> None:
+    """New connections get it, and those that are there go on."""
+    encryption = Encryption(context(settings))
+    listener = Listener("127.0.0.1:0", echo, BOUNDS, encryption)
+    before = client(listener)
+    before.request("POST", "/", b"1")
+    assert before.getresponse().read() == b"1"
+    other = CertificateAuthority()
+    cert, key = other.files(str(tmp_path), "127.0.0.1")
+    encryption.renew(context(Config({"listen_cert": cert, "listen_key": key})))
+    before.request("POST", "/", b"2")
+    assert before.getresponse().read() == b"2"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        ask(listener)
+    assert ask(listener, ssl.create_default_context(cafile=other.ca_file), b"3") == b"3"
+    listener.close()
+
+
+def test_files_that_are_no_use(settings: Config, tmp_path: Path) -> None:
+    """Each is named, with its setting; a private key that all can read is none."""
+    bad = tmp_path / "bad.pem"
+    bad.write_text("nothing")
+    bad.chmod(0o600)
+    other, _ = CertificateAuthority().files(str(tmp_path), "other")
+    good = {"listen_cert": settings.listen_cert, "listen_key": settings.listen_key}
+    for changed, said in [
+        ({"listen_cert": "/nowhere"}, r"listen_cert = /nowhere: No such file"),
+        ({"listen_key": "/nowhere"}, r"listen_key = /nowhere: No such file"),
+        ({"listen_cert": str(bad)}, r"bad.pem, .*PEM form"),
+        ({"listen_key": str(bad)}, r"bad.pem: .*PEM form"),
+        ({"listen_cert": other}, r"listen_key = .* is not the private key of .*other"),
+        ({"listen_client_ca": str(bad)}, r"listen_client_ca = .*bad.pem: it must hold"),
+    ]:
+        with pytest.raises(BadCertificate, match=said):
+            context(Config({**good, **changed}))
+    Path(settings.listen_key).chmod(0o644)
+    with pytest.raises(BadCertificate, match="every user can read this private key"):
+        context(settings)
