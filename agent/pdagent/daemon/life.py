@@ -171,7 +171,7 @@ class Daemon:
         key_problems = config.load_keys(settings)
         problems += key_problems
         if why := self._services.problem(settings):
-            problems.append(config.Problem(f"{self._path}: {why}", True))
+            problems.append(Problem(f"{self._path}: {why}", True))
         for problem in problems:
             log.warning("%s", problem.text)
         if key_problems or any(problem.fatal for problem in problems):
