@@ -9,7 +9,7 @@ export RUNTIME ?= own
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 
-.PHONY: arm64 help setup demo test lint faults simulation bench freeze runtime runtime-profile runtime-lock packages repos hosts peers reference requirements clean
+.PHONY: arm64 help setup demo test lint faults simulation bench freeze runtime runtime-profile runtime-lock newer packages repos hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -55,6 +55,12 @@ runtime-profile: setup ## learn anew where the program spends its time, for the 
 
 runtime-lock: setup ## record the newest sources and hashes for the runtime
 	@ci/runtime/lock.sh
+
+newer: ## what Debian has newer than the runtime's sources; fails when a fix that we need can be had, or nothing is known of it
+	@mkdir -p build
+	@ci/runtime/newer.sh >build/newer
+	@cat build/newer
+	@python3 ci/release/vulnerabilities.py gate <build/newer
 
 freeze: setup ## the agent as one program, in build/freeze and build/freeze-arm64 (RUNTIME=stock: on this machine's Python)
 	@for arch in $(ARCHES); do ARCH=$$arch ci/freeze/freeze.sh || exit; done

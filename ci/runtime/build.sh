@@ -8,10 +8,11 @@ set -eu
 # The hash of files here and of standard input. usage: hash 'PATTERN…'
 # shellcheck disable=SC2086  # expanded here, and not where we were called
 hash() { (cd "$here" && sha256sum $1 && sha256sum) | sha256sum | cut -c 1-16; }
-# Libraries and Python made from these scripts, this compiler and the sources of a lock file. usage: libraries LOCK
+# Libraries and Python made from these scripts, this compiler and the sources of a lock file. Not of how the sources were found:
+# the lock has their hashes. usage: libraries LOCK
 libraries() {
-    echo "$cache/libraries-$ARCH-$(hash 'env.sh apt.sh fetch.sh toolchain.sh unpack.sh zlib.sh openssl.sh python.sh
-        modules-left-out codecs python.profdata.xz patches/*.patch pages.c fortify.c requirements.txt' <"$1")"
+    echo "$cache/libraries-$ARCH-$(sed '/^#/d' "$1" | hash 'env.sh toolchain.sh unpack.sh zlib.sh openssl.sh python.sh
+        modules-left-out codecs python.profdata.xz patches/*.patch pages.c fortify.c requirements.txt')"
 }
 # The runtime on top of those. usage: place LOCK
 place() { echo "$cache/runtime-$ARCH-$(libraries "$1" | hash 'bootloader.sh shim.c early.c')"; }
