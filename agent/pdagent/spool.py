@@ -70,9 +70,10 @@ def file_name(microseconds: int, key: str) -> str:
 
 class Spool:
     """Where to enqueue: `root` is the outqueue directory, `clock_ns` gives nanoseconds since the
-    epoch."""
+    epoch. `place`: the directory of it that files get into."""
 
     __slots__ = ("clock_ns", "root")
+    place = PENDING
 
     def __init__(self, root: str, clock_ns: "Callable[[], int]" = time.time_ns) -> None:
         self.root = root
@@ -92,7 +93,7 @@ class Spool:
                 posix.fchmod(fd, FILE_MODE)
                 _write(fd, body)
                 # crash from here on: whole in tmp/, never acknowledged, cleaned up one day
-                path = f"{self.root}/{PENDING}"
+                path = f"{self.root}/{self.place}"
                 pending = self._link(temporary, key)
                 self._sync_link(fd)
             finally:
@@ -141,7 +142,7 @@ class Spool:
         # disk may have held up the write.
         now = self.clock_ns() // 1000
         for tries in range(_NAME_TRIES):
-            path = f"{self.root}/{PENDING}/{file_name(now + tries, key)}"
+            path = f"{self.root}/{self.place}/{file_name(now + tries, key)}"
             try:
                 self._name(temporary, path)
             except FileExistsError:
@@ -160,7 +161,7 @@ class Spool:
         # linux-fsdevel, 2019; ext4, XFS, btrfs, F2FS), and for ext4 ext4_update_inode_fsync_trans
         # in fs/ext4.
         try:
-            directory = posix.open(f"{self.root}/{PENDING}", _DIRECTORY)
+            directory = posix.open(f"{self.root}/{self.place}", _DIRECTORY)
         except PermissionError:
             posix.fsync(fd)
             return

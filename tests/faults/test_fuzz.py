@@ -122,7 +122,7 @@ NAMES = st.binary(min_size=1, max_size=255).filter(
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in ("tmp", "pdq", "suc", "err"):
+    for name in ("tmp", "pdq", "suc", "err", "expect", "expected"):
         (tmp_path / "outqueue" / name).mkdir(parents=True)
     return tmp_path / "outqueue"
 

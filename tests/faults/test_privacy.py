@@ -21,7 +21,7 @@ def stranger(script: str, *arguments: str | Path) -> "subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("directory", ["pdq", "tmp", "suc", "err"])
+@pytest.mark.parametrize("directory", ["pdq", "tmp", "suc", "err", "expect", "expected"])
 def test_nobody_lists(agent: Agent, directory: str) -> None:
     """What is queued, by whom, for which key: no directory of the spool tells."""
     agent.send(KEY, "trigger", "-d", "x")
@@ -54,7 +54,7 @@ def test_nobody_touches_what_is_not_theirs(agent: Agent, attempt: str) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("directory", ["suc", "err"])
+@pytest.mark.parametrize("directory", ["suc", "err", "expected"])
 def test_nobody_adds_to_what_is_settled(agent: Agent, directory: str) -> None:
     """Delivered and refused events are the agent's alone."""
     assert stranger('echo x > "$1/1_KEY.txt"', agent.spool / directory).returncode != 0

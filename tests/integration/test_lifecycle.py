@@ -231,6 +231,8 @@ def test_it_makes_its_own_directories(api: EventsApi, agent: Agent) -> None:
         "pdq": 0o3733,
         "suc": 0o2750,
         "err": 0o2750,
+        "expect": 0o3733,
+        "expected": 0o2750,
     }
     agent.send(KEY, "trigger", "-d", "accepted")
     assert sent(api.wait_accepted(1)[0])["routing_key"] == KEY

@@ -58,14 +58,16 @@ def test_files(package: Package) -> None:
 
 
 def test_nothing_else_is_open(package: Package) -> None:
-    """Only the queue's two doors can be written by everyone, and nobody gets rights by a file."""
+    """Only the queue's three doors can be written by everyone, and nobody gets rights by a file."""
     open_to_all = {
         path
         for path, file in package.files.items()
         if not file.link and (file.mode & 0o6002 or (file.owner != "root" and file.mode & 0o022))
     }
     queue = "/var/lib/pdagent/outqueue/"
-    assert open_to_all == {queue + name for name in ("tmp", "pdq", "suc", "err")}
+    assert open_to_all == {
+        queue + name for name in ("tmp", "pdq", "suc", "err", "expect", "expected")
+    }
 
 
 def test_commands(package: Package) -> None:

@@ -14,6 +14,6 @@ settings.load_profile("unit")
 def root(tmp_path: Path) -> Path:
     """An empty spool."""
     spool = tmp_path / "outqueue"
-    for name in ("tmp", "pdq", "suc", "err"):
+    for name in ("tmp", "pdq", "suc", "err", "expect", "expected"):
         (spool / name).mkdir(parents=True)
     return spool

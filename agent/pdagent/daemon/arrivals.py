@@ -26,6 +26,7 @@ from pdagent.daemon.shortage import is_shortage
 from pdagent.daemon.window import Window
 from pdagent.daemon.workers import Workers
 from pdagent.queue.backlog import Backlog, Seen
+from pdagent.queue.expected import WAKE_LINE
 from pdagent.queue.layout import CannotRun, make_directories, open_wake
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
@@ -48,7 +49,7 @@ QUIET_SECONDS = 60.0  # between two wake-ups of the thread, where there is nothi
 class Arrivals:
     """Hands what arrives in the spool to `workers`. From construction on the FIFO has a reader,
     which is how others know that a daemon runs. `wanted` is called when somebody asks how things
-    stand."""
+    stand, `expect` when somebody expects something."""
 
     def __init__(
         self,
@@ -57,12 +58,14 @@ class Arrivals:
         settlement: Settlement,
         workers: Workers,
         wanted: Callable[[], None],
+        expect: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._backlog = backlog
         self._settlement = settlement
         self._workers = workers
         self._wanted = wanted
+        self._expect = expect
         self._window = Window(workers)
         self._directories: set[str] = set()
         self._fifo = open_wake(settings.spool_dir)
@@ -198,8 +201,12 @@ class Arrivals:
         # Anyone may write anything here: what is not the name of a pending event is dropped.
         arrived: dict[str, int] = {}
         wanted = False
+        expects = False
         for line in data.split(b"\n")[:-1]:
             name = os.fsdecode(line)
+            if name == WAKE_LINE:
+                expects = True
+                continue
             if self._workers.knows(name):
                 self._workers.finished(name)
                 continue
@@ -216,6 +223,8 @@ class Arrivals:
         self._workers.add(list(arrived.items()))
         if wanted:
             self._wanted()
+        if expects:
+            self._expect()
 
     def _is_welcome(self, seen: Seen) -> bool:
         return (

@@ -19,6 +19,7 @@ from pdagent import log as logs
 from pdagent.config import Config
 from pdagent.daemon.arrivals import Arrivals
 from pdagent.daemon.bulletin import Bulletin
+from pdagent.daemon.expecting import Expecting
 from pdagent.daemon.notify import Notifier
 from pdagent.daemon.services import Services
 from pdagent.daemon.shortage import is_shortage
@@ -64,7 +65,10 @@ class Daemon:
         nudge = self._signals.nudge
         self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
         self._bulletin = Bulletin(path, settings, workers, notifier, nudge)
-        self._arrivals = Arrivals(settings, backlog, self._settlement, workers, self._asked)
+        self._expecting = Expecting(settings, state, nudge)
+        self._arrivals = Arrivals(
+            settings, backlog, self._settlement, workers, self._asked, self._expected
+        )
         cleanup = Cleanup(root, state, time.time, _running)
         self._upkeep = Upkeep(settings, cleanup, self._counters, lambda: workers.pending)
         self._agent_id = state.agent_id()
@@ -80,6 +84,7 @@ class Daemon:
         log.info("Agent version: %s", __version__)
         log.info("Agent ID: %s", self._agent_id)
         self._services.check(self._path)
+        self._expecting.start()
         self._arrivals.start()
         self._workers.tally.begin()
         self._services.tick()
@@ -112,7 +117,9 @@ class Daemon:
         next_sweep = self._upkeep.sweep_if_due(now)
         due = self._workers.tend(now)
         next_bulletin = self._bulletin.tend(now)
-        until = min(next_tick, next_sweep, next_bulletin, next_tick if due is None else due)
+        next_lapse = self._expecting.tend(now)
+        until = min(next_tick, next_sweep, next_bulletin, next_lapse)
+        until = until if due is None else min(until, due)
         if poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
             self._signalled(self._signals.take())
 
@@ -140,6 +147,7 @@ class Daemon:
         if not self._missed and not self._arrivals.is_stuck(now):
             self._notifier.alive()  # else a restart may help, where somebody sees to that
         self._arrivals.tick(now)
+        self._expecting.tick()
         self._counters.save()
         self._services.tick()
         self._bulletin.tick(now)
@@ -150,6 +158,11 @@ class Daemon:
     def _asked(self) -> None:
         """Somebody asks how things stand; from another thread."""
         self._bulletin.want()
+        self._signals.nudge()
+
+    def _expected(self) -> None:
+        """Somebody expects something; from another thread."""
+        self._expecting.want()
         self._signals.nudge()
 
     def _tell(self, held: Held) -> None:
@@ -184,7 +197,10 @@ class Daemon:
             if moved:
                 log.warning("a new %s needs a restart", ", ".join(moved))
             self._config = settings
-            for part in (self._workers, self._upkeep, self._services, self._bulletin):
+            for part in (
+                *(self._workers, self._upkeep, self._services, self._bulletin),
+                self._expecting,
+            ):
                 part.configure(settings)
             log.info("configuration reloaded from %s", self._path)
         self._notifier.ready()

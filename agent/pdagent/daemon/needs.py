@@ -11,6 +11,7 @@ from pdagent import config, log
 from pdagent.config import Config
 from pdagent.queue.budget import is_full
 from pdagent.queue.cleanup import disk_of
+from pdagent.queue.layout import EXPECT, EXPECTED
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
 KINDS = ("configuration", "keys", "authorities", "queue", "log", "disk", "rejected")
@@ -32,7 +33,7 @@ def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterat
         if file and (why := _unreadable(file)):
             yield kind, file, why
     root = settings.spool_dir
-    for name in (TEMPORARY, PENDING, DELIVERED, IN_ERROR):
+    for name in (TEMPORARY, PENDING, DELIVERED, IN_ERROR, EXPECT, EXPECTED):
         if why := _unusable(f"{root}/{name}"):
             yield "queue", f"{root}/{name}", why
     if why := _unusable(f"{settings.data_dir}/db"):

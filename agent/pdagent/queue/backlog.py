@@ -190,9 +190,10 @@ class Backlog:
         """
         self._move(name, PENDING, DELIVERED)
 
-    def settle_in_error(self, name: str) -> str:
-        """Sets an entry of pdq/ aside, and returns its name there. Raises OSError."""
-        return self._move(name, PENDING, IN_ERROR)
+    def settle_in_error(self, name: str, place: str = PENDING) -> str:
+        """Sets an entry of pdq/, or of another `place`, aside, and returns its name there. Raises
+        OSError."""
+        return self._move(name, place, IN_ERROR)
 
     def name_in_error(self, name: str) -> str:
         """What an entry of pdq/ would be called if it were set aside now."""

@@ -10,6 +10,8 @@ from pdagent import exits
 from pdagent.config import Config
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, poke, wake_fifo
 
+EXPECT = "expect"  # expectations come here, as events come to pdq/
+EXPECTED = "expected"  # and are kept here
 # Anyone may add a file. Nobody may list the directory, or rename and remove the files of others.
 DROP_MODE = 0o3733
 PRIVATE_MODE = 0o2750
@@ -35,6 +37,8 @@ def directories(settings: Config) -> tuple[tuple[str, int | None], ...]:
         (f"{root}/{PENDING}", DROP_MODE),
         (f"{root}/{DELIVERED}", PRIVATE_MODE),
         (f"{root}/{IN_ERROR}", PRIVATE_MODE),
+        (f"{root}/{EXPECT}", DROP_MODE),
+        (f"{root}/{EXPECTED}", PRIVATE_MODE),
     )
 
 
@@ -46,29 +50,36 @@ _REMEDY = (
 
 def make_directories(settings: Config) -> None:
     """Makes what is missing of the agent's directories, and sees that they can be written. Raises
-    CannotRun."""
+    CannotRun, but not for those of expectations: events are delivered without them."""
     for path, mode in directories(settings):
         try:
-            if not os.path.isdir(path):
-                os.makedirs(path)
-                os.chmod(path, mode or 0o755)
-            elif mode and stat.S_IMODE(os.stat(path).st_mode) != mode:
-                # The old agent's directories had no sticky bit. The package's scripts set it where
-                # they can. The unit forbids the daemon to do so, so this is for agents that run
-                # without the unit.
-                with contextlib.suppress(PermissionError):
-                    os.chmod(path, mode)
-        except OSError as error:
-            raise CannotRun(
-                f"cannot make the directory {path}: {error.strerror}. {_REMEDY}",
-                exits.NOT_PERMITTED,
-            ) from error
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise CannotRun(
-                f"Directory {path}: is not writable. Agent may be running as the wrong user. "
-                f"{_REMEDY}",
-                exits.NOT_PERMITTED,
-            )
+            _make(path, mode)
+        except CannotRun:
+            if path.rpartition("/")[2] not in (EXPECT, EXPECTED):
+                raise
+
+
+def _make(path: str, mode: int | None) -> None:
+    try:
+        if not os.path.isdir(path):
+            os.makedirs(path)
+            os.chmod(path, mode or 0o755)
+        elif mode and stat.S_IMODE(os.stat(path).st_mode) != mode:
+            # The old agent's directories had no sticky bit. The package's scripts set it where
+            # they can. The unit forbids the daemon to do so, so this is for agents that run
+            # without the unit.
+            with contextlib.suppress(PermissionError):
+                os.chmod(path, mode)
+    except OSError as error:
+        raise CannotRun(
+            f"cannot make the directory {path}: {error.strerror}. {_REMEDY}",
+            exits.NOT_PERMITTED,
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise CannotRun(
+            f"Directory {path}: is not writable. Agent may be running as the wrong user. {_REMEDY}",
+            exits.NOT_PERMITTED,
+        )
 
 
 def lock_file(root: str) -> str:

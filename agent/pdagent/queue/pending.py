@@ -84,7 +84,7 @@ class Pending:
 def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
     """The event in the contents of a file. With `fitting`, a body over PagerDuty's limit is cut to
     it. Raises Hostile, Incomplete."""
-    body = _parsed(data)
+    body = parsed(data)
     field = key_field(body)
     if field not in body:
         raise Hostile(f"it has neither a {api.V2_KEY} nor a {api.V1_KEY}")
@@ -130,7 +130,8 @@ def chain_of(dedup_key: str | None, name: str) -> str:
     return f"={dedup_key[:100]}~{digest}"
 
 
-def _parsed(data: bytes) -> dict[str, object]:
+def parsed(data: bytes) -> dict[str, object]:
+    """The JSON object in hostile bytes. Raises Hostile, Incomplete."""
     if not data:
         raise Incomplete("it is empty")
     if len(data) > EVENT_BYTES_MOST:

@@ -27,6 +27,8 @@ def settings(tmp_path: Path) -> Config:
         ("lib/outqueue/pdq", 0o3733),
         ("lib/outqueue/suc", 0o2750),
         ("lib/outqueue/err", 0o2750),
+        ("lib/outqueue/expect", 0o3733),
+        ("lib/outqueue/expected", 0o2750),
         ("lib/db", 0o755),
         ("log", 0o755),
     ):

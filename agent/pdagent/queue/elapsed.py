@@ -1,0 +1,113 @@
+"""Elapsed time, across restarts, clock steps and sleep.
+
+Within one boot the kernel's count of seconds since the boot tells how much time went by: nobody can
+step it, and it goes on while the host sleeps. Across boots there is the wall clock alone, but so
+much is sure: the time since this boot has gone by as well. Pure, but for `present`.
+"""
+
+import contextlib
+import math
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+
+# The service's sandbox hides /proc/sys (ProcSubset=pid); so its unit hands the boot's id over.
+BOOT_VARIABLE = "PDAGENT_BOOT_ID"
+_BOOT_FILE = "/proc/sys/kernel/random/boot_id"
+_OPEN = os.O_RDONLY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by all clocks, in seconds. `wall`: since the epoch; `running`: since the boot;
+    `awake`: of these, those in which the host did not sleep. `boot` names the boot, "" if it is not
+    known."""
+
+    wall: float
+    running: float
+    awake: float
+    boot: str
+
+    def fields(self) -> dict[str, object]:
+        """As JSON has it."""
+        return {
+            "wall": self.wall,
+            "running": self.running,
+            "awake": self.awake,
+            "boot": self.boot,
+        }
+
+
+def moment_of(fields: object) -> Moment:
+    """What `fields` was made of; hostile. Raises ValueError."""
+    if not isinstance(fields, dict):
+        raise ValueError("it says no moment")
+    numbers = [fields.get(name) for name in ("wall", "running", "awake")]
+    boot = fields.get("boot")
+    if not isinstance(boot, str) or len(boot) > 64:
+        raise ValueError("it says no moment")
+    found = []
+    for number in numbers:
+        # A bool is an int, too; and an int may be too large for a float.
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise ValueError("it says no moment")
+        if not abs(number) < 1e15:  # nor is NaN
+            raise ValueError("it says no moment")
+        found.append(float(number))
+    wall, running, awake = found
+    return Moment(wall, running, awake, boot)
+
+
+def present() -> Moment:
+    """This moment."""
+    return Moment(
+        time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), time.monotonic(), _boot_id()
+    )
+
+
+@cache
+def _boot_id() -> str:
+    text = ""
+    with contextlib.suppress(OSError, ValueError):
+        fd = os.open(_BOOT_FILE, _OPEN)
+        try:
+            text = os.read(fd, 64).decode("ascii")
+        finally:
+            os.close(fd)
+    text = text or os.environ.get(BOOT_VARIABLE, "")
+    return text.strip().replace("-", "")[:64]  # systemd writes it without hyphens
+
+
+def is_same_boot(one: Moment, other: Moment) -> bool:
+    return one.boot == other.boot != ""
+
+
+def elapsed(since: Moment, now: Moment) -> float:
+    """Seconds from `since` to `now`, never less than none."""
+    if is_same_boot(since, now):
+        return max(0.0, now.running - since.running)
+    if not since.boot or not now.boot:
+        return max(0.0, now.wall - since.wall)  # it may be this boot: its seconds prove nothing
+    return max(now.wall - since.wall, now.running)
+
+
+def asleep(since: Moment, now: Moment) -> float:
+    """Of these seconds, those in which the host slept, as far as is known."""
+    if not is_same_boot(since, now):
+        return 0.0
+    return max(0.0, (now.running - since.running) - (now.awake - since.awake))
+
+
+def was_off(since: Moment, now: Moment, term: float) -> bool:
+    """Whether the host was off, or asleep, when `term` seconds after `since` were over."""
+    if is_same_boot(since, now):
+        return elapsed(since, now) - asleep(since, now) < term
+    started = now.wall - now.running
+    return bool(since.boot and now.boot) and since.wall + term < started
+
+
+def due(since: Moment, term: float, now: Moment) -> float:
+    """Seconds from `now` until `term` seconds have elapsed; at most none if they have."""
+    left = term - elapsed(since, now)
+    return left if math.isfinite(left) else 0.0

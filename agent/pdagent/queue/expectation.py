@@ -1,0 +1,132 @@
+"""An expectation: a trigger that is sent unless somebody says in time that all is well.
+
+Pure: is handed bytes and moments. Whoever wrote the bytes may mean harm; `pending` bounds what
+parsing them can cost, and a file has EXPECTATION_BYTES at most.
+
+The file holds a JSON object: `trigger`, the body of the event that a lapse sends, as `pd-send` has
+made it; `term`, in seconds, 0 where the expectation is cancelled; `since`, when it was renewed.
+"""
+
+from dataclasses import dataclass
+
+from pdagent import api
+from pdagent.encoding import Body, dumps, shorten
+from pdagent.event import check_key, encode, timestamp
+from pdagent.queue.elapsed import Moment, asleep, is_same_boot, moment_of, was_off
+from pdagent.queue.pending import Hostile, key_field, parsed
+from pdagent.threads import importing
+
+EXPECTATION_BYTES = 65_536
+TERM_LEAST = 1.0
+TERM_MOST = 366 * 86_400.0
+_FIELDS = {api.V2_KEY: api.V2_FIELDS, api.V1_KEY: api.V1_FIELDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """`key` is the integration key in the body of the `trigger`, or a name of one."""
+
+    trigger: Body
+    key: str
+    dedup_key: str
+    term: float
+    since: Moment
+
+    @property
+    def is_cancelled(self) -> bool:
+        return not self.term
+
+
+def written(trigger: bytes, term: float, since: Moment) -> bytes:
+    """The contents of a file. `trigger` is a body as `submission` makes it."""
+    head = f'"since":{dumps(since.fields())},"term":{dumps(term)}'
+    return b"{" + head.encode("ascii") + b',"trigger":' + trigger + b"}"
+
+
+def understood(data: bytes) -> Expectation:
+    """The expectation in the contents of a file. Raises Hostile, Incomplete."""
+    fields = parsed(data)
+    trigger, term = fields.get("trigger"), fields.get("term")
+    if not isinstance(trigger, dict):
+        raise Hostile("it is no expectation: it has no trigger")
+    if isinstance(term, bool) or not isinstance(term, int | float):
+        raise Hostile("it is no expectation: it has no term")
+    if term != 0 and not TERM_LEAST <= term <= TERM_MOST:  # NaN is not either
+        raise Hostile(f"its term is not from {TERM_LEAST:.0f} to {TERM_MOST:.0f} seconds")
+    _, action, dedup = _FIELDS[key_field(trigger)]
+    key, dedup_key = trigger.get(key_field(trigger)), trigger.get(dedup)
+    if trigger.get(action) != "trigger" or not isinstance(key, str):
+        raise Hostile("its event is no trigger with an integration key")
+    if not isinstance(dedup_key, str) or not 0 < len(dedup_key) <= api.DEDUP_KEY_CHARS:
+        raise Hostile("its event has no dedup key")
+    try:
+        since = moment_of(fields.get("since"))
+        if check_key(key) != key:
+            raise Hostile("there is something around its integration key")
+        encode(trigger)
+    except (ValueError, RecursionError) as error:
+        raise Hostile(str(error)) from error
+    return Expectation(trigger, key, dedup_key, float(term), since)
+
+
+def identity(owner: int, expectation: Expectation) -> str:
+    """What the next call of the same user, for the same keys, has in common with this one; a name
+    for a file. One user's is never another's."""
+    with importing:
+        from hashlib import sha256  # an idle daemon does without
+
+    text = f"{expectation.key}\0{expectation.dedup_key}".encode("utf-8", "surrogatepass")
+    return f"{owner}-{sha256(text).hexdigest()[:40]}"
+
+
+def owner_of(identity: str) -> int | None:
+    """The user in an identity, None where this is none."""
+    owner, hyphen, digest = identity.partition("-")
+    good = owner.isascii() and owner.isdigit() and len(owner) <= 10
+    digits = len(digest) == 40 and not digest.strip("0123456789abcdef")
+    return int(owner) if hyphen and good and digits else None
+
+
+def trigger(expectation: Expectation, now: Moment, note: str = "") -> bytes:
+    """The body of the event that a lapse sends. `note` is put behind its summary. Raises
+    BadEvent."""
+    body = dict(expectation.trigger)
+    since = expectation.since
+    more: Body = {"last_heard": _iso(since.wall)}
+    slept = asleep(since, now)
+    if not is_same_boot(since, now) and since.boot and now.boot:
+        more["host_started"] = _iso(now.wall - now.running)
+    elif slept >= 1:
+        more["host_asleep_seconds"] = int(slept)
+    if not note and was_off(since, now, expectation.term):
+        note = "this host was asleep" if slept else "this host was off"
+    payload = body.get("payload")
+    if isinstance(payload, dict):
+        payload = dict(payload)
+        body["payload"] = payload
+        payload["timestamp"] = _iso(now.wall)
+        _add(payload, "summary", "custom_details", note, more)
+    else:
+        _add(body, "description", "details", note, more)
+    return encode(body)
+
+
+def _add(texts: Body, summary: str, details: str, note: str, more: Body) -> None:
+    found = texts.get(details) or {}
+    if isinstance(found, dict):
+        texts[details] = {**found, **more}
+    if note:
+        note = f" ({note})"
+        said = shorten(str(texts.get(summary) or ""), api.SUMMARY_CHARS - len(note))
+        texts[summary] = said + note
+
+
+def resolve(expectation: Expectation) -> bytes:
+    """The body of the event that ends what a lapse began."""
+    key, action, dedup_key = _FIELDS[key_field(expectation.trigger)]
+    return encode({key: expectation.key, action: "resolve", dedup_key: expectation.dedup_key})
+
+
+def _iso(wall: float) -> str:
+    """Hostile seconds as a time of some year that has four digits."""
+    return timestamp(int(min(max(wall, 0.0), 253_402_300_799.0)) * 1_000_000_000)

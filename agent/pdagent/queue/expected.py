@@ -1,0 +1,261 @@
+"""The expectations that there are: files in `expect/`, where any user's `pd-send` puts them, and in
+`expected/`, where the daemon keeps them.
+
+A file in `expected/` is called as the expectation's `identity`; one that has lapsed has a mark
+behind that. What holds, whoever dies when:
+
+- A renewal takes the place of the one before it by one rename: there is always one of them.
+- A lapse is marked before its event is enqueued, and the mark is made durable. Else a daemon might
+  die in between, and the next one, who finds a renewal, would not know that there is something to
+  resolve. The trigger of a lapse that was marked, and no more, is enqueued once more: the same
+  dedup key, so to PagerDuty it is the same incident.
+- A renewal after a lapse enqueues the resolve, then renames. Crash in between: once more, which to
+  PagerDuty is nothing new.
+- The files stay their senders' own, who can change what is in them, and harm nobody else by it:
+  they are hostile at each reading.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from pdagent.queue.elapsed import Moment, due
+from pdagent.queue.expectation import (
+    EXPECTATION_BYTES,
+    Expectation,
+    identity,
+    owner_of,
+    resolve,
+    trigger,
+    understood,
+)
+from pdagent.queue.layout import EXPECT, EXPECTED
+from pdagent.queue.names import key_of, place, stamp
+from pdagent.queue.opening import Large, opened
+from pdagent.queue.pending import Hostile
+from pdagent.spool import Spool, poke, wake_fifo
+
+# Expectations of one user, and of all. What is beyond is a page at once, which says so.
+OWNER_MOST = 1000
+ALL_MOST = 20_000
+# Names of one user that one look keeps. The rest of them wait for the next one.
+NAMES_MOST = 10_000
+WAKE_LINE = "expect/"  # no event's name, so daemons that know nothing of expectations pass it over
+
+_LAPSING = ".lapsing"
+_LAPSED = ".lapsed-"
+
+Enqueue = Callable[[str, bytes, int | None], int]
+
+
+class ExpectationSpool(Spool):
+    """A spool to put an expectation in: as an event, but into another directory."""
+
+    __slots__ = ()
+    place = EXPECT
+
+    def wake(self, name: str) -> bool:  # noqa: ARG002  (the daemon looks at all of them)
+        return poke(wake_fifo(self.root), f"\n{WAKE_LINE}\n".encode())
+
+
+class Taken(Enum):
+    """What became of a file in `expect/`."""
+
+    KEPT = auto()
+    CANCELLED = auto()
+    TOO_MANY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An expectation in `expected/`. `lapsed`: since when, in seconds since the epoch."""
+
+    identity: str
+    owner: int
+    expectation: Expectation
+    lapsed: float | None
+
+
+class Expected:
+    """The expectations of the spool at `root`, for its owner. `enqueue` puts an event into the
+    queue, at the place of a moment (in microseconds since the epoch) or at the end, and returns its
+    place. It raises SpoolError."""
+
+    def __init__(self, root: str, enqueue: Enqueue) -> None:
+        self._new = f"{root}/{EXPECT}"
+        self._kept = f"{root}/{EXPECTED}"
+        self._enqueue = enqueue
+        self._marks: dict[str, str] = {}  # by identity, "" where it has not lapsed
+        self._owners: Counter[int] = Counter()
+        self.lapsed = 0  # of them
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    # --- what is kept ---------------------------------------------------------------------------
+
+    def load(self) -> list[str]:
+        """Finds what is kept, by names alone. Returns identities. Raises OSError."""
+        self._marks, self._owners, self.lapsed = {}, Counter(), 0
+        for name in sorted(os.listdir(self._kept)):  # so a mark comes behind what it marks
+            found, dot, rest = name.partition(".")
+            if owner_of(found) is None:
+                continue
+            if found in self._marks:
+                # Crash between a renewal's rename and the removal of the mark: the resolve was
+                # enqueued before that.
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{self._kept}/{name}")
+                continue
+            self._mark(found, dot + rest)
+        return list(self._marks)
+
+    def is_lapsed(self, identity: str) -> bool:
+        """Whether it has lapsed, and its event is in the queue."""
+        return self._marks.get(identity, "").startswith(_LAPSED)
+
+    def read(self, identity: str) -> Expectation | None:
+        """One that is kept, None if it is there no more. Raises Hostile, OSError."""
+        return self._read(f"{self._kept}/{identity}{self._marks.get(identity, '')}", identity)
+
+    def _read(self, path: str, name: str) -> Expectation | None:
+        try:
+            found, owner = _opened(path)
+        except FileNotFoundError:
+            return None
+        # Its sender may have put something else into it.
+        if found.is_cancelled or identity(owner, found) != name:
+            raise Hostile("it was changed after it was taken")
+        return found
+
+    def _mark(self, identity: str, mark: str) -> None:
+        if identity not in self._marks:
+            self._owners[owner_of(identity) or 0] += 1
+        self.lapsed += bool(mark) - bool(self._marks.get(identity))
+        self._marks[identity] = mark
+
+    def forget(self, identity: str) -> None:
+        """It is kept no more. Raises OSError."""
+        mark = self._marks.get(identity)
+        if mark is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._kept}/{identity}{mark}")
+        self.lapsed -= bool(mark)
+        self._owners[owner_of(identity) or 0] -= 1
+        del self._marks[identity]
+
+    # --- what is new ----------------------------------------------------------------------------
+
+    def look(self) -> tuple[dict[int, list[str]], set[int]]:
+        """The names in `expect/` by user, the oldest first, and the users that have more of them.
+        Raises OSError."""
+        found: dict[int, list[str]] = {}
+        more = set()
+        with os.scandir(self._new) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    continue  # left, as in pdq/: in a place of ours its owner could write into it
+                names = found.setdefault(status.st_uid, [])
+                names.append(entry.name)
+                if len(names) >= 2 * NAMES_MOST:
+                    more.add(status.st_uid)
+                    names.sort(key=place)
+                    del names[NAMES_MOST:]
+        for names in found.values():
+            names.sort(key=place)
+        return found, more
+
+    def take(self, name: str, now: Moment) -> tuple[str, Expectation, Taken] | None:
+        """Takes over a file of `expect/`. Returns whose identity it has, and what became of it;
+        None if it is gone. Raises Hostile, Incomplete, SpoolError, or OSError: then it is left."""
+        path = f"{self._new}/{name}"
+        try:
+            found, owner = _opened(path)
+        except FileNotFoundError:
+            return None
+        known = identity(owner, found)
+        mark = self._marks.get(known)
+        if mark:
+            self._enqueue(found.key, resolve(found), self._place(name, mark, now))
+        if found.is_cancelled:
+            # Crash between these two: it is cancelled once more.
+            self.forget(known)
+            os.unlink(path)
+            return known, found, Taken.CANCELLED
+        if mark is None and (len(self._marks) >= ALL_MOST or self._owners[owner] >= OWNER_MOST):
+            # Nobody would hear of it otherwise: its sender was told that it is accepted.
+            note = "not watched: there are too many expectations"
+            self._enqueue(found.key, trigger(found, now, note), None)
+            os.unlink(path)
+            return known, found, Taken.TOO_MANY
+        self._move(path, f"{self._kept}/{known}")
+        self._mark(known, "")
+        if mark:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._kept}/{known}{mark}")
+        return known, found, Taken.KEPT
+
+    def _place(self, name: str, mark: str, now: Moment) -> int | None:
+        """Where in the queue the resolve belongs that a renewal of this name asks for: where the
+        renewal was accepted, so before what was accepted later; but behind the trigger."""
+        _, _, triggered = mark.partition(_LAPSED)
+        if key_of(name) is None or not triggered.isdigit():
+            return None
+        return max(min(stamp(name), int(now.wall * 1e6)), int(triggered) + 1)
+
+    def _move(self, path: str, target: str) -> None:
+        os.rename(path, target)
+        # Its owner may have put a directory in its place after we have read it.
+        if stat.S_ISDIR(os.lstat(target).st_mode):
+            os.rename(target, path)
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+
+    # --- lapses ---------------------------------------------------------------------------------
+
+    def lapse(self, identity: str, now: Moment) -> Expectation | None:
+        """It was not renewed in time: enqueues its event, unless it is not due after all. Returns
+        it, None if it is there no more. Raises Hostile, SpoolError, OSError."""
+        found = self.read(identity)
+        if found is None:  # a person has removed it
+            self.forget(identity)
+            return None
+        mark = self._marks[identity]
+        if not mark:
+            if due(found.since, found.term, now) > 0:
+                return found
+            self._remark(identity, _LAPSING)
+            self._sync()
+        # Crash from here on: its event is enqueued once more, or a renewal resolves it.
+        at = self._enqueue(found.key, trigger(found, now), None)
+        self._remark(identity, f"{_LAPSED}{at}")
+        return found
+
+    def _remark(self, identity: str, mark: str) -> None:
+        path = f"{self._kept}/{identity}"
+        os.rename(f"{path}{self._marks[identity]}", f"{path}{mark}")
+        self._mark(identity, mark)
+
+    def _sync(self) -> None:
+        fd = os.open(self._kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _opened(path: str) -> tuple[Expectation, int]:
+    try:
+        data, status = opened(path, EXPECTATION_BYTES)
+    except Large as error:
+        raise Hostile(f"it is larger than {EXPECTATION_BYTES} bytes") from error
+    return understood(data), status.st_uid

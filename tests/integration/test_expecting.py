@@ -1,0 +1,245 @@
+"""The daemon pages for what was not heard of in time, whatever befell it and the host meanwhile."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from pdagent.event import Event
+from pdagent.queue.elapsed import Moment, present
+from pdagent.queue.expectation import written
+from pdagent.queue.expected import ExpectationSpool
+from tests.support.agent import Agent, wait_until
+from tests.support.events import KEY, sent
+from tests.support.events_api import EventsApi
+from tests.support.users import AGENT, ROOT, SENDER, STRANGER, User
+
+LONG = 1000.0
+
+
+class Expecting(ExpectationSpool):
+    """As a user's `pd-send expect`, without a process for each. `wakes`: whether the daemon is
+    told."""
+
+    def __init__(self, agent: Agent, user: User = SENDER, wakes: bool = True) -> None:
+        super().__init__(str(agent.spool))
+        self._user = user
+        self._wakes = wakes
+
+    def _name(self, temporary: str, pending: str) -> None:
+        if ROOT:
+            os.chown(temporary, self._user.uid, AGENT.gid)
+        super()._name(temporary, pending)
+
+    def wake(self, name: str) -> bool:
+        return self._wakes and super().wake(name)
+
+
+def expect(
+    agent: Agent,
+    term: float = LONG,
+    dedup_key: str = "backup",
+    since: Moment | None = None,
+    user: User = SENDER,
+    wakes: bool = True,
+) -> None:
+    trigger = Event(KEY, "trigger", "no backup", dedup_key, source="db1").body("v2", 0)
+    Expecting(agent, user, wakes).enqueue(KEY, written(trigger, term, since or present()))
+
+
+def ago(seconds: float) -> Moment:
+    now = present()
+    return replace(now, wall=now.wall - seconds, running=now.running - seconds)
+
+
+def in_another_boot(seconds: float) -> Moment:
+    now = present()
+    return Moment(now.wall - seconds, 50.0, 50.0, "another")
+
+
+def actions(api: EventsApi) -> list[tuple[str, str | None]]:
+    return [(sent(request)["event_action"], request.dedup_key) for request in api.accepted]
+
+
+def taken(agent: Agent) -> bool:
+    return not agent.names("expect")
+
+
+def test_what_is_not_renewed_in_time_is_paged(api: EventsApi, agent: Agent) -> None:
+    """Once; and the next renewal resolves it."""
+    agent.start()
+    expect(agent, 1.0)
+    wait_until(lambda: actions(api) == [("trigger", "backup")])
+    [request] = api.accepted
+    assert sent(request)["payload"]["summary"] == "no backup"
+    expect(agent)
+    wait_until(lambda: len(api.accepted) == 2)
+    assert actions(api)[1] == ("resolve", "backup")
+    expect(agent)
+    wait_until(lambda: taken(agent))
+    assert len(agent.names("expected")) == 1
+
+
+def test_what_is_renewed_is_not_paged(api: EventsApi, agent: Agent) -> None:
+    """Nor what is cancelled. Another one that is due shows that time went by."""
+    agent.start()
+    expect(agent, 2.0)
+    expect(agent, 2.0, "cancelled")
+    expect(agent, 2.0, "other")
+    expect(agent, LONG)
+    expect(agent, 0.0, "cancelled")
+    wait_until(lambda: actions(api) == [("trigger", "other")])
+    wait_until(lambda: taken(agent))
+    assert len(agent.names("expected")) == 2
+
+
+@pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGKILL])
+def test_a_daemon_that_comes_back_goes_on(
+    api: EventsApi, agent: Agent, ends: signal.Signals
+) -> None:
+    """What lapsed meanwhile is paged, what was renewed meanwhile is not, and what had lapsed before
+    is resolved by a renewal."""
+    agent.start()
+    expect(agent, 1.0, "lapsed before")
+    wait_until(lambda: actions(api) == [("trigger", "lapsed before")])
+    expect(agent, 3.0, "renewed")
+    expect(agent, 3.0, "lapsed")
+    wait_until(lambda: taken(agent))
+    agent.end(ends)
+    expect(agent, LONG, "renewed")
+    expect(agent, LONG, "lapsed before")
+    agent.start()
+    wait_until(lambda: len(api.accepted) == 3)
+    assert actions(api)[1:] == [("resolve", "lapsed before"), ("trigger", "lapsed")]
+
+
+def test_a_host_that_was_off_pages_when_it_is_up(api: EventsApi, agent: Agent) -> None:
+    """And says why."""
+    expect(agent, 3600.0, since=in_another_boot(86_400.0))
+    agent.start()
+    [request] = api.wait_for(lambda seen: len(seen) == 1)
+    assert sent(request)["payload"]["summary"] == "no backup (this host was off)"
+
+
+def test_a_clock_that_was_wrong_pages_nobody(api: EventsApi, agent: Agent) -> None:
+    """A year behind when it was renewed: the seconds since the boot count."""
+    now = present()
+    expect(agent, 3600.0, since=replace(now, wall=now.wall - 31_536_000))
+    expect(agent, 3600.0, "due", since=ago(3601.0))
+    agent.start()
+    wait_until(lambda: actions(api) == [("trigger", "due")])
+    wait_until(lambda: taken(agent))
+    assert len(agent.names("expected")) == 2
+
+
+def test_a_renewal_that_waits_goes_before_what_came_after_it(api: EventsApi, agent: Agent) -> None:
+    """It was accepted before the next trigger of its dedup key, so its resolve goes first, although
+    nobody served the queue then."""
+    agent.start()
+    expect(agent, 1.0)
+    wait_until(lambda: actions(api) == [("trigger", "backup")])
+    wait_until(lambda: agent.names("expected")[0].partition(".")[2].startswith("lapsed"))
+    agent.stop()
+    expect(agent)
+    agent.send(KEY, "trigger", "-d", "it failed", "-i", "backup")
+    agent.start()
+    wait_until(lambda: len(api.accepted) == 3)
+    assert actions(api)[1:] == [("resolve", "backup"), ("trigger", "backup")]
+
+
+def test_a_wake_that_is_lost_is_made_up_for(api: EventsApi, agent: Agent) -> None:
+    """The next look at the directory finds it."""
+    agent.configure(events_url=api.url, send_interval_secs=1)
+    agent.start()
+    expect(agent, LONG, "first")
+    wait_until(lambda: taken(agent))
+    expect(agent, 1.0, "scripted", wakes=False)
+    wait_until(lambda: ("trigger", "scripted") in actions(api))
+
+
+def directory(agent: Agent, name: str) -> None:
+    (agent.spool / "expect" / name).mkdir()
+
+
+def fifo(agent: Agent, name: str) -> None:
+    os.mkfifo(agent.spool / "expect" / name)
+
+
+def link(agent: Agent, name: str) -> None:
+    (agent.spool / "expect" / name).symlink_to("/etc/passwd")
+
+
+def garbage(agent: Agent, name: str) -> None:
+    (agent.spool / "expect" / name).write_bytes(b"[1, 2]")
+
+
+def traversal(agent: Agent, name: str) -> None:
+    trigger = json.loads(Event("x", "trigger", "x", "x").body("v2", 0))
+    trigger["routing_key"] = "../../../../etc/x"
+    data = written(json.dumps(trigger).encode(), 1.0, present())
+    (agent.spool / "expect" / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("make", [directory, fifo, link, garbage, traversal])
+def test_a_hostile_file_harms_nobody(
+    api: EventsApi, agent: Agent, make: Callable[[Agent, str], None]
+) -> None:
+    """It is set aside with its reason, or left where it is a directory. Others get their pages."""
+    make(agent, "0000000000000001_KEY.txt")
+    agent.start()
+    make(agent, "0000000000000002_KEY.txt")
+    expect(agent, 1.0, user=STRANGER)
+    wait_until(lambda: actions(api) == [("trigger", "backup")])
+    left = 2 if make is directory else 0
+    wait_until(lambda: len(agent.names("expect")) == left)
+    assert len(agent.names("err")) == 2 - left
+    reasons = agent.data_dir / "db" / "reasons"
+    assert left or len(list(reasons.iterdir())) == 2
+
+
+def test_a_script_has_a_second_to_write(api: EventsApi, agent: Agent) -> None:
+    """Half a file is the beginning of one, for a while."""
+    agent.start()
+    trigger = Event(KEY, "trigger", "x", "slow").body("v2", 0)
+    data = written(trigger, 1.0, present())
+    path = agent.spool / "expect" / "0000000000000001_KEY.txt"
+    path.write_bytes(data[:30])
+    expect(agent, LONG, "other", user=STRANGER)
+    wait_until(lambda: len(agent.names("expect")) == 1)
+    with path.open("ab") as file:
+        file.write(data[30:])
+    wait_until(lambda: actions(api) == [("trigger", "slow")])
+
+
+def test_others_are_served_beside_one_who_has_very_many(api: EventsApi, agent: Agent) -> None:
+    """The bound is each user's own."""
+    trigger = Event(KEY, "trigger", "x", "theirs").body("v2", 0)
+    for number in range(3000):
+        path = agent.spool / "expect" / f"{number:016}_K.txt"
+        path.write_bytes(written(trigger, LONG, present()))
+        if ROOT:
+            os.chown(path, STRANGER.uid, AGENT.gid)
+    expect(agent, 1.0)
+    agent.start()
+    wait_until(lambda: actions(api) == [("trigger", "backup")])
+    wait_until(lambda: taken(agent))
+    assert len(agent.names("expected")) == 2
+
+
+def test_a_directory_that_is_missing_stops_nothing_else(api: EventsApi, agent: Agent) -> None:
+    """Events are delivered. The daemon makes the directory where it may."""
+    (agent.spool / "expect").rmdir()
+    (agent.spool / "expected").rmdir()
+    (agent.spool / "expect").write_text("in the way")
+    agent.start()
+    agent.send(KEY, "trigger", "-d", "x", "-i", "x")
+    wait_until(lambda: actions(api) == [("trigger", "x")])
+    wait_until(lambda: "cannot look into" in agent.log)
+    (agent.spool / "expect").unlink()
+    agent.stop()
+    agent.start()
+    expect(agent, 1.0)
+    wait_until(lambda: len(api.accepted) == 2)

@@ -1,0 +1,124 @@
+"""How much time has gone by, whatever befell clocks and host."""
+
+import math
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdagent.queue.elapsed import (
+    Moment,
+    asleep,
+    due,
+    elapsed,
+    is_same_boot,
+    moment_of,
+    present,
+    was_off,
+)
+
+HOUR, DAY, YEAR = 3600.0, 86_400.0, 31_536_000.0
+START = Moment(1.8e9, 5000.0, 5000.0, "boot one")
+
+
+def later(seconds: float, stepped: float = 0.0, slept: float = 0.0) -> Moment:
+    """In the same boot."""
+    return Moment(
+        START.wall + seconds + stepped,
+        START.running + seconds,
+        START.awake + seconds - slept,
+        START.boot,
+    )
+
+
+def next_boot(off: float, running: float = 60.0, stepped: float = 0.0) -> Moment:
+    """So long after the host was switched off at START."""
+    return Moment(START.wall + off + running + stepped, running, running, "boot two")
+
+
+@pytest.mark.parametrize("stepped", [0.0, YEAR, -YEAR, -START.wall])
+def test_a_clock_that_is_stepped_changes_nothing_within_a_boot(stepped: float) -> None:
+    """Nor does sleep: the time went by."""
+    assert elapsed(START, later(DAY, stepped)) == DAY
+    assert elapsed(START, later(DAY, stepped, slept=DAY)) == DAY
+
+
+def test_across_boots_the_wall_clock_counts() -> None:
+    """There is nothing else."""
+    assert elapsed(START, next_boot(DAY)) == DAY + 60
+
+
+def test_the_time_since_the_boot_has_gone_by_in_any_case() -> None:
+    """A host without a battery for its clock, which begins in 1970."""
+    assert elapsed(START, next_boot(DAY, HOUR, stepped=-START.wall)) == HOUR
+
+
+def test_time_never_goes_backwards() -> None:
+    """Somebody wrote a moment that is to come."""
+    assert elapsed(later(DAY), START) == 0.0
+    assert elapsed(Moment(9e9, 0.0, 0.0, ""), next_boot(DAY)) == 0.0
+
+
+def test_a_boot_that_is_not_known_is_not_the_same_boot() -> None:
+    """In a sandbox that hides it, the wall clock is all there is."""
+    unknown = Moment(START.wall, START.running, START.awake, "")
+    assert not is_same_boot(unknown, unknown)
+    assert elapsed(unknown, Moment(START.wall + 9, 1e6, 1e6, "")) == 9.0
+
+
+def test_sleep_is_known_within_a_boot() -> None:
+    """From the clock that stands still meanwhile."""
+    assert asleep(START, later(DAY, slept=HOUR)) == HOUR
+    assert asleep(START, next_boot(DAY)) == 0.0
+
+
+def test_a_host_that_was_off_is_why_nobody_renewed() -> None:
+    """It was off, or asleep, when the term was over; else it was not the host."""
+    assert was_off(START, next_boot(DAY), HOUR)
+    assert not was_off(START, next_boot(60.0, DAY), HOUR)
+    assert was_off(START, later(DAY, slept=DAY - 60), HOUR)
+    assert not was_off(START, later(DAY, slept=60), HOUR)
+
+
+def test_what_is_left_of_a_term() -> None:
+    """And none is left for ever."""
+    assert due(START, DAY, later(HOUR)) == DAY - HOUR
+    assert due(START, HOUR, later(DAY)) < 0
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "wall": st.one_of(st.floats(), st.integers(), st.booleans(), st.text(max_size=3)),
+            "running": st.floats(),
+            "awake": st.floats(),
+            "boot": st.one_of(st.text(max_size=80), st.none()),
+        },
+    )
+)
+def test_a_moment_that_somebody_wrote_is_one_or_is_refused(fields: dict[str, object]) -> None:
+    """And one can reckon with it."""
+    try:
+        found = moment_of(fields)
+    except ValueError:
+        return
+    assert moment_of(found.fields()) == found
+    assert math.isfinite(elapsed(found, START))
+    assert math.isfinite(elapsed(START, found))
+
+
+@pytest.mark.parametrize("fields", [None, [], "x", 10**400, {"wall": 10**400}])
+def test_anything_else_is_no_moment(fields: object) -> None:
+    """Numbers beyond a float's among it."""
+    with pytest.raises(ValueError, match="moment"):
+        moment_of(fields)
+
+
+def test_the_present_moment_is_one_of_this_boot() -> None:
+    """By the kernel's own clocks."""
+    one, other = present(), present()
+    assert is_same_boot(one, other)
+    assert abs(one.wall - time.time()) < 60
+    assert 0.0 <= elapsed(one, other) < 60
