@@ -42,8 +42,14 @@ def events(command: Command) -> str:
 
 
 def sources(command: Command, argument: Argument) -> list[str]:
-    """What an argument may be: words, or <file>, <keys>, <STATE> of events, <any> text."""
-    kinds = {"file": "<file>", "key": "<keys>", "event": f"<{events(command)}>"}
+    """What an argument may be: words, or <file>, <command>, <keys>, <STATE> of events, <any>
+    text."""
+    kinds = {
+        "file": "<file>",
+        "command": "<command>",
+        "key": "<keys>",
+        "event": f"<{events(command)}>",
+    }
     return list(argument.words) or [kinds.get(argument.kind, "<any>")]
 
 
@@ -58,6 +64,7 @@ def bash(found: list[Command]) -> str:
         names = [name for argument in command.arguments for name in argument.names]
         options.append(f"        {quoted(command.name)}) echo {' '.join(names)} ;;")
         words = [each.word for each in command.commands]
+        words += [FIRST[command.name][0]] if command.name in FIRST else []
         for argument in command.arguments:
             offered = sources(command, argument)
             if argument.value and argument.names:
@@ -66,12 +73,9 @@ def bash(found: list[Command]) -> str:
             elif argument.value:
                 words += [each for each in offered if each != "<any>"]
         if words:
-            place = "first" if command.commands else ""
+            place = "first" if command.commands or command.name in FIRST else ""
             label = quoted(f"{command.name}:{place}")
             values.append(f"        {label}) echo {quoted(' '.join(words))} ;;")
-    values += [
-        f"        {quoted(f'{name}:first')}) echo {word} ;;" for name, (word, _) in FIRST.items()
-    ]
     return filled(
         "bash",
         options="\n".join(options),
@@ -86,7 +90,7 @@ def zsh_action(command: Command, argument: Argument) -> str:
     offered = sources(command, argument)
     if argument.words:
         return f"({' '.join(offered)})"
-    actions = {"<file>": "_files", "<any>": " "}
+    actions = {"<file>": "_files", "<command>": "_command_names", "<any>": " "}
     return actions.get(offered[0], "{_pdagent_host " + offered[0].strip("<>") + "}")
 
 
@@ -121,12 +125,12 @@ def zsh(found: list[Command]) -> str:
         more = ""
         name = "pdagent_of_" + re.sub(r"\W", "_", command.name)
         if command.name in FIRST:
-            specifications.append(f"1:first word:({FIRST[command.name][0]})")
+            lines = "".join(f" \\\n        {quoted(each)}" for each in specifications)
+            functions.append(f"_{name}_{FIRST[command.name][0]}() {{\n    _arguments{lines}\n}}\n")
         if command.commands:
-            words = " ".join(
-                f'{each.word}\\:"{zsh_escaped(short(each.description))}"'
-                for each in command.commands
-            )
+            known = [(each.word, each.description) for each in command.commands]
+            known += [FIRST[command.name]] if command.name in FIRST else []
+            words = " ".join(f'{word}\\:"{zsh_escaped(short(does))}"' for word, does in known)
             specifications += [f"1:command:(({words}))", "*::argument:->below"]
             below = f"_{name}_$words[1]"
             more = f"    [[ $state == below ]] && (( $+functions[{below}] )) && {below}\n"
@@ -154,13 +158,16 @@ def fish_rules(top: Command) -> Iterator[str]:
             where = f"-n {fish_quoted('__fish_seen_subcommand_from ' + command.word)} "
             does = fish_quoted(short(command.description))
             yield f"-n __fish_use_subcommand -a {command.word} -d {does}"
+        elif top.name in FIRST:
+            words = " ".join(each.word for each in top.commands)
+            where = f"-n {fish_quoted(f'not __fish_seen_subcommand_from {words}')} "
         elif top.commands:
             where = "-n __fish_use_subcommand "
         for argument in command.arguments:
             offered = [
                 f"(__pdagent_host {each.strip('<>')})" if each[0] == "<" else each
                 for each in sources(command, argument)
-                if each not in ("<file>", "<any>")
+                if each not in ("<file>", "<command>", "<any>")
             ]
             rule = where
             for name in argument.names:

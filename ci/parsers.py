@@ -26,8 +26,8 @@ class Argument:
     """An option, or a word that stands by itself, which has no `names`.
 
     `value` is how its value is called, "" for an option without one. `words` are all values that it
-    may have, where these are known. `kind` says what the value names: "key", "file", "event" or ""
-    for text that nobody can guess.
+    may have, where these are known. `kind` says what the value names: "key", "file", "event",
+    "command" or "" for text that nobody can guess.
     """
 
     names: tuple[str, ...]
@@ -72,18 +72,23 @@ class Command:
 def commands() -> list[Command]:
     """All of the agent's commands."""
     os.environ["COLUMNS"] = "80"  # the width of a usage line is not the builder's terminal's
-    return [
-        _command(name, import_module(f"pdagent.commands.{name.replace('-', '_')}").parser())
-        for name in COMMANDS
-    ]
+    return [_of_module(name, f"pdagent.commands.{name.replace('-', '_')}") for name in COMMANDS]
 
 
-def _command(name: str, parser: argparse.ArgumentParser) -> Command:
+def _of_module(name: str, path: str) -> Command:
+    module = import_module(path)
+    words = sorted(getattr(module, "WORDS", {}).items())
+    return _command(
+        name, module.parser(), [_of_module(f"{name} {word}", f"{path}.{m}") for word, m in words]
+    )
+
+
+def _command(name: str, parser: argparse.ArgumentParser, words: list[Command]) -> Command:
     arguments = []
-    below: list[Command] = []
+    below = list(words)
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            below += [_command(f"{name} {w}", p) for w, p in sorted(action.choices.items())]
+            below += [_command(f"{name} {w}", p, []) for w, p in sorted(action.choices.items())]
         elif action.help is not argparse.SUPPRESS:
             arguments.append(_argument(name, action))
     return Command(
@@ -104,7 +109,7 @@ def _argument(command: str, action: argparse.Action) -> Argument:
     words = _WORDS.get((command, action.dest), ())
     if value.startswith("{"):
         words = tuple(value.strip("{}").split(","))
-    kind = {"FILE": "file", "EVENT": "event"}.get(value, "")
+    kind = {"FILE": "file", "EVENT": "event", "COMMAND": "command"}.get(value, "")
     return Argument(
         tuple(action.option_strings),
         value,

@@ -21,6 +21,7 @@ FILES = {
     "/var/lib/pdagent/outqueue": "755 root root",
     "/var/lib/pdagent/outqueue/tmp": "3733 pdagent pdagent",
     "/var/lib/pdagent/outqueue/pdq": "3733 pdagent pdagent",
+    "/var/lib/pdagent/outqueue/jobs": "3733 pdagent pdagent",
     "/var/lib/pdagent/outqueue/suc": "2750 pdagent pdagent",
     "/var/lib/pdagent/outqueue/err": "2750 pdagent pdagent",
     "/var/log/pdagent": "755 pdagent pdagent",

@@ -229,6 +229,7 @@ def test_it_makes_its_own_directories(api: EventsApi, agent: Agent) -> None:
     assert modes == {
         "tmp": 0o3733,
         "pdq": 0o3733,
+        "jobs": 0o3733,
         "suc": 0o2750,
         "err": 0o2750,
         "expect": 0o3733,

@@ -38,6 +38,7 @@ FILES = """
 755 root root        /var/lib/pdagent/outqueue
 3733 pdagent pdagent /var/lib/pdagent/outqueue/tmp
 3733 pdagent pdagent /var/lib/pdagent/outqueue/pdq
+3733 pdagent pdagent /var/lib/pdagent/outqueue/jobs
 2750 pdagent pdagent /var/lib/pdagent/outqueue/suc
 2750 pdagent pdagent /var/lib/pdagent/outqueue/err
 755 pdagent pdagent  /var/log/pdagent

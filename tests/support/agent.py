@@ -93,7 +93,7 @@ class Agent:
     def create_spool(self) -> None:
         # as the package does: pd-send must work before the daemon has ever run
         modes = {"": 0o755, "tmp": 0o3733, "pdq": 0o3733, "suc": 0o2750, "err": 0o2750}
-        modes |= {"expect": 0o3733, "expected": 0o2750}
+        modes |= {"jobs": 0o3733, "expect": 0o3733, "expected": 0o2750}
         for name, mode in modes.items():
             self.own(self.spool / name)
             (self.spool / name).chmod(mode)

@@ -33,9 +33,9 @@ class Parser(argparse.ArgumentParser):
         sys.exit(exits.USAGE)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        return super().parse_known_args(self._joined(args), namespace)
+        return super().parse_known_args(self.joined(args), namespace)
 
-    def _joined(self, words: Sequence[str]) -> list[str]:
+    def joined(self, words: Sequence[str]) -> list[str]:
         """The words, but an option and a value that begins with a hyphen are one word. argparse
         takes no such value from a word of its own; for us it is one, unless it is an option."""
         actions = [action for action in self._actions if action.help != argparse.SUPPRESS]
@@ -65,6 +65,8 @@ class Parser(argparse.ArgumentParser):
 
     def short_usage(self) -> str:
         """The usage in one line, however many options there are."""
+        if self.usage:
+            return f"usage: {self.usage} ({self.prog} -h shows the options)"
         formatter = self._get_formatter()
         formatter.add_usage(None, self._get_positional_actions(), [], prefix="")
         _, _, positional = formatter.format_help().strip().partition(self.prog)

@@ -78,11 +78,9 @@ def send(
         while events:
             error = handed.error or _enqueue(events[0], settings, spool)
             handed.error = None
-            outcome = direct.instead(settings, error, spool) if error is not None else None
-            if outcome is not None and outcome.text:
-                # the only trace of such an event: neither the queue nor the agent's log has one
-                text = f"{outcome.text} {receipt(events[0])}" if outcome.accepted else outcome.text
-                syslog.error(request.command, redacted(text, events[0].key))
+            outcome = None
+            if error is not None:
+                outcome = directly(request.command, events[0], settings, error, spool)
             if outcome is not None and not outcome.accepted:
                 return common.fail(request.command, outcome.text, exits.TRY_AGAIN)
             confirm(request, events.pop(0), settings)
@@ -98,6 +96,22 @@ def send(
             syslog.error(request.command, str(error))
         return common.fail(request.command, str(error), exits.BAD_DATA)
     return exits.DONE
+
+
+def directly(
+    command: str,
+    event: "Submitted",
+    settings: Config,
+    error: SpoolError,
+    spool: Spool | None = None,
+) -> direct.Outcome:
+    """Delivers what the spool did not take, if it may. The system's log has the only trace of such
+    an event: neither the queue nor the agent's log has one."""
+    outcome = direct.instead(settings, error, spool)
+    if outcome.text:
+        text = f"{outcome.text} {receipt(event)}" if outcome.accepted else outcome.text
+        syslog.error(command, redacted(text, event.key))
+    return outcome
 
 
 def _enqueue(event: "Submitted", settings: Config, spool: Spool | None) -> SpoolError | None:

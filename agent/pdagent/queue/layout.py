@@ -8,6 +8,7 @@ import stat
 
 from pdagent import exits
 from pdagent.config import Config
+from pdagent.jobs.openings import DIRECTORY as JOBS
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, poke, wake_fifo
 
 EXPECT = "expect"  # expectations come here, as events come to pdq/
@@ -35,6 +36,7 @@ def directories(settings: Config) -> tuple[tuple[str, int | None], ...]:
         (f"{settings.data_dir}/db", None),
         (f"{root}/{TEMPORARY}", DROP_MODE),
         (f"{root}/{PENDING}", DROP_MODE),
+        (f"{root}/{JOBS}", DROP_MODE),
         (f"{root}/{DELIVERED}", PRIVATE_MODE),
         (f"{root}/{IN_ERROR}", PRIVATE_MODE),
         (f"{root}/{EXPECT}", DROP_MODE),
@@ -55,7 +57,7 @@ def make_directories(settings: Config) -> None:
         try:
             _make(path, mode)
         except CannotRun:
-            if path.rpartition("/")[2] not in (EXPECT, EXPECTED):
+            if path.rpartition("/")[2] not in (EXPECT, EXPECTED, JOBS):
                 raise
 
 

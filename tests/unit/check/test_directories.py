@@ -25,6 +25,7 @@ def settings(tmp_path: Path) -> Config:
         ("lib/outqueue", 0o755),
         ("lib/outqueue/tmp", 0o3733),
         ("lib/outqueue/pdq", 0o3733),
+        ("lib/outqueue/jobs", 0o3733),
         ("lib/outqueue/suc", 0o2750),
         ("lib/outqueue/err", 0o2750),
         ("lib/outqueue/expect", 0o3733),

@@ -32,7 +32,7 @@ def made(tmp_path: Path) -> Path:
 
 def test_directories_have_their_modes(made: Path, tmp_path: Path) -> None:
     """Also where somebody, or an old agent, gave them others."""
-    drops, private = [made / "tmp", made / "pdq"], [made / "suc", made / "err"]
+    drops, private = [made / "tmp", made / "pdq", made / "jobs"], [made / "suc", made / "err"]
     (made / "pdq").chmod(0o777)
     make_directories(Config({"data_dir": str(tmp_path)}))
     assert {mode(path) for path in drops} == {DROP_MODE}

@@ -4,11 +4,13 @@ import argparse
 import math
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from pdagent import api, exits
 from pdagent.acceptance import say
 from pdagent.commands import common, sending
+from pdagent.commands.pd_send import options
 from pdagent.event import BadEvent
 from pdagent.submission import Submission, UsageError
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pdagent.config import Config
     from pdagent.queue.waiting import WaitingSpool
 
+# First words with options of their own, and the modules that know them.
+WORDS = {"run": "job"}
 WAIT_MOST = 31_536_000.0  # a year
 BODY_BYTES = 4 * 1024 * 1024  # what the daemon reads of a file; PagerDuty's limit is lower
 
@@ -33,7 +37,7 @@ def parser() -> common.Parser:
     parser = common.parser(
         "pd-send",
         "Queue up a trigger, acknowledge, or resolve event to PagerDuty. "
-        "With the first word change: a change event.",
+        "With the first word change: a change event. With run: a command, and a page if it fails.",
         (
             ('pd-send -k KEY -t trigger -d "Disk is full" -i db1.disk', "page"),
             ("pd-send -k KEY -t resolve -i db1.disk", "resolve the same incident"),
@@ -41,15 +45,7 @@ def parser() -> common.Parser:
         ),
     )
     group = common.options(parser)
-    group.add_argument(
-        "-k",
-        "--service-key",
-        dest="key",
-        metavar="SERVICE_KEY",
-        help="Service API Key, also called integration key "
-        "(default: PD_SERVICE_KEY of the environment)",
-    )
-    common.key_file(group)
+    options.key(group)
     group.add_argument(
         "-t",
         "--event-type",
@@ -59,40 +55,7 @@ def parser() -> common.Parser:
     )
     group.add_argument("-d", "--description", help="Short description of the problem")
     group.add_argument("-i", "--incident-key", help="Incident Key, also called dedup key")
-    group.add_argument("-c", "--client", help="Client")
-    group.add_argument("-u", "--client-url", help="Client URL")
-    group.add_argument(
-        "-f",
-        "--field",
-        dest="fields",
-        metavar="FIELDS",
-        action="append",
-        help="Add given KEY=VALUE pair to the event details",
-    )
-    group.add_argument("-q", "--quiet", action="store_true", help="Operate quietly (no output)")
-    group.add_argument(
-        "--severity",
-        metavar="{critical,error,warning,info}",
-        help="how bad it is (default: critical)",
-    )
-    group.add_argument("--source", help="what is affected (default: this host's name)")
-    group.add_argument("--component", help="the part of the source that is responsible")
-    group.add_argument("--group", help="the cluster or group that the source belongs to")
-    group.add_argument("--class", dest="event_class", metavar="CLASS", help="the kind of the event")
-    group.add_argument(
-        "--link",
-        dest="links",
-        metavar="'URL [TEXT]'",
-        action="append",
-        help="add a link to the incident; may be repeated",
-    )
-    group.add_argument(
-        "--image",
-        dest="images",
-        metavar="'SRC [URL] [TEXT]'",
-        action="append",
-        help="add an image, with the address it leads to and what it shows; may be repeated",
-    )
+    options.about(group)
     group.add_argument(
         "--change",
         action="store_true",
@@ -140,8 +103,14 @@ class _Submission(Submission):
 
 
 def main(arguments: list[str]) -> int:
+    before, word, rest = _first_word(arguments)
+    if word in WORDS:
+        module = import_module(f"{__name__}.{WORDS[word]}")
+        return int(module.main([*before, *rest]))
+    if word == "change":
+        arguments = [*before, "--change", *rest]
     arguments_parser = parser()
-    submission = sending.understood(arguments_parser, _Submission(), _with_change(arguments))
+    submission = sending.understood(arguments_parser, _Submission(), arguments)
     settings = sending.settings_of(submission)
     if submission.wait is None:
         return sending.send(arguments_parser, submission, settings)
@@ -153,15 +122,13 @@ def main(arguments: list[str]) -> int:
         return _wait(spool, submission) if spool.waits else code
 
 
-def _with_change(arguments: list[str]) -> list[str]:
-    """The first word change, which --config may precede, as the option. Not a positional argument:
-    an unquoted "-d disk change" must remain a mistake."""
+def _first_word(arguments: list[str]) -> tuple[list[str], str, list[str]]:
+    """What stands before the first word, which --config may, the word, and what stands behind it.
+    Words are no positional arguments: an unquoted "-d disk change" must remain a mistake."""
     at = 0
     while at < len(arguments) and arguments[at].partition("=")[0] == "--config":
         at += 1 if "=" in arguments[at] else 2
-    if arguments[at : at + 1] == ["change"]:
-        return [*arguments[:at], "--change", *arguments[at + 1 :]]
-    return arguments
+    return arguments[:at], "".join(arguments[at : at + 1]), arguments[at + 1 :]
 
 
 def _finished(submission: Submission, path: str) -> "Submitted":

@@ -1,0 +1,56 @@
+"""The options that `pd-send` and its first words have in common."""
+
+import argparse
+
+from pdagent.commands import common
+
+
+def key(group: argparse._ArgumentGroup) -> None:
+    """Whose event it is."""
+    group.add_argument(
+        "-k",
+        "--service-key",
+        dest="key",
+        metavar="SERVICE_KEY",
+        help="Service API Key, also called integration key "
+        "(default: PD_SERVICE_KEY of the environment)",
+    )
+    common.key_file(group)
+
+
+def about(group: argparse._ArgumentGroup) -> None:
+    """What can be said of an event, besides what it is about."""
+    group.add_argument("-c", "--client", help="Client")
+    group.add_argument("-u", "--client-url", help="Client URL")
+    group.add_argument(
+        "-f",
+        "--field",
+        dest="fields",
+        metavar="FIELDS",
+        action="append",
+        help="Add given KEY=VALUE pair to the event details",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="Operate quietly (no output)")
+    group.add_argument(
+        "--severity",
+        metavar="{critical,error,warning,info}",
+        help="how bad it is (default: critical)",
+    )
+    group.add_argument("--source", help="what is affected (default: this host's name)")
+    group.add_argument("--component", help="the part of the source that is responsible")
+    group.add_argument("--group", help="the cluster or group that the source belongs to")
+    group.add_argument("--class", dest="event_class", metavar="CLASS", help="the kind of the event")
+    group.add_argument(
+        "--link",
+        dest="links",
+        metavar="'URL [TEXT]'",
+        action="append",
+        help="add a link to the incident; may be repeated",
+    )
+    group.add_argument(
+        "--image",
+        dest="images",
+        metavar="'SRC [URL] [TEXT]'",
+        action="append",
+        help="add an image, with the address it leads to and what it shows; may be repeated",
+    )

@@ -1,0 +1,2 @@
+"""Jobs: commands under `pd-send run`, and systemd's units. How they ended, and which of their
+failures opened an incident."""

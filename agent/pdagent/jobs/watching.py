@@ -1,0 +1,193 @@
+"""Watching a command: its end, its time, what it writes, and the signals that are meant for it.
+
+`pd-send` is the command's parent. What it gets of signals it hands on, but for those that a
+terminal sends to both. Handlers do nothing: each signal is a byte in a pipe, so that one loop sees
+all there is to see, in order.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass
+
+from pdagent.jobs import starting
+from pdagent.jobs.passing import Passing
+
+GRACE_SECONDS = 10.0  # from SIGTERM to SIGKILL, and from SIGKILL to saying that it did not help
+_HANDED_ON = (
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1),
+    *(signal.SIGUSR2, signal.SIGALRM, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT),
+)
+# A terminal sends these to all of its foreground group.
+_BY_TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH)
+# Python ignores these two for itself.
+_PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
+_ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_TIMED_OUT = 124  # timeout(1)'s
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ended, after so many `seconds`.
+
+    `code` is what to exit with: the command's own, 128+n after signal n (`killed_by`), 126 or 127
+    where it could not be run (`problem` says why). `is_running`: not even SIGKILL has ended it.
+    """
+
+    code: int
+    seconds: float
+    killed_by: int = 0
+    problem: str = ""
+    timed_out: bool = False
+    is_running: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return self.code != 0 or self.timed_out
+
+
+class Watch:
+    """A command, from its start to its end. `timeout`: seconds, None for as long as it takes."""
+
+    def __init__(self, command: list[str], passing: Passing, timeout: float | None) -> None:
+        self._command = command
+        self._passing = passing
+        self._timeout = timeout
+        # Without a terminal nobody needs to find the command in our group. One of its own can be
+        # ended as a whole: a shell's children do not live on.
+        self._own_group = timeout is not None and not any(map(os.isatty, (0, 1, 2)))
+        self._pid = 0
+        self._status: int | None = None
+        self._began = time.monotonic()
+        self._next = None if timeout is None else self._began + timeout  # when the next one is sent
+        self._sent: list[int] = []  # when time was up
+        self._wake, self._woken = os.pipe()
+        self._is_stopped = False  # passing on what is left: somebody wants us to end
+
+    def begin(self) -> Ending | None:
+        """Starts it. What is returned is how that failed."""
+        for fd in (self._wake, self._woken):
+            os.set_blocking(fd, False)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HANDED_ON, signal.SIGCHLD))
+        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        before = {n: signal.signal(n, _note) for n in (*_HANDED_ON, signal.SIGCHLD)}
+        theirs = {
+            number: signal.SIG_IGN if handler == signal.SIG_IGN else signal.SIG_DFL
+            for number, handler in before.items()
+        }
+        theirs.update(dict.fromkeys(_PYTHONS, signal.SIG_DFL))
+        self._began = time.monotonic()
+        try:
+            self._pid = starting.start(
+                self._command, self._passing.outputs, theirs, mask, self._own_group
+            )
+        except OSError as error:
+            if starting.is_not_found(error):
+                return Ending(starting.NOT_FOUND, 0.0, problem="not found")
+            return Ending(starting.CANNOT_RUN, 0.0, problem=f"cannot be run: {error.strerror}")
+        finally:
+            self._passing.started()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return None
+
+    def end(self) -> Ending:
+        """Waits for the end of the command; or, where it is out of time and SIGKILL did not help,
+        until that is clear. Then it may be waited for once more."""
+        while not self._reaped() and not self._is_stuck():
+            self._step()
+        if self._status is None:
+            self._next = None
+            code = 128 + signal.SIGKILL
+            return Ending(code, self._seconds(), timed_out=True, is_running=True)
+        self._passing.take_the_rest()
+        timed_out = bool(self._sent)
+        code = os.waitstatus_to_exitcode(self._status)
+        if code < 0:
+            return Ending(128 - code, self._seconds(), killed_by=-code, timed_out=timed_out)
+        return Ending(code or (_TIMED_OUT if timed_out else 0), self._seconds(), 0, "", timed_out)
+
+    def pass_on(self) -> None:
+        """Passes on what the ended command has written, however slow the reader is, unless a signal
+        says to end. Then leaves a process behind, if children of the command's still write."""
+        self._next = None
+        while self._passing.waits and not self._is_stopped:
+            self._step()
+        with contextlib.suppress(OSError):
+            self._passing.stay_behind()
+
+    def _step(self) -> None:
+        poller = select.poll()
+        poller.register(self._wake, select.POLLIN)
+        for fd, events in self._passing.interests() if self._may_pass() else ():
+            poller.register(fd, events)
+        rest = None if self._next is None else max(0.0, self._next - time.monotonic())
+        ready = {fd for fd, _ in poller.poll(None if rest is None else rest * 1000 + 1)}
+        self._passing.step(ready)
+        if self._wake in ready:
+            for number in os.read(self._wake, 4096):
+                self._take(number)
+        if self._next is not None and time.monotonic() >= self._next:
+            self._end_it()
+
+    def _may_pass(self) -> bool:
+        return self._status is None or self._passing.waits
+
+    def _take(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            return  # the loop looks
+        if self._status is not None:
+            self._is_stopped = self._is_stopped or number in _ENDING
+            return
+        if self._own_group or number not in _BY_TERMINAL or not _is_in_foreground():
+            self._send(number)
+        if number == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)  # until somebody continues both
+
+    def _send(self, number: int) -> None:
+        # It may be another user's by now, as sudo's: then it is not ours to end.
+        with contextlib.suppress(OSError):
+            (os.killpg if self._own_group else os.kill)(self._pid, number)
+
+    def _reaped(self) -> bool:
+        if self._status is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._status = status
+        return self._status is not None
+
+    def _end_it(self) -> None:
+        """Time is up: first SIGTERM, then SIGKILL."""
+        if len(self._sent) < 2:
+            number = signal.SIGKILL if self._sent else signal.SIGTERM
+            self._send(number)
+            self._send(signal.SIGCONT)  # one that was stopped could not end
+            self._sent.append(number)
+        else:
+            self._sent.append(0)  # nothing is left to do
+        self._next = time.monotonic() + GRACE_SECONDS
+
+    def _is_stuck(self) -> bool:
+        return len(self._sent) == 3 and self._next is not None
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+def _note(*_: object) -> None:
+    """A signal came: Python has written its number into the pipe."""
+
+
+def _is_in_foreground() -> bool:
+    """Whether a terminal sends its signals to us, and so to the command too."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
