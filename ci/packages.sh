@@ -1,10 +1,11 @@
 #!/bin/sh
-# Makes the deb and the rpm of pdagent, for each architecture, and of pdagent-integrations. Same input and date: same bytes,
+# Makes the deb and the rpm of pdagent, for each architecture, and of pdagent-integrations; and the list of parts. Same input and date: same bytes,
 # whatever the building machine has installed, whoever builds, where and when.
 # usage: ci/packages.sh [DIRECTORY]    (where to put them; default dist)
 #   ARCHES             default "amd64 arm64"
 #   VERSION            default the agent's
 #   SOURCE_DATE_EPOCH  the date of all that is made; default the last commit's
+#   COMMIT             what the list of parts says that the packages are made from; default the last commit
 #   VENV               the virtual environment; default .venv
 set -eu
 target=$(realpath -m "${1:-dist}")
@@ -13,7 +14,8 @@ VENV=${VENV:-.venv}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 VERSION=${VERSION:-$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' agent/pdagent/__init__.py)}
 ARCHES=${ARCHES:-amd64 arm64}
-export SOURCE_DATE_EPOCH VERSION
+COMMIT=${COMMIT:-$(git describe --always --abbrev=40 --exclude='*' --dirty=+changes)}
+export SOURCE_DATE_EPOCH VERSION COMMIT
 export LC_ALL=C.UTF-8 TZ=UTC
 umask 022
 
@@ -37,11 +39,14 @@ mkdir -p "$stage/deb" "$stage/rpm" "$target"
 PYTHONPATH=agent "$VENV/bin/python" ci/documents.py "$stage"
 PYTHONPATH=agent "$VENV/bin/python" ci/completion.py "$stage/completion"
 cp -R docs "$stage/doc"
+rm -f "$target"/pdagent_*.cdx.json
+"$VENV/bin/python" ci/release/sbom.py "$target/pdagent_$VERSION.cdx.json"
+cp "$target/pdagent_$VERSION.cdx.json" "$stage/doc/sbom.cdx.json"
 chmod -R u=rwX,go=rX "$stage/doc"
 # nfpm has to be told of each file that rpm is to know as documentation.
 {
-    find docs -type d -printf '  - {dst: /usr/share/doc/pdagent/%P, type: dir, packager: rpm, file_info: {mode: 0755}}\n'
-    find docs -type f -printf \
+    find "$stage/doc" -type d -printf '  - {dst: /usr/share/doc/pdagent/%P, type: dir, packager: rpm, file_info: {mode: 0755}}\n'
+    find "$stage/doc" -type f -printf \
         '  - {src: build/packages/doc/%P, dst: /usr/share/doc/pdagent/%P, type: doc, packager: rpm, file_info: {mode: 0644}}\n'
 } | LC_ALL=C sort >"$stage/documentation.yaml"
 sed "/^  # documentation.yaml/r $stage/documentation.yaml" packaging/nfpm.yaml >"$stage/nfpm.yaml"

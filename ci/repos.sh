@@ -85,6 +85,11 @@ ci/check-key.sh "$new/GPG-KEY-pagerduty"
 packaging/repo/keyring.sh "$scratch" "$new"/GPG-KEY-*
 packaging/repo/apt.sh "$tree" "$packages"/*.deb "$scratch"/*.deb
 packaging/repo/yum.sh "$tree/rpm" "$packages"/*.rpm "$scratch"/*.rpm
+for sbom in "$packages"/pdagent_*.cdx.json; do
+    [ -e "$sbom" ] || continue
+    install -m 644 "$sbom" "$tree/pool/main/p/pdagent/"
+    install -m 644 "$sbom" "$tree/rpm/"
+done
 for name in pdagent.sources pdagent.list pdagent.repo; do
     sed "s|@REPO_URL@|$REPO_URL|; s|@KEY_URL@|${REPO_URL%/pdagent}|" "packaging/repo/$name" >"$tree/$name"
 done

@@ -69,5 +69,4 @@ else
 fi
 [ -z "$home" ] || cp "$home/lock" build/runtime.lock
 rm -rf "$work"
-"$venv/bin/python" ci/freeze/sbom.py build
 echo "$key" >"$freeze.key"

@@ -1,5 +1,6 @@
 """What is in the packages."""
 
+import json
 import os
 import posixpath
 import re
@@ -181,12 +182,16 @@ def digests(directory: Path) -> dict[str, str]:
 def test_reproducible(dist: Path) -> None:
     """The same bytes whatever the building machine has installed, whoever builds, where and when:
     the second build has another user, umask, locale, directory, clock and number of processors."""
+    (parts,) = dist.glob("*.cdx.json")
+    properties = json.loads(parts.read_text())["metadata"]["properties"]
+    made_from = {row["name"]: row["value"] for row in properties}
     with TemporaryDirectory() as scratch:
         tree = Path(scratch) / "some where" / "else" / "the sources"
         sources = ("agent", "ci", "docs", "init", "packaging")
         for name in (*sources, "build/freeze", "build/freeze-arm64"):
             shutil.copytree(ROOT / name, tree / name)
-        shutil.copy(ROOT / "LICENSE", tree)
+        for name in ("LICENSE", "build/runtime.lock"):
+            shutil.copy(ROOT / name, tree / name)
         # what a link leads to is looked up from the directory where packages are made
         for top in (tree.parent, tree.parents[2]):
             (top / "lib/pdagent").mkdir(parents=True)
@@ -217,9 +222,8 @@ def test_reproducible(dist: Path) -> None:
             "TZ": "Asia/Kathmandu",
             "COLUMNS": "37",
             "VENV": str((ROOT / os.environ.get("VENV", ".venv")).absolute()),
-            "SOURCE_DATE_EPOCH": output("git", "-C", ROOT, "log", "-1", "--format=%ct")
-            .decode()
-            .strip(),
+            "SOURCE_DATE_EPOCH": made_from["pdagent:source-date-epoch"],
+            "COMMIT": made_from["pdagent:commit"],
         }
         subprocess.run(command, check=True, cwd=tree, env=environment, umask=0o077)
         second = digests(tree / "out")
