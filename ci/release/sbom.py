@@ -1,6 +1,6 @@
 """What is in the program, and what is known of vulnerabilities in that: a list of parts (CycloneDX)
-for scanners and auditors. It also says what the packages were made from, so that `make verify` can make
-them again: the commit, the date, and each of Debian's files by its hash.
+for scanners and auditors. It also says what the packages were made from, so that `make verify` can
+make them again: the commit, the date, and each of Debian's files by its hash.
 
 usage: VERSION=… COMMIT=… SOURCE_DATE_EPOCH=… python ci/release/sbom.py FILE
 """
