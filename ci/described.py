@@ -69,6 +69,17 @@ MEANINGS = {
         "The base address of the Events API, instead of the service region's. The API's paths are "
         "added to it."
     ),
+    "events_token_file": (
+        "A file with the token that a relay knows this host by. Only root and the agent's group "
+        "may read it. PagerDuty itself is not sent it."
+    ),
+    "events_client_cert": (
+        "A file with the certificate, in PEM form, that this host shows a relay which asks for one."
+    ),
+    "events_client_key": (
+        "A file with the certificate's private key, in PEM form. Empty: it is in "
+        "events_client_cert."
+    ),
     "proxy_url": (
         "The proxy to use, such as http://proxy:3128. Empty: http_proxy, https_proxy and no_proxy "
         "in the service's environment decide."

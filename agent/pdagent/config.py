@@ -44,6 +44,9 @@ class Config:
     integrations_events_api: str
     service_region: str
     events_url: str
+    events_token_file: str
+    events_client_cert: str
+    events_client_key: str
     proxy_url: str
     ca_file: str
     keys_file: str

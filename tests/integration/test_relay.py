@@ -8,13 +8,14 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.integration.test_endpoint import ALERT, free_port
-from tests.support.agent import Agent, wait_until
-from tests.support.events import KEY, sent
+from tests.support.agent import Agent, directory, wait_until
+from tests.support.events import KEY, OTHER, sent
 from tests.support.events_api import EventsApi
 from tests.support.events_api.certificates import CertificateAuthority
 from tests.support.users import AGENT, ROOT
@@ -28,9 +29,9 @@ class Relay:
     def __init__(self, agent: Agent, api: EventsApi) -> None:
         self.agent = agent
         self.port = free_port()
-        self.ca = CertificateAuthority()
         self._directory = agent.root / "tls"
-        self._directory.mkdir()
+        self._directory.mkdir(mode=0o755)
+        self.ca = CertificateAuthority(str(self._directory))
         self.cert, self.key = self.certificate(self.ca)
         self.tokens = agent.root / "tokens"
         self.name("web1", "db1")
@@ -42,6 +43,10 @@ class Relay:
             listen_tokens_file=self.tokens,
             backoff_interval_secs=1,
         )
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
 
     def certificate(self, ca: CertificateAuthority) -> tuple[str, str]:
         cert, key = ca.files(str(self._directory), "127.0.0.1")
@@ -75,6 +80,24 @@ class Relay:
                 > before
             )
         )
+
+
+@pytest.fixture
+def sender(relay: Relay, api: EventsApi) -> Iterator[Agent]:
+    """An agent on another host, so to say, that has no way but the relay. Its name there: web1."""
+    with directory() as root, Agent(root, api.url) as sender:
+        token = root / "token"
+        token.write_text(WEB1 + "\n")
+        relay.own(token)
+        sender.configure(
+            events_url=relay.url,
+            ca_file=relay.ca.ca_file,
+            events_token_file=token,
+            backoff_interval_secs=1,
+            send_interval_secs=1,
+        )
+        yield sender
+        assert WEB1 not in sender.log + sender.said
 
 
 @pytest.fixture
@@ -150,3 +173,97 @@ def test_the_python_client_as_it_is(api: EventsApi, agent: Agent, relay: Relay) 
     accepted = api.wait_accepted(4)
     actions = [sent(request).get("event_action") for request in accepted]
     assert [action for action in actions if action] == ["trigger", "acknowledge", "resolve"]
+
+
+def checked(agent: Agent) -> str:
+    """What it prints, in one line."""
+    return " ".join(agent.run("pdagent", "check").stdout.decode().split())
+
+
+def test_hop_by_hop(api: EventsApi, agent: Agent, relay: Relay, sender: Agent) -> None:
+    """What the relay has taken it keeps, and what it has not taken the sender keeps: in order."""
+    api.stop()
+    sender.start()
+    sender.send(KEY, "trigger", "-i", "disk", "-d", "full")
+    wait_until(lambda: len(agent.names("pdq")) == 1 and not sender.names("pdq"))
+    agent.end(signal.SIGKILL)
+    sender.send(KEY, "resolve", "-i", "disk")
+    assert len(sender.names("pdq")) == 1
+    agent.start()
+    api.start()
+    accepted = api.wait_accepted(2)
+    assert [sent(request)["event_action"] for request in accepted] == ["trigger", "resolve"]
+
+
+def test_a_token_that_the_relay_does_not_know(
+    api: EventsApi, agent: Agent, relay: Relay, sender: Agent
+) -> None:
+    """The events are kept, not in error; the log and the check say why; then they go."""
+    relay.name("db1")
+    relay.reload()
+    sender.start()
+    sender.send(KEY, "trigger", "-i", "a", "-d", "x")
+    sender.send(OTHER, "trigger", "-i", "b", "-d", "x")
+    wait_until(lambda: "does not know this host's token" in sender.log)
+    found = checked(sender)
+    assert "the relay answered 401" in found
+    assert "listen_tokens_file on the relay" in found
+    assert (len(sender.names("pdq")), sender.names("err")) == (2, [])
+    relay.name("web1")
+    relay.reload()
+    api.wait_accepted(2)
+
+
+def test_a_relay_that_is_full(api: EventsApi, agent: Agent, relay: Relay, sender: Agent) -> None:
+    """It takes no more than listen_pending_most; the sender keeps the rest, and says why."""
+    api.stop()
+    with agent.conf.open("a") as conf:
+        conf.write("listen_pending_most = 1\n")
+    relay.reload()
+    sender.start()
+    for number in range(3):
+        sender.send(KEY, "trigger", "-i", f"{number}", "-d", "x")
+    wait_until(lambda: "the relay answered 429: it is full" in sender.log)
+    assert (len(sender.names("pdq")), sender.names("err")) == (2, [])
+    assert "the relay answered 429" in checked(sender)
+    api.start()
+    assert {request.dedup_key for request in api.wait_accepted(3)} == {"0", "1", "2"}
+
+
+def test_a_client_certificate_that_expires(
+    api: EventsApi, agent: Agent, relay: Relay, sender: Agent
+) -> None:
+    """The events are kept, and the log and the check name the certificate."""
+    with agent.conf.open("a") as conf:
+        conf.write(f"listen_client_ca = {relay.ca.ca_file}\n")
+    relay.reload()
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    cert, key = relay.ca.files(str(sender.root), "web1", until=yesterday)
+    relay.own(Path(key))
+    with sender.conf.open("a") as conf:
+        conf.write(f"events_client_cert = {cert}\nevents_client_key = {key}\n")
+    sender.start()
+    sender.send(KEY, "trigger", "-i", "a", "-d", "x")
+    wait_until(lambda: "certificate expired" in sender.log)
+    found = checked(sender)
+    assert "does not accept this host's certificate" in found
+    assert "Renew the certificate in events_client_cert" in found
+    assert (len(sender.names("pdq")), sender.names("err")) == (1, [])
+    assert "certificate has expired" in agent.log
+    cert, key = relay.ca.files(str(sender.root), "web1")
+    relay.own(Path(key))
+    assert sender.daemon is not None
+    sender.daemon.send_signal(signal.SIGHUP)
+    api.wait_accepted(1)
+
+
+@pytest.mark.parametrize("name", ["events_token_file", "events_client_cert"])
+def test_a_file_that_is_not_there(relay: Relay, sender: Agent, name: str) -> None:
+    """Is named by the log and the check; nothing is lost."""
+    with sender.conf.open("a") as conf:
+        conf.write(f"{name} = /nowhere\n")
+    sender.start()
+    sender.send(KEY, "trigger", "-i", "a", "-d", "x")
+    wait_until(lambda: f"{name} = /nowhere: No such file" in sender.log)
+    assert f"{name} = /nowhere: No such file" in checked(sender)
+    assert (len(sender.names("pdq")), sender.names("err")) == (1, [])

@@ -16,6 +16,7 @@ from pdagent.config import Config
 from pdagent.wire.proxy import BadProxy, Way, way_to
 from pdagent.wire.question import Answer
 from pdagent.wire.trust import NoTrust, ca_file, why_not
+from pdagent.wire.verdict import RELAY_ANSWERED
 
 DNS, PROXY, API, TLS, CA, CLOCK = "DNS", "proxy", "events API", "TLS", "CA bundle", "clock"
 SKEW_WARNING, SKEW_FAILED = 30.0, 600.0
@@ -33,6 +34,7 @@ _REMEDIES = {
     "replaces the system's authorities. Then restart the service.",
     "connection": "Open the firewall for port 443, or name a proxy: see "
     "/usr/share/doc/pdagent/proxies.md.",
+    "identity": "Let it name a file that the service can read, then reload the service.",
     "answer": "A proxy, a portal or a filter answers in PagerDuty's place: ask who runs it.",
 }
 _NOT_ASKED = "no answer of the Events API to learn it from"
@@ -42,6 +44,12 @@ def remedy_of(answer: Answer, settings: Config) -> str:
     """What to do about a question that was not answered in PagerDuty's words."""
     if "assign requested address" in answer.why:
         return f"source_address = {settings.source_address} is no address of this host."
+    if "events_token_file" in answer.why and answer.stage == "answer":
+        return "Add this host's token to listen_tokens_file on the relay; then reload both services"
+    if "events_client_cert" in answer.why and answer.stage != "identity":
+        return "Renew the certificate in events_client_cert, then reload the service."
+    if answer.why.startswith(RELAY_ANSWERED):
+        return "Run pdagent check on the relay. Events are kept meanwhile."
     parts = split(settings.base_url)
     if answer.stage == "answer" and parts is not None and (path := parts.path):
         base = settings.shown_url.removesuffix(path)
@@ -160,6 +168,8 @@ def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
         yield failed(API, f"{url} cannot be reached: {answer.why}", remedy)
     elif answer.status == 407:
         yield failed(API, f"{url}: {answer.why}", "See the line proxy.")
+    elif answer.why.startswith(RELAY_ANSWERED):
+        yield failed(API, f"{url}: {answer.why}", remedy_of(answer, settings))
     elif answer.status in (502, 503, 504):
         text = f"{url}: answered {answer.status}"
         yield failed(API, text, "PagerDuty, or a proxy, is in trouble. Events are kept meanwhile.")

@@ -73,7 +73,8 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
     secret = bool(settings.keys or settings.listen_token or "@" in settings.proxy_url)
     mode = 0o640 if secret else 0o644
     configuration = [(file, mode) for file in (*files(path), f"{path}.d")]
-    for file, mode in (*configuration, (settings.keys_file, 0o640)):
+    secrets = (settings.keys_file, settings.events_token_file, settings.listen_tokens_file)
+    for file, mode in (*configuration, *((file, 0o640) for file in secrets)):
         if file:
             try:
                 yield _readable(file, service, mode)

@@ -22,6 +22,7 @@ from pdagent.config import Config
 from pdagent.threads import importing
 from pdagent.wire.answer import Answer
 from pdagent.wire.connections import AGENT, Connection, Post, Target, Tls, Unreached
+from pdagent.wire.identity import NoIdentity, authorization
 from pdagent.wire.proxy import BadProxy, Way, way_to
 
 _HEADERS = {
@@ -69,10 +70,15 @@ class Adapter(BaseAdapter):
         self._templates: dict[str, PreparedRequest] = {}
         # What is wrong with these must not end the daemon: it is said by each post.
         self._problem: RequestException | None = None
+        self._authorization = ""
         self.way = Way()
         try:
             self.way = way_to(url, config, os.environ)
             self._target = Target(str(_template(url).url))
+            if url == config.base_url:
+                self._authorization = authorization(config)
+        except NoIdentity as error:
+            self._problem = ConnectionError(Unreached("identity", str(error)))
         except BadProxy as error:
             self._problem = ProxyError(Unreached("proxy", str(error)))
         except ValueError:  # InvalidURL is one; its words could quote a password
@@ -86,6 +92,8 @@ class Adapter(BaseAdapter):
         template = self._templates.get(path)
         if template is None:
             template = self._templates[path] = _template(self._url + path)
+            if self._authorization:
+                template.headers["Authorization"] = self._authorization
         request = template.copy()
         request.body = data
         request.prepare_content_length(data)

@@ -29,6 +29,7 @@ from pdagent.config import Config
 from pdagent.shown import printable
 from pdagent.wire import trust
 from pdagent.wire.answer import Answer, NoAnswer, Reader
+from pdagent.wire.identity import NoIdentity, show
 from pdagent.wire.proxy import Proxy
 
 CONNECT_SECONDS = 10.0
@@ -37,6 +38,7 @@ CONNECT_SECONDS = 10.0
 PROXY_TLS_SECONDS = 5.0
 PLAIN_SECONDS = 2.0
 _TEXT_CHARS = 500
+_NOT_OURS = "it does not accept this host's certificate (events_client_cert)"
 AGENT = f"pdagent/{__version__}"
 
 
@@ -106,6 +108,7 @@ class Connection:
         self._twin: socket.socket | None = None
         self._peer = "PagerDuty"
         self._used = False
+        self._alert: ssl.SSLError | None = None  # what TLS's other side said instead of an answer
         self.sound = False  # whether it may carry another request
 
     @property
@@ -131,7 +134,8 @@ class Connection:
         post.reused, self._used = self._used, True
         post.twin = self._twin
         if not self.silent():
-            raise Unreached("connection", f"{self._peer}: it spoke before it was asked")
+            why = _words(self._alert) if self._alert else "it spoke before it was asked"
+            raise Unreached("connection", f"{self._peer}: {why}")
         whole = True
         try:
             self._sock.settimeout(post.left())
@@ -157,6 +161,8 @@ class Connection:
             self._sock.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
+        except ssl.SSLError as error:
+            self._alert = error
         except OSError:
             pass
         return False
@@ -256,6 +262,8 @@ class Connection:
             context = self._tls.context()
         except trust.NoTrust as error:
             raise Unreached("trust", str(error)) from error
+        except NoIdentity as error:
+            raise Unreached("identity", str(error)) from error
         self._sock.settimeout(seconds)
         try:
             if isinstance(self._sock, ssl.SSLSocket):  # to the proxy
@@ -284,7 +292,9 @@ class Tls:
     def context(self) -> ssl.SSLContext:
         with self._lock:
             if self._context is None:
-                self._context = trust.context(trust.ca_file(self._config, os.environ))
+                made = trust.context(trust.ca_file(self._config, os.environ))
+                show(made, self._config)
+                self._context = made
             return self._context
 
     def forget(self) -> None:
@@ -319,8 +329,14 @@ def _words(error: Exception) -> str:
     if isinstance(error, ssl.SSLEOFError):
         return "the connection was closed in violation of the protocol"
     if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).replace("_", " ").lower()
+        words = (error.reason or str(error)).replace("_", " ").lower()
+        return f"{words}: {_NOT_OURS}" if _is_about_us(words) else words
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def _is_about_us(words: str) -> bool:
+    """Whether it is an alert of the other side's, about the certificate that it was shown."""
+    return " alert " in words and ("certificate" in words or "unknown ca" in words)
 
 
 def _shown(error: ssl.SSLCertVerificationError, sock: Any) -> Mapping[str, Any] | None:

@@ -162,7 +162,7 @@ class Delivery:
             # Somebody else's answer. On these connections he would go on answering, when new ones
             # lead to PagerDuty again.
             adapter.close()
-            return replace(verdict, content=True)
+            return verdict if verdict.sure else replace(verdict, content=True)
         return verdict
 
     def _failure(self, post: Post, error: RequestException) -> Verdict:

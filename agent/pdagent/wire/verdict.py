@@ -14,6 +14,18 @@ from pdagent.shown import printable
 # PagerDuty counts events per minute; whoever asks for much more patience is not PagerDuty.
 RETRY_AFTER_MOST = 300.0
 REASON_CHARS = 500
+RELAY_ANSWERED = "the relay answered"
+RELAY = "pdagent"  # what an agent's endpoint calls itself in the header Server
+# What a relay says of itself or of us, and not of this event: others have nothing else to expect.
+_RELAYS = {
+    401: "it does not know this host's token (events_token_file)",
+    403: "it does not let this host in",
+    404: "it has no Events API there (events_url)",
+    405: "it has no Events API there (events_url)",
+    429: "it is full, since it does not get its own events out",
+    503: "it cannot write its queue; its log says why",
+    507: "its disk is full",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +71,12 @@ class Troubled:
 @dataclass(frozen=True, slots=True)
 class Unreachable:
     """Nothing that speaks PagerDuty's language was reached. `content`: what the event holds may be
-    why, since something on the way has seen it."""
+    why, since something on the way has seen it. `sure`: a relay said it of itself, or of this host,
+    so every other event would fare as this one."""
 
     why: str
     content: bool = False
+    sure: bool = False
 
 
 Verdict = Delivered | Refused | Throttled | Troubled | Unreachable
@@ -94,6 +108,8 @@ def judge(
     if 200 <= status < 300:
         return _taken(status, headers, body, version, pagerduty)
     words = _pagerdutys_words(body)
+    if not pagerduty and status in _RELAYS and _header(headers, "server") == RELAY:
+        return Unreachable(f"{RELAY_ANSWERED} {status}: {_RELAYS[status]}", sure=True)
     if status == 429 or (version == "v1" and status == 403 and not _is_html(headers, body)):
         return Throttled(status, retry_after(headers, now))
     if status == 413:

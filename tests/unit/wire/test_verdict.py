@@ -259,3 +259,21 @@ def test_every_answer_gets_a_verdict(
     if isinstance(found, Delivered):
         assert 200 <= status < 300
         assert isinstance(json.loads(body), dict)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 429, 503, 507])
+@pytest.mark.parametrize("version", ["v2", "v1"])
+def test_a_relay_speaks_of_itself(status: int, version: str) -> None:
+    """Its words look like PagerDuty's, but they are about the relay or this host: the event is
+    neither refused nor throttled nor to blame."""
+    words = b'{"status":"unauthorized","message":"Unauthorized","errors":["x"]}'
+    found = verdict(status, words, {"Server": "pdagent"}, version)
+    assert isinstance(found, Unreachable)
+    assert found.sure
+    assert found.why.startswith(f"the relay answered {status}: ")
+    assert verdict(status, words, {"Server": "pdagent"}, version, pagerduty=True) != found
+
+
+def test_a_relay_refuses_an_event() -> None:
+    """As PagerDuty would: it is in error."""
+    assert isinstance(verdict(400, WORDS, {"Server": "pdagent"}), Refused)

@@ -1,0 +1,55 @@
+"""Identity: what this host shows a relay so that it may send: a token, a certificate, or both.
+
+PagerDuty itself is shown neither.
+"""
+
+import os
+import ssl
+
+from pdagent import api
+from pdagent.config import Config
+
+TOKEN_BYTES = 4096
+
+
+class NoIdentity(Exception):
+    """A file can't be used; the text says which, by its setting, and why."""
+
+
+def authorization(config: Config) -> str:
+    """The header that a relay wants, "" if none is set. Raises NoIdentity."""
+    path = config.events_token_file
+    if not path or is_pagerduty(config):
+        return ""
+    try:
+        with open(path, "rb") as file:
+            token = file.read(TOKEN_BYTES).decode("utf-8", "replace").strip()
+    except OSError as error:
+        raise NoIdentity(f"events_token_file = {path}: {error.strerror}") from error
+    if not (token.isascii() and token.isprintable() and token and " " not in token):
+        raise NoIdentity(f"events_token_file = {path}: it must hold one token, and nothing else")
+    return f"Bearer {token}"
+
+
+def show(context: ssl.SSLContext, config: Config) -> None:
+    """Has the context show this host's certificate to a relay that asks for one. Raises
+    NoIdentity."""
+    cert, key = config.events_client_cert, config.events_client_key
+    if not cert or is_pagerduty(config):
+        return
+    for name, path in (("events_client_cert", cert), ("events_client_key", key)):
+        if path and not os.access(path, os.R_OK):
+            why = "Permission denied" if os.path.exists(path) else "No such file or directory"
+            raise NoIdentity(f"{name} = {path}: {why}")
+    try:
+        context.load_cert_chain(cert, key or None, password=lambda: "")
+    except OSError as error:  # ssl.SSLError is one
+        raise NoIdentity(
+            f"events_client_cert = {cert}, events_client_key = {key}: they must hold a "
+            "certificate and its private key, without a password, in PEM form"
+        ) from error
+
+
+def is_pagerduty(config: Config) -> bool:
+    """Whether it is PagerDuty itself that is asked, and no relay."""
+    return config.base_url in api.BASE_URLS.values()
