@@ -1,6 +1,7 @@
 """The boundary: names by which the agent's modules reach the system lead into the simulation."""
 
 import _thread
+import builtins
 import contextlib
 import fcntl
 import gc
@@ -18,17 +19,29 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-# All that is imported on the way is imported before: what comes later would reach the real system.
 import pdagent.daemon.life
 import pdagent.queue.intervention
 import pdagent.queue.waiting
-import pdagent.wire.delivery  # noqa: F401
-import tests.support.power.disk
-from pdagent import threads
-from tests.simulation.kernel import Fcntl, Kernel, Select
-from tests.simulation.network import Network
-from tests.simulation.primitives import CoarseTime, RLock, Thread, Threading, Time
-from tests.simulation.world import Process, World
+
+EARLY = frozenset(sys.modules)  # which a daemon has before it has threads
+
+# The rest is imported here all the same: what comes later would reach the real system.
+import pdagent.serve.heartbeat  # noqa: E402
+import pdagent.wire.delivery  # noqa: E402, F401
+import tests.support.power.disk  # noqa: E402
+from pdagent import threads  # noqa: E402
+from pdagent.wire import trust  # noqa: E402
+from tests.simulation.kernel import Fcntl, Kernel, Select  # noqa: E402
+from tests.simulation.network import Network, Plain  # noqa: E402
+from tests.simulation.primitives import (  # noqa: E402
+    CoarseTime,
+    Importer,
+    RLock,
+    Thread,
+    Threading,
+    Time,
+)
+from tests.simulation.world import Process, World  # noqa: E402
 
 
 @contextlib.contextmanager
@@ -70,6 +83,8 @@ def simulated(world: World, kernel: Kernel, network: Network, signals: Any) -> I
         put(module, "open", kernel.open_file)
     put(tests.support.power.disk, "time", CoarseTime(world))
     put(uuid, "os", kernel)
+    put(trust, "context", lambda _: Plain())
+    put(builtins, "__import__", Importer(world, builtins.__import__, EARLY))
     gc.collect()
     gc.disable()  # it would end things at moments that no seed chooses
     logging.disable(logging.WARNING if world.tell is None else logging.NOTSET)

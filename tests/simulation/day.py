@@ -15,23 +15,33 @@ from pdagent.daemon.notify import Notifier
 from pdagent.queue.intervention import Gone, Intervention
 from pdagent.queue.layout import CannotRun
 from pdagent.queue.names import key_of
+from pdagent.queue.pending import chain_of
 from pdagent.queue.state import State
 from pdagent.queue.waiting import Removed, WaitingSpool
 from pdagent.spool import IN_ERROR, PENDING, Spool, SpoolError, wake_fifo
 from tests.simulation.boundary import Signals, simulated
 from tests.simulation.kernel import Kernel
-from tests.simulation.model import ROOT, STRANGER, Event, Model
+from tests.simulation.model import STRANGER, Event, Model
 from tests.simulation.network import Network
+from tests.simulation.places import ROOT, Places
 from tests.simulation.server import GOOD, Server
 from tests.simulation.world import Process, Violation, World
-from tests.support.power.disk import Disk
+from tests.support.power.disk import Disk, Rename
 
 CONF = "/etc/pdagent.conf"
 DATA = "/var/lib/pdagent"
 DAY_SECONDS = 40.0
 CALM_SECONDS = 500.0  # all holds and patience are over by then
-SECTION = "[Main]\nevents_url = http://events.invalid\nheartbeat = off\nmax_connections = {}\n"
-SETTINGS = f"data_dir = {DATA}\nlog_dir = /var/log\nrun_dir = /run\nbackoff_interval_secs = 20\n"
+SETTINGS = f"""[Main]
+data_dir = {DATA}
+log_dir = /var/log
+run_dir = /run
+backoff_interval_secs = 20
+heartbeat_url = http://events.invalid/beat
+ca_file = /etc/ca
+"""
+NAMED = "@db"  # an integration key's name in the configuration
+HOUR, MONTH = 3600.0, 2_678_400.0
 
 
 class Day:
@@ -39,8 +49,11 @@ class Day:
         self.world = World(seed)
         self.choice = self.world.choice
         self.kernel = Kernel(self.world)
-        self.model = Model(self.kernel)
+        self.places = Places(self.kernel)
+        self.model = Model(self.world, self.places)
         self.server = Server(self.world, self.model)
+        self.kernel.observe = self._names_changed
+        self.kernel.excuse = self._excuse
         self.network = Network(self.world, self.server.answer)
         self.signals = Signals(self.kernel)
         self.daemon = Process("daemon", 900)
@@ -52,7 +65,14 @@ class Day:
         self.cuts = self.choice.choice([0.0, 0.0, 0.0003])
         self.errors = self.choice.choice([0.0, 0.0, 0.0, 0.002, 0.01])
         self.outage = self.choice.random() < 0.3
-        self.steady = not (self.errors or self.outage)  # nobody but others may be why one waits
+        self.scheme = self.choice.choice(["http", "https"])
+        self.proxies = self.choice.random() < 0.3
+        self.connections = self.choice.choice([[1, 2], [8, 32]])
+        self.forgetful = self.choice.random() < 0.3  # the key's name comes and goes
+        self.steps = not (self.errors or self.forgetful) and self.choice.random() < 0.3
+        # Nobody but others may be why one waits.
+        self.steady = not (self.errors or self.outage or self.proxies) and self.connections[0] > 1
+        self.looked_at = 0.0
         if tell is not None:
             self.world.tell = lambda what: tell(
                 f"{self.world.steps:6} {self.world.now - 1000:10.4f}  {what}"
@@ -69,18 +89,37 @@ class Day:
     # --- what befalls them ----------------------------------------------------------------------
 
     def _befall(self) -> None:
-        self.model.look()
+        if self.world.now - self.looked_at >= 1.0:
+            self.looked_at = self.world.now
+            self.model.nobody_waits_for_others()
         if self.choice.random() < self.kills:
             alive = [p for p in (self.daemon, *self.processes) if not p.dead]
             self._kill(self.choice.choice(alive) if alive else self.daemon)
         if self.choice.random() < self.cuts:
-            self.dark = True
-            for process in (self.daemon, *self.processes):
-                self._kill(process)
+            self._cut_power()
+
+    def _cut_power(self) -> None:
+        self.dark = True
+        for process in (self.daemon, *self.processes):
+            self._kill(process)
 
     def _kill(self, process: Process) -> None:
         if not process.dead:
             self.kernel.kill(process)
+
+    def _names_changed(self, rename: Rename) -> None:
+        for change in rename.changes:
+            inode = change.new or change.old
+            assert inode is not None
+            event = self.model.events.get(bytes(self.kernel.disk.tree.inodes[inode].data))
+            if event is not None:
+                self.model.it_leaves_in_three_ways(event, self.kernel.process.name)
+
+    def _excuse(self, path: str) -> None:
+        """An error was put in."""
+        self.model.harmed = True
+        for event in self.model.events.values():
+            event.excused |= any(name in path for name in self.places.names(event.body))
 
     def _init(self) -> None:
         for path in (f"{ROOT}/{PENDING}", "/etc", "/run", "/var/log"):
@@ -99,7 +138,7 @@ class Day:
             if self.dark:
                 self.world.wait("the dark", lambda: all(map(self.world.is_over, self.processes)))
                 self.kernel.cut_power()
-                self.model.look_after_a_cut()
+                self.model.power_cuts_change_nothing()
                 self.dark = False
             self.world.sleep(self.choice.choice([0.0, 1.0, 5.0]))
 
@@ -127,6 +166,7 @@ class Day:
             [self._send] * 6
             + [self._meddle] * 2
             + [*(self._retry, self._purge, self._reload, self._start_another)]
+            + [self._step_the_clock] * 2 * self.steps
         )
         plan = sorted(self.choice.random() * DAY_SECONDS for _ in range(self.choice.randint(4, 14)))
         if self.outage:
@@ -143,7 +183,7 @@ class Day:
         self.world.start(process, "main", body)
 
     def _send(self) -> None:
-        key = self.choice.choice([GOOD, GOOD, "BAD1", "BAD2"])
+        key = self.choice.choice([GOOD, GOOD, NAMED, "BAD1", "BAD2"])
         process = Process("sender", 0 if self.choice.random() < 0.2 else 1001)
         process.faulty = True
         events = [self._new_event(key) for _ in range(self.choice.choice([1, 1, 2, 4]))]
@@ -166,30 +206,39 @@ class Day:
         return json.dumps(body).encode()
 
     def _send_one(self, key: str, body: bytes, waits: bool) -> None:
-        event = self.model.begin(key, body, not (key == GOOD and self.steady))
+        patient = key.startswith("BAD") or not self.steady or (key == NAMED and self.forgetful)
+        event = self.model.begin(body, self._chain(key, body), patient)
         spool = WaitingSpool(ROOT) if waits else Spool(ROOT)
         try:
-            spool.enqueue(key, body)
+            name = spool.enqueue(key, body)
         except SpoolError:
             return
         except OSError:  # of the FIFO of one who waits
             if not self.errors:
                 raise
             return
-        self.model.accept(event)
+        self.model.accepted_is_kept(event, name)
         if isinstance(spool, WaitingSpool):
             with contextlib.suppress(OSError):
                 self._wait_for(event, spool)
+
+    def _chain(self, key: str, body: bytes) -> object:
+        """What an event keeps its order with."""
+        parsed = json.loads(body)
+        dedup_key = parsed.get("dedup_key") or parsed.get("incident_key")
+        if key == NAMED and not self.forgetful:
+            key = GOOD
+        return key, chain_of(dedup_key, repr(body))
 
     def _wait_for(self, event: Event, spool: WaitingSpool) -> None:
         try:
             with spool:
                 answer = spool.wait(self.choice.choice([1.0, 60.0]))
         except Removed:
-            self.model.told(event, None)
+            self.model.its_sender_hears_the_truth(event, None)
         else:
             if answer is not None:
-                self.model.told(event, answer)
+                self.model.its_sender_hears_the_truth(event, answer)
 
     def _meddle(self) -> None:
         stranger = Process("stranger", 1003)
@@ -198,14 +247,31 @@ class Day:
         body = json.dumps({"routing_key": STRANGER, "event_action": "trigger"}).encode()
         noise = self.choice.choice([b"\n", b"..\n\n/\n", b"x" * 4000, *self._some_names()])
         end = self.choice.choice([b"", body[9:]])
-        deed = self.choice.choice(
-            [
-                lambda: self.kernel.mkdir(name),
-                lambda: self._drop(name, body[:9], end),
-                lambda: self._shout(noise, self.choice.choice([1, 20])),
-            ]
-        )
-        self._begin(stranger, deed)
+        times = 1 if self.steps else self.choice.choice([1, 20])
+        deeds = [
+            lambda: self.kernel.mkdir(name),
+            lambda: self._drop(name, body[:9], end),
+            lambda: self._drop_and_change(name, body),
+            lambda: self._shout(noise, times),
+        ]
+        self._begin(stranger, self.choice.choice(deeds))
+
+    def _drop_and_change(self, path: str, body: bytes) -> None:
+        """A file of one's own may be changed while the daemon is about it."""
+        self._drop(path, body)
+        with contextlib.suppress(OSError):  # it is settled
+            match self.choice.choice(["locked", "linked", "gone", "a directory"]):
+                case "locked":
+                    self.kernel.chmod(path, 0)
+                    self.world.sleep(self.choice.choice([0.3, 20.0]))
+                    self.kernel.chmod(path, 0o644)
+                case "linked":
+                    self.kernel.link(path, path.replace("_", "0_"))
+                case "gone":
+                    self.kernel.unlink(path)
+                case "a directory":
+                    self.kernel.unlink(path)
+                    self.kernel.mkdir(path)
 
     def _some_names(self) -> list[bytes]:
         names = self.kernel.listdir(f"{ROOT}/{PENDING}")
@@ -246,11 +312,16 @@ class Day:
         with contextlib.suppress(OSError):
             for name in sorted(self.kernel.listdir(f"{ROOT}/{IN_ERROR}")):
                 if key_of(name) is not None:
-                    for event in self.model.named(IN_ERROR, name):
+                    for event in self._named(IN_ERROR, name):
                         event.retried = True
                     with contextlib.suppress(Gone):
                         person.retry(name)
             person.finish()
+
+    def _named(self, place: str, name: str) -> list[Event]:
+        """The event of that file, if it is one's."""
+        found = [self.model.events.get(data) for n, data in self.places.files(place) if n == name]
+        return [event for event in found if event is not None]
 
     def _purge(self) -> None:
         self._begin(Process("purge"), self._purge_some)
@@ -260,7 +331,7 @@ class Day:
         with contextlib.suppress(OSError):
             names = self.kernel.listdir(f"{ROOT}/{place}")
             chosen = [name for name in names if key_of(name) and self.choice.random() < 0.5]
-            events = {name: self.model.named(place, name) for name in chosen}
+            events = {name: self._named(place, name) for name in chosen}
             for found in events.values():
                 for event in found:
                     event.doomed = True
@@ -268,6 +339,8 @@ class Day:
             for _, name in person.purge([(place, name) for name in chosen]):
                 for event in events[name]:
                     event.removed = True
+        if self.cuts and self.choice.random() < 0.3:
+            self._cut_power()
 
     def _reload(self) -> None:
         def reload() -> None:
@@ -276,14 +349,25 @@ class Day:
 
         self._begin(Process("admin"), reload)
 
-    def _configure(self) -> None:
-        text = SECTION.format(self.choice.choice([8, 32])) + SETTINGS
+    def _configure(self, calm: bool = False) -> None:
+        text = f"{SETTINGS}events_url = {self.scheme}://events.invalid\n"
+        text += f"max_connections = {self.choice.choice(self.connections)}\n"
+        text += f"cleanup_interval_secs = {self.choice.choice([20, 10_800])}\n"
+        text += f"heartbeat = {self.choice.choice(['on', 'off'])}\n"
+        if self.proxies and self.choice.random() < 0.7:
+            text += "proxy_url = http://user:secret@proxy.invalid:3128\n"
+        if not self.forgetful or calm or self.choice.random() < 0.5:
+            text += f"[Keys]\n{NAMED[1:]} = {GOOD}\n"
         new = f"{CONF}.{self.world.steps}"  # there may be two who do so
         fd = self.kernel.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         self.kernel.write(fd, text.encode())
         self.kernel.fsync(fd)
         self.kernel.close(fd)
         self.kernel.rename(new, CONF)
+
+    def _step_the_clock(self) -> None:
+        steps = [0.4, HOUR, MONTH, -0.4, -HOUR, -MONTH, -self.world.stepped]
+        self.world.stepped += self.choice.choice(steps)
 
     def _cut_off(self) -> None:
         self.network.down = True
@@ -298,10 +382,12 @@ class Day:
         self.server.healed, self.network.down = True, False
         until = self.world.now + CALM_SECONDS
         self.world.wait("the others", lambda: all(map(self.world.is_over, self.processes)))
-        while self.world.now < until and self.model.is_busy():
+        self._configure(calm=True)
+        self.signals.send(self.daemon, self.signals.SIGHUP)
+        while self.world.now < until and self._is_busy():
             self.world.sleep(1.0)
         self.world.sleep(1.0)
-        self.model.look_at_the_end()
+        self.model.all_ends_well()
         self.over = True
         self.signals.send(self.daemon, self.signals.SIGTERM)
         ended = self.world.wait("its end", lambda: self.world.is_over(self.daemon), 30.0)
@@ -309,6 +395,9 @@ class Day:
             raise Violation("the daemon does not end")
         for process in self.processes:
             self._kill(process)
+
+    def _is_busy(self) -> bool:
+        return any(self.model.place(event) == PENDING for event in self.model.events.values())
 
 
 class _Listening(logging.Handler):

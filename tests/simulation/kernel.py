@@ -218,6 +218,8 @@ class Kernel:
             if flags & os.O_EXCL:
                 raise _error(errno.EEXIST, path)
             inode = self._at(path)
+            if not inode.mode & 0o777 and self.process.uid not in (0, inode.uid):
+                raise _error(errno.EACCES, path)
         elif flags & os.O_CREAT:
             inode = self._make(path, stat.S_IFREG | mode)
         else:
@@ -331,6 +333,9 @@ class Kernel:
 
     def geteuid(self) -> int:
         return self.process.uid
+
+    def getegid(self) -> int:
+        return 0
 
     def urandom(self, size: int) -> bytes:
         return self.world.choice.randbytes(size)

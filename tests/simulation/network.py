@@ -1,9 +1,10 @@
-"""What stands in for `socket`: connections, byte by byte, to an Events API whose answers a seed
-draws. What the server has said of an event is known here, and nowhere else."""
+"""What stands in for `socket` and `ssl`: connections, byte by byte, to a server whose answers a
+seed draws. TLS is a layer in plain: what was said before it began is no TLS, and nothing else."""
 
 import json
 import math
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -15,18 +16,16 @@ from tests.simulation.world import World
 Item = bytes | OSError
 Answer = list[tuple[float, Item]]
 
-NEVER: Answer = []
-
 
 class Network:
-    """`server` is handed the path and the body of each request that is whole. `down`: connections
-    are refused."""
+    """`server` is handed the method, the address and the body of each request that is whole.
+    `down`: connections are refused."""
 
     AF_INET6, SOCK_STREAM = socket.AF_INET6, socket.SOCK_STREAM
     IPPROTO_TCP, TCP_NODELAY, SHUT_RDWR = socket.IPPROTO_TCP, socket.TCP_NODELAY, socket.SHUT_RDWR
     gaierror = socket.gaierror
 
-    def __init__(self, world: World, server: Callable[[str, bytes], Answer]) -> None:
+    def __init__(self, world: World, server: Callable[[str, str, bytes], Answer]) -> None:
         self.world = world
         self.server = server
         self.down = False
@@ -73,12 +72,13 @@ class Socket:
         if end is not None:
             return  # nobody reads it
         self._asked += data
-        head, _, rest = bytes(self._asked).partition(b"\r\n\r\n")
-        size = int(head.partition(b"Content-Length: ")[2].split()[0]) if rest else math.inf
-        if len(rest) >= size:
+        head, whole, rest = bytes(self._asked).partition(b"\r\n\r\n")
+        size = int(head.partition(b"Content-Length: ")[2].split()[0]) if b"Length" in head else 0
+        if whole and len(rest) >= size:
             self._asked.clear()
             at = max([self._world.now, *(at for at, _ in self._coming)])
-            for seconds, item in self._network.server(head.split()[1].decode(), rest):
+            method, address = head.decode().split()[:2]
+            for seconds, item in self._network.server(method, address, rest):
                 at += seconds
                 self._coming.append((at, item))
 
@@ -108,11 +108,26 @@ class Socket:
             self._coming.appendleft((at, item[size:]))
         return item[:size]
 
+    def do_handshake(self) -> None:
+        self._world.wait("handshake")
+        self._world.sleep(0.01)
+        if self._coming:
+            error = ssl.SSLError(1, "wrong version number")
+            error.reason = "WRONG_VERSION_NUMBER"
+            raise error
+
     def shutdown(self, _: int) -> None:
         self._shut = True
 
     def close(self) -> None:
         self._shut = True
+
+
+class Plain:
+    """An `SSLContext`."""
+
+    def wrap_socket(self, sock: Socket, **_: object) -> Socket:
+        return sock
 
 
 def _ends(item: Item) -> bool:

@@ -2,11 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from tests.simulation.world import Task, World
+from tests.simulation.world import Process, Task, World
 
 EPOCH = 1_700_000_000
 
@@ -79,8 +79,21 @@ class Condition(RLock):
         self.notify(len(self._waiting))
 
 
+class Event:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def wait(self, timeout: float) -> bool:
+        return self._world.wait("event", lambda: self._set, timeout)
+
+
 class Threading:
     def __init__(self, world: World) -> None:
+        self.Event = lambda: Event(world)
         self.Lock = lambda: Lock(world)
         self.RLock = lambda: RLock(world)
         self.Condition = lambda: Condition(world)
@@ -106,8 +119,53 @@ class Thread:
         self._world.start(running.process, name, lambda: function(*call.pop()))
 
 
+class Importer:
+    """`__import__` of modules of ours, but for the `early` ones. What these bring with them is what
+    threads get into each other's way for: who imports one while another thread is about another
+    one may be given half of what both need."""
+
+    def __init__(self, world: World, real: Callable[..., object], early: Collection[str]) -> None:
+        self._world = world
+        self._real = real
+        self._early = early
+        self._under_way: dict[Process, tuple[Task, str]] = {}
+        self._done: set[tuple[Process, str]] = set()
+
+    def __call__(
+        self,
+        name: str,
+        globals: dict[str, Any] | None = None,
+        locals: object = None,
+        fromlist: Sequence[str] = (),
+        level: int = 0,
+    ) -> object:
+        asker = (globals or {}).get("__name__", "")
+        if asker.startswith("pdagent.") and name.startswith("pdagent.") and name not in self._early:
+            self._import(name)
+        return self._real(name, globals, locals, fromlist, level)
+
+    def _import(self, name: str) -> None:
+        task = self._world.running
+        assert task is not None
+        process = task.process
+        if (process, name) in self._done:
+            return
+        other = self._under_way.get(process)
+        if other is not None and other[1] != name:
+            raise ImportError(f"{name}: partially initialized module, beside {other[1]}")
+        if other is not None:
+            self._world.wait(f"{name}", lambda: self._under_way.get(process) is not other)
+            return
+        self._under_way[process] = task, name
+        try:
+            self._world.sleep(self._world.choice.choice([0.01, 0.3]))
+        finally:
+            del self._under_way[process]
+        self._done.add((process, name))
+
+
 class Time:
-    """`time`. The wall clock runs as the other."""
+    """`time`. The wall clock runs as the other, but for what somebody steps it by."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -124,10 +182,12 @@ class Time:
         return self.monotonic()
 
     def time(self) -> float:
-        return EPOCH + self.monotonic()
+        now = self.monotonic()
+        return EPOCH + self._world.stepped + now
 
     def time_ns(self) -> int:
-        return EPOCH * 10**9 + self.monotonic_ns()
+        now = self.monotonic_ns()
+        return EPOCH * 10**9 + int(self._world.stepped * 1e9) + now
 
     def thread_time(self) -> float:
         return 0.0
@@ -147,7 +207,8 @@ class CoarseTime:
         self._world = world
 
     def time_ns(self) -> int:
-        return EPOCH * 10**9 + int(self._world.now * 250) * 4_000_000
+        stepped = int(self._world.stepped * 1e9)
+        return EPOCH * 10**9 + stepped + int(self._world.now * 250) * 4_000_000
 
     def monotonic(self) -> float:
         return self._world.now

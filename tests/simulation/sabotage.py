@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from pdagent import spool
-from pdagent.daemon import handling, life, workers
+from pdagent.daemon import handling, life, path, services, workers
 from pdagent.daemon.handling import Taken
 from pdagent.queue import backlog, layout, overtaking, pending, settlement, state
 from pdagent.queue.backlog import Backlog
@@ -123,6 +123,10 @@ FAULTS: dict[str, list[Any]] = {
         mock.patch.object(delivery, "named", return_value=_Anything()),
     ],
     "nobody is called": [mock.patch.object(workers.Workers, "_call_for_hands", _do_nothing)],
+    "threads import at once": [
+        mock.patch.object(module, "importing", contextlib.nullcontext())
+        for module in (path, services)
+    ],
     "the spool's lock is not taken": [mock.patch.object(life, "take_lock", _open_without_lock)],
 }
 

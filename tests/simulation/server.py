@@ -14,6 +14,11 @@ KINDS = (
     *("yes", "yes", "interim", "closing", "twice", "stale", "late", "torn", "reset", "silence"),
     *("taken and lost", "refused", "throttled", "throttled for", "trouble", "portal", "forbidden"),
 )
+# What a proxy says to CONNECT. After some of these what follows must be nobody's answer.
+GATES = (
+    *("yes", "yes", "interim", "yes and more", "yes and later more", "another 2xx", "switching"),
+    *("password", "gateway", "page", "torn", "endless", "reset", "silence", "closing"),
+)
 
 
 class Server:
@@ -21,13 +26,20 @@ class Server:
         self._choice = world.choice
         self._model = model
         self._weather: dict[str, list[str]] = {}
+        self._gates = [*self._choice.choices(GATES, k=3), "yes"]
         self.healed = False
 
-    def answer(self, path: str, body: bytes) -> Answer:
+    def answer(self, method: str, address: str, body: bytes) -> Answer:
         seconds = self._choice.choice([0.001, 0.1, 0.4])
+        if method == "CONNECT":
+            return self._gate(seconds)
+        if address.endswith("/beat"):
+            return [(seconds, http(200, {"heartbeat_interval_secs": 60}))]
         if body == b"{}":  # the neutral question
             return [(seconds, http(400, {"status": "invalid event", "message": "empty"}))]
-        event = self._model.received(body)
+        event = self._model.the_body_is_as_it_was(body)
+        if event is not None:
+            self._model.they_go_in_order(event)
         parsed = json.loads(body)
         key = parsed.get("routing_key") or parsed["service_key"]
         return self._drawn(key, parsed, event, seconds)
@@ -71,6 +83,38 @@ class Server:
                 return [(seconds, http(200, b"<html>", HTML))]
             case "forbidden":
                 return [(seconds, http(403, b"<html>", HTML))]
+        return [(seconds, yes)]
+
+    def _gate(self, seconds: float) -> Answer:
+        yes = b"HTTP/1.1 200 Connection established\r\n\r\n"
+        stray = http(202, {"status": "success"})
+        match "yes" if self.healed else self._choice.choice(self._gates):
+            case "interim":
+                return [(seconds, b"HTTP/1.1 103 Early Hints\r\n\r\n"), (seconds, yes)]
+            case "yes and more":
+                return [(seconds, yes + stray)]
+            case "yes and later more":
+                return [(seconds, yes), (0.001, stray)]
+            case "another 2xx":
+                return [(seconds, http(204, b""))]
+            case "switching":
+                return [(seconds, b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + stray)]
+            case "password":
+                return [(seconds, http(407, b"", "Proxy-Authenticate: Basic"))]
+            case "gateway":
+                return [(seconds, http(502, b"<html>", HTML))]
+            case "page":
+                return [(seconds, http(403, b"<html>", HTML))]
+            case "torn":
+                return [(seconds, yes[: self._choice.randrange(1, len(yes))]), (seconds, b"")]
+            case "endless":
+                return [(seconds, b"HTTP/1.1 200 Yes\r\n" + b"X: y\r\n" * 200)]
+            case "reset":
+                return [(seconds, RESET)]
+            case "silence":
+                return []
+            case "closing":
+                return [(seconds, yes), (0.0, b"")]
         return [(seconds, yes)]
 
     def _kind_for(self, key: str) -> str:

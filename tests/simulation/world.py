@@ -50,6 +50,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.choice = random.Random(seed)
         self.now = 1000.0
+        self.stepped = 0.0  # seconds that somebody has put the wall clock forward
         self.steps = 0
         self.tasks: list[Task] = []
         self.running: Task | None = None
