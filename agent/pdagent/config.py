@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pdagent.settings import Value
 
 DEFAULT_PATH = "/etc/pdagent.conf"
+DEFAULT_KEY = "@default"  # the key that is meant where none is given
 PIECES_MOST = 100
 PIECE_BYTES = 65_536
 FILE_BYTES = 1_048_576

@@ -7,6 +7,7 @@ in the same object and make the event here, so they can't differ. Built-in modul
 import posix
 
 from pdagent import api
+from pdagent.config import DEFAULT_KEY, may_exist
 from pdagent.encoding import shorten_key
 from pdagent.event import BadEvent, Event, bare_key, check_key, generated_dedup_key
 
@@ -70,11 +71,12 @@ class Request:
                 return False
         return True
 
-    def integration_key(self) -> str:
-        """The key from the first of these that there is: the option, the file, the environment.
+    def integration_key(self, config: "Config") -> str:
+        """The key from the first of these that there is: the option, the file, the environment, the
+        key that is named default.
         It is read once, since a pipe can't be read again. Raises UsageError."""
         if not self._key:
-            self._key = _integration_key(self.key, self.key_file, self.key_option)
+            self._key = _integration_key(self.key, self.key_file, self.key_option, config)
         return self._key
 
 
@@ -143,7 +145,7 @@ class Submission(Request):
 
     def event(self, config: "Config") -> Event:
         """The event asked for. Raises UsageError."""
-        key = self.integration_key()
+        key = self.integration_key(config)
         action = "change" if self.change else self.action
         if self.change and self.action is not None:
             raise UsageError("argument --change: not allowed with argument -t/--event-type")
@@ -187,7 +189,7 @@ class Submission(Request):
         )
 
 
-def _integration_key(key: str | None, key_file: str | None, option: str) -> str:
+def _integration_key(key: str | None, key_file: str | None, option: str, config: "Config") -> str:
     if key is not None:
         origin = f"argument {option}"
     elif key_file is not None:
@@ -196,6 +198,8 @@ def _integration_key(key: str | None, key_file: str | None, option: str) -> str:
     elif b"PD_SERVICE_KEY" in posix.environ:
         origin = "PD_SERVICE_KEY"
         key = posix.environ[b"PD_SERVICE_KEY"].decode("utf-8", "surrogateescape")
+    elif may_exist(DEFAULT_KEY, config):
+        return DEFAULT_KEY
     else:
         raise UsageError(f"argument {option} is required")
     try:

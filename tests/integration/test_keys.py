@@ -81,6 +81,42 @@ def test_a_typo_that_the_sender_can_not_see(api: EventsApi, private: Agent) -> N
     assert private.log.count("no integration key is named @dv") == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("pd-send", ["-t", "trigger", "-d", "x"]),
+        ("pd-send", ["change", "-d", "x"]),
+        ("pd-send", ["run", "--", "false"]),
+        (
+            "pd-nagios",
+            ["-n", "host", "-t", "PROBLEM", "-f", "HOSTNAME=db1", "-f", "HOSTSTATE=DOWN"],
+        ),
+        ("pd-zabbix", ["trigger", "id:1\nhostname:db1"]),
+        ("pd-sensu", []),
+    ],
+)
+def test_the_default_key(api: EventsApi, private: Agent, command: str, words: list[str]) -> None:
+    """Is what -k is where it is left out, in every command, for users who can't read it too."""
+    name(private, default=KEY)
+    body = b'{"id": "1", "action": "create", "client": {"name": "x"}, "check": {"name": "y"}}'
+    done = private.run(command, *words, user=SENDER, input=body)
+    assert done.returncode == (1 if "run" in words else 0), done
+    private.start()
+    [request] = api.wait_accepted(1)
+    assert request.key == KEY
+
+
+def test_the_default_key_of_a_test_event(api: EventsApi, private: Agent) -> None:
+    """And of a body that has none."""
+    name(private, default=KEY)
+    private.start()
+    body = b'{"event_action": "trigger", "payload": {"summary": "x", "source": "y"}}'
+    body = body.replace(b'"y"', b'"y", "severity": "info"')
+    private.run("pd-send", "--json", "-", user=SENDER, input=body, check=True)
+    private.run("pdagent", "check", "--send-test")
+    assert {request.key for request in api.wait_accepted(3)} == {KEY}
+
+
 def test_one_incident_by_key_and_by_name(api: EventsApi, private: Agent) -> None:
     """Its events keep their order while the first of them is in trouble."""
     api.script(KEY, Answer(503), Answer(503))

@@ -59,9 +59,11 @@ def shuffled(parts: list[list[str]]) -> st.SearchStrategy[list[str]]:
 
 
 @st.composite
-def good_lines(draw: st.DrawFn) -> list[str]:
-    """What people and monitoring systems write."""
-    parts = [draw(options(draw(st.sampled_from(["-k", "--service-key"])), GOOD["-k"]))]
+def good_lines(draw: st.DrawFn, keyed: bool = True) -> list[str]:
+    """What people and monitoring systems write; `keyed`: with an integration key."""
+    parts = []
+    if keyed:
+        parts = [draw(options(draw(st.sampled_from(["-k", "--service-key"])), GOOD["-k"]))]
     parts.append(draw(options(draw(st.sampled_from(["-t", "--event-type"])), GOOD["-t"])))
     parts.append(draw(options("-d", WORDS.map(lambda text: "x" + text))))
     parts.append(draw(options("--incident-key", WORDS.map(lambda text: "x" + text))))
@@ -111,6 +113,23 @@ def test_any_line_comes_to_the_same_thing(arguments: list[str]) -> None:
 def test_what_is_handed_over_comes_to_the_same_thing(arguments: list[str]) -> None:
     """However far the quick way got."""
     assert outcome(as_installed, arguments) == outcome(completely, arguments)
+
+
+DEFAULT = "[Keys]\ndefault = KEY9\n[Main]"
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=10)
+@given(good_lines(keyed=False))
+def test_the_default_key_is_that_of_both_ways(arguments: list[str]) -> None:
+    """Quick, too. Where no key has that name, both say that one is needed."""
+    fast = outcome(quickly, arguments, DEFAULT)
+    assert fast[0] == 0
+    assert fast == outcome(completely, arguments, DEFAULT)
+    assert fast[3][0].startswith("@default.txt")
+    assert outcome(quickly, arguments)[0] == NOT_PLAIN
+    code, _, err, queued = outcome(as_installed, arguments)
+    assert (code, queued) == (2, [])
+    assert b"argument -k/--service-key is required" in err
 
 
 @pytest.mark.parametrize("conf", ["events_api = v1", "events_api = v2", "direct_delivery = on"])

@@ -11,7 +11,7 @@ from pdagent.config import Config
 from pdagent.event import Event
 from pdagent.submission import Submission, UsageError, agent_id
 
-CONFIG = Config({"data_dir": "/nowhere"})
+CONFIG = Config({"data_dir": "/nowhere"}, {})
 
 
 def asked(**options: object) -> Submission:
@@ -159,6 +159,16 @@ def test_no_key_at_all(environment: dict[bytes, bytes]) -> None:
     """argparse's words for a missing option."""
     with pytest.raises(UsageError, match=r"^argument -k/--service-key is required$"):
         asked(key=None).event(CONFIG)
+
+
+@pytest.mark.parametrize("keys", [{"default": "KEY"}, None])
+def test_the_default_key(environment: dict[bytes, bytes], keys: dict[str, str] | None) -> None:
+    """By its name, where a key has that name, or may have it: this user can't read all names."""
+    config = Config({"data_dir": "/nowhere"}, keys)
+    assert asked(key=None).event(config).key == "@default"
+    assert asked(key="KEY2").event(config).key == "KEY2"
+    environment[b"PD_SERVICE_KEY"] = b"KEY3"
+    assert asked(key=None).event(config).key == "KEY3"
 
 
 def test_an_unusable_key_is_named_by_its_origin(

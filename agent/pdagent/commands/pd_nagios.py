@@ -39,7 +39,7 @@ def parser() -> integration.Parser:
         dest="key",
         metavar="SERVICE_KEY",
         help="Service API Key, also called integration key, or the absolute path of a file that "
-        "holds it (default: PD_SERVICE_KEY of the environment)",
+        "holds it (default: PD_SERVICE_KEY of the environment, then @default)",
     )
     group.add_argument(
         "-t",

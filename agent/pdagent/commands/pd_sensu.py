@@ -21,7 +21,7 @@ def parser() -> integration.Parser:
         dest="key",
         metavar="INTEGRATION_KEY",
         help="Integration key, or the absolute path of a file that holds it "
-        "(default: PD_SERVICE_KEY of the environment)",
+        "(default: PD_SERVICE_KEY of the environment, then @default)",
     )
     group.add_argument(
         "-i",

@@ -22,7 +22,7 @@ def parser() -> integration.Parser:
         metavar="KEY",
         nargs="?",
         help="Service API Key, also called integration key, or the absolute path of a file that "
-        "holds it; left out where --service-key-file or PD_SERVICE_KEY of the environment has it",
+        "holds it (default: --service-key-file, PD_SERVICE_KEY of the environment, then @default)",
     )
     words.add_argument(
         "message",

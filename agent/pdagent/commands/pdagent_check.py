@@ -69,14 +69,20 @@ def options(group: argparse._ArgumentGroup) -> None:
         "--service-key",
         dest="key",
         metavar="SERVICE_KEY",
-        help="the key to send the test event with (default: PD_SERVICE_KEY of the environment)",
+        help="the key to send the test event with "
+        "(default: PD_SERVICE_KEY of the environment, then @default)",
     )
+
+
+def _default(options: argparse.Namespace) -> str:
+    settings, _ = config.load(config.path_from(options.config))
+    return config.DEFAULT_KEY if config.may_exist(config.DEFAULT_KEY, settings) else ""
 
 
 def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     key = None
     if options.send_test:
-        key = options.key or os.environ.get("PD_SERVICE_KEY", "")
+        key = options.key or os.environ.get("PD_SERVICE_KEY") or _default(options)
         try:
             key = check_key(key)
         except BadEvent as error:

@@ -70,7 +70,7 @@ class NagiosReport(Report):
         self.kind: str | None = None
 
     def events(self, settings: "Config") -> list[Event]:
-        self.integration_key()
+        self.integration_key(settings)
         notification = _choice("-t/--event-type", self.notification, TYPES, str.upper)
         kind = _choice("-n/--notification-type", self.kind, tuple(_MACROS), str.lower)
         macros = dict([pair(field) for field in self.fields])

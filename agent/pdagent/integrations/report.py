@@ -45,7 +45,7 @@ class Report(Request):
         # the old agent always sent these two, and so it stays for those who look at v1 bodies
         empty = "" if v1 else None
         return Event(
-            self.integration_key(),
+            self.integration_key(settings),
             action,
             description=description,
             dedup_key=shorten_key(dedup_key),
@@ -70,7 +70,7 @@ class Report(Request):
             )
         return wanted
 
-    def integration_key(self) -> str:
+    def integration_key(self, config: "Config") -> str:
         """The key; where an absolute path is given instead, from that file. (A key can't hold a
         slash, and tools hand over a contact's address as it is.) Raises UsageError."""
         key = bare_key(self.key or "")
@@ -78,4 +78,4 @@ class Report(Request):
             self.key, self.key_file = None, key
         else:
             self.key = key or None
-        return super().integration_key()
+        return super().integration_key(config)

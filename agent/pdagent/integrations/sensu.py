@@ -43,7 +43,7 @@ class SensuReport(Report):
         return super().read(arguments) and not self.fields
 
     def events(self, settings: "Config") -> list[Event]:
-        self.integration_key()
+        self.integration_key(settings)
         self.wanted_api(settings)
         document = loads(self._stdin())
         if not isinstance(document, dict):

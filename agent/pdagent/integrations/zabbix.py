@@ -75,7 +75,7 @@ class ZabbixReport(Report):
             )
         self.key = self.words[0] if len(self.words) == 3 else None
         message, body = self.words[-2:]
-        self.integration_key()
+        self.integration_key(settings)
         fields = parse(body, "" if self.wanted_api(settings) == "v1" else "\n")
         action = _action(message, fields)
         if action == "trigger" and _CANCELLED in fields.get("NOTE", "").lower():

@@ -17,7 +17,7 @@ from pdagent.submission import NothingToSend, UsageError
 from tests.support.events import KEY
 from tests.support.ways import NOT_PLAIN, outcome
 
-CONFIG = Config({"data_dir": "/nowhere"})
+CONFIG = Config({"data_dir": "/nowhere"}, {})
 SERVICE = {"HOSTNAME": "web1", "SERVICEDESC": "SSH", "SERVICESTATE": "CRITICAL"}
 HOST = {"HOSTNAME": "web1", "HOSTSTATE": "DOWN"}
 SSH = "event_source=service;host_name=web1;service_desc=SSH"

@@ -14,7 +14,7 @@ from pdagent.integrations.zabbix import ZabbixReport, parse
 from pdagent.submission import NothingToSend, UsageError
 from tests.support.ways import NOT_PLAIN, outcome
 
-CONFIG = Config({"data_dir": "/nowhere"})
+CONFIG = Config({"data_dir": "/nowhere"}, {})
 BODY = """name:Zabbix server has just been restarted
 id:13502
 status:PROBLEM

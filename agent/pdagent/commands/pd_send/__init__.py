@@ -99,7 +99,11 @@ class _Submission(Submission):
     __slots__ = ()
 
     def events(self, settings: "Config") -> "Sequence[Submitted]":
-        return super().events(settings) if self.json is None else [_finished(self, self.json)]
+        return (
+            super().events(settings)
+            if self.json is None
+            else [_finished(self, self.json, settings)]
+        )
 
 
 def main(arguments: list[str]) -> int:
@@ -131,14 +135,16 @@ def _first_word(arguments: list[str]) -> tuple[list[str], str, list[str]]:
     return arguments[:at], "".join(arguments[at : at + 1]), arguments[at + 1 :]
 
 
-def _finished(submission: Submission, path: str) -> "Submitted":
+def _finished(submission: Submission, path: str, settings: "Config") -> "Submitted":
     """The event whose body is in the file."""
     from pdagent.serve.intake import Invalid, NotJson, read
 
     _check_alone(submission)
     kind: Literal["change", "v2"] = "change" if submission.change else "v2"
     try:
-        intake = read(_contents(path), kind, os.urandom, submission.integration_key)
+        intake = read(
+            _contents(path), kind, os.urandom, lambda: submission.integration_key(settings)
+        )
     except NotJson as error:
         raise BadEvent(f"the body is not JSON: {error}. The event was not queued.") from error
     except Invalid as error:
@@ -150,7 +156,7 @@ def _finished(submission: Submission, path: str) -> "Submitted":
         for remark in intake.remarks:
             say(f"pd-send: warning: {remark}", 2)
     given = submission.key is not None or submission.key_file is not None
-    if given and submission.integration_key() != intake.key:
+    if given and submission.integration_key(settings) != intake.key:
         raise UsageError("argument --json: the body has an integration key of its own, another one")
     return intake
 

@@ -10,7 +10,7 @@ from pdagent.acceptance import body, doubt, enqueue, say
 from pdagent.commands import common, sending
 from pdagent.commands.pd_send import options
 from pdagent.commands.text import parse_span
-from pdagent.config import Config, may_exist
+from pdagent.config import DEFAULT_KEY, Config, may_exist
 from pdagent.event import BadEvent, Event
 from pdagent.integrations import syslog
 from pdagent.jobs import wording
@@ -22,7 +22,6 @@ from pdagent.spool import SpoolError
 from pdagent.submission import Submission, UsageError
 
 COMMAND = "pd-send"
-DEFAULT_KEY = "@default"
 OUTPUT_LINES = 20
 OUTPUT_LINES_MOST = 1000
 FAILURES_MOST = 1_000_000
@@ -163,7 +162,7 @@ def _key(job: Job, settings: Config) -> str:
     """The integration key. Nothing that is wrong with it keeps the command from being run: a page
     then waits in the queue until its key is there."""
     try:
-        key = job.integration_key()
+        key = job.integration_key(settings)
     except UsageError as error:
         _complain(f"{error}. A page waits in the queue until a key is named default")
         return DEFAULT_KEY

@@ -13,7 +13,7 @@ def key(group: argparse._ArgumentGroup) -> None:
         dest="key",
         metavar="SERVICE_KEY",
         help="Service API Key, also called integration key "
-        "(default: PD_SERVICE_KEY of the environment)",
+        "(default: PD_SERVICE_KEY of the environment, then @default)",
     )
     common.key_file(group)
 
