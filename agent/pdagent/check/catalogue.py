@@ -5,6 +5,7 @@ import os
 from pdagent.check import (
     configuration,
     directories,
+    expectations,
     network,
     package,
     record,
@@ -42,6 +43,7 @@ def catalogue(
         Check(unit.BOOT, lambda: unit.boot(host)),
         Check(told.SUBJECT, lambda: told.delivery(path, config, host, ask), inside=True),
         Check(record.QUEUE, lambda: record.queue(config, host)),
+        Check(expectations.SUBJECT, lambda: expectations.expectations(config, host)),
         Check(record.RATE, lambda: record.rate_limits(config, host)),
         Check(configuration.REGION, lambda: configuration.region(config)),
         Check(network.DNS, lambda: network.dns(config), inside=True),

@@ -29,6 +29,7 @@ from pdagent.queue.names import stamp
 from pdagent.queue.pending import Hostile, Incomplete
 from pdagent.queue.state import Reason, State, iso
 from pdagent.schedule.deadlines import Deadlines
+from pdagent.serve.tally import Tally
 from pdagent.shown import masked, masked_name, printable
 from pdagent.spool import Spool, SpoolError
 from pdagent.threads import importing
@@ -49,11 +50,14 @@ class Expecting:
     """Keeps the expectations of the spool at `settings.spool_dir`. `nudge` makes the main loop come
     round."""
 
-    def __init__(self, settings: Config, state: State, nudge: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Config, state: State, tally: Tally, nudge: Callable[[], None]
+    ) -> None:
         self._settings = settings
         self._root = root = settings.spool_dir
         self._backlog = Backlog(root)
         self._state = state
+        self._tally = tally
         self._nudge = nudge
         self._expected = Expected(root, self._enqueue)
         self._deadlines = Deadlines()
@@ -67,7 +71,6 @@ class Expecting:
         self._busy = False
         self._again = math.inf  # in monotonic seconds: something is to be tried again
         self._said: set[str] = set()  # what goes wrong, said once
-        self.lapses = 0
 
     # --- from the main thread -------------------------------------------------------------------
 
@@ -78,6 +81,7 @@ class Expecting:
             self._look()
             while any(self._new.values()) and time.monotonic() < deadline:
                 self._take_some()
+            self._count()
         except (MemoryError, OSError) as error:
             if not is_shortage(error):
                 raise
@@ -113,10 +117,6 @@ class Expecting:
             return self._again
         return math.inf
 
-    def figures(self) -> tuple[int, int, int]:
-        """Expectations, how many of them have lapsed, and how many did since the start."""
-        return len(self._expected), self._expected.lapsed, self.lapses
-
     # --- in a thread of its own -----------------------------------------------------------------
 
     def _run(self) -> None:
@@ -146,7 +146,12 @@ class Expecting:
                 threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
         self._take_some()
         more = self._lapse_some()
+        self._count()
         return more or self._wanted or any(self._new.values())
+
+    def _count(self) -> None:
+        self._tally.lapsed = self._expected.lapsed
+        self._tally.waiting = len(self._expected) - self._expected.lapsed
 
     def _look(self) -> None:
         # Before the look: what comes during it is seen, or asks for another one.
@@ -274,7 +279,7 @@ class Expecting:
             if found is None:
                 return True
             if self._expected.is_lapsed(identity):
-                self.lapses += 1
+                self._tally.count_lapse()
                 log.warning("lapsed, and paged: %s", _about(owner_of(identity), found))
             else:
                 self._deadlines.set(identity, found.since, found.term, now)

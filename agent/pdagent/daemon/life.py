@@ -65,7 +65,7 @@ class Daemon:
         nudge = self._signals.nudge
         self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
         self._bulletin = Bulletin(path, settings, workers, notifier, nudge)
-        self._expecting = Expecting(settings, state, nudge)
+        self._expecting = Expecting(settings, state, workers.tally, nudge)
         self._arrivals = Arrivals(
             settings, backlog, self._settlement, workers, self._asked, self._expected
         )

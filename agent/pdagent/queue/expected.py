@@ -19,8 +19,9 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -39,6 +40,7 @@ from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.opening import Large, opened
 from pdagent.queue.pending import Hostile
 from pdagent.spool import Spool, poke, wake_fifo
+from pdagent.threads import pause
 
 # Expectations of one user, and of all. What is beyond is a page at once, which says so.
 OWNER_MOST = 1000
@@ -47,6 +49,7 @@ ALL_MOST = 20_000
 NAMES_MOST = 10_000
 WAKE_LINE = "expect/"  # no event's name, so daemons that know nothing of expectations pass it over
 
+_LOOK_SECONDS = 0.005
 _LAPSING = ".lapsing"
 _LAPSED = ".lapsed-"
 
@@ -56,11 +59,24 @@ Enqueue = Callable[[str, bytes, int | None], int]
 class ExpectationSpool(Spool):
     """A spool to put an expectation in: as an event, but into another directory."""
 
-    __slots__ = ()
+    __slots__ = ("_name_there",)
     place = EXPECT
 
-    def wake(self, name: str) -> bool:  # noqa: ARG002  (the daemon looks at all of them)
-        return poke(wake_fifo(self.root), f"\n{WAKE_LINE}\n".encode())
+    def __init__(self, root: str, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        super().__init__(root, clock_ns)
+        self._name_there = ""  # once a daemon was told of it
+
+    def wake(self, name: str) -> bool:
+        heard = poke(wake_fifo(self.root), f"\n{WAKE_LINE}\n".encode())
+        self._name_there = name if heard else ""
+        return heard
+
+    def see_taken(self, seconds: float) -> None:
+        """Waits until the daemon, if one runs, has taken it over; for so long at most."""
+        deadline = time.monotonic() + seconds
+        path = f"{self.root}/{EXPECT}/{self._name_there}"
+        while self._name_there and os.path.lexists(path) and time.monotonic() < deadline:
+            pause(_LOOK_SECONDS)
 
 
 class Taken(Enum):
@@ -73,12 +89,33 @@ class Taken(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An expectation in `expected/`. `lapsed`: since when, in seconds since the epoch."""
+    """An expectation in `expected/`, for one look of a person. `lapsed`: whether it has."""
 
-    identity: str
     owner: int
     expectation: Expectation
-    lapsed: float | None
+    lapsed: bool
+
+
+def kept(root: str) -> Iterator[Kept]:
+    """What is kept. What can't be read is left out. Raises OSError."""
+    for name in _names(root):
+        with contextlib.suppress(Hostile, OSError):
+            found, owner = _opened(f"{root}/{EXPECTED}/{name}")
+            yield Kept(owner, found, "." in name)
+
+
+def counted(root: str) -> tuple[int, int]:
+    """How many there are that have not lapsed, and that have. Raises OSError."""
+    lapsed = ["." in name for name in _names(root)]
+    return lapsed.count(False), lapsed.count(True)
+
+
+def _names(root: str) -> list[str]:
+    try:
+        names = os.listdir(f"{root}/{EXPECTED}")
+    except FileNotFoundError:  # no daemon of this version has run yet
+        return []
+    return [name for name in names if owner_of(name.partition(".")[0]) is not None]
 
 
 class Expected:

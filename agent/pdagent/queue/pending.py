@@ -106,7 +106,7 @@ def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
         version,
         _cut(body.get(api.V2_ACTION) or body.get(api.V1_ACTION) or "change"),
         dedup_key and _cut(dedup_key),
-        _summary(body),
+        summary(body),
     )
 
 
@@ -184,7 +184,8 @@ def _depth(data: bytes) -> int:
     return max(accumulate(steps, lambda depth, step: depth + step - 1), default=0)
 
 
-def _summary(body: dict[str, object]) -> str:
+def summary(body: dict[str, object]) -> str:
+    """What a body says that it is about, cut for a person to read."""
     payload = body.get("payload")
     found = payload.get("summary") if isinstance(payload, dict) else None
     return _cut(found or body.get("description") or "", api.SUMMARY_CHARS)

@@ -70,6 +70,7 @@ class Collected(Collector):
         yield _gauge("pdagent_start_time_seconds", "When the daemon started.", self._started)
         yield from self._counts()
         yield from self._now()
+        yield from self._expectations()
         yield from self._spool()
 
     def _counts(self) -> Iterator[Metric]:
@@ -177,6 +178,19 @@ class Collected(Collector):
                 "When PagerDuty last took an event; not there before it did.",
                 self._tally.delivered_at,
             )
+
+    def _expectations(self) -> Iterator[Metric]:
+        tally = self._tally
+        yield _labelled(
+            GaugeMetricFamily,
+            "pdagent_expectations",
+            "What is expected: it waits to be renewed, or has lapsed.",
+            "state",
+            {"waiting": tally.waiting, "lapsed": tally.lapsed},
+        )
+        yield CounterMetricFamily(
+            "pdagent_lapses", "Expectations that were not renewed in time.", value=tally.lapses
+        )
 
     def _spool(self) -> Iterator[Metric]:
         found = self._footprint.measure()

@@ -35,6 +35,9 @@ class Tally:
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
         self.delivered_at: float | None = None
+        self.waiting = 0  # expectations that have not lapsed
+        self.lapsed = 0  # that have, and were not renewed since
+        self.lapses = 0
 
     def begin(self) -> None:
         """Forgets events found at the start: they were accepted, and counted, before it."""
@@ -82,6 +85,11 @@ class Tally:
         "unreachable"."""
         with self._lock:
             self.retries[reason] += 1
+
+    def count_lapse(self) -> None:
+        """An expectation was not renewed in time."""
+        with self._lock:
+            self.lapses += 1
 
     def count_removed(self) -> None:
         """A person removed a pending event."""

@@ -36,17 +36,22 @@ def test_counts(root: Path) -> None:
     found = values(collected(root, tally))
     assert found["pdagent_events_refused_total given_up"] == 0
     assert found["pdagent_retries_total throttled"] == 0
+    assert found["pdagent_lapses_total"] == found["pdagent_expectations lapsed"] == 0
     assert "pdagent_last_success_timestamp_seconds" not in found
     tally.count_accepted(3)
     tally.count_delivered(NOW - 0.2, NOW)
     tally.count_refused("key")
     tally.count_retry("throttled")
     tally.count_removed()
+    tally.count_lapse()
+    tally.waiting, tally.lapsed = 5, 1
     found = values(collected(root, tally))
     assert found["pdagent_events_accepted_total"] == 3
     assert found["pdagent_events_delivered_total"] == found["pdagent_events_removed_total"] == 1
     assert found["pdagent_events_refused_total key"] == 1
     assert found["pdagent_retries_total throttled"] == 1
+    assert found["pdagent_lapses_total"] == found["pdagent_expectations lapsed"] == 1
+    assert found["pdagent_expectations waiting"] == 5
     assert found["pdagent_delivery_seconds_bucket 0.1"] == 0
     assert found["pdagent_delivery_seconds_bucket 0.25"] == 1
     assert found["pdagent_delivery_seconds_bucket +Inf"] == 1

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pdagent import api, exits
 from pdagent.acceptance import say
 from pdagent.commands import common, screen
-from pdagent.commands.pd_queue import documents, words
+from pdagent.commands.pd_queue import awaited, documents, words
 from pdagent.commands.pd_queue.arguments import query
 from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import moment
@@ -37,6 +37,7 @@ def status(view: View, options: argparse.Namespace) -> int:
     found = counts(view, options.service_key)
     if options.json:
         document = documents.status(view, found, options.service_key)
+        document["expectations"] = awaited.counts(view)
         common.emit([documents.dumps(document) + "\n"])
         return exits.DONE
     lines = words.counts(found) if found else ["Nothing to report."]
@@ -47,6 +48,8 @@ def status(view: View, options: argparse.Namespace) -> int:
         for line in more:
             say(line, 2)
     else:
+        expected = awaited.remark(view)
+        more += [expected] if expected else []
         common.emit(line + "\n" for line in [*lines, *([""] if more else []), *more])
     return exits.DONE
 
@@ -81,11 +84,18 @@ def list_events(view: View, options: argparse.Namespace) -> int:
     if options.reverse:
         names.reverse()
     records = islice(view.listing().records(wanted, names), options.limit)
+    expected = awaited.expectations(view, options)
     if options.json:
         events = (documents.event(view, record) for record in records)
-        common.emit(documents.stream(documents.head(view, "list"), events))
-    else:
-        common.emit(_list(view, records, screen.columns()))
+        head = documents.head(view, "list")
+        head["expectations"] = [awaited.document(each) for each in expected]
+        common.emit(documents.stream(head, events))
+        return exits.DONE
+    columns = screen.columns()
+    lines = _list(view, records, columns)
+    if expected:
+        lines = chain(lines, ["\n"], awaited.table(view, expected, columns))
+    common.emit(lines)
     return exits.DONE
 
 

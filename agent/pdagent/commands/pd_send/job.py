@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pdagent.acceptance import body, doubt, enqueue, say
 from pdagent.commands import common, sending
-from pdagent.commands.pd_send import options
+from pdagent.commands.pd_send import expect, options
 from pdagent.commands.text import parse_span
 from pdagent.config import DEFAULT_KEY, Config, may_exist
 from pdagent.event import BadEvent, Event
@@ -24,17 +24,19 @@ from pdagent.submission import Submission, UsageError
 COMMAND = "pd-send"
 OUTPUT_LINES = 20
 OUTPUT_LINES_MOST = 1000
+EVERY_SHARE = 1.1
 FAILURES_MOST = 1_000_000
 
 
 class Job(Submission):
     """The options of one `pd-send run`, and the command."""
 
-    __slots__ = ("failures", "output_lines", "timeout", "words")
+    __slots__ = ("every", "failures", "output_lines", "timeout", "words")
 
     def __init__(self) -> None:
         super().__init__()
         self.words: list[str] = []
+        self.every: str | None = None
         self.timeout: float | None = None
         self.output_lines = OUTPUT_LINES
         self.failures = 1
@@ -49,6 +51,7 @@ def parser() -> common.Parser:
         (
             ("pd-send run -k @db -- backup.sh --all", "page when the backup fails"),
             ("pd-send run -i backup --timeout 2h -- backup.sh", "or takes longer than two hours"),
+            ("pd-send run --every 1d -- backup.sh", "or does not run any more"),
         ),
     )
     parser.usage = "pd-send run [options] -- COMMAND [ARGUMENT]..."
@@ -68,6 +71,12 @@ def parser() -> common.Parser:
         type=_time,
         help="end the command after TIME, such as 90s, 5m or 2h: with SIGTERM, and SIGKILL ten "
         "seconds later; and page",
+    )
+    group.add_argument(
+        "--every",
+        metavar="TIME",
+        help="page, too, if it does not succeed again within TIME, such as 90s, 5m or 1d, and a "
+        "tenth more",
     )
     group.add_argument(
         "--failures",
@@ -110,6 +119,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 def main(arguments: list[str]) -> int:
     arguments_parser = parser()
     job = _read(arguments_parser, arguments)
+    term = _term(arguments_parser, job)
     settings = sending.settings_of(job)
     job.key = _key(job, settings)
     job.key_file = None
@@ -126,6 +136,8 @@ def main(arguments: list[str]) -> int:
     watch = Watch(job.words, passing, job.timeout)
     ending = watch.begin() or watch.end()
     _conclude(job, settings, description, ending, passing)
+    if term and not ending.failed:
+        _expect(job, settings, description, term)
     if ending.is_running:
         ending = watch.end()
     watch.pass_on()
@@ -142,6 +154,18 @@ def _read(parser: common.Parser, arguments: list[str]) -> Job:
         parser.error("the command stands behind --, as in: pd-send run -k @db -- backup.sh --all")
     job.words = words[at + 1 :]
     return job
+
+
+def _term(parser: common.Parser, job: Job) -> float:
+    """For how long no success is no page, with `--every`; else 0. It is a tenth longer than the
+    time from one run to the next: a run begins a little later than the last one, or takes
+    longer."""
+    if job.every is None:
+        return 0.0
+    try:
+        return expect.seconds(job.every, EVERY_SHARE)
+    except ValueError as error:
+        parser.error(f"argument --every: {job.every!r} is no time: it {error}")
 
 
 def default_dedup_key(words: list[str]) -> str:
@@ -215,6 +239,19 @@ def _conclude(
         _complain(
             f"the end of {wording.name_of(job.words)} could not be told: {type(error).__name__}"
         )
+
+
+def _expect(job: Job, settings: Config, description: str | None, term: float) -> None:
+    """It has succeeded, and is expected to do so again. A failure renews nothing: it pages."""
+    try:
+        host = job.source or os.uname().nodename
+        job.description = description or f"{wording.name_of(job.words)} did not run on {host}"
+        event = expect.trigger(job, settings, job.every or "")
+        event.details = {"command": wording.written(job.words), "user": _user(), **event.details}
+        expect.expect(event, settings, term)
+    except (SpoolError, BadEvent) as error:
+        why = error.cause if isinstance(error, SpoolError) else str(error)
+        _complain(f"that it runs again is not expected: {redacted(why, job.key or '')}")
 
 
 def _details(job: Job, ending: Ending, passing: Passing) -> dict[str, object]:

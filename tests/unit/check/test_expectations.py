@@ -1,0 +1,64 @@
+"""What the check says of expectations."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pdagent.check.expectations import expectations
+from pdagent.check.finding import Level
+from pdagent.check.host import Host
+from pdagent.config import Config
+from pdagent.event import Event
+from pdagent.queue.elapsed import present
+from pdagent.queue.expectation import written
+from pdagent.queue.expected import ExpectationSpool, Expected
+from tests.support.events import KEY
+
+
+@pytest.fixture
+def settings(root: Path) -> Config:
+    return Config({"data_dir": str(root.parent)})
+
+
+def accept(settings: Config, dedup_key: str) -> str:
+    trigger = Event(KEY, "trigger", "no backup", dedup_key).body("v2", 0)
+    spool = ExpectationSpool(settings.spool_dir)
+    return spool.enqueue(KEY, written(trigger, 60.0, present()))
+
+
+def said(settings: Config, later: float = 0.0) -> list[tuple[Level, str]]:
+    host = Host(now=lambda: present().wall + later)
+    return [(found.level, found.text) for found in expectations(settings, host)]
+
+
+def test_nothing_is_expected(settings: Config) -> None:
+    """Most hosts need no line that says so."""
+    assert said(settings) == []
+    os.rmdir(f"{settings.spool_dir}/expected")
+    os.rmdir(f"{settings.spool_dir}/expect")
+    assert said(settings) == []
+
+
+def test_what_has_lapsed_is_named(settings: Config) -> None:
+    """Until it is renewed or cancelled."""
+    expected = Expected(settings.spool_dir, lambda *_: 1)
+    now = present()
+    for number in range(4):
+        expected.take(accept(settings, f"job {number}"), now)
+    taken = expected.take(accept(settings, "job 4"), now)
+    assert taken is not None
+    assert said(settings) == [(Level.OK, "5 waited for, none has lapsed")]
+    expected.lapse(taken[0], type(now)(now.wall + 99, now.running + 99, now.awake, now.boot))
+    text = f"not heard of in time, and paged: job 4 (user {os.getuid()}, key *{KEY[-4:]})"
+    assert said(settings) == [(Level.WARNING, text)]
+
+
+def test_what_nobody_takes_over_is_not_watched(settings: Config) -> None:
+    """A minute is long."""
+    (Path(settings.spool_dir) / "expect" / "theirs").mkdir()
+    accept(settings, "backup")
+    assert said(settings, 30.0) == []
+    [(level, text)] = said(settings, 300.0)
+    assert level is Level.FAILED
+    assert text == "pdagentd does not take them over: one has waited for 5 min"
