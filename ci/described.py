@@ -120,6 +120,10 @@ MEANINGS = {
         "How many events may be on their way at once. Connections are made as they are needed. "
         "Where one user's events take them all, four more may go for users who have none there."
     ),
+    "max_per_key": (
+        "How many of them may be of one integration key, each of another dedup key: events of one "
+        "dedup key go one by one. After PagerDuty throttled the key, one goes at a time at first."
+    ),
     "direct_delivery": (
         "on: where the queue can't be written (a full disk), pd-send and the integrations deliver "
         "to PagerDuty themselves, and succeed only if PagerDuty has the event. off: they fail."

@@ -59,6 +59,7 @@ class Config:
     listen_client_ca: str
     listen_pending_most: int
     max_connections: int
+    max_per_key: int
     direct_delivery: bool
     heartbeat: bool
     heartbeat_url: str

@@ -180,6 +180,7 @@ SETTINGS: "dict[str, tuple[Value, Parser]]" = {
     "listen_client_ca": ("", _optional_path),
     "listen_pending_most": (100_000, _number(1, 10_000_000)),
     "max_connections": (32, _number(1, 256)),
+    "max_per_key": (8, _number(1, 64)),
     "direct_delivery": (True, _switch),
     "heartbeat": (False, _switch),
     "heartbeat_url": (api.HEARTBEAT_URL, _url),

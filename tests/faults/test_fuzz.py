@@ -20,7 +20,7 @@ from pdagent.queue.backlog import Backlog
 from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
 from pdagent.schedule.rules import Fate, Ruling
 from pdagent.settings import DEFAULTS
 from pdagent.shown import masked_name

@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.rules import Fate
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.verdict import Delivered, Troubled, Unreachable, Verdict
@@ -39,7 +40,7 @@ class Host:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.now = 0.0
-        self.scheduler = Scheduler(CAP, 60, Random(1).random, 32)
+        self.scheduler = Scheduler(Limits(CAP, 60, 32, 8), Random(1).random)
         self.posts: list[Post] = []
         self._flying: list[tuple[float, int, Entry, Post]] = []
         self._numbers = count()

@@ -37,6 +37,7 @@ DEFAULTS = {
     "listen_client_ca": "",
     "listen_pending_most": 100_000,
     "max_connections": 32,
+    "max_per_key": 8,
     "direct_delivery": True,
     "max_delivered_events": 100_000,
     "max_delivered_bytes": 268_435_456,

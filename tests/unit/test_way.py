@@ -19,6 +19,7 @@ from pdagent.daemon.handling import Handling
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.scheduler import Scheduler
 from tests.support.documents import REPOSITORY
 from tests.support.events import KEY
@@ -85,10 +86,11 @@ def test_an_event_goes_that_way(
         )
     [name] = [path.name for path in (root / "pdq").iterdir()]
     state, backlog = State(str(root.parent)), Backlog(str(root))
-    scheduler = Scheduler(60.0, 3, lambda: 0.5, 4)
+    scheduler = Scheduler(Limits(60.0, 3, 4, 1), lambda: 0.5)
     settlement = Settlement(backlog, state, Counters(state, 0.0))
     config = Config({"events_url": api.url})
-    handling = Handling(config, backlog, settlement, scheduler, threading.Condition())
+    lock = threading.Condition()
+    handling = Handling(config, backlog, settlement, scheduler, lock, lambda: None)
     with traced(calls):
         scheduler.add(name, KEY)
         entry = scheduler.claim(0.0)

@@ -8,6 +8,7 @@ posting happen outside it.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdagent.config import Config
@@ -35,7 +36,7 @@ from pdagent.queue.names import stamp
 from pdagent.queue.overtaking import Overtaking
 from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
 from pdagent.schedule.rules import Fate, Ruling
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.serve.tally import Tally
@@ -77,7 +78,8 @@ Ending = Taken | SetAside | Removed
 
 
 class Handling:
-    """What workers do with an event. `lock` guards the scheduler and the configuration."""
+    """What workers do with an event. `lock` guards the scheduler and the configuration. `call` is
+    called under it when another event of the same key may go beside the one that goes."""
 
     def __init__(
         self,
@@ -86,11 +88,13 @@ class Handling:
         settlement: Settlement,
         scheduler: Scheduler,
         lock: threading.Condition,
+        call: Callable[[], None],
     ) -> None:
         self._config = config
         self._settlement = settlement
         self._scheduler = scheduler
         self._lock = lock
+        self._call = call
         self._backlog = backlog
         self._large = Turn()
         self._reading = Reading(backlog, self._large)
@@ -166,6 +170,7 @@ class Handling:
         with self._lock:
             if not self._scheduler.may_send(entry, pending.chain):
                 return
+            self._call()
         try:
             overtaken = entry.retried and self._overtaking.by(entry.name, entry.key, pending.chain)
         except OSError as error:

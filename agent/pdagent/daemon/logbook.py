@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pdagent.queue.history import LOGGER, of_event
 from pdagent.queue.holds import Scope
 from pdagent.queue.pending import Pending
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
 from pdagent.schedule.rules import Ruling
 from pdagent.shown import redacted
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict

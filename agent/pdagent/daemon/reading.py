@@ -27,7 +27,7 @@ from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.opening import SHORTAGES, Directory, Large, Unreadable
 from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
 
 # How long a file may have its second name in tmp/ before its writer is taken for dead. It needs
 # that long only if the disk takes that long for an fsync.

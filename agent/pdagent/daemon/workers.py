@@ -23,7 +23,8 @@ from pdagent.queue.holds import Figures, Held
 from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.scheduler import ODD, Scheduler
 from pdagent.schedule.turns import SPARE
 from pdagent.shown import masked_name
@@ -58,14 +59,16 @@ class Workers:
         self._tell = tell
         self._told = -1  # of the scheduler's changes
         self._tell_at = 0.0
-        self._scheduler = _scheduler(config)
+        self._scheduler = Scheduler(_limits(config), _chance)
         self._claimed = 0
         self._renewing = False
         self._changed = threading.Condition()
         self._threads: dict[int, threads.Thread] = {}  # by the worker's number
         self._idle = 0
         self._stopping = False
-        self._handling = Handling(config, backlog, settlement, self._scheduler, self._changed)
+        self._handling = Handling(
+            config, backlog, settlement, self._scheduler, self._changed, self._call_for_hands
+        )
         self.tally = self._handling.tally
         self.left_out = 0  # pending, but more than are kept in mind
 
@@ -127,11 +130,7 @@ class Workers:
             self._config = config
         self._handling.configure(config)
         with self._changed:
-            self._scheduler.configure(
-                float(config.backoff_interval_secs),
-                config.retry_limit_for_possible_errors,
-                config.max_connections,
-            )
+            self._scheduler.configure(_limits(config))
             self._renew()
             self._call_for_hands()
 
@@ -141,7 +140,7 @@ class Workers:
         if self._renewing and not self._claimed:
             self._renewing = False
             pending = self._scheduler.pending()
-            self._scheduler = _scheduler(self._config)
+            self._scheduler = Scheduler(_limits(self._config), _chance)
             self._handling.start_over(self._scheduler)
             self._told = -1
             self._line_up(pending)
@@ -281,12 +280,12 @@ class Workers:
             self._nudge()
 
 
-def _scheduler(config: Config) -> Scheduler:
-    return Scheduler(
+def _limits(config: Config) -> Limits:
+    return Limits(
         float(config.backoff_interval_secs),
         config.retry_limit_for_possible_errors,
-        _chance,
         config.max_connections,
+        config.max_per_key,
     )
 
 

@@ -5,7 +5,9 @@ can't tell which. Who else fails, and who gets through meanwhile, can.
 """
 
 from pdagent.queue.holds import Cause, Hold, Scope
-from pdagent.schedule.lane import Entry, Lane
+from pdagent.schedule.entry import Entry
+from pdagent.schedule.lane import Lane
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.outage import Outage
 from pdagent.schedule.rules import TROUBLES_IN_A_ROW, Known
 from pdagent.wire.verdict import Throttled, Troubled, Unreachable, Verdict
@@ -15,13 +17,11 @@ WHY_CHARS = 300
 
 
 class Experience:
-    """What the verdicts so far have shown. `retry_limit`: troubles before an event may be given up.
-    `cap`: the longest backoff in seconds."""
+    """What the verdicts so far have shown."""
 
-    def __init__(self, outage: Outage, cap: float, retry_limit: int) -> None:
+    def __init__(self, outage: Outage, limits: Limits) -> None:
         self._outage = outage
-        self.cap = cap
-        self.retry_limit = retry_limit
+        self.limits = limits
         self._delivered_at = float("-inf")
 
     def delivered(self, now: float) -> None:
@@ -54,7 +54,7 @@ class Experience:
         entry.troubles += 1
         entry.troubled_at = now
         if (
-            entry.troubles > self.retry_limit
+            entry.troubles > self.limits.retry_limit
             and now - entry.troubled_since >= LEAST_TROUBLE_SECONDS
             and others_get_through
         ):
@@ -67,7 +67,7 @@ class Experience:
         missed_before, entry.missed_at = entry.missed_at, now
         if missed_before is not None and self._delivered_at > missed_before:
             return Known.OTHERS_DELIVERED
-        match self._outage.missed(entry.name, entry.key, started, now, self.cap, why).scope:
+        match self._outage.missed(entry.name, entry.key, started, now, self.limits.cap, why).scope:
             case Scope.CHAIN:
                 return Known.EVENT_MISSES
             case Scope.KEY:
@@ -82,9 +82,11 @@ class Experience:
         entry: Entry,
         lane: Lane,
         verdict: Verdict,
+        started: float,
         now: float,
     ) -> tuple[Hold, float]:
-        """What is held from now on because of a verdict, and for how many seconds."""
+        """What is held from now on because of a verdict on a post that was `started` then, and for
+        how many seconds."""
         why = reason(verdict)
         if scope is Scope.KEY and cause is Cause.FAILING:
             why = f"{lane.troubles} failures in a row: {why}"
@@ -92,9 +94,13 @@ class Experience:
             seconds = max(0.0, self._outage.hold.until - now)
         elif isinstance(verdict, Throttled) and verdict.retry_after:  # 0 says no more than 429 does
             seconds = verdict.retry_after
+        elif scope is Scope.KEY and lane.is_older_than_hold(started):
+            seconds = 0.0  # eight that were on their way together are one failure, not eight
         else:
             backoff = lane.backoff if scope is Scope.KEY else lane.chain_of(entry).backoff
-            seconds = backoff.failed(self.cap)
+            seconds = backoff.failed(self.limits.cap)
+        if scope is Scope.KEY and lane.is_older_than_hold(started):
+            seconds = max(seconds, lane.until - now)
         chain = entry.chain if scope is Scope.CHAIN and entry.chain is not None else ""
         return Hold(scope, cause, why, now, now + seconds, lane.key, chain), seconds
 

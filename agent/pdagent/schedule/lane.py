@@ -1,4 +1,4 @@
-"""A lane: the pending events of one integration key, and the dedup chains of it that are held.
+"""A lane: the pending events of one integration key, and the dedup chains of it that wait.
 
 Pure: knows names and the time it is handed. The scheduler decides what is held, and when.
 
@@ -6,200 +6,36 @@ There may be as many lanes as events, since anyone can make files of 100,000 key
 event is small, and what only trouble needs is made when there is trouble.
 """
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from pdagent.queue.holds import Cause, Hold, Scope
-from pdagent.queue.names import order
 from pdagent.schedule.backoff import Backoff
+from pdagent.schedule.chains import Chain, Chains
+from pdagent.schedule.entry import Entry, Line
 
-
-class Entry:
-    """A pending event as the scheduler knows it. `owner`: the user whose file it is. `delays`: the
-    event can't be read yet, so its chain is unknown, and its whole key waits for it."""
-
-    __slots__ = (
-        "_since",
-        "chain",
-        "delays",
-        "heavy",
-        "key",
-        "missed_at",
-        "name",
-        "next",
-        "owner",
-        "retried",
-        "troubled_at",
-        "troubled_since",
-        "troubles",
-    )
-
-    def __init__(self, name: str, key: str, retried: bool = False, owner: int = 0) -> None:
-        self.name = name
-        self.key = key
-        self.owner = owner
-        self.retried = retried  # by a person, after it was in error
-        self.chain: str | None = None  # known once the file was read
-        self.troubles = 0
-        self.troubled_since = 0.0
-        self.troubled_at = 0.0
-        self.missed_at: float | None = None  # when it last found nothing reachable
-        self.delays = False  # True while this event holds back its whole key
-        self.heavy = False  # True while it takes one of the few places for large events
-        self.next: Entry | None = None  # in its line
-        self._since: dict[str, float] | None = None
-
-    def since(self, what: str, now: float) -> float:
-        """When it was first found to be `what`: incomplete, say."""
-        if self._since is None:
-            self._since = {}
-        return self._since.setdefault(what, now)
-
-
-class Line:
-    """Entries that wait in line. Each knows the next, so that a line of one is small, and the first
-    of 100,000 leaves as fast as the first of two."""
-
-    __slots__ = ("_last", "_length", "first")
-
-    def __init__(self) -> None:
-        self.first: Entry | None = None
-        self._last: Entry | None = None
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[Entry]:
-        entry = self.first
-        while entry is not None:
-            yield entry
-            entry = entry.next
-
-    def append(self, entry: Entry) -> None:
-        self._insert(self._last, entry)
-
-    def prepend(self, entries: Iterable[Entry]) -> None:
-        """Puts these before all others, in the order in which they come."""
-        before = None
-        for entry in entries:
-            self._insert(before, entry)
-            before = entry
-
-    def join(self, entry: Entry) -> None:
-        """At the end, or where its name says if it is retried."""
-        if not entry.retried:
-            self.append(entry)
-            return
-        before, place = None, order(entry.name)
-        for other in self:
-            if order(other.name) > place:
-                break
-            before = other
-        self._insert(before, entry)
-
-    def take(self) -> Entry | None:
-        """The first, which leaves the line."""
-        entry = self.first
-        if entry is not None:
-            self.first, entry.next = entry.next, None
-            self._length -= 1
-            if self.first is None:
-                self._last = None
-        return entry
-
-    def take_all(self) -> list[Entry]:
-        """All of them, which leave the line."""
-        return list(iter(self.take, None))
-
-    def _insert(self, before: Entry | None, entry: Entry) -> None:
-        if before is None:
-            entry.next, self.first = self.first, entry
-        else:
-            entry.next, before.next = before.next, entry
-        if entry.next is None:
-            self._last = entry
-        self._length += 1
-
-
-class Chain:
-    """A held dedup chain: its events in order, the first of them the one in trouble. `told`: the
-    hold that people are told of, as long as the chain is there."""
-
-    __slots__ = ("backoff", "entries", "hold", "told")
-
-    def __init__(self, backoff: Backoff, hold: Hold) -> None:
-        self.entries = Line()
-        self.backoff = backoff
-        self.hold = hold
-        self.told: Hold | None = hold if hold.is_told else None
-
-    def keep(self, hold: Hold) -> None:
-        """Holds the chain from now on."""
-        self.hold = hold
-        if hold.is_told:
-            # For a person it is one hold, from the first failure to the last.
-            since = hold.since if self.told is None else self.told.since
-            self.told = replace(hold, since=since)
-
-
-class Chains:
-    """The held chains of a lane, by name."""
-
-    __slots__ = ("_by_name", "_due")
-
-    def __init__(self) -> None:
-        self._by_name: dict[str, Chain] = {}
-        self._due: list[tuple[float, str]] = []  # a heap
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-    def items(self) -> Iterable[tuple[str, Chain]]:
-        return self._by_name.items()
-
-    def get(self, name: str | None) -> Chain | None:
-        return None if name is None else self._by_name.get(name)
-
-    def add(self, name: str, chain: Chain) -> None:
-        self._by_name[name] = chain
-
-    def remove(self, name: str) -> Chain:
-        return self._by_name.pop(name)
-
-    def due_at(self, name: str, until: float) -> None:
-        heapq.heappush(self._due, (until, name))
-
-    def due(self, now: float) -> Chain | None:
-        """A chain whose hold has ended."""
-        while self._due and self._due[0][0] <= now:
-            until, name = heapq.heappop(self._due)
-            chain = self._by_name.get(name)
-            # Else it was released, or is held anew.
-            if chain is not None and chain.hold.until == until:
-                return chain
-        return None
-
-    def first(self) -> Entry | None:
-        """One of the events that wait for their chain's end."""
-        for chain in self._by_name.values():
-            return chain.entries.first
-        return None
+FULL_ROOM = 64  # as many as max_per_key can be
 
 
 class Lane:
-    """The events of one integration key. `random` gives floats in [0, 1)."""
+    """The events of one integration key. `random` gives floats in [0, 1).
+
+    An event in `waiting` was not read yet, so its chain is not known. Every other event is on its
+    way or in a chain. One event at a time is `reading`: if a later one were read beside it, the
+    later one could turn out to be of the same chain, and go first.
+    """
 
     __slots__ = (
         "_backoff",
         "_chains",
         "_random",
-        "claimed",
+        "_sending",
         "heavy",
         "hold",
         "key",
         "queued",
+        "reading",
+        "room",
         "troubles",
         "waiting",
     )
@@ -207,19 +43,56 @@ class Lane:
     def __init__(self, key: str, random: Callable[[], float]) -> None:
         self.key = key
         self.waiting = Line()
-        self.claimed: Entry | None = None  # on its way
+        self.reading: Entry | None = None  # on its way, and not found to be free to go yet
         self.queued = False  # for its turn
         self.heavy = False  # True while its next event is known to be a large one
         self.hold: Hold | None = None
         self.troubles = 0
+        self.room = FULL_ROOM  # how many events may be on their way at once
+        self._sending: dict[str, Entry] | None = None  # by chain
         self._random = random
         self._backoff: Backoff | None = None
         self._chains: Chains | None = None
 
+    # --- what is on its way ---------------------------------------------------------------------
+
     @property
-    def busy(self) -> bool:
-        """Whether an event of it is on its way."""
-        return self.claimed is not None
+    def claimed(self) -> list[Entry]:
+        """The events that are on their way."""
+        sending = [] if self._sending is None else list(self._sending.values())
+        return sending if self.reading is None else [self.reading, *sending]
+
+    def is_full(self, most: int) -> bool:
+        """Whether no other event of it may be claimed, since `most` may be on their way at once."""
+        sending = 0 if self._sending is None else len(self._sending)
+        return self.reading is not None or sending >= min(self.room, most)
+
+    def has_claimed(self, entry: Entry) -> bool:
+        """Whether this event is on its way."""
+        return self.reading is entry or self.sending(entry.chain) is entry
+
+    def sending(self, chain: str | None) -> Entry | None:
+        """The event of this chain that is on its way, and free to go, if there is one."""
+        return None if self._sending is None or chain is None else self._sending.get(chain)
+
+    def send(self, entry: Entry) -> None:
+        """The event that was read is free to go."""
+        assert entry.chain is not None
+        if self._sending is None:
+            self._sending = {}
+        self._sending[entry.chain] = entry
+        if self.reading is entry:
+            self.reading = None
+
+    def release(self, entry: Entry) -> None:
+        """An event is not any longer on its way."""
+        if self.reading is entry:
+            self.reading = None
+        elif self.sending(entry.chain) is entry:
+            assert self._sending is not None
+            del self._sending[entry.chain or ""]
+
+    # --- what waits, and for what ---------------------------------------------------------------
 
     @property
     def backoff(self) -> Backoff:
@@ -243,14 +116,30 @@ class Lane:
         return float("-inf") if self.hold is None else self.hold.until
 
     def keep(self, hold: Hold) -> None:
-        """Holds the whole lane from now on."""
-        if self.hold is not None and self.hold.is_told:
-            hold = replace(hold, since=self.hold.since)  # for a person it is one hold
+        """Holds the whole lane from now on. A hold that lasts longer stays."""
+        self.room = 1
+        if self.hold is not None:
+            if hold.until <= self.hold.until:
+                return
+            if self.hold.is_told:
+                hold = replace(hold, since=self.hold.since)  # for a person it is one hold
         self.hold = hold
+
+    def is_older_than_hold(self, started: float) -> bool:
+        """Whether a post that was `started` then tells nothing of what the hold is about: the hold
+        began while the post was on its way."""
+        return self.hold is not None and started < self.hold.since
+
+    def taken(self) -> None:
+        """PagerDuty has taken an event: one more may be on its way at once."""
+        self.backoff.succeeded()
+        self.troubles = 0
+        self.room = min(self.room + 1, FULL_ROOM)
 
     @property
     def events(self) -> int:
-        found = self.busy + len(self.waiting)
+        """How many are pending."""
+        found = len(self.waiting) + sum(self.held_by(entry) is None for entry in self.claimed)
         if self._chains is not None:
             found += sum(len(chain.entries) for _, chain in self._chains.items())
         return found
@@ -270,16 +159,40 @@ class Lane:
         chain = self._chains.get(entry.chain)
         return chain if chain is not None and chain.entries.first is entry else None
 
+    def chain_ahead(self, entry: Entry) -> Chain | None:
+        """The chain of this event, if the event has to wait there behind another."""
+        first = self.sending(entry.chain)
+        if first is None:
+            chain = None if self._chains is None else self._chains.get(entry.chain)
+            return None if chain is None or chain.entries.first is entry else chain
+        return None if first is entry else self.chain_of(first)
+
     def chain_of(self, entry: Entry) -> Chain:
         """The chain that waits for this event. There is one from now on, if there was none."""
         assert entry.chain is not None
         chain = self.chains.get(entry.chain)
         if chain is None:
-            over = float("-inf")
-            hold = Hold(Scope.CHAIN, Cause.UNFINISHED, "", over, over, self.key, entry.chain)
-            chain = Chain(Backoff(self._random), hold)
+            chain = self._free_chain(entry.chain)
             chain.entries.append(entry)
             self.chains.add(entry.chain, chain)
+        return chain
+
+    def _free_chain(self, name: str) -> Chain:
+        over = float("-inf")
+        hold = Hold(Scope.CHAIN, Cause.UNFINISHED, "", over, over, self.key, name)
+        return Chain(Backoff(self._random), hold)
+
+    def leave_chain(self, entry: Entry) -> Chain:
+        """The first of a chain is no longer pending. Those behind it go as soon as the lane may.
+        Returns the chain as it was."""
+        assert entry.chain is not None
+        chain = self.chains.remove(entry.chain)
+        chain.entries.take()
+        if chain.entries:
+            rest = self._free_chain(entry.chain)
+            rest.entries = chain.entries
+            self.chains.add(entry.chain, rest)
+            self.chains.due_at(entry.chain, rest.hold.until)
         return chain
 
     def hold_chain(self, entry: Entry, hold: Hold) -> None:

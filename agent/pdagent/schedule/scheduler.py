@@ -4,13 +4,13 @@ Pure: knows names, chains, verdicts and the time it is handed; does not know fil
 One caller at a time (`workers` holds the lock). `now` is always monotonic seconds: a stepped wall
 clock must not lengthen a hold.
 
-Events of one integration key form a lane. One event of a lane at a time is on its way, so a key's
-events go out in the order of their arrival here. `turns` says whose lane is next. Three kinds of
-hold change that, and the table of `rules` says which verdict holds what:
+Events of one integration key form a lane. Of each dedup chain of a lane one event is on its way at
+a time, so the events of a chain go out in the order of their arrival here. `turns` says whose lane
+is next. Three kinds of hold change that, and the table of `rules` says which verdict holds what:
 
 - A *chain* hold keeps back an event and all that follow it with the same dedup key. They are parked
   in order, and the rest of the lane goes on.
-- A *key* hold keeps back a lane.
+- A *key* hold keeps back a lane. After it the lane's events go one at a time at first.
 - The *destination* hold keeps back everything but one probe at a time (see `outage`).
 
 No hold outlives the process: after a restart everything is tried.
@@ -22,8 +22,10 @@ from dataclasses import replace
 from pdagent.queue.holds import Cause, Figures, Held, Hold, Scope
 from pdagent.queue.names import place
 from pdagent.schedule import telling
+from pdagent.schedule.entry import Entry
 from pdagent.schedule.experience import Experience, reason
-from pdagent.schedule.lane import Entry, Lane
+from pdagent.schedule.lane import Lane
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.outage import Outage
 from pdagent.schedule.patience import Patience
 from pdagent.schedule.rules import RULES, Fate, Rule, Ruling
@@ -35,29 +37,24 @@ ODD = "/"  # begins the key of entries that are no events; no key can have it
 
 
 class Scheduler:
-    """All lanes and holds. `cap`: the longest backoff in seconds; `retry_limit`: troubles before an
-    event may be given up; `random` gives floats in [0, 1); `places`: how many events may be on
-    their way at once."""
+    """All lanes and holds. `random` gives floats in [0, 1)."""
 
-    def __init__(
-        self, cap: float, retry_limit: int, random: Callable[[], float], places: int
-    ) -> None:
+    def __init__(self, limits: Limits, random: Callable[[], float]) -> None:
+        self._limits = limits
         self._random = random
         self._known: dict[str, Entry] = {}
         self._lanes: dict[str, Lane] = {}
-        self.turns = Turns(places)  # for others: who has how many events pending
+        self.turns = Turns(limits)  # for others: who has how many events pending
         self._timers = Timers()
         self._outage = Outage(random)
         self._tries = telling.Attempts()
         self._patience = Patience()
-        self._experience = Experience(self._outage, cap, retry_limit)
+        self._experience = Experience(self._outage, limits)
         self.changes = 0  # counts what `held` would tell differently
 
-    def configure(self, cap: float, retry_limit: int, places: int) -> None:
+    def configure(self, limits: Limits) -> None:
         """New limits, for what is claimed and fails from now on."""
-        self._experience.cap = cap
-        self._experience.retry_limit = retry_limit
-        self.turns.places = places
+        self._limits = self.turns.limits = self._experience.limits = limits
 
     # --- what is pending ------------------------------------------------------------------------
 
@@ -109,27 +106,30 @@ class Scheduler:
     # --- handing out ----------------------------------------------------------------------------
 
     def claim(self, now: float) -> Entry | None:
-        """The next event to send, None if nothing may go now. Its lane is busy until the event is
-        settled, parked, postponed or forgotten."""
+        """The next event to read, None if nothing may go now. No other of its lane is claimed
+        before `may_send`, and no other of its chain before it is put back or forgotten."""
         self._fire_due_timers(now)
         while self.has_work(now) and (lane := self.turns.next()) is not None:
-            entry = self._next(lane, now)
-            if entry is None:
+            if (entry := self._next(lane, now)) is None:
                 continue
-            lane.claimed = entry
+            lane.reading = entry
             self.turns.claim(entry, lane.heavy)
+            lane.heavy = False
             if self._outage.hold is not None:
                 self._outage.probe = entry.name
             return entry
         return None
 
     def _next(self, lane: Lane, now: float) -> Entry | None:
-        if lane.busy or lane.until > now:
+        if lane.is_full(self._limits.per_key) or lane.until > now:
             return None
         if self._outage.hold is not None and lane.waiting:
             return lane.waiting.take()  # a probe is one that was not tried yet, if there is any
-        chain = lane.chains.due(now) if lane.has_chains else None
-        return lane.waiting.take() if chain is None else chain.entries.first
+        while lane.has_chains and (chain := lane.chains.due(now)) is not None:
+            first = chain.entries.first
+            if first is not None and not lane.has_claimed(first):
+                return first
+        return lane.waiting.take()
 
     def has_work(self, now: float) -> bool:
         """Whether `claim` might give an event."""
@@ -139,18 +139,19 @@ class Scheduler:
 
     def may_send(self, entry: Entry, chain: str) -> bool:
         """Whether a claimed event, now that its chain is known, may go. If not, it is parked behind
-        the events of its chain that are held, and its lane goes on."""
+        the events of its chain that are held or on their way. Its lane goes on."""
         lane = self._lanes[entry.key]
         if entry.chain == entry.name != chain and lane.held_by(entry) is not None:
-            lane.chains.remove(entry.name).entries.take()  # it had stepped aside, and is whole now
+            lane.leave_chain(entry)  # it had stepped aside, and is whole now
             entry.chain = None
             self.changes += 1
         if entry.chain is None:  # a file that is changed under way does not change chains
             entry.chain = chain
-        held = lane.chains.get(entry.chain) if lane.has_chains else None
-        if held is None or held.entries.first is entry:
+        if (chain_ahead := lane.chain_ahead(entry)) is None:
+            lane.send(entry)
+            self.turns.offer(lane)
             return True
-        held.entries.join(entry)
+        chain_ahead.entries.join(entry, behind=lane.sending(entry.chain))
         self._release(entry, lane)
         return False
 
@@ -177,9 +178,10 @@ class Scheduler:
         """Whether an event is on its way. If not, and memory ran out just after it was put back,
         its lane may not have been offered."""
         lane = self._lanes.get(entry.key)
-        if lane is not None and lane.claimed is not entry:
-            self.turns.offer(lane)
-        return lane is not None and lane.claimed is entry
+        if lane is None or lane.has_claimed(entry):
+            return lane is not None
+        self.turns.offer(lane)
+        return False
 
     def forget(self, entry: Entry) -> None:
         """A claimed event is no longer pending: settled, removed by a person, or set aside."""
@@ -187,12 +189,8 @@ class Scheduler:
         self._got_past(entry, lane)
         if self._tries.forget(entry.name):
             self.changes += 1
-        if lane.held_by(entry) is not None:
-            rest = lane.chains.remove(entry.chain or "").entries
+        if lane.held_by(entry) is not None and lane.leave_chain(entry).told is not None:
             self.changes += 1
-            rest.take()
-            # the rest of the chain is older than what waits, so it goes first
-            lane.waiting.prepend(rest.take_all())
         self._release(entry, lane)
         del self._known[entry.name]
         self.turns.remove(entry.owner)
@@ -244,26 +242,29 @@ class Scheduler:
         known = self._experience.known(entry, lane, verdict, started, now, reached)
         rule = RULES[type(verdict), known]
         is_taken = rule.fate in (Fate.DELIVERED, Fate.REFUSED)
-        if is_taken:
-            lane.backoff.succeeded()
-            lane.troubles = 0
+        is_old = lane.is_older_than_hold(started)
+        if is_taken and not is_old:
+            lane.taken()
         if rule.fate is Fate.DELIVERED:
             self._experience.delivered(now)
-        if Scope.KEY in rule.ends:
+        if Scope.KEY in rule.ends and not is_old:
             self._end_hold(lane)
         if Scope.DESTINATION in rule.ends:
             self._end_outage(now, is_taken)
         if rule.fate is Fate.WAITS:
-            return self._wait(entry, lane, verdict, rule, now)
+            return self._wait(entry, lane, verdict, rule, started, now)
         return Ruling(rule.fate)
 
-    def _wait(self, entry: Entry, lane: Lane, verdict: Verdict, rule: Rule, now: float) -> Ruling:
+    def _wait(
+        self, entry: Entry, lane: Lane, verdict: Verdict, rule: Rule, started: float, now: float
+    ) -> Ruling:
         """Holds what the rule says. The event goes back to its place in what is held."""
         assert rule.cause is not None
         self.changes += self._tries.add(entry.name, now, reason(verdict))
         longest = 0.0
         for scope in rule.holds:
-            hold, seconds = self._experience.hold(scope, rule.cause, entry, lane, verdict, now)
+            args = scope, rule.cause, entry, lane, verdict, started, now
+            hold, seconds = self._experience.hold(*args)
             if scope is Scope.CHAIN:
                 self._hold_chain(entry, lane, hold)
             elif scope is Scope.KEY:
@@ -294,8 +295,8 @@ class Scheduler:
             if chain is not None and chain.hold.until > now and chain.entries.first is not None:
                 lane.make_due(chain, chain.entries.first, now)
                 self._timers.set(now, lane)
-            # Nothing but the outage holds this lane: what else does is an answer, which ended it.
-            if lane.hold is not None and lane.hold.until > now:
+            # What else may hold the lane is an answer to an event that was on its way beside this.
+            if lane.until > now and lane.hold is not None and lane.hold.cause is Cause.UNREACHABLE:
                 lane.hold = replace(lane.hold, until=now)
             self.turns.offer(lane)
 
@@ -316,9 +317,8 @@ class Scheduler:
             self.changes += 1
 
     def _put_back(self, entry: Entry, lane: Lane, now: float, heavy: bool = False) -> None:
-        chain = lane.held_by(entry)
-        if chain is not None:
-            lane.make_due(chain, entry, now)
+        if entry.chain is not None:
+            lane.make_due(lane.chain_of(entry), entry, now)
             self._timers.set(now, lane)
         elif lane.waiting.first is not entry:  # it may be, if memory ran out right after that
             lane.waiting.prepend([entry])
@@ -328,11 +328,12 @@ class Scheduler:
         if self._outage.probe == entry.name:
             self._outage.probe = ""
         self.turns.release(entry)
-        lane.claimed = None
-        lane.heavy = heavy
+        lane.release(entry)
+        if heavy:
+            lane.heavy = True
         if lane.waiting or lane.has_chains:
             self.turns.offer(lane)
-        else:
+        elif not lane.claimed:
             del self._lanes[lane.key]
 
     def _fire_due_timers(self, now: float) -> None:

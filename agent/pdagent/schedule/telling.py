@@ -10,7 +10,8 @@ from dataclasses import replace
 from itertools import islice
 
 from pdagent.queue.holds import Figures, Held, Hold, Scope, Tries
-from pdagent.schedule.lane import Chain, Lane
+from pdagent.schedule.chains import Chain
+from pdagent.schedule.lane import Lane
 from pdagent.schedule.outage import Outage
 
 HOLDS_TOLD = 1000

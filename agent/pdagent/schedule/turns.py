@@ -6,15 +6,17 @@ file first; root's events and those of the endpoint have owners of their own, as
 
 Whoever has the next turn must find a place, too, although a user's posts may all hang:
 
-- All users together have `places`. Where one has taken them all, `SPARE` more are there for users
-  who have nothing on their way.
+- All users together have the `places` of the limits. Where one has taken them all, `SPARE` more
+  are there for users who have nothing on their way.
 - Large events have few places, since each holds much memory. One user gets half of these.
 """
 
 from collections import deque
 from itertools import islice
 
-from pdagent.schedule.lane import Entry, Lane
+from pdagent.schedule.entry import Entry
+from pdagent.schedule.lane import Lane
+from pdagent.schedule.limits import Limits
 
 SPARE = 4
 HEAVY_PLACES = 8
@@ -38,8 +40,8 @@ class Owner:
 class Turns:
     """Lanes that may have something to send."""
 
-    def __init__(self, places: int) -> None:
-        self.places = places
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.claimed = 0
         self._heavy_claimed = 0
         self._owners: dict[int, Owner] = {}
@@ -78,7 +80,7 @@ class Turns:
     def offer(self, lane: Lane) -> None:
         """A lane may have something to send."""
         uid = lane.owner
-        if lane.queued or lane.busy or uid is None:
+        if lane.queued or lane.is_full(self.limits.per_key) or uid is None:
             return
         owner = self._owners[uid]
         lanes, waiting = (
@@ -107,12 +109,12 @@ class Turns:
     def _in_turn(self, waiting: deque[Owner]) -> list[Owner]:
         # Only owners with something on their way can be without a place, so no more of them than
         # there are places stand before one who has one.
-        return list(islice(waiting, self.places + SPARE + 1))
+        return list(islice(waiting, self.limits.places + SPARE + 1))
 
     def _has_place(self, owner: Owner) -> bool:
-        if self.claimed < self.places:
+        if self.claimed < self.limits.places:
             return True
-        return not owner.claimed and self.claimed < self.places + SPARE
+        return not owner.claimed and self.claimed < self.limits.places + SPARE
 
     def _taken(self, owner: Owner, lanes: deque[Lane], waiting: deque[Owner]) -> Lane:
         lane = lanes.popleft()

@@ -10,7 +10,8 @@ from pdagent.daemon.handling import Handling
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.scheduler import Scheduler
 
 FAR = 1e12
@@ -33,7 +34,7 @@ class Chance:
 def handling_of(root: Path, scheduler: Scheduler) -> Handling:
     state, backlog = State(str(root)), Backlog(str(root))
     settlement = Settlement(backlog, state, Counters(state, 0.0))
-    return Handling(Config({}), backlog, settlement, scheduler, threading.Condition())
+    return Handling(Config({}), backlog, settlement, scheduler, threading.Condition(), lambda: None)
 
 
 def claimed(scheduler: Scheduler, chain: str | None) -> Entry:
@@ -47,7 +48,7 @@ def claimed(scheduler: Scheduler, chain: str | None) -> Entry:
 @pytest.mark.parametrize("failures", [0, 1, 3])
 def test_is_put_back_once_there_is_memory(tmp_path: Path, chain: str | None, failures: int) -> None:
     """It goes again, once, and then the next of its key."""
-    scheduler = Scheduler(60.0, 60, Chance(failures), 4)
+    scheduler = Scheduler(Limits(60.0, 60, 4, 1), Chance(failures))
     handling = handling_of(tmp_path, scheduler)
     scheduler.add(NAME, "key")
     scheduler.add("2_key.txt", "key")

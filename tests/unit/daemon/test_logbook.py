@@ -7,7 +7,7 @@ import pytest
 from pdagent.daemon.logbook import SAID_MOST, SAID_SECONDS, Sparing, note
 from pdagent.queue.holds import Scope
 from pdagent.queue.pending import understand
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
 from pdagent.schedule.rules import Fate, Ruling
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 

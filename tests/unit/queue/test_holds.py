@@ -12,9 +12,7 @@ from pdagent.schedule.scheduler import Scheduler
 from pdagent.schedule.telling import HOLDS_TOLD
 from pdagent.wire.verdict import Unreachable
 from tests.unit.schedule.test_scheduler import (
-    CAP,
-    LIMIT,
-    PLACES,
+    ONE_BY_ONE,
     REFUSED,
     THROTTLED,
     TROUBLED,
@@ -121,7 +119,7 @@ def test_what_is_gone_is_not_held(desk: Desk) -> None:
 def test_the_telling_is_bounded() -> None:
     """However many chains are held."""
     desk = Desk()
-    desk.scheduler = Scheduler(CAP, LIMIT, lambda: 0.0, PLACES)
+    desk.scheduler = Scheduler(ONE_BY_ONE, lambda: 0.0)
     desk.add(*(f"{n}:x:1" for n in range(HOLDS_TOLD + 5)))
     for _ in range(HOLDS_TOLD + 5):
         desk.send(TROUBLED)

@@ -1,10 +1,8 @@
-"""A lane's parts: the line of entries, and the chains that are held."""
-
-from hypothesis import given
-from hypothesis import strategies as st
+"""A lane's chains: when they are due, and what a person is told of their holds."""
 
 from pdagent.queue.holds import Cause, Hold, Scope
-from pdagent.schedule.lane import Entry, Lane, Line
+from pdagent.schedule.entry import Entry
+from pdagent.schedule.lane import Lane
 
 
 def entry(name: str, retried: bool = False, chain: str | None = None) -> Entry:
@@ -13,40 +11,8 @@ def entry(name: str, retried: bool = False, chain: str | None = None) -> Entry:
     return made
 
 
-def names(line: Line) -> list[str]:
-    return [each.name for each in line]
-
-
 def hold(until: float, why: str, cause: Cause = Cause.FAILING, since: float = 0.0) -> Hold:
     return Hold(Scope.CHAIN, cause, why, since, until, "K", "=x")
-
-
-@given(st.lists(st.sampled_from(["append", "take", "prepend"]), max_size=30))
-def test_a_line_is_a_list(actions: list[str]) -> None:
-    """Whatever is done to it, in whatever order."""
-    line, model = Line(), list[str]()
-    for number, action in enumerate(actions):
-        if action == "append":
-            line.append(entry(f"{number}_K.txt"))
-            model.append(f"{number}_K.txt")
-        elif action == "prepend":
-            line.prepend([entry(f"{number}_K.txt"), entry(f"{number}_L.txt")])
-            model[:0] = [f"{number}_K.txt", f"{number}_L.txt"]
-        else:
-            taken = line.take()
-            assert (taken.name if taken else None) == (model.pop(0) if model else None)
-        assert (names(line), len(line)) == (model, len(model))
-
-
-def test_what_is_retried_joins_where_its_name_says() -> None:
-    """All others join at the end, whatever their clock said."""
-    line = Line()
-    for name in ("3_K.txt", "1_K.txt", "5_K.txt"):
-        line.join(entry(name))
-    line.join(entry("4_K.txt", retried=True))
-    assert names(line) == ["3_K.txt", "1_K.txt", "4_K.txt", "5_K.txt"]
-    assert [each.name for each in line.take_all()] == ["3_K.txt", "1_K.txt", "4_K.txt", "5_K.txt"]
-    assert line.first is None
 
 
 def test_a_chain_is_due_once_its_last_hold_ends() -> None:

@@ -1,9 +1,13 @@
 """Who may go now, who has to wait for whom, and that nobody waits for ever."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import pytest
 
+from pdagent.schedule.entry import Entry
 from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.rules import TROUBLES_IN_A_ROW, Fate, Ruling
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
@@ -16,15 +20,16 @@ UNREACHABLE = Unreachable("connection refused")
 CAP = 60.0
 LIMIT = 3
 PLACES = 10_000
+ONE_BY_ONE = Limits(CAP, LIMIT, PLACES, per_key=1)
 
 
 class Desk:
     """A scheduler and its one caller, at a time that only the test moves. An event is written
     KEY:CHAIN:NUMBER."""
 
-    def __init__(self, jitter: float = 0.5) -> None:
+    def __init__(self, jitter: float = 0.5, limits: Limits = ONE_BY_ONE) -> None:
         self.jitter = jitter
-        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter, PLACES)
+        self.scheduler = Scheduler(limits, lambda: self.jitter)
         self.now = 1000.0
 
     def add(self, *names: str) -> None:
@@ -125,6 +130,139 @@ def test_idle_means_nothing_is_due(desk: Desk) -> None:
     desk.add("A:x:1")
     assert desk.drain() == ["A:x:1"]
     assert desk.scheduler.next_due(desk.now) is None
+
+
+# several chains of one key at once
+
+
+@pytest.fixture
+def busy() -> Desk:
+    """Three chains of a key may be on their way at once."""
+    return Desk(limits=replace(ONE_BY_ONE, per_key=3))
+
+
+def names(entries: Iterable[Entry | None]) -> list[str]:
+    return [entry.name for entry in entries if entry is not None]
+
+
+def test_chains_of_a_key_are_on_their_way_together(busy: Desk) -> None:
+    """As many as the limit says; of each chain one event, and the next when that is forgotten."""
+    busy.add("A:x:1", "A:x:2", "A:y:3", "A:z:4", "A:w:5")
+    first, *others = flying = list(iter(busy.take, None))
+    assert names(flying) == ["A:x:1", "A:y:3", "A:z:4"]
+    busy.settle(first, DELIVERED)
+    assert names(iter(busy.take, None)) == ["A:x:2"]
+    busy.settle(others[0], DELIVERED)
+    assert names(iter(busy.take, None)) == ["A:w:5"]
+
+
+def test_one_event_of_a_key_is_read_at_a_time(busy: Desk) -> None:
+    """The second could turn out to be of the same chain before the first does."""
+    busy.add("A:x:1", "A:x:2")
+    first = busy.scheduler.claim(busy.now)
+    assert first is not None
+    assert busy.scheduler.claim(busy.now) is None
+    assert busy.scheduler.may_send(first, "x")
+    assert busy.take() is None
+    busy.settle(first, DELIVERED)
+    assert busy.drain() == ["A:x:2"]
+
+
+def test_throttling_takes_a_key_back_to_one_at_a_time(busy: Desk) -> None:
+    """And each event that is taken after that lets one more go at once. What was on its way when
+    PagerDuty throttled neither ends the hold nor makes it longer."""
+    busy.add(*[f"A:{n}:{n}" for n in range(12)])
+    throttled, taken, too = list(iter(busy.take, None))
+    started = busy.now
+    busy.now += 1
+    assert busy.settle(throttled, Throttled(429, 17.0), started).seconds == 17.0
+    busy.now += 1
+    busy.settle(taken, DELIVERED, started)
+    assert busy.settle(too, THROTTLED, started).seconds == 16.0
+    assert busy.take() is None
+    assert busy.wait() == 16.0
+    rounds = []
+    while flying := list(iter(busy.take, None)):
+        rounds.append(len(flying))
+        for entry in flying:
+            busy.settle(entry, DELIVERED)
+    assert rounds == [1, 2, 3, 3, 2]
+
+
+def test_failures_that_were_on_their_way_together_are_one(busy: Desk) -> None:
+    """The key waits as long after three posts that failed at once as after one."""
+    busy.add(*[f"A:{n}:{n}" for n in range(3)])
+    flying, started = list(iter(busy.take, None)), busy.now
+    busy.now += 1
+    seconds = [busy.settle(entry, THROTTLED, started).seconds for entry in flying]
+    assert seconds == [0.5, 0.5, 0.5]
+
+
+def test_a_longer_hold_of_a_key_stays(busy: Desk) -> None:
+    """A file that can't be read for five seconds does not end a throttling of seventeen."""
+    busy.add("A:x:1", "A:y:2")
+    sent = busy.take()
+    read = busy.scheduler.claim(busy.now)
+    assert read is not None
+    busy.settle(sent, Throttled(429, 17.0))
+    busy.scheduler.delay(read, busy.now, busy.now + 5, "can't be read")
+    assert [hold.why for hold in busy.scheduler.held(busy.now).holds] == [
+        "throttled: PagerDuty answered 429"
+    ]
+    assert busy.wait() == 5.0
+    assert busy.take() is None
+    assert busy.wait() == 12.0
+    assert sorted(busy.drain()) == ["A:x:1", "A:y:2"]
+
+
+def test_the_end_of_an_outage_ends_no_throttling(busy: Desk) -> None:
+    """Two events of a key are on their way: one finds nothing reachable, PagerDuty throttles the
+    other."""
+    busy.add("A:x:1", "A:y:2", "B:z:3")
+    flying = list(iter(busy.take, None))
+    busy.settle(flying[0], Throttled(429, 17.0))
+    busy.settle(flying[2], UNREACHABLE)
+    busy.settle(flying[1], DELIVERED)
+    assert busy.take() is None
+
+
+def test_what_is_put_back_is_overtaken_by_none_of_its_chain(busy: Desk) -> None:
+    """The next event of the chain is being read while the first comes back."""
+    busy.add("A:x:1", "A:y:2", "A:x:3")
+    first, second = busy.take(), busy.take()
+    third = busy.scheduler.claim(busy.now)
+    assert third is not None
+    busy.settle(first, Throttled(429, 1.0))
+    assert not busy.scheduler.may_send(third, "x")
+    busy.settle(second, DELIVERED, busy.now - 1)
+    busy.wait()
+    assert busy.drain() == ["A:x:1", "A:x:3"]
+
+
+def test_being_told_again_of_an_event_on_its_way_sends_it_once(busy: Desk) -> None:
+    """A scan finds its file while the post is under way, and others of its chain wait."""
+    busy.add("A:x:1", "A:x:2")
+    first = busy.take()
+    assert busy.take() is None
+    busy.add("A:x:1")
+    assert busy.take() is None
+    busy.settle(first, DELIVERED)
+    assert busy.drain() == ["A:x:2"]
+    assert len(busy.scheduler) == 0
+
+
+def test_a_thousand_of_one_chain_cost_one_claim_each(busy: Desk) -> None:
+    """They were all read and parked behind the first; none is read in vain again."""
+    busy.add(*[f"A:x:{n}" for n in range(1000)])
+    first = busy.take()
+    assert busy.take() is None
+    busy.settle(first, DELIVERED)
+    claims = 0
+    while entry := busy.scheduler.claim(busy.now):
+        claims += 1
+        assert busy.scheduler.may_send(entry, "x")
+        busy.settle(entry, DELIVERED)
+    assert claims == 999
 
 
 # an event in trouble
@@ -525,17 +663,16 @@ def test_an_event_that_could_not_be_read_holds_its_key_no_longer(
 
 
 def test_an_unreadable_follower_of_a_held_chain_is_not_lost(desk: Desk) -> None:
-    """Behind a chain that is held anew, a file that can't be read now still gets its turn."""
+    """A file that can't be read when its turn comes gets another turn, and keeps its place."""
     desk.add("A:x:1", "A:x:2", "A:x:3")
     desk.send(TROUBLED)
     assert desk.drain() == []  # 2 and 3 are parked
     desk.wait()
     assert desk.send() == "A:x:1"
-    assert desk.send(TROUBLED) == "A:x:2"
-    third = desk.scheduler.claim(desk.now)
-    assert third is not None
-    assert third.name == "A:x:3"
-    desk.scheduler.delay(third, desk.now, desk.now + 5, "can't be read")
+    second = desk.scheduler.claim(desk.now)
+    assert second is not None
+    assert second.name == "A:x:2"
+    desk.scheduler.delay(second, desk.now, desk.now + 5, "can't be read")
     desk.now += 5
     assert desk.drain() == ["A:x:2", "A:x:3"]
 
@@ -577,7 +714,7 @@ def test_new_limits_count_from_the_next_failure(desk: Desk) -> None:
         assert entry is not None
         desk.settle(entry, THROTTLED)
         desk.now += CAP
-    desk.scheduler.configure(2.0, LIMIT, PLACES)
+    desk.scheduler.configure(Limits(2.0, LIMIT, PLACES, 1))
     assert desk.settle(desk.take(), THROTTLED).seconds <= 2.0
     desk.now += CAP
     assert desk.settle(desk.take(), UNREACHABLE).seconds <= 2.0
@@ -637,3 +774,18 @@ def test_a_retried_event_takes_its_place_in_a_held_chain() -> None:
     assert counter.drain() == []
     counter.desk.wait()
     assert counter.drain() == ["10", "20", "25", "30"]
+
+
+def test_a_retried_event_joins_behind_one_that_is_on_its_way() -> None:
+    """The retry came too late to go before it. The one on its way leaves the queue as any other."""
+    counter = Counter()
+    counter.desk = Desk(limits=replace(ONE_BY_ONE, per_key=3))
+    counter.add(20, "x")
+    counter.add(30, "x")
+    first = counter.take()
+    assert counter.take() is None
+    counter.add(10, "x", retried=True)
+    assert counter.take() is None
+    counter.desk.settle(first, DELIVERED)
+    assert counter.drain() == ["10", "30"]
+    assert len(counter.desk.scheduler) == 0

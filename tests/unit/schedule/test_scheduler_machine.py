@@ -1,6 +1,7 @@
 """The scheduler with everything at once: whatever happens, nothing is lost or stuck."""
 
 from collections import defaultdict
+from dataclasses import replace
 from math import inf
 
 from hypothesis import settings
@@ -14,17 +15,16 @@ from hypothesis.stateful import (
 )
 
 from pdagent.queue.holds import Cause, Scope
+from pdagent.schedule.entry import Entry
 from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
-from pdagent.schedule.lane import Entry
 from pdagent.schedule.outage import FIRST_ROOM
 from pdagent.schedule.rules import RULES, TROUBLES_IN_A_ROW, Fate, Known
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 from tests.unit.schedule.test_scheduler import (
-    CAP,
     DELIVERED,
     LIMIT,
-    PLACES,
+    ONE_BY_ONE,
     REFUSED,
     THROTTLED,
     TROUBLED,
@@ -50,9 +50,14 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.now = 1000.0
         self.number = 0
         self.jitter = 0.5
-        self.scheduler = Scheduler(CAP, LIMIT, lambda: self.jitter, PLACES)
+        self.per_key = 1
+        self.scheduler = Scheduler(ONE_BY_ONE, lambda: self.jitter)
         self.pending: dict[tuple[str, str], list[str]] = defaultdict(list)
-        self.claimed: dict[str, tuple[Entry, float]] = {}  # by key, and since when
+        self.claimed: dict[str, tuple[Entry, float]] = {}  # by name, and since when
+        self.sending: set[str] = set()  # names of those that were found to be free to go
+        self.key_rooms: dict[str, int] = {}
+        self.key_holds: dict[str, tuple[float, bool]] = {}  # since when, and whether it is told
+        self.delayed: set[str] = set()
         self.chain_held: dict[tuple[str, str], tuple[float, float]] = {}
         self.key_held: dict[str, tuple[float, float]] = {}
         self.outage: list[tuple[str, str]] = []  # names and keys of those that missed
@@ -66,22 +71,30 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.probe: Entry | None = None
         self.unfinished: set[str] = set()
 
-    @initialize(jitter=st.floats(0.01, 0.99), keys=st.integers(1, 3), chains=st.integers(1, 3))
-    def choose(self, jitter: float, keys: int, chains: int) -> None:
+    @initialize(
+        jitter=st.floats(0.01, 0.99),
+        keys=st.integers(1, 3),
+        chains=st.integers(1, 3),
+        per_key=st.integers(1, 3),
+    )
+    def choose(self, jitter: float, keys: int, chains: int, per_key: int) -> None:
         self.jitter = jitter
+        self.per_key = per_key
+        self.scheduler.configure(replace(ONE_BY_ONE, per_key=per_key))
         self.names_of_keys = st.sampled_from("ABC"[:keys])
         self.names_of_chains = st.sampled_from("xyz"[:chains])
 
     # --- what happens -----------------------------------------------------------------------
 
-    @rule(data=st.data(), number=st.integers(1, 4))
+    @rule(data=st.data(), number=st.integers(1, 6))
     def add(self, data: st.DataObject, number: int) -> None:
-        key, chain = data.draw(self.names_of_keys), data.draw(self.names_of_chains)
+        key, owner = data.draw(self.names_of_keys), data.draw(st.integers(1, 3))
         for _ in range(number):
+            chain = data.draw(self.names_of_chains)
             self.number += 1
             name = f"{key}:{chain}:{self.number}"
             self.pending[key, chain].append(name)
-            self.scheduler.add(name, key, owner=data.draw(st.integers(1, 3)))
+            self.scheduler.add(name, key, owner=owner)
 
     @precondition(lambda self: any(self.pending.values()))
     @rule(data=st.data())
@@ -117,37 +130,69 @@ class SchedulerMachine(RuleBasedStateMachine):
         if entry is None:
             assert not self.could_go(), "something may go, and does not"
             return None
-        assert entry.key not in self.claimed, "two of one key on their way"
+        assert not self.is_read(entry.key), "two of one key are read at once"
+        assert len(self.of(entry.key)) < self.key_room(entry.key), "too many of one key"
         assert self.now >= self.key_held.get(entry.key, FREE)[0], "its key is held"
         assert len(self.claimed) < self.room, "too many at once after an outage"
         assert self.now >= (self.all_held or self.now), "the destination is held"
         if self.outage:
             assert self.probe is None, "a second probe"
             self.probe = entry
-        self.claimed[entry.key] = entry, self.now
+        self.claimed[entry.name] = entry, self.now
         return entry
 
+    def of(self, key: str) -> list[Entry]:
+        """The events of this key that are on their way."""
+        return [entry for entry, _ in self.claimed.values() if entry.key == key]
+
+    def is_read(self, key: str) -> bool:
+        """Whether one of them is being read, so that its chain is not known."""
+        return any(entry.name not in self.sending for entry in self.of(key))
+
+    def key_room(self, key: str) -> int:
+        return min(self.per_key, self.key_rooms.get(key, self.per_key))
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data())
+    def read(self, data: st.DataObject) -> None:
+        """It is found free to go, and is on its way from now on."""
+        self.may_send(self.flying(data))
+
     @precondition(lambda self: self.names())
-    @rule(outcomes=st.lists(VERDICTS | EVENTUALITIES, min_size=5, max_size=12))
-    def work(self, outcomes: list[Verdict | str]) -> None:
-        """A worker takes one after the other, and waits in between if it must."""
+    @rule(
+        outcomes=st.lists(VERDICTS | EVENTUALITIES, min_size=5, max_size=12),
+        workers=st.integers(1, 4),
+        last=st.booleans(),
+    )
+    def work(self, outcomes: list[Verdict | str], workers: int, last: bool) -> None:
+        """Workers take one after the other, and wait in between if they must. The answer to the
+        first or to the last post comes first."""
+        sent: list[Entry] = []
         for outcome in outcomes:
             entry = self.claim()
-            if entry is None:
+            if entry is not None and isinstance(outcome, str) and outcome != "disliked":
+                self.stumble(entry, outcome)
+                continue
+            if entry is not None and self.may_send(entry):
+                sent.append(entry)
+            if sent and (entry is None or len(sent) >= workers):
+                answered = sent.pop(-1 if last else 0)
+                reached = outcome == "disliked"
+                self.settle(answered, UNREACHABLE if isinstance(outcome, str) else outcome, reached)
+            elif entry is None:
                 self.time_passes_until_due()
-            elif outcome == "gone":
+
+    def stumble(self, entry: Entry, eventuality: str) -> None:
+        """An event is claimed, and does not get as far as being sent."""
+        match eventuality:
+            case "gone":
                 self.leave(entry)
-            elif outcome == "unreadable":
+            case "unreadable":
                 self.delay(entry, 5.0)
-            elif outcome == "unfinished":
+            case "unfinished":
                 self.postpone(entry, 5.0)
-            elif outcome == "large":
+            case "large":
                 self.find_large(entry)
-            elif outcome == "disliked":
-                self.settle(entry, UNREACHABLE, reached=True)
-            else:
-                assert not isinstance(outcome, str)
-                self.settle(entry, outcome)
 
     @precondition(lambda self: self.claimed)
     @rule(data=st.data())
@@ -164,8 +209,20 @@ class SchedulerMachine(RuleBasedStateMachine):
     def delay(self, entry: Entry, seconds: float) -> None:
         until = self.now + seconds
         self.scheduler.delay(entry, self.now, until, "can't be read")
-        self.key_held[entry.key] = until, until
+        self.delayed.add(entry.name)
+        self.hold_key(entry.key, until, until, told=True)
+        chain = self.chain(entry)
+        if self.pending[chain][0] == entry.name and chain in self.chain_held:
+            self.chain_held[chain] = self.now, self.now
         self.released(entry)
+
+    def hold_key(self, key: str, least: float, until: float, told: bool) -> None:
+        before = self.key_held.get(key, FREE)
+        self.key_held[key] = max(before[0], least), max(before[1], until)
+        since, was_told = self.key_holds.get(key, (self.now, False))
+        if key not in self.key_holds or until > before[1]:
+            self.key_holds[key] = since if was_told else self.now, told
+        self.key_rooms[key] = 1
 
     @precondition(lambda self: self.claimed)
     @rule(data=st.data(), seconds=st.floats(0.5, 10.0))
@@ -215,9 +272,17 @@ class SchedulerMachine(RuleBasedStateMachine):
         if not self.may_send(entry):
             return
         self.unfinished.discard(entry.name)
-        _, started = self.claimed[entry.key]
-        rule = RULES[type(verdict), self.known(entry, verdict, reached)]
+        self.got_past(entry)
+        _, started = self.claimed[entry.name]
+        is_old = started < self.key_holds.get(entry.key, (-inf, False))[0]
+        rule = RULES[type(verdict), self.known(entry, verdict, reached, is_old)]
         ruling = self.scheduler.settle(entry, verdict, started, self.now, reached)
+        if not is_old:
+            if isinstance(verdict, Delivered | Refused):
+                self.key_rooms[entry.key] = self.key_rooms.get(entry.key, self.per_key) + 1
+            if Scope.KEY in rule.ends:
+                self.key_holds.pop(entry.key, None)
+                self.key_held.pop(entry.key, None)
         assert ruling.fate is rule.fate
         assert ruling.scope is (rule.holds[-1] if rule.holds else None)
         if Scope.DESTINATION in rule.ends:
@@ -231,14 +296,20 @@ class SchedulerMachine(RuleBasedStateMachine):
         if Scope.CHAIN in rule.holds:
             self.chain_held[self.chain(entry)] = least, until
         if Scope.KEY in rule.holds:
-            self.key_held[entry.key] = least, until
+            told = rule.cause is not Cause.UNREACHABLE
+            self.hold_key(entry.key, least, until, told)
         if Scope.DESTINATION in rule.holds:
             self.all_held = until
         if rule.cause is Cause.UNREACHABLE:
             self.missed.add(self.chain(entry))
         self.released(entry)
 
-    def known(self, entry: Entry, verdict: Verdict, reached: bool) -> Known:
+    def got_past(self, entry: Entry) -> None:
+        if entry.name in self.delayed:
+            self.delayed.discard(entry.name)
+            self.key_holds.pop(entry.key, None)
+
+    def known(self, entry: Entry, verdict: Verdict, reached: bool, is_old: bool) -> Known:
         """What the model knows, in the table's words."""
         if isinstance(verdict, Troubled):
             number, since, last = self.troubles.get(entry.name, (0, self.now, 0.0))
@@ -250,7 +321,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             many = self.failures[entry.key] >= TROUBLES_IN_A_ROW
             return Known.MANY_FAILURES if many else Known.FEW_FAILURES
         if not isinstance(verdict, Unreachable):
-            if isinstance(verdict, Delivered | Refused):
+            if isinstance(verdict, Delivered | Refused) and not is_old:
                 self.failures[entry.key] = 0
             return Known.ANY
         if reached:
@@ -274,7 +345,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         if isinstance(verdict, Delivered):
             self.delivered_at = self.now
         for chain in self.missed:
-            self.key_held[chain[0]] = self.now, self.now
+            if not self.key_holds.get(chain[0], (0.0, False))[1]:  # an answer is told, and stands
+                self.key_held[chain[0]] = self.now, self.now
             self.chain_held[chain] = self.now, self.now
         self.outage, self.all_held = [], None
         self.missed.clear()
@@ -293,9 +365,11 @@ class SchedulerMachine(RuleBasedStateMachine):
     def may_send(self, entry: Entry) -> bool:
         chain = self.chain(entry)
         if not self.scheduler.may_send(entry, chain[1]):
-            assert chain in self.chain_held, "parked behind nothing"
+            ahead = any(self.chain(other) == chain for other, _ in self.claimed.values())
+            assert ahead or chain in self.chain_held, "parked behind nothing"
             self.released(entry)
             return False
+        self.sending.add(entry.name)
         assert self.pending[chain][0] == entry.name, "overtakes one of its chain"
         assert self.now >= self.chain_held.get(chain, FREE)[0], "its chain is held"
         return True
@@ -305,17 +379,21 @@ class SchedulerMachine(RuleBasedStateMachine):
         if self.pending[chain][0] == entry.name:
             self.chain_held.pop(chain, None)
             self.missed.discard(chain)
+        self.got_past(entry)
         self.pending[chain].remove(entry.name)
         self.unfinished.discard(entry.name)
         self.scheduler.forget(entry)
         self.released(entry)
 
     def released(self, entry: Entry) -> None:
-        del self.claimed[entry.key]
+        del self.claimed[entry.name]
+        self.sending.discard(entry.name)
         if self.probe is entry:
             self.probe = None
         if not any(names for (key, _), names in self.pending.items() if key == entry.key):
             self.failures[entry.key] = 0  # nothing is known of a key without events
+            self.key_rooms.pop(entry.key, None)
+            self.key_holds.pop(entry.key, None)
 
     def could_go(self) -> bool:
         """Whether there is an event that no hold keeps back."""
@@ -325,7 +403,9 @@ class SchedulerMachine(RuleBasedStateMachine):
             return False
         return any(
             names
-            and key not in self.claimed
+            and names[0] not in self.claimed
+            and not self.is_read(key)
+            and len(self.of(key)) < self.key_room(key)
             and self.now >= self.key_held.get(key, FREE)[1]
             and self.now >= self.chain_held.get((key, chain), FREE)[1]
             for (key, chain), names in self.pending.items()

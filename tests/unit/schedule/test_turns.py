@@ -1,7 +1,8 @@
 """Users in turn, then their keys; and a place for whoever has nothing on his way."""
 
 from pdagent.schedule import patience
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.schedule.turns import HEAVY_OF_ONE, HEAVY_PLACES, SPARE
 from pdagent.wire.verdict import Delivered, Unreachable
@@ -11,7 +12,7 @@ PLACES = 8
 
 
 def scheduler(places: int = PLACES) -> Scheduler:
-    return Scheduler(60.0, 3, lambda: 0.5, places)
+    return Scheduler(Limits(60.0, 3, places, 1), lambda: 0.5)
 
 
 def claimed(found: Scheduler, now: float = 0.0) -> list[Entry]:

@@ -1,5 +1,6 @@
 """Counts, and how things stand."""
 
+from pdagent.schedule.limits import Limits
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.serve.tally import BUCKETS, Tally
 from pdagent.wire.verdict import Delivered, Throttled, Troubled, Unreachable
@@ -28,7 +29,7 @@ def test_what_was_there_at_the_start_is_not_accepted_now() -> None:
 
 
 def scheduler(*events: tuple[str, str]) -> Scheduler:
-    made = Scheduler(60.0, 60, lambda: 0.5, 32)
+    made = Scheduler(Limits(60.0, 60, 32, 1), lambda: 0.5)
     for name, key in events:
         made.add(name, key)
     return made
