@@ -352,6 +352,7 @@ class Day:
     def _configure(self, calm: bool = False) -> None:
         text = f"{SETTINGS}events_url = {self.scheme}://events.invalid\n"
         text += f"max_connections = {self.choice.choice(self.connections)}\n"
+        text += f"max_per_key = {self.choice.choice([1, 2, 8])}\n"
         text += f"cleanup_interval_secs = {self.choice.choice([20, 10_800])}\n"
         text += f"heartbeat = {self.choice.choice(['on', 'off'])}\n"
         if self.proxies and self.choice.random() < 0.7:
