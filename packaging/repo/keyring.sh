@@ -20,6 +20,7 @@ gpg --batch --no-options --with-colons --show-keys "$tree/GPG-KEY-pagerduty.gpg"
 read -r expires <"$tree/expires"
 [ "$expires" = never ] || date -u -d "@$expires" +%FT%TZ >"$tree/expires"
 cp "$here/../../LICENSE" "$tree/copyright"
+cp "$here/../lintian/pdagent-archive-keyring" "$tree/overrides"
 cat >"$tree/changelog.yaml" <<END
 - semver: $KEYRING_VERSION-1
   date: $(date -u -d "@$SOURCE_DATE_EPOCH" +%FT%TZ)

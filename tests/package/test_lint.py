@@ -7,29 +7,34 @@ from pathlib import Path
 import pytest
 
 from tests.package.packages import ROOT
+from tests.support.repository import Repo
+
+
+@pytest.fixture(scope="session")
+def packages(dist: Path, repo: Repo) -> list[Path]:
+    """All that a publication has: those of `make packages`, and the keyring's."""
+    keyring = (repo.top / "pdagent").rglob("pdagent-archive-keyring*")
+    return [*dist.iterdir(), *(path for path in keyring if path.is_file())]
+
+
+def of(packages: list[Path], family: str) -> list[Path]:
+    found = [path for path in packages if path.suffix == f".{family}"]
+    # two architectures, those of neither, and the keyring
+    assert len(found) == 4
+    return found
 
 
 @pytest.mark.skipif(not shutil.which("lintian"), reason="lintian is not installed")
-def test_lintian(dist: Path) -> None:
-    command: list[str | Path] = [
-        "lintian",
-        "--no-cfg",
-        "--allow-root",
-        "--fail-on",
-        "error,warning",
-        *dist.glob("*.deb"),
-    ]
+def test_lintian(packages: list[Path]) -> None:
+    command: list[str | Path] = ["lintian", "--no-cfg", "--allow-root"]
+    command += ["--fail-on", "error,warning", *of(packages, "deb")]
     seen = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert (seen.returncode, seen.stdout) == (0, "")
 
 
 @pytest.mark.skipif(not shutil.which("rpmlint"), reason="rpmlint is not installed")
-def test_rpmlint(dist: Path) -> None:
-    command: list[str | Path] = [
-        "rpmlint",
-        "--config",
-        ROOT / "packaging/rpmlint.toml",
-        *dist.glob("*.rpm"),
-    ]
+def test_rpmlint(packages: list[Path]) -> None:
+    command: list[str | Path] = ["rpmlint", "--config", ROOT / "packaging/rpmlint.toml"]
+    command += of(packages, "rpm")
     seen = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert "3 packages and 0 specfiles checked; 0 errors, 0 warnings" in seen.stdout, seen.stdout
+    assert "4 packages and 0 specfiles checked; 0 errors, 0 warnings" in seen.stdout, seen.stdout
