@@ -16,7 +16,7 @@ help: ## this list
 
 setup: $(VENV)/.ready ## system packages (when root), virtual environment, pinned tools
 
-$(VENV)/.ready: ci/setup.sh ci/packages.txt ci/requirements.txt
+$(VENV)/.ready: ci/setup.sh ci/system-packages.sh ci/packages.txt ci/requirements.txt
 	@ci/setup.sh $(VENV)
 	@touch $@
 
@@ -74,7 +74,8 @@ repos: packages ## signed apt and yum repositories in dist/repo
 hosts: repos ## the packages on hosts with a real init, and Nagios on one, in containers (as root)
 	@VENV=$(VENV) ci/hosts/run.sh
 
-arm64: packages ## the packages' life in an arm64 Debian, which an emulator runs (as root; minutes)
+arm64: packages ## the packages' life in an arm64 Debian, and one that boots; an emulator runs them (as root; minutes)
+	@ci/system-packages.sh ci/packages-machines.txt
 	@$(PYTHON) -m pytest tests/arm64
 
 peers: repos ## Nagios, Icinga 2 and Zabbix themselves, paging through the packages (as root)

@@ -5,26 +5,7 @@ set -eu
 venv=$1
 here=$(dirname "$0")
 
-# usage: missing PACKAGE...: those that dpkg does not have
-missing() {
-    for package; do
-        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
-    done
-}
-
-if command -v dpkg-query >/dev/null; then
-    # shellcheck disable=SC2046  # one word a package is what is wanted
-    wanted=$(missing $(grep -v '^#' "$here/packages.txt"))
-    if [ -n "$wanted" ] && [ "$(id -u)" = 0 ]; then
-        echo "setup: installing $wanted"
-        apt-get update -qq
-        # shellcheck disable=SC2086
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $wanted >/dev/null
-    elif [ -n "$wanted" ]; then
-        echo "setup: not root, so these stay missing: $wanted" >&2
-        echo "setup: some tests will be skipped; 'sudo apt-get install $wanted' brings them" >&2
-    fi
-fi
+"$here/system-packages.sh" "$here/packages.txt"
 
 # The system's own python3 first: PyInstaller needs its shared libpython, and test users must be able to run it.
 for python in /usr/bin/python3 python3 ''; do

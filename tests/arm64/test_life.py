@@ -2,11 +2,11 @@
 runs all of it (`make arm64`)."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.arm64.conftest import Debian
 from tests.support.agent import wait_until
 from tests.support.events import KEY, summaries
 from tests.support.events_api import EventsApi
@@ -16,12 +16,12 @@ SERVE = "/etc/init.d/pdagent"
 
 
 class Host:
-    """A root file system, entered anew for each script. Its daemon goes on in `script` alone."""
+    """An arm64 Debian, entered anew for each script. Its daemon goes on in `script` alone."""
 
-    def __init__(self, root: Path, emulator: Path) -> None:
-        self.root = root
+    def __init__(self, debian: Debian) -> None:
         enter = ROOT / "ci/binfmt.sh"
-        self._enter: list[str | Path] = [enter, emulator, "chroot", root, "sh", "-eu"]
+        self._enter: list[str | Path] = [enter, debian.emulator, "chroot", debian.root, "sh", "-eu"]
+        self.packages = debian.packages
 
     def script(self, text: str) -> str:
         done = subprocess.run(
@@ -30,27 +30,10 @@ class Host:
         assert done.returncode == 0, done.stdout + done.stderr
         return str(done.stdout)
 
-    def packages(self, directory: Path) -> None:
-        """Puts the packages of a directory into /packages."""
-        place = self.root / "packages"
-        place.mkdir(exist_ok=True)
-        for old in place.iterdir():
-            old.unlink()
-        for package in (*directory.glob("*_arm64.deb"), *directory.glob("*_all.deb")):
-            (place / package.name).write_bytes(package.read_bytes())
-
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    made = subprocess.run(
-        [ROOT / "ci/arm64-root.sh"], check=True, stdout=subprocess.PIPE, text=True
-    )
-    emulator, archive = made.stdout.split()
-    root = tmp_path_factory.mktemp("arm64") / "root"
-    root.mkdir()
-    subprocess.run(["tar", "-C", root, "-xf", archive], check=True)
-    yield Host(root, Path(emulator))
-    subprocess.run(["rm", "-rf", root], check=True)
+def host(debian: Debian) -> Host:
+    return Host(debian)
 
 
 def deliver(host: Host, api: EventsApi, summary: str) -> None:
