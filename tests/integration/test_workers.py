@@ -34,11 +34,11 @@ class Crew:
         (root / "db").mkdir()
         self.spool = root / "outqueue"
         self.held: Held = Held()
-        state = State(str(root))
+        self.state = state = State(str(root))
         files = Backlog(str(self.spool))
-        settlement = Settlement(files, state, Counters(state, 0.0))
-        config = Config({"events_url": url})
-        self.workers = Workers(config, files, settlement, lambda: None, self._told)
+        self.settlement = Settlement(files, state, Counters(state, 0.0))
+        config = Config({"events_url": url}, {"db": KEY})
+        self.workers = Workers(config, files, self.settlement, lambda: None, self._told)
 
     def _told(self, held: Held) -> None:
         self.held = held
@@ -64,10 +64,10 @@ def crew(tmp_path: Path, api: EventsApi) -> Iterator[Crew]:
     crew.workers.stop(5.0)
 
 
-def written(summary: str, key: str = KEY) -> bytes:
+def written(summary: str, key: str = KEY, dedup_key: str = "a") -> bytes:
     payload = {"summary": summary, "source": "db1", "severity": "error"}
     return json.dumps(
-        {"routing_key": key, "event_action": "trigger", "dedup_key": "a", "payload": payload}
+        {"routing_key": key, "event_action": "trigger", "dedup_key": dedup_key, "payload": payload}
     ).encode()
 
 
@@ -125,7 +125,7 @@ def test_nothing_is_counted_twice(crew: Crew, api: EventsApi) -> None:
     crew.add(FIRST)
     crew.until(lambda: len(api.requests) == 1)
     crew.until(lambda: crew.workers.figures().holds["key"][0] == 1)
-    crew.workers.configure(Config({"events_url": api.url}, {"db": KEY}))
+    crew.workers.configure(Config({"events_url": api.url}, {"db": OTHER}))
     other = file_name(3, OTHER)
     crew.write(other, written("other", OTHER))
     crew.add(other)
@@ -134,3 +134,86 @@ def test_nothing_is_counted_twice(crew: Crew, api: EventsApi) -> None:
     tally = crew.workers.tally
     assert (tally.accepted, tally.delivered, tally.removed) == (2, 1, 0)
     assert crew.workers.pending == 1
+
+
+def test_an_enqueue_under_way_holds_its_incident_only(
+    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event with its second name in tmp/ waits for its sender, and what follows it in its
+    incident does. The rest of its key goes on."""
+    monkeypatch.setattr(reading, "UNFINISHED_SECONDS", 600.0)
+    crew.write(FIRST, written("under way"))
+    os.link(crew.spool / PENDING / FIRST, crew.spool / "tmp" / FIRST)
+    crew.write(SECOND, written("its successor"))
+    third = file_name(3, KEY)
+    crew.write(third, written("another incident", dedup_key="b"))
+    crew.add(FIRST, SECOND, third)
+    crew.until(lambda: not crew.workers.knows(third))
+    assert summaries(api.requests) == ["another incident"]
+    (crew.spool / "tmp" / FIRST).unlink()
+    crew.workers.finished(FIRST)
+    crew.until(lambda: not crew.workers.pending)
+    assert summaries(api.requests) == ["another incident", "under way", "its successor"]
+
+
+def test_an_event_whose_sender_died_is_adopted(
+    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while it is sent, and nothing is left of it in tmp/."""
+    monkeypatch.setattr(reading, "UNFINISHED_SECONDS", 0.05)
+    crew.write(FIRST, written("orphan"))
+    os.link(crew.spool / PENDING / FIRST, crew.spool / "tmp" / "5_x.txt")
+    crew.add(FIRST)
+    crew.until(lambda: not crew.workers.pending)
+    assert summaries(api.requests) == ["orphan"]
+    assert os.listdir(crew.spool / "tmp") == []
+
+
+def test_what_was_tried_is_counted(crew: Crew, api: EventsApi) -> None:
+    """For whoever looks while it waits, and with its reason when it is in error."""
+    api.script(KEY, Answer(503), Answer(503), Answer(400))
+    crew.write(FIRST, written("tried"))
+    crew.add(FIRST)
+    crew.until(lambda: any(tries.number == 2 for tries in crew.held.tries.values()))
+    crew.until(lambda: not crew.workers.pending)
+    reason = crew.state.reason(FIRST)
+    assert reason is not None
+    assert (reason.status, reason.attempts) == (400, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "fits"),
+    [
+        (KEY, KEY, True),
+        ("@db", "@db", True),
+        ("@db", KEY, True),  # one key, however it is called
+        (KEY, "@db", True),
+        (OTHER, KEY, False),
+        (OTHER, "@db", False),
+        ("@db", OTHER, False),
+        ("@unknown", "@db", False),
+    ],
+)
+def test_the_key_in_the_name(crew: Crew, api: EventsApi, name: str, said: str, fits: bool) -> None:
+    """A file must not take the turn of another key than its event's, in whatever way both are
+    named: nobody could tell who waits when one of them is throttled."""
+    file = file_name(1, name)
+    crew.write(file, written("x", said))
+    crew.add(file)
+    crew.until(lambda: not crew.workers.pending)
+    assert [request.key for request in api.requests] == [KEY] * fits
+    assert os.listdir(crew.spool / IN_ERROR) == [file] * (not fits)
+
+
+def test_an_event_that_can_not_be_moved_is_not_sent_again(crew: Crew, api: EventsApi) -> None:
+    """It is known, whoever finds it in pdq/, until it can be moved."""
+    (crew.spool / "suc").rmdir()
+    crew.write(FIRST, written("once"))
+    crew.add(FIRST)
+    crew.until(lambda: not crew.workers.pending)
+    assert crew.workers.knows(FIRST)
+    (crew.spool / "suc").mkdir()
+    crew.settlement.tidy()
+    assert not crew.workers.knows(FIRST)
+    assert os.listdir(crew.spool / "suc") == [FIRST]
+    assert summaries(api.requests) == ["once"]

@@ -131,21 +131,25 @@ class Settlement:
         except IsADirectoryError:
             # Its owner has put a directory in its place meanwhile. Directories stay in pdq/.
             log.warning("%s is a directory now: it is left there", masked_name(name))
-        except FileNotFoundError:
+        except OSError as error:
+            # Somebody may have removed the directory that it was to get into.
+            if not isinstance(error, FileNotFoundError) or self._backlog.seen(name) is not None:
+                self._keep_in_mind(name, directory, there, error)
+                return
             # a person removed it while it was on its way, or being looked at
             log.info("%s was removed from the queue before it was settled", masked_name(name))
             if directory == IN_ERROR:
                 self._unwritten.pop(there, None)
                 self._state.drop_reason(there)
-        except OSError as error:
-            if name not in self._stuck:
-                log.error(
-                    "cannot move %s from %s to %s: %s; it stays there and is not sent",
-                    masked_name(name),
-                    PENDING,
-                    directory,
-                    error.strerror,
-                )
-            self._stuck[name] = directory, there
-            return
         self._stuck.pop(name, None)
+
+    def _keep_in_mind(self, name: str, directory: str, there: str, error: OSError) -> None:
+        if name not in self._stuck:
+            log.error(
+                "cannot move %s from %s to %s: %s; it stays there and is not sent",
+                masked_name(name),
+                PENDING,
+                directory,
+                error.strerror,
+            )
+        self._stuck[name] = directory, there

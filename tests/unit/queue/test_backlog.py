@@ -340,6 +340,34 @@ def test_purge_of_an_event_whose_sender_died(root: Path) -> None:
     assert os.listdir(root / "tmp") == [NAME]
 
 
+@pytest.mark.parametrize("place", ["pdq", "err"])
+def test_a_purge_is_synced_before_it_deletes(
+    root: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Renamed, made durable, deleted, in this order: what is reported as gone is not pending again
+    after a power cut."""
+    put(root, place=place)
+    done: list[str] = []
+    rename, fsync, unlink = os.rename, os.fsync, os.unlink
+
+    def renamed(old: str, new: str) -> None:
+        rename(old, new)
+        done.append("renamed")
+
+    def synced(fd: int) -> None:
+        fsync(fd)
+        done.append(f"synced {Path(os.readlink(f'/proc/self/fd/{fd}')).name}")
+
+    def unlinked(path: str) -> None:
+        unlink(path)
+        done.append("deleted")
+
+    for name, function in (("rename", renamed), ("fsync", synced), ("unlink", unlinked)):
+        monkeypatch.setattr(os, name, function)
+    Backlog(str(root)).purge([(place, NAME)])
+    assert done == ["renamed", f"synced {place}", "deleted"]
+
+
 def test_counts(root: Path) -> None:
     """By key and state, keys sorted; what is no event does not count."""
     for place, name in [

@@ -3,11 +3,29 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
+from pdagent.queue import settlement as settlements
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.settlement import Settlement
-from pdagent.queue.state import Counters, State
+from pdagent.queue.state import Counters, Reason, State
+from pdagent.spool import file_name
 
-NAME = "5_c7a4f1e2b9d84c6fa0b1c2d3e4f50617.txt"
+KEY = "c7a4f1e2b9d84c6fa0b1c2d3e4f50617"
+NAME = f"5_{KEY}.txt"
+NEXT = file_name(6, KEY)
+
+
+class Crowded(State):
+    """While a reason is written, another event gets into err/ under the same name. `room`: whether
+    the disk can take a reason."""
+
+    root: Path
+    room = True
+
+    def keep_reason(self, name: str, reason: Reason, durable: bool = True) -> bool:
+        (self.root / "err" / NAME).touch()
+        return self.room and super().keep_reason(name, reason, durable)
 
 
 def test_a_reason_that_could_not_be_written_is_later(root: Path, tmp_path: Path) -> None:
@@ -39,3 +57,93 @@ def test_late_word_of_an_event_takes_no_reason(root: Path, tmp_path: Path) -> No
     assert settlement.retried([NAME]) == {NAME}
     settlement.gone(NAME)
     assert state.reason(NAME) is not None
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_reason_goes_with_its_event(root: Path, tmp_path: Path, room: bool) -> None:
+    """Whatever name the event gets in err/ in the end, and whenever the reason could be written."""
+    (tmp_path / "db").mkdir()
+    state = Crowded(str(tmp_path))
+    state.root, state.room = root, room
+    settlement = Settlement(Backlog(str(root)), state, Counters(state, 0.0))
+    (root / "pdq" / NAME).write_bytes(b"{}")
+    settlement.in_error(NAME, "Bad mood", 400, 3)
+    assert (root / "err" / NEXT).read_bytes() == b"{}"
+    state.room = True
+    settlement.tidy()
+    kept = state.reason(NEXT)
+    assert kept is not None
+    assert (kept.reason, kept.status, kept.attempts) == ("Bad mood", 400, 3)
+    assert state.reason(NAME) is None
+
+
+def test_reasons_that_wait_are_bounded(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers can have thousands of files set aside while the disk is full: memory is spent on
+    the first of the reasons only. The events leave all the same."""
+    monkeypatch.setattr(settlements, "UNWRITTEN_MOST", 2)
+    state = State(str(tmp_path / "data"))
+    settlement = Settlement(Backlog(str(root)), state, Counters(state, 0.0))
+    names = [file_name(number, KEY) for number in range(4)]
+    for name in names:
+        (root / "pdq" / name).touch()
+        settlement.in_error(name, "Bad mood")
+    (tmp_path / "data" / "db").mkdir(parents=True)
+    settlement.tidy()
+    assert [state.reason(name) is not None for name in names] == [True, True, False, False]
+    assert not list((root / "pdq").iterdir())
+
+
+@pytest.mark.parametrize("directory", ["suc", "err"])
+def test_an_event_that_can_not_be_moved_is_done(root: Path, tmp_path: Path, directory: str) -> None:
+    """It is known as settled, so that nobody sends it again, until it can be moved."""
+    (tmp_path / "db").mkdir()
+    state = State(str(tmp_path))
+    counters = Counters(state, 0.0)
+    settlement = Settlement(Backlog(str(root)), state, counters)
+    (root / "pdq" / NAME).touch()
+    (root / "suc").rmdir()
+    (root / "err").rmdir()
+    if directory == "suc":
+        settlement.delivered(NAME)
+    else:
+        settlement.in_error(NAME, "Bad mood")
+    assert NAME in settlement
+    assert not settlement.is_tidy
+    settlement.tidy()
+    assert NAME in settlement
+    (root / directory).mkdir()
+    settlement.tidy()
+    assert (root / directory / NAME).exists()
+    assert NAME not in settlement
+    assert settlement.is_tidy
+    assert (counters.delivered, counters.refused) == ((1, 0) if directory == "suc" else (0, 1))
+    assert (state.reason(NAME) is not None) == (directory == "err")
+
+
+def test_an_event_that_a_person_has_removed(root: Path, tmp_path: Path) -> None:
+    """While it was on its way: nothing is left of it, no reason either."""
+    (tmp_path / "db").mkdir()
+    state = State(str(tmp_path))
+    settlement = Settlement(Backlog(str(root)), state, Counters(state, 0.0))
+    settlement.in_error(NAME, "Bad mood")
+    assert settlement.is_tidy
+    assert NAME not in settlement
+    assert state.reason(NAME) is None
+
+
+def test_a_delivered_event_needs_no_reason(root: Path, tmp_path: Path) -> None:
+    """It had one, since a person has retried it. That of one that nobody retried is left: it may
+    be another event's."""
+    (tmp_path / "db").mkdir()
+    state = State(str(tmp_path))
+    settlement = Settlement(Backlog(str(root)), state, Counters(state, 0.0))
+    for name in (NAME, NEXT):
+        (root / "pdq" / name).touch()
+        state.keep_reason(name, Reason("2026-01-01T00:00:00Z", 400, "Bad mood", 1))
+    assert settlement.retried([NAME, "7_K.txt"]) == {NAME}
+    settlement.delivered(NAME)
+    settlement.delivered(NEXT)
+    assert state.reason(NAME) is None
+    assert state.reason(NEXT) is not None

@@ -57,14 +57,27 @@ def test_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             spool.wait(60)
 
 
-def test_told_before_it_is_moved(root: Path) -> None:
-    """Whatever becomes of the move: PagerDuty has the event."""
+@pytest.mark.parametrize("reason", ["", "Bad mood"])
+def test_told_before_it_is_moved(root: Path, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    """A sender who finds its event gone, and no word, takes it for removed by a person. So the word
+    is there when the name changes, and whatever becomes of the change."""
     state = State(str(root.parent))
     settlement = Settlement(Backlog(str(root)), state, Counters(state, 0.0))
-    (root / "suc").rmdir()
+    rename, told = os.rename, []
     with WaitingSpool(str(root)) as spool:
-        settlement.delivered(spool.enqueue("KEY1", BODY))
-        assert spool.wait(60) == ""
+        name = spool.enqueue("KEY1", BODY)
+
+        def listen_then_rename(old: str, new: str) -> None:
+            if "/pdq/" in old:
+                told.append(spool.wait(0))
+            rename(old, new)
+
+        monkeypatch.setattr(os, "rename", listen_then_rename)
+        if reason:
+            settlement.in_error(name, reason)
+        else:
+            settlement.delivered(name)
+    assert told == [reason]
 
 
 def test_only_the_agent_may_tell(root: Path) -> None:
