@@ -3,8 +3,8 @@
 import argparse
 import platform
 
-from pdagent import __version__, exits
-from pdagent.commands import common, pdagent_check
+from pdagent import __version__, config, exits
+from pdagent.commands import common, pdagent_check, pdagent_reload
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,7 +23,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     )
     common.options(parser)
     commands = parser.add_subparsers(
-        title="sub-commands", dest="command", metavar="{check,version}", prog="pdagent"
+        title="sub-commands", dest="command", metavar="{check,reload,version}", prog="pdagent"
     )
     checks = commands.add_parser(
         "check",
@@ -38,6 +38,15 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         ("pdagent check --nagios", "for a monitoring server"),
     )
     pdagent_check.options(common.options(checks, default=argparse.SUPPRESS))
+    reloads = commands.add_parser(
+        "reload",
+        help="have the daemon read its configuration again, and say whether it did",
+        description="Have the daemon read its configuration again. Succeeds once that is in use; "
+        "fails if the daemon refuses it, and goes on with the old one.",
+        add_help=False,
+    )
+    reloads.examples = (("sudo pdagent reload", "what 'systemctl reload pdagent' does"),)
+    common.options(reloads, default=argparse.SUPPRESS)
     version = commands.add_parser(
         "version",
         help="what exactly is installed",
@@ -56,6 +65,8 @@ def main(arguments: list[str]) -> int:
         parser.error("too few arguments")
     if options.command == "check":
         return pdagent_check.main(checks, options)
+    if options.command == "reload":
+        return pdagent_reload.main(config.path_from(options.config))
     import ssl
 
     python = platform.python_version()

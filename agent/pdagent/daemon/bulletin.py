@@ -52,7 +52,7 @@ class Bulletin:
         self._nudge = nudge
         self._file = path_of(settings)
         self._held = Held()
-        self._rejected = ""
+        self._reload: tuple[float | None, str] = None, ""  # when, and why it was refused
         self._troubles: dict[tuple[str, str, str], float] = {}  # since when, on the wall clock
         self._wanted = True
         self.made = 0
@@ -68,12 +68,12 @@ class Bulletin:
 
     def configure(self, settings: Config) -> None:
         """A new configuration was taken up."""
-        self._settings, self._rejected = settings, ""
-        self.want()
+        self._settings = settings
 
-    def reject(self, why: str) -> None:
-        """A new configuration was not."""
-        self._rejected = why
+    def reloaded(self, began: float, refused: str = "") -> None:
+        """The configuration was read again, from the moment `began` on; why it was not taken up,
+        if it was not."""
+        self._reload = began, refused
         self.want()
 
     def hold(self, held: Held) -> None:
@@ -132,8 +132,9 @@ class Bulletin:
     def _look(self) -> Condition:
         now, wall, held = time.monotonic(), time.time(), self._held
         needs = list(unmet(self._path, self._settings, os.environ))
-        if self._rejected:
-            needs.append(("rejected", self._path, self._rejected))
+        reloaded, refused = self._reload
+        if refused:
+            needs.append(("rejected", self._path, refused))
         self._note([(kind, path, _cut(why)) for kind, path, why in needs], wall)
         destination = next((hold for hold in held.holds if hold.scope == "destination"), None)
         holds: dict[str, int] = {}
@@ -152,6 +153,7 @@ class Bulletin:
             next_try=None if destination is None else wall + (destination.until - now),
             holds=holds,
             troubles=tuple(Trouble(*need, since) for need, since in self._troubles.items()),
+            reloaded=reloaded,
         )
 
     def _progress(self) -> tuple[int, float | None]:

@@ -179,6 +179,7 @@ class Daemon:
             self._stop_reason = min(ending)
 
     def _reload(self) -> None:
+        began = time.monotonic()
         self._notifier.reloading(time.monotonic_ns())
         settings, problems = config.load(self._path)
         key_problems = config.load_keys(settings)
@@ -187,9 +188,10 @@ class Daemon:
             problems.append(Problem(f"{self._path}: {why}", True))
         for problem in problems:
             log.warning("%s", problem.text)
-        if key_problems or any(problem.fatal for problem in problems):
+        bad = [problem for problem in problems if problem.fatal or problem in key_problems]
+        if bad:
             log.error("the new configuration has errors; going on with the old one")
-            self._bulletin.reject(problems[0].text)
+            self._bulletin.reloaded(began, bad[0].text)
         else:
             moved = [
                 name for name in _FIXED if getattr(settings, name) != getattr(self._config, name)
@@ -202,6 +204,7 @@ class Daemon:
                 self._expecting,
             ):
                 part.configure(settings)
+            self._bulletin.reloaded(began)
             log.info("configuration reloaded from %s", self._path)
         self._notifier.ready()
 

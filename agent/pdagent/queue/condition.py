@@ -45,7 +45,8 @@ class Condition:
     """How things stand. `unreachable` says why PagerDuty can't be reached, and is empty if it can.
     These are times of the wall clock: `oldest`, when the oldest pending event was accepted;
     `delivered`, the last delivery; `since`, when PagerDuty became unreachable; `next_try`. `holds`
-    counts holds by their cause."""
+    counts holds by their cause. `reloaded` is when the daemon began to read the configuration
+    again, in monotonic seconds; that it refused it is among the `troubles`."""
 
     pid: int
     told: float
@@ -57,6 +58,7 @@ class Condition:
     next_try: float | None = None
     holds: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
+    reloaded: float | None = None
 
     def dumps(self) -> str:
         return json.dumps({"version": VERSION, **asdict(self)})

@@ -1,0 +1,16 @@
+"""`pdagent reload`: have the daemon read its configuration again."""
+
+from pdagent import config, exits
+from pdagent.check.host import Host
+from pdagent.check.reload import NotReloaded, reload
+from pdagent.commands.common import fail, put
+
+
+def main(path: str) -> int:
+    settings, _ = config.load(path)
+    try:
+        reload(settings, Host())
+    except NotReloaded as reason:
+        return fail("pdagent reload", str(reason), reason.code)
+    put(f"configuration reloaded from {path}")
+    return exits.DONE

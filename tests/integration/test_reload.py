@@ -1,0 +1,137 @@
+"""`pdagent reload`, and the configuration in pieces, by processes of several users."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.agent import Agent, wait_until
+from tests.support.check import looked
+from tests.support.events import KEY
+from tests.support.events_api import EventsApi
+from tests.support.users import AGENT, ROOT, SENDER, STRANGER
+
+needs_root = pytest.mark.skipif(not ROOT, reason="needs root: several users")
+
+
+def piece(agent: Agent, name: str, text: str, mode: int = 0o644) -> Path:
+    directory = Path(f"{agent.conf}.d")
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o755)
+    path = directory / name
+    path.write_text(text)
+    path.chmod(mode)
+    if ROOT:
+        os.chown(path, 0, AGENT.gid)
+    return path
+
+
+def test_a_reload_waits_until_the_new_configuration_is_in_use(api: EventsApi, agent: Agent) -> None:
+    """Whatever it says of earlier ones: each answer is the one to its own signal."""
+    agent.start()
+    with EventsApi() as other:
+        for _ in range(2):
+            file = piece(agent, "bad.conf", "[Main]\nmax_connections = many\n")
+            done = agent.run("pdagent", "reload", user=AGENT)
+            assert done.returncode == 78
+            assert f"{file}, line 2: Bad max_connections" in done.stderr.decode()
+            assert b"goes on with the old one" in done.stderr
+            file.unlink()
+            piece(agent, "url.conf", f"[Main]\nevents_url = {other.url}\n")
+            done = agent.run("pdagent", "reload", user=AGENT)
+            assert (done.returncode, done.stderr) == (0, b"")
+        agent.send(KEY, "trigger", "-d", "x")
+        other.wait_accepted(1)
+    assert not api.requests
+
+
+def test_a_refused_configuration_changes_nothing(api: EventsApi, agent: Agent) -> None:
+    """The daemon goes on, and the check says what is wrong until a reload succeeds."""
+    agent.start()
+    file = piece(agent, "a.conf", "[Keys]\ndb\n")
+    assert agent.run("pdagent", "reload", user=AGENT).returncode == 78
+    agent.send(KEY, "trigger", "-d", "goes on")
+    api.wait_accepted(1)
+    wrong = [line for line in looked(agent).lines if line.level == "failed"]
+    assert any(f"not taken up: {file}, line 2" in line.text for line in wrong)
+    file.write_text("[Keys]\ndb = x\n")
+    assert agent.run("pdagent", "reload", user=AGENT).returncode == 0
+    assert not [line for line in looked(agent).lines if "not taken up" in line.text]
+
+
+def test_the_reason_is_what_is_wrong(agent: Agent) -> None:
+    """Not a warning that stands before it."""
+    agent.start()
+    piece(agent, "a.conf", "[Main]\nunknown = 1\n")
+    piece(agent, "b.conf", "nonsense\n")
+    done = agent.run("pdagent", "reload", user=AGENT)
+    assert b"b.conf, line 1: is neither" in done.stderr
+
+
+def test_nobody_to_reload(agent: Agent) -> None:
+    done = agent.run("pdagent", "reload", user=AGENT)
+    assert done.returncode == 75
+    assert done.stderr.startswith(b"pdagent reload: pdagentd does not run: ")
+
+
+def test_a_daemon_that_does_not_answer(agent: Agent) -> None:
+    """A stopped one, say: the reload fails, and says where to look."""
+    agent.start()
+    assert agent.daemon is not None
+    agent.daemon.send_signal(signal.SIGSTOP)
+    try:
+        done = agent.run("pdagent", "reload", user=AGENT)
+    finally:
+        agent.daemon.send_signal(signal.SIGCONT)
+    assert done.returncode == 75
+    assert f"see its log in {agent.root}/log".encode() in done.stderr
+
+
+@needs_root
+def test_who_may_reload(agent: Agent) -> None:
+    """Root and the agent. A process that somebody else's is gets no signal of root's."""
+    agent.start()
+    done = agent.run("pdagent", "reload", user=STRANGER)
+    assert done.returncode == 77
+    assert agent.run("pdagent", "reload").returncode == 0
+    assert agent.daemon is not None
+    db = agent.data_dir / "db"
+    owner = db.stat()
+    os.chown(db, STRANGER.uid, STRANGER.gid)  # then the daemon is not of the state's owner
+    try:
+        done = agent.run("pdagent", "reload")
+    finally:
+        os.chown(db, owner.st_uid, owner.st_gid)
+    assert done.returncode == 77
+    assert b"is not the agent's" in done.stderr
+    assert agent.log.count("configuration reloaded") == 1
+
+
+@needs_root
+def test_secrets_in_a_piece(api: EventsApi, agent: Agent) -> None:
+    """A piece for the agent's group alone gives names to keys for everybody: other users' events
+    are kept by name, without a word, and delivered with the key."""
+    piece(agent, "keys.conf", f"[Keys]\ndb = {KEY}\n", 0o640)
+    agent.start()
+    done = agent.run("pd-send", "-k", "@db", "-t", "trigger", "-d", "x", user=SENDER)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert api.wait_accepted(1)[0].key == KEY
+    [line] = [line for line in looked(agent, user=SENDER).lines if line.subject == "configuration"]
+    assert line.level == "unknown"
+    [line] = [line for line in looked(agent).lines if line.subject == "configuration"]
+    assert (line.level, line.text) == ("ok", f"{agent.conf}, and 1 file in {agent.conf}.d")
+
+
+@needs_root
+def test_a_piece_that_the_service_may_not_read(agent: Agent) -> None:
+    """The check names it, and puts it right when it is told to."""
+    agent.start()
+    file = piece(agent, "a.conf", "[Main]\n", 0o600)
+    os.chown(file, 0, 0)
+    wait_until(lambda: looked(agent).code == 3)
+    lines = [line for line in looked(agent).lines if line.level == "failed"]
+    assert any(str(file) in line.text for line in lines)
+    looked(agent, "--repair")
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert agent.run("pdagent", "reload").returncode == 0
