@@ -87,7 +87,9 @@ MEANINGS = {
     "ca_file": "A PEM file of certificate authorities to trust, instead of the system's.",
     "keys_file": (
         "A file with a section [Keys] of its own: names of integration keys, for pd-send -k @NAME. "
-        "It may be readable by the group pdagent alone."
+        "It may be readable by the group pdagent alone. Instead of its path, "
+        "credential:pdagent.keys is what systemd hands to the service by that name; so it is with "
+        "all files that settings name."
     ),
     "listen": (
         "Where to serve an Events API of the agent's own, such as 127.0.0.1:49463, or the path of "

@@ -3,6 +3,8 @@
 The table knows no files: `config` reads them. Every `pd-send` imports it, so built-in modules only.
 """
 
+import posix
+
 from pdagent import api
 
 TYPE_CHECKING = False
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104  (the old agent's way of saying "any")
 TOKEN_CHARS = 16
+CREDENTIALS = "/run/credentials/pdagent.service"
 _YES = ("1", "yes", "true", "on")
 _NO = ("0", "no", "false", "off")
 
@@ -89,6 +92,27 @@ def _path(text: str) -> "Reading":
 
 def _optional_path(text: str) -> "Reading":
     return _path(text) if text else ("", "")
+
+
+def _file(text: str) -> "Reading":
+    """A file to read: its path, or credential:NAME for what systemd hands to the service."""
+    kind, colon, name = text.partition(":")
+    if kind != "credential" or not colon:
+        return _optional_path(text)
+    named = name.translate({ord(sign): "x" for sign in "-._"}).isalnum()
+    if not named or not name.isascii() or name[0] == ".":
+        said = "must be credential:NAME, of letters, digits, hyphens, dots and underscores"
+        return None, said
+    return f"{_credentials()}/{name}", ""
+
+
+def _credentials() -> str:
+    """Where the service's credentials are: in the service, where systemd says. Elsewhere, where
+    they are as a rule; only root can look there."""
+    said = posix.environ.get(b"CREDENTIALS_DIRECTORY", b"").decode("utf-8", "replace")
+    if said[:1] != "/" or not said.isprintable():
+        return CREDENTIALS
+    return said
 
 
 def is_ip_address(text: str) -> bool:
@@ -166,18 +190,18 @@ SETTINGS: "dict[str, tuple[Value, Parser]]" = {
     "integrations_events_api": ("v1", _one_of("v1", "v2")),
     "service_region": ("us", _one_of(*api.BASE_URLS)),
     "events_url": ("", _base_url),
-    "events_token_file": ("", _optional_path),
-    "events_client_cert": ("", _optional_path),
-    "events_client_key": ("", _optional_path),
+    "events_token_file": ("", _file),
+    "events_client_cert": ("", _file),
+    "events_client_key": ("", _file),
     "proxy_url": ("", _proxy),
-    "ca_file": ("", _optional_path),
-    "keys_file": ("", _optional_path),
+    "ca_file": ("", _file),
+    "keys_file": ("", _file),
     "listen": ("", _listening),
     "listen_token": ("", _token),
-    "listen_tokens_file": ("", _optional_path),
-    "listen_cert": ("", _optional_path),
-    "listen_key": ("", _optional_path),
-    "listen_client_ca": ("", _optional_path),
+    "listen_tokens_file": ("", _file),
+    "listen_cert": ("", _file),
+    "listen_key": ("", _file),
+    "listen_client_ca": ("", _file),
     "listen_pending_most": (100_000, _number(1, 10_000_000)),
     "max_connections": (32, _number(1, 256)),
     "max_per_key": (8, _number(1, 64)),

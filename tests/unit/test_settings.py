@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdagent import settings
 from pdagent.config import Config
 from pdagent.lines import parse
 from pdagent.settings import OLD, SETTINGS, is_ip_address
@@ -55,8 +56,8 @@ DEFAULTS = {
 
 def test_defaults_are_the_shipped_values() -> None:
     """With no file at all, the agent is the old agent as it was shipped."""
-    settings = Config({})
-    assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
+    config = Config({})
+    assert {name: getattr(config, name) for name in DEFAULTS} == DEFAULTS
 
 
 def test_every_setting_is_a_typed_attribute() -> None:
@@ -237,3 +238,30 @@ ADDRESSES = st.ip_addresses().flatmap(
 def test_an_ip_address_is_what_the_library_says(text: str) -> None:
     """Reading one by ourselves, without the library, comes to the same."""
     assert is_ip_address(text) == _is_address(text)
+
+
+def test_a_credential_of_systemds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """credential:NAME is the file of that name where systemd puts the service's credentials: where
+    it says in the service, where they are as a rule for others."""
+    environment: dict[bytes, bytes] = {}
+    monkeypatch.setattr(settings.posix, "environ", environment)  # type: ignore[attr-defined]
+    text = "[Main]\nkeys_file = credential:pdagent.keys\n"
+    usual = {"keys_file": "/run/credentials/pdagent.service/pdagent.keys"}
+    assert parse(text, "FILE") == (usual, [])
+    environment[b"CREDENTIALS_DIRECTORY"] = b"/run/credentials/other.service"
+    other = {"keys_file": "/run/credentials/other.service/pdagent.keys"}
+    assert parse(text, "FILE") == (other, [])
+    for odd in (b"", b"relative", b"/a\nb", b"\xff"):
+        environment[b"CREDENTIALS_DIRECTORY"] = odd
+        assert parse(text, "FILE") == (usual, [])
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "../x", "a/b", "a b", "\xe4"])
+def test_what_no_credential_can_be_called(name: str) -> None:
+    """No name leads out of the directory."""
+    values, [problem] = parse(f"[Main]\nlisten_key = credential:{name}\n", "FILE")
+    assert values == {}
+    assert problem.text == (
+        "FILE, line 2: Bad listen_key: must be credential:NAME, of letters, digits, hyphens, dots "
+        "and underscores"
+    )

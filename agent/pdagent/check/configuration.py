@@ -9,6 +9,7 @@ from pdagent import config
 from pdagent.check.finding import Finding, failed, ok, several, unknown, warning
 from pdagent.config import Config
 from pdagent.lines import parse
+from pdagent.settings import CREDENTIALS
 from pdagent.wire import proxy
 
 SUBJECT = "configuration"
@@ -53,13 +54,25 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
             denied = os.path.exists(settings.keys_file) and not os.access(
                 settings.keys_file, os.R_OK
             )
-            remedy = REPAIR if denied else "Correct it"
-            yield failed(SUBJECT, problem.text, f"{remedy}, then reload the service")
+            remedy = f"{REPAIR if denied else 'Correct it'}, then reload the service"
+            if settings.keys_file.startswith(CREDENTIALS):
+                remedy = credential(settings.keys_file)
+            yield failed(SUBJECT, problem.text, remedy)
     for finding in _exposed(path):
         good = False
         yield finding
     if good:
         yield ok(SUBJECT, _named(path))
+
+
+def credential(path: str) -> str:
+    """What makes systemd hand a credential to the service."""
+    name = os.path.basename(path)
+    return (
+        f"Put it into /etc/credstore/{name}. Before systemd 254, the unit needs "
+        f"LoadCredential={name}:/etc/credstore/{name}; before 247, name a file instead. Then "
+        "restart the service."
+    )
 
 
 def piece(path: str) -> Iterator[Finding]:

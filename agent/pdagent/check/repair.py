@@ -17,6 +17,7 @@ from pdagent.check.inside import Service
 from pdagent.config import Config
 from pdagent.queue.layout import directories
 from pdagent.queue.names import key_of
+from pdagent.settings import CREDENTIALS
 from pdagent.shown import masked_name
 
 SUBJECT = "repair"
@@ -75,7 +76,7 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
     configuration = [(file, mode) for file in (*files(path), f"{path}.d")]
     secrets = (settings.keys_file, settings.events_token_file, settings.listen_tokens_file)
     for file, mode in (*configuration, *((file, 0o640) for file in secrets)):
-        if file:
+        if file and not file.startswith(CREDENTIALS):  # which is systemd's
             try:
                 yield _readable(file, service, mode)
             except Refused as refusal:

@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from pdagent.check.configuration import REPAIR
+from pdagent.check.configuration import REPAIR, credential
 from pdagent.check.finding import Finding, failed, ok, several, warning
 from pdagent.check.host import Host
 from pdagent.check.network import remedy_of
@@ -19,6 +19,7 @@ from pdagent.queue import condition
 from pdagent.queue.condition import Condition, Trouble, hour
 from pdagent.queue.holds import Hold
 from pdagent.queue.state import State
+from pdagent.settings import CREDENTIALS
 from pdagent.spool import wake_fifo
 
 SUBJECT = "delivery"
@@ -171,6 +172,8 @@ def _remedy(trouble: Trouble, host: Host) -> str:
         if trouble.why == os.strerror(2):
             return f"Let ca_file name a file that is there, then: {host.service('reload')}"
         return f"chmod a+r {path}, and the directories above it: chmod a+x"
+    if path.startswith(CREDENTIALS):
+        return credential(path)
     if trouble.kind in ("configuration", "keys") and trouble.why == os.strerror(2):
         return f"Put {path} there again, then: {host.service('reload')}"
     if trouble.kind == "keys" and host.has_systemd and path.startswith(_HIDDEN):
