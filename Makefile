@@ -9,7 +9,7 @@ export RUNTIME ?= own
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 
-.PHONY: arm64 help setup demo test lint faults simulation bench freeze runtime runtime-profile runtime-lock newer packages repos hosts peers reference requirements clean
+.PHONY: arm64 help setup demo test lint faults simulation bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -70,6 +70,17 @@ packages: freeze ## dist/*.deb and dist/*.rpm
 
 repos: packages ## signed apt and yum repositories in dist/repo
 	@PATH="$(abspath $(VENV)/bin):$$PATH" ci/repos.sh dist dist/repo
+
+release: newer repos ## packages, repositories and notes in dist/; not while a fix that we need can be had
+	@RUNTIME_WORK=$(abspath build/sources) ci/runtime/fetch.sh
+	@ci/release/notes.sh >dist/release-notes.md
+	@echo "release: dist/repo, and dist/release-notes.md to publish with it"
+
+verify: setup ## PACKAGE=FILE: make a released package again from what it says it was made from, and compare
+	@$(PYTHON) ci/release/verify.py "$(PACKAGE)"
+
+roots: setup ## the packages made in two root file systems, Debian 12 and 13, are the same (as root; minutes)
+	@VENV=$(VENV) ci/release/roots.sh
 
 hosts: repos ## the packages on hosts with a real init, and Nagios on one, in containers (as root)
 	@VENV=$(VENV) ci/hosts/run.sh

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes the deb and the rpm of pdagent, for each architecture, and of pdagent-integrations; and the list of parts. Same input and date: same bytes,
+# Makes the deb and the rpm of pdagent, for each architecture, and of pdagent-integrations; the list of parts; and of each package
+# a statement of what it is made from (ci/release/provenance.py). Same input and date: same bytes,
 # whatever the building machine has installed, whoever builds, where and when.
 # usage: ci/packages.sh [DIRECTORY]    (where to put them; default dist)
-#   ARCHES             default "amd64 arm64"
+#   ARCHES             default "amd64 arm64"; empty: what is of no architecture alone
 #   VERSION            default the agent's
 #   SOURCE_DATE_EPOCH  the date of all that is made; default the last commit's
 #   COMMIT             what the list of parts says that the packages are made from; default the last commit
@@ -13,7 +14,7 @@ cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 VERSION=${VERSION:-$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' agent/pdagent/__init__.py)}
-ARCHES=${ARCHES:-amd64 arm64}
+ARCHES=${ARCHES-amd64 arm64}
 COMMIT=${COMMIT:-$(git describe --always --abbrev=40 --exclude='*' --dirty=+changes)}
 export SOURCE_DATE_EPOCH VERSION COMMIT
 export LC_ALL=C.UTF-8 TZ=UTC
@@ -77,7 +78,7 @@ END
     done
 }
 
-rm -f "$target"/pdagent[_-][0-9]*.deb "$target"/pdagent[_-][0-9]*.rpm "$target"/pdagent-integrations[_-][0-9]*
+rm -f "$target"/pdagent[_-][0-9]*.deb "$target"/pdagent[_-][0-9]*.rpm "$target"/pdagent-integrations[_-][0-9]* "$target"/pdagent*.intoto.json
 for arch in $ARCHES; do
     libc=$(glibc "$(freeze "$arch")")
     rm -rf "$stage/program"
@@ -86,3 +87,4 @@ for arch in $ARCHES; do
     package pdagent "$arch" "${libc:-2.17}"
 done
 package pdagent-integrations all none
+"$VENV/bin/python" ci/release/provenance.py make "$target"

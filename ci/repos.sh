@@ -90,6 +90,15 @@ for sbom in "$packages"/pdagent_*.cdx.json; do
     install -m 644 "$sbom" "$tree/pool/main/p/pdagent/"
     install -m 644 "$sbom" "$tree/rpm/"
 done
+# What each package is made from, about the file as it is published, and signed as the lists are.
+for made in "$packages"/*.intoto.json; do
+    [ -e "$made" ] || continue
+    made=${made%.intoto.json}
+    published=$(find "$tree/pool" "$tree/rpm" -name "$(basename "$made")")
+    [ -n "$published" ] || die "$made.intoto.json speaks of no package that is there"
+    python3 ci/release/provenance.py publish "$made" "$published"
+    sign --armor --detach-sign --output "$published.intoto.json.asc" "$published.intoto.json"
+done
 for name in pdagent.sources pdagent.list pdagent.repo; do
     sed "s|@REPO_URL@|$REPO_URL|; s|@KEY_URL@|${REPO_URL%/pdagent}|" "packaging/repo/$name" >"$tree/$name"
 done

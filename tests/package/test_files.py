@@ -224,6 +224,8 @@ def test_reproducible(dist: Path) -> None:
             "VENV": str((ROOT / os.environ.get("VENV", ".venv")).absolute()),
             "SOURCE_DATE_EPOCH": made_from["pdagent:source-date-epoch"],
             "COMMIT": made_from["pdagent:commit"],
+            # who builds stands in the statement beside the package
+            **{name: value for name, value in os.environ.items() if name.startswith("GITHUB_")},
         }
         subprocess.run(command, check=True, cwd=tree, env=environment, umask=0o077)
         second = digests(tree / "out")

@@ -48,7 +48,9 @@ class Mirror:
         if files:
             self.files.append(f"{package}={version}")
 
-    def fetch(self, lock: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def fetch(
+        self, lock: str, script: str = "fetch.sh", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         (self.root / "lists").write_text(
             "".join(
                 f"   {package} | {version} | http://mirror/debian {suite}/main Sources\n"
@@ -58,7 +60,7 @@ class Mirror:
         (self.root / "files").write_text("".join(f"{file}\n" for file in self.files))
         (self.root / "runtime" / "lock").write_text(lock)
         return subprocess.run(
-            ["sh", self.root / "runtime" / "fetch.sh"],
+            ["sh", self.root / "runtime" / script],
             env={
                 "PATH": f"{self.root}/bin:{os.environ['PATH']}",
                 "HOME": str(self.root),
@@ -196,3 +198,30 @@ def test_what_left_the_lists_is_known_by_its_hash(mirror: Mirror) -> None:
 def test_without_a_mirror_the_lock_stands(mirror: Mirror) -> None:
     """If all of its files are there from before."""
     assert "no earlier download" in mirror.fetch(lock(), NO_MIRROR="1").stderr
+
+
+def test_what_is_newer(mirror: Mirror) -> None:
+    """What the stable release lists that is newer than the lock's, and whether it can be had."""
+    mirror.has("openssl", "3.5.9-1~deb13u1", STABLE, files=False)
+    mirror.has("openssl", "3.5.7-1~deb13u3", SECURITY)
+    mirror.has("openssl", "3.6.5-1", FORKY, SID)
+    assert mirror.fetch(lock(), "newer.sh").stdout.splitlines() == [
+        "openssl 3.5.9-1~deb13u1 trixie missing",
+        "openssl 3.5.7-1~deb13u3 trixie-security here",
+    ]
+
+
+def test_nobody_knows_without_a_mirror(mirror: Mirror) -> None:
+    """That is no leave to release."""
+    done = mirror.fetch(lock(), "newer.sh", NO_MIRROR="1")
+    assert done.returncode != 0
+    assert "nobody knows what is newer" in done.stderr
+
+
+def test_a_release_asks_first() -> None:
+    """`make release` makes nothing before it has asked what is newer."""
+    command = ["make", "--dry-run", "--always-make", "release", "VENV=/nonexistent"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    steps = [line.strip() for line in done.stdout.splitlines()]
+    gate = steps.index("python3 ci/release/vulnerabilities.py gate <build/newer")
+    assert gate < min(steps.index(step) for step in steps if "ci/packages.sh" in step)
