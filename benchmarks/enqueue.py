@@ -1,13 +1,13 @@
 """What `pd-send` costs: CPU to its durable exit 0, beside an empty interpreter and an empty
 program. And what the commands of monitoring tools cost beside it."""
 
-import tempfile
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figures import Budget, Row
-from benchmarks.processes import Cost, cost_of
+from benchmarks.processes import Cost, cost_of, runner
 from benchmarks.subject import Subject
 from tests.support.agent import Agent, directory, from_source
 from tests.support.users import SENDER
@@ -34,6 +34,8 @@ def run(subject: Subject) -> Iterator[Row]:
         ways["frozen"] = subject.command
     with directory() as root, Agent(root, "http://127.0.0.1:9") as agent:
         commands: dict[str, tuple[str, ...]] = {"python3 -c pass": PYTHON, "true": TRUE}
+        if reference := compiled(root):
+            commands["reference"] = (reference, str(agent.conf), str(agent.spool))
         for name, command in ways.items():
             send = (*command("pd-send"), "--config", str(agent.conf))
             commands[f"pd-send, {name}"] = (*send, *EVENT)
@@ -44,6 +46,8 @@ def run(subject: Subject) -> Iterator[Row]:
         costs = in_turn(commands, agent.environment)
     pass_cpu = [cost.cpu for cost in costs["python3 -c pass"]]
     true_cpu = [cost.cpu for cost in costs["true"]]
+    floor = [cost.cpu for cost in costs["reference"]]
+    yield Row("the same system calls in C, CPU", floor, "ms", "python3 -I -S -c pass", pass_cpu)
     for name in ways:
         budget = Budget(1.0) if name == "frozen" else None
         cpu = [cost.cpu for cost in costs[f"pd-send, {name}"]]
@@ -59,17 +63,25 @@ def run(subject: Subject) -> Iterator[Row]:
             yield Row(f"{tool} {name}, CPU", spent, "ms", "pd-send", cpu, Budget(1.3))
 
 
+def compiled(directory: Path) -> str | None:
+    """The program of reference.c, where there is a compiler."""
+    program = directory / "reference"
+    try:
+        subprocess.run(["cc", "-O2", "-o", program, Path(__file__).with_name("reference.c")])
+    except FileNotFoundError:
+        return None
+    return str(program)
+
+
 def in_turn(
     commands: dict[str, tuple[str, ...]], environment: dict[str, str]
 ) -> dict[str, list[Cost]]:
     costs = defaultdict(list)
     present = {n: c for n, c in commands.items() if Path(c[0]).exists()}
-    for number in range(ROUNDS + 1):
-        for name, command in present.items():
-            with tempfile.TemporaryFile() as stdin:
-                stdin.write(STDIN)
-                stdin.seek(0)
-                cost = cost_of(command, SENDER, environment, stdin)
-            if number:  # the first of each warms up the caches
-                costs[name].append(cost)
+    with runner(SENDER) as sender:
+        for number in range(ROUNDS + 1):
+            for name, command in present.items():
+                cost = sender.submit(cost_of, command, environment, STDIN).result()
+                if number:  # the first of each warms up the caches
+                    costs[name].append(cost)
     return costs

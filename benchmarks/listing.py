@@ -37,8 +37,8 @@ def run(subject: Subject) -> Iterator[Row]:
             ours, theirs = [], []
             reference = [sys.executable, "-I", "-S", "-c", script, f"{agent.spool}/pdq", "disk-7"]
             for _ in range(ROUNDS):
-                ours.append(cost_of([*command, *options], ROOT, agent.environment).cpu)
-                theirs.append(cost_of(reference, ROOT, agent.environment).cpu)
+                ours.append(cost_of([*command, *options], agent.environment).cpu)
+                theirs.append(cost_of(reference, agent.environment).cpu)
             name = "listdir" if script is LIST else "listdir, open, read"
             yield Row(what, ours, "ms", name, theirs, Budget(limit))
     api.close()

@@ -1,12 +1,14 @@
 """What a process has cost so far, as the kernel counts it."""
 
+import contextlib
 import os
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tests.support.users import User
 
@@ -21,24 +23,32 @@ class Cost:
     wall: float
 
 
-def cost_of(
-    command: Sequence[str],
-    user: User,
-    environment: Mapping[str, str],
-    stdin: int | IO[bytes] = subprocess.DEVNULL,
-) -> Cost:
+@contextlib.contextmanager
+def runner(user: User) -> Iterator[Executor]:
+    """Runs functions in a process of this user's. With `user=`, subprocess forks instead of
+    spawning, and the copy of our page tables would be counted among the command's cost."""
+    with ProcessPoolExecutor(1, initializer=_become, initargs=(user,)) as pool:
+        yield pool
+
+
+def _become(user: User) -> None:
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(user.gid)
+        os.setuid(user.uid)
+
+
+def cost_of(command: Sequence[str], environment: Mapping[str, str], stdin: bytes = b"") -> Cost:
     """Runs a command, which must succeed, from exec to its last breath."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdin=stdin,
-        stdout=subprocess.DEVNULL,
-        cwd="/",
-        env=environment,
-        **user.popen(),
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdin=given, stdout=subprocess.DEVNULL, cwd="/", env=environment
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise subprocess.CalledProcessError(process.returncode, command)

@@ -175,9 +175,12 @@ def open_fifo(path: str) -> int:
     """A FIFO, open for writing, which never waits. Raises OSError: ENXIO if nobody has it open to
     read, EINVAL if it is something else."""
     fd = posix.open(path, _POKE)
-    if posix.fstat(fd).st_mode & _S_IFMT != _S_IFIFO:
+    try:
+        if posix.fstat(fd).st_mode & _S_IFMT != _S_IFIFO:
+            raise OSError(errno.EINVAL, "not a FIFO")
+    except OSError:
         posix.close(fd)
-        raise OSError(errno.EINVAL, "not a FIFO")
+        raise
     return fd
 
 
