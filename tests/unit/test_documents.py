@@ -1,6 +1,7 @@
 """The documents hang together: files that they show are right, links lead somewhere, and no example
 is left out without a reason."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -59,6 +60,13 @@ def alertmanager(block: Block, place: Path) -> None:
     subprocess.run(["amtool", "check-config", place / "alertmanager.yml"], check=True)
 
 
+def haproxy(block: Block, place: Path) -> None:
+    if not shutil.which("haproxy", path=os.defpath + ":/usr/sbin"):
+        pytest.skip("haproxy is not installed")
+    (place / "haproxy.cfg").write_text(block.text)
+    subprocess.run(["/usr/sbin/haproxy", "-c", "-f", place / "haproxy.cfg"], check=True)
+
+
 def source(block: Block, _: Path) -> None:
     """What the repository offers ready-made, or what the keyring package brings."""
     offered = (TEMPLATES / block.argument).read_text()
@@ -76,6 +84,7 @@ CHECKS = {
     "unit": unit,
     "prometheus.yml": prometheus,
     "alertmanager.yml": alertmanager,
+    "haproxy.cfg": haproxy,
     "pdagent.sources": source,
     "pdagent.list": source,
     "pdagent.repo": source,
