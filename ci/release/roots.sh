@@ -20,8 +20,9 @@ make_in() {
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --dpkgopt=force-unsafe-io \
         --include=python3-venv,binutils,binutils-aarch64-linux-gnu,git,xz-utils,ca-certificates "$1" "$root" "$mirror"
     git clone --quiet --no-hardlinks . "$root/src"
-    for file in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
-        [ ! -e "$file" ] || cp "$file" "$root$file"
+    # What it takes to reach PyPI as this machine does.
+    for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
+        [ ! -e "$file" ] || cp -L "$file" "$root$file"
     done
     mkdir -p "$root$cache"
     # shellcheck disable=SC2016  # its own arguments
