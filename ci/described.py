@@ -67,7 +67,7 @@ MEANINGS = {
     "service_region": "The service region of the PagerDuty account.",
     "events_url": (
         "The base address of the Events API, instead of the service region's. The API's paths are "
-        "added to it."
+        "added to it. Or those of several relays, with blanks between them."
     ),
     "events_token_file": (
         "A file with the token that a relay knows this host by. Only root and the agent's group "

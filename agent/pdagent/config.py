@@ -86,15 +86,40 @@ class Config:
         return self.data_dir + "/outqueue"
 
     @property
+    def base_urls(self) -> "tuple[str, ...]":
+        """The destinations: one, or several relays."""
+        return tuple(self.events_url.split()) or (api.BASE_URLS[self.service_region],)
+
+    @property
     def base_url(self) -> str:
-        return self.events_url or api.BASE_URLS[self.service_region]
+        """The only destination, or the first."""
+        return self.base_urls[0]
+
+    @property
+    def relays(self) -> "tuple[str, ...]":
+        """The destinations where there are several; else one that has no name, whatever it is."""
+        return self.base_urls if len(self.base_urls) > 1 else ("",)
+
+    def toward(self, relay: str) -> "Config":
+        """The same, with one of the `relays` for its only destination."""
+        if not relay:
+            return self
+        made = Config({}, self.keys, self.knows_spool)
+        made.__dict__.update(self.__dict__)
+        made.events_url = relay
+        return made
 
     @property
     def shown_url(self) -> str:
-        """`base_url` for a person. What stands before an "@" may hold a password."""
-        scheme, separator, rest = self.base_url.partition("://")
-        user, _, place = rest.rpartition("@")
-        return f"{scheme}{separator}***@{place}" if user else self.base_url
+        """`base_urls` for a person."""
+        return ", ".join([shown(url) for url in self.base_urls])
+
+
+def shown(url: str) -> str:
+    """A URL for a person. What stands before an "@" may hold a password."""
+    scheme, separator, rest = url.partition("://")
+    user, _, place = rest.rpartition("@")
+    return f"{scheme}{separator}***@{place}" if user else url
 
 
 def told_to_senders(problems: list[Problem]) -> list[Problem]:

@@ -71,6 +71,20 @@ def _base_url(text: str) -> "Reading":
     return url, problem
 
 
+def _base_urls(text: str) -> "Reading":
+    """One, or several relays; with blanks or commas between them."""
+    urls: list[str] = []
+    said = ""
+    for each in text.replace(",", " ").split():
+        url, problem = _base_url(each)
+        if url is None:
+            return None, problem
+        said = said or problem
+        if url not in urls:
+            urls.append(str(url))
+    return " ".join(urls), said
+
+
 def _proxy(text: str) -> "Reading":
     """What `wire.proxy` takes apart: here only what is surely none. A name and a password may be in
     it, in any spelling; a colon before the "://" is theirs."""
@@ -189,7 +203,7 @@ SETTINGS: "dict[str, tuple[Value, Parser]]" = {
     "events_api": ("auto", _one_of("auto", "v2", "v1")),
     "integrations_events_api": ("v1", _one_of("v1", "v2")),
     "service_region": ("us", _one_of(*api.BASE_URLS)),
-    "events_url": ("", _base_url),
+    "events_url": ("", _base_urls),
     "events_token_file": ("", _file),
     "events_client_cert": ("", _file),
     "events_client_key": ("", _file),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.wire.ranking import ranked
 from tests.integration.test_endpoint import ALERT, free_port
 from tests.support.agent import Agent, directory, wait_until
 from tests.support.events import KEY, OTHER, sent
@@ -26,12 +27,14 @@ WEB1, DB1 = "web1-0123456789abcdef", "db1-0123456789abcdef"
 class Relay:
     """What an agent needs for that, and how its clients ask it."""
 
-    def __init__(self, agent: Agent, api: EventsApi) -> None:
+    def __init__(
+        self, agent: Agent, api: EventsApi, ca: CertificateAuthority | None = None
+    ) -> None:
         self.agent = agent
         self.port = free_port()
         self._directory = agent.root / "tls"
         self._directory.mkdir(mode=0o755)
-        self.ca = CertificateAuthority(str(self._directory))
+        self.ca = ca or CertificateAuthority(str(self._directory))
         self.cert, self.key = self.certificate(self.ca)
         self.tokens = agent.root / "tokens"
         self.name("web1", "db1")
@@ -221,13 +224,18 @@ def test_a_relay_that_is_full(api: EventsApi, agent: Agent, relay: Relay, sender
         conf.write("listen_pending_most = 1\n")
     relay.reload()
     sender.start()
-    for number in range(3):
-        sender.send(KEY, "trigger", "-i", f"{number}", "-d", "x")
-    wait_until(lambda: "the relay answered 429: it is full" in sender.log)
-    assert (len(sender.names("pdq")), sender.names("err")) == (2, [])
+    full = "the relay answered 429: it is full"
+    names = [f"{number}" for number in range(50)]
+    sent_names = []
+    while full not in sender.log:  # what comes at once may be let in together
+        sent_names.append(names.pop())
+        sender.send(KEY, "trigger", "-i", sent_names[-1], "-d", "x")
+    wait_until(lambda: sender.names("pdq"))
+    assert sender.names("err") == []
     assert "the relay answered 429" in checked(sender)
     api.start()
-    assert {request.dedup_key for request in api.wait_accepted(3)} == {"0", "1", "2"}
+    accepted = api.wait_accepted(len(sent_names))
+    assert {request.dedup_key for request in accepted} == set(sent_names)
 
 
 def test_a_client_certificate_that_expires(
@@ -267,3 +275,50 @@ def test_a_file_that_is_not_there(relay: Relay, sender: Agent, name: str) -> Non
     wait_until(lambda: f"{name} = /nowhere: No such file" in sender.log)
     assert f"{name} = /nowhere: No such file" in checked(sender)
     assert (len(sender.names("pdq")), sender.names("err")) == (1, [])
+
+
+@pytest.fixture
+def second(api: EventsApi, relay: Relay) -> Iterator[Relay]:
+    """Another relay, of the same authority."""
+    with directory() as root, Agent(root, api.url) as agent:
+        second = Relay(agent, api, relay.ca)
+        agent.start()
+        yield second
+
+
+def chain_of(relay: Relay, *others: Relay) -> str:
+    """A dedup key whose events this relay has."""
+    urls = [each.url for each in (relay, *others)]
+    return next(f"c{n}" for n in range(99) if ranked(urls, KEY, f"=c{n}")[0] == relay.url)
+
+
+def test_two_relays(
+    api: EventsApi, agent: Agent, relay: Relay, second: Relay, sender: Agent
+) -> None:
+    """What belongs to the one that is away waits for it, in order, and nothing else does; the log
+    and the check name it."""
+    text = sender.conf.read_text().replace(relay.url, f"{relay.url}, {second.url}")
+    sender.conf.write_text(text)
+    here, there = chain_of(relay, second), chain_of(second, relay)
+    sender.start()
+    sender.send(KEY, "trigger", "-i", here, "-d", "x")
+    sender.send(KEY, "trigger", "-i", there, "-d", "x")
+    api.wait_accepted(2)
+    assert agent.log.count("accepted an event from web1") == 1
+    assert second.agent.log.count("accepted an event from web1") == 1
+    wait_until(lambda: not agent.names("pdq"))  # else it sends the trigger once more
+    agent.end(signal.SIGKILL)
+    sender.send(KEY, "acknowledge", "-i", here)
+    sender.send(KEY, "resolve", "-i", here)
+    sender.send(KEY, "resolve", "-i", there)
+    accepted = api.wait_accepted(3)
+    assert sent(accepted[2])["dedup_key"] == there
+    wait_until(lambda: f"{relay.url} cannot be reached" in sender.log)
+    assert f"{second.url} cannot be reached" not in sender.log
+    found = checked(sender)
+    assert f"failed events API {relay.url} cannot be reached" in found
+    assert f"ok events API {second.url}" in found
+    agent.start()
+    actions = [sent(request)["event_action"] for request in api.wait_accepted(5)[3:]]
+    assert actions == ["acknowledge", "resolve"]
+    wait_until(lambda: f"{relay.url} is reachable again" in sender.log)

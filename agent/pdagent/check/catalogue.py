@@ -1,7 +1,9 @@
 """All checks, in the order in which a person wants to read them."""
 
 import os
+from collections.abc import Callable, Iterable
 
+from pdagent import threads
 from pdagent.check import (
     configuration,
     directories,
@@ -14,6 +16,7 @@ from pdagent.check import (
     wayout,
 )
 from pdagent.check import service as unit
+from pdagent.check.finding import Finding
 from pdagent.check.host import Host
 from pdagent.check.inside import Service
 from pdagent.check.run import Check
@@ -31,7 +34,19 @@ def catalogue(
 ) -> list[Check]:
     """What to look at; `key` is the one to send a test event with, None: send nothing. `service`:
     whom this process can look like. The environment has been applied to this process."""
-    ask = wayout.once(lambda: wayout.ask(config))
+    ways = [wayout.Way(config.toward(relay)) for relay in config.relays]
+    ask = wayout.best(ways)
+
+    def along(subject: str, look: Callable[[Config, wayout.Ask], Iterable[Finding]]) -> Check:
+        """A check of each way out. What is the same on several is said once."""
+
+        def looked() -> Iterable[Finding]:
+            for way in ways[1:]:  # all at once: one that hangs costs as much time as ten
+                threads.start(way.ask, "Way")
+            return dict.fromkeys(each for way in ways for each in look(way.settings, way.ask))
+
+        return Check(subject, looked, inside=subject != configuration.REGION)
+
     inside = service is not None and os.geteuid() == 0
     checks = [
         Check(
@@ -45,11 +60,11 @@ def catalogue(
         Check(record.QUEUE, lambda: record.queue(config, host)),
         Check(expectations.SUBJECT, lambda: expectations.expectations(config, host)),
         Check(record.RATE, lambda: record.rate_limits(config, host)),
-        Check(configuration.REGION, lambda: configuration.region(config)),
-        Check(network.DNS, lambda: network.dns(config), inside=True),
-        Check(network.PROXY, lambda: network.proxy(config, environment, ask), inside=True),
-        Check(network.API, lambda: network.events_api(config, ask), inside=True),
-        Check(network.TLS, lambda: network.tls(config, ask, host.now), inside=True),
+        along(configuration.REGION, lambda settings, _: configuration.region(settings)),
+        along(network.DNS, lambda settings, _: network.dns(settings)),
+        along(network.PROXY, lambda settings, ask: network.proxy(settings, environment, ask)),
+        along(network.API, network.events_api),
+        along(network.TLS, lambda settings, ask: network.tls(settings, ask, host.now)),
         Check(
             network.CA, lambda: network.ca_bundle(config, os.environ, host.now, inside), inside=True
         ),

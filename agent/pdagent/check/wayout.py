@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pdagent.config import Config
 from pdagent.wire import question
@@ -22,6 +22,24 @@ def once(ask: Ask) -> Ask:
             if not answers:
                 answers.append(ask())
             return answers[0]
+
+    return asked
+
+
+class Way:
+    """One of the ways out: the `settings` for it, and a question that is put once."""
+
+    def __init__(self, settings: Config) -> None:
+        self.settings = settings
+        self.ask = once(lambda: ask(settings))
+
+
+def best(ways: Sequence[Way]) -> Ask:
+    """The answer of the first way that leads out; else that of the first."""
+
+    def asked() -> Answer:
+        answers = (way.ask() for way in ways)
+        return next((answer for answer in answers if not answer.why), ways[0].ask())
 
     return asked
 

@@ -164,7 +164,9 @@ class Handling:
 
     def _patience(self, entry: Entry, what: str, seconds: float) -> bool:
         with self._lock:
-            return self._scheduler.has_patience(what, entry, time.monotonic(), seconds)
+            return self._scheduler.patience.lasts(
+                (what, entry.key, entry.owner), time.monotonic(), seconds
+            )
 
     def _send(self, entry: Entry, pending: Pending, started: float) -> None:
         with self._lock:
@@ -187,7 +189,11 @@ class Handling:
         except Hostile as hostile:
             self._refuse(entry, str(hostile))
         else:
-            verdict = self.path.deliver(to_send)
+            with self._lock:
+                relay = self._scheduler.destination(entry, time.monotonic())
+            if relay is None:
+                return
+            verdict = self.path.deliver(to_send, relay)
             self._conclude(entry, to_send, verdict, started)
 
     def _refuse(self, entry: Entry, why: str) -> None:
@@ -238,12 +244,14 @@ class Handling:
     def _conclude(self, entry: Entry, pending: Pending, verdict: Verdict, started: float) -> None:
         # Whether the event is to blame is found out before the scheduler hears of it: else others
         # would wait meanwhile.
-        reached = isinstance(verdict, Unreachable) and self.path.is_open(verdict)
+        reached = isinstance(verdict, Unreachable) and self.path.is_open(verdict, entry.relay)
         now = time.monotonic()
         with self._lock:
             was_unreachable = self._scheduler.unreachable
+            lost_before = self._scheduler.relays.out_of_reach()
             ruling = self._scheduler.settle(entry, verdict, started, now, reached)
             is_unreachable = self._scheduler.unreachable
+            lost = self._scheduler.relays.out_of_reach()
         if was_unreachable and not is_unreachable:
             log.warning("PagerDuty is reachable again; %d events pending", len(self._scheduler))
         if isinstance(verdict, Unreachable) and is_unreachable and not was_unreachable:
@@ -253,6 +261,8 @@ class Handling:
                 self._config.shown_url,
                 verdict.why,
             )
+        if lost != lost_before:
+            logbook.note_relays(lost_before, lost, verdict)
         logbook.note(entry, pending, verdict, ruling, now - started, is_unreachable)
         self._settle(entry, verdict, ruling)
 

@@ -9,10 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 
+from pdagent.config import shown
 from pdagent.queue.history import LOGGER, of_event
 from pdagent.queue.holds import Scope
 from pdagent.queue.pending import Pending
 from pdagent.schedule.entry import Entry
+from pdagent.schedule.experience import reason
+from pdagent.schedule.relays import MOVE_SECONDS
 from pdagent.schedule.rules import Ruling
 from pdagent.shown import redacted
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
@@ -83,3 +86,16 @@ def note(
                 redacted(why, entry.key),
                 ruling.seconds,
             )
+
+
+def note_relays(before: frozenset[str], now: frozenset[str], verdict: Verdict) -> None:
+    """Says which relays are not reached any longer, and which are again."""
+    for url in now - before:
+        log.error(
+            "%s cannot be reached: %s. Its events wait for %.0f s, and then go to another",
+            shown(url),
+            reason(verdict),
+            MOVE_SECONDS,
+        )
+    for url in before - now:
+        log.warning("%s is reachable again", shown(url))

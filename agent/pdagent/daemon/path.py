@@ -27,48 +27,48 @@ class Path:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._delivery: Delivery | None = None
         self._lock = threading.Lock()
+        self._deliveries: dict[str, Delivery] = {}
         self._asking = threading.Lock()
-        self._asked_at = float("-inf")
-        self._open = False
+        self._asked: dict[str, tuple[float, bool]] = {}  # when, and whether it was open
 
     def configure(self, config: Config) -> None:
         """Takes up a new configuration, from the next post on."""
         with self._lock:
             self._config = config
-            if self._delivery is not None:
-                self._delivery.configure(config)
+            for relay, delivery in self._deliveries.items():
+                delivery.configure(config.toward(relay))
 
-    def deliver(self, pending: Pending) -> Verdict:
-        """Sends an event. Never raises."""
-        return self._get().deliver(pending)
+    def deliver(self, pending: Pending, relay: str) -> Verdict:
+        """Sends an event to one of the configuration's `relays`. Never raises."""
+        return self._get(relay).deliver(pending)
 
-    def is_open(self, missed: Unreachable) -> bool:
-        """Whether PagerDuty is reached all the same, after an event has `missed` it."""
+    def is_open(self, missed: Unreachable, relay: str) -> bool:
+        """Whether that relay is reached all the same, after an event has `missed` it."""
         if not missed.content:
             return False
         with self._asking:
-            if time.monotonic() - self._asked_at > FRESH_SECONDS:
-                self._open = not isinstance(self._get().probe(), Unreachable)
-                self._asked_at = time.monotonic()
-            return self._open
+            asked_at, is_open = self._asked.get(relay, (float("-inf"), False))
+            if time.monotonic() - asked_at > FRESH_SECONDS:
+                is_open = not isinstance(self._get(relay).probe(), Unreachable)
+                self._asked[relay] = time.monotonic(), is_open
+            return is_open
 
     def abort_overdue(self, now: float) -> None:
         """Cuts off the posts that are past their deadline."""
-        if self._delivery is not None:
-            self._delivery.abort_overdue(now)
+        for delivery in list(self._deliveries.values()):
+            delivery.abort_overdue(now)
 
     def abort_all(self) -> None:
         """Cuts off all posts: their events stay pending."""
-        if self._delivery is not None:
-            self._delivery.abort_all()
+        for delivery in list(self._deliveries.values()):
+            delivery.abort_all()
 
-    def _get(self) -> "Delivery":
+    def _get(self, relay: str) -> "Delivery":
         with self._lock:
-            if self._delivery is None:
+            if relay not in self._deliveries:
                 with importing:
                     from pdagent.wire.delivery import Delivery
 
-                self._delivery = Delivery(self._config)
-            return self._delivery
+                self._deliveries[relay] = Delivery(self._config.toward(relay))
+            return self._deliveries[relay]

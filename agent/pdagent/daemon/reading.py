@@ -11,7 +11,7 @@ Work on files is bounded, since anyone may have made them:
   it may be an accepted event after an accident with chmod. Of each owner so many are kept waiting;
   the rest is set aside. A stranger could make a million of them, of other people's keys.
 - A file that is not whole is looked at ten times in a second, and then it is no event. Others wait
-  for such files for a while, which is bounded for each key and owner: see Scheduler.has_patience.
+  for such files for a while, which is bounded for each key and owner: see schedule.patience.
 """
 
 import errno

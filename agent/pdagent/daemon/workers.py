@@ -126,7 +126,7 @@ class Workers:
     def configure(self, config: Config) -> None:
         """Takes up a new configuration, from the next event on."""
         with self._changed:
-            self._renewing = self._renewing or config.keys != self._config.keys
+            self._renewing = self._renewing or _differs(config, self._config)
             self._config = config
         self._handling.configure(config)
         with self._changed:
@@ -286,7 +286,13 @@ def _limits(config: Config) -> Limits:
         config.retry_limit_for_possible_errors,
         config.max_connections,
         config.max_per_key,
+        config.relays,
     )
+
+
+def _differs(new: Config, old: Config) -> bool:
+    """Whether events belong into other lanes, or go to other relays, than before."""
+    return new.keys != old.keys or new.relays != old.relays
 
 
 def _chance() -> float:

@@ -19,6 +19,7 @@ class Entry:
         "name",
         "next",
         "owner",
+        "relay",
         "retried",
         "troubled_at",
         "troubled_since",
@@ -31,6 +32,7 @@ class Entry:
         self.owner = owner
         self.retried = retried  # by a person, after it was in error
         self.chain: str | None = None  # known once the file was read
+        self.relay = ""  # to which it was sent last
         self.troubles = 0
         self.troubled_since = 0.0
         self.troubled_at = 0.0

@@ -9,6 +9,7 @@ from pdagent.schedule.entry import Entry
 from pdagent.schedule.lane import Lane
 from pdagent.schedule.limits import Limits
 from pdagent.schedule.outage import Outage
+from pdagent.schedule.relays import Relays
 from pdagent.schedule.rules import TROUBLES_IN_A_ROW, Known
 from pdagent.wire.verdict import Throttled, Troubled, Unreachable, Verdict
 
@@ -19,8 +20,9 @@ WHY_CHARS = 300
 class Experience:
     """What the verdicts so far have shown."""
 
-    def __init__(self, outage: Outage, limits: Limits) -> None:
+    def __init__(self, outage: Outage, relays: Relays, limits: Limits) -> None:
         self._outage = outage
+        self._relays = relays
         self.limits = limits
         self._delivered_at = float("-inf")
 
@@ -64,6 +66,8 @@ class Experience:
         return Known.MANY_FAILURES if many else Known.FEW_FAILURES
 
     def _missed(self, entry: Entry, started: float, now: float, why: str) -> Known:
+        if self._relays.several:
+            return self._missed_relay(entry, started, now, why)
         missed_before, entry.missed_at = entry.missed_at, now
         if missed_before is not None and self._delivered_at > missed_before:
             return Known.OTHERS_DELIVERED
@@ -74,6 +78,13 @@ class Experience:
                 return Known.KEY_MISSES
             case Scope.DESTINATION:
                 return Known.ALL_MISS
+
+    def _missed_relay(self, entry: Entry, started: float, now: float, why: str) -> Known:
+        cap = self.limits.cap
+        if self._relays.missed(entry.name, entry.relay, started, now, cap) is not None:
+            return Known.RELAY_MISSES
+        self._outage.missed(entry.name, entry.key, started, now, cap, why, everywhere=True)
+        return Known.ALL_MISS
 
     def hold(
         self,
@@ -92,6 +103,8 @@ class Experience:
             why = f"{lane.troubles} failures in a row: {why}"
         if cause is Cause.UNREACHABLE and self._outage.hold is not None:
             seconds = max(0.0, self._outage.hold.until - now)
+        elif cause is Cause.UNREACHABLE:
+            seconds = max(0.0, self._relays.next_look(entry.relay, now) - now)
         elif isinstance(verdict, Throttled) and verdict.retry_after:  # 0 says no more than 429 does
             seconds = verdict.retry_after
         elif scope is Scope.KEY and lane.is_older_than_hold(started):

@@ -204,3 +204,12 @@ class Lane:
         """Lets a held chain, of which this event is the first, go as soon as the lane may."""
         chain.hold = replace(chain.hold, until=now)
         self.chains.due_at(entry.chain or "", now)
+
+    def let_go(self, entry: Entry, now: float) -> bool:
+        """The held chain of this event, if there is one, need not wait any longer. Returns whether
+        it did."""
+        chain = self.chains.get(entry.chain)
+        if chain is None or chain.hold.until <= now or chain.entries.first is None:
+            return False
+        self.make_due(chain, chain.entries.first, now)
+        return True

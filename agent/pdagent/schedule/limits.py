@@ -7,9 +7,10 @@ from dataclasses import dataclass
 class Limits:
     """`cap`: the longest backoff in seconds. `retry_limit`: troubles before an event may be given
     up. `places`: how many events may be on their way at once, and `per_key` how many of one
-    integration key."""
+    integration key. `relays`: where they go; one destination needs no name."""
 
     cap: float
     retry_limit: int
     places: int
     per_key: int
+    relays: tuple[str, ...] = ("",)

@@ -48,9 +48,18 @@ class Outage:
         """Whether an event that is not in doubt may go."""
         return self.hold is None or (not self.probe and now >= (self.until or now))
 
-    def missed(self, name: str, key: str, started: float, now: float, cap: float, why: str) -> Hold:
+    def missed(
+        self,
+        name: str,
+        key: str,
+        started: float,
+        now: float,
+        cap: float,
+        why: str,
+        everywhere: bool = False,
+    ) -> Hold:
         """An event, sent at `started`, found nothing reachable. Returns the hold on what is in
-        doubt now."""
+        doubt now: `everywhere`, all is. There are several destinations then, and each was tried."""
         self._held[name] = None
         before = self.hold
         if before is None:
@@ -58,6 +67,8 @@ class Outage:
             scope, since = Scope.CHAIN, now
         else:
             scope, since = self._widened(before.scope, name, key), before.since
+        if everywhere:
+            scope = Scope.DESTINATION
         if before is None or started >= before.since:
             until = now + self._backoff.failed(cap)
         else:

@@ -22,6 +22,7 @@ class Known(Enum):
     TRIED_ENOUGH = "tried often and long enough, while others were delivered"
     PATH_OPEN = "PagerDuty answers an empty request"
     OTHERS_DELIVERED = "this event missed PagerDuty before, and others were delivered since"
+    RELAY_MISSES = "its relay is not reached, and another may be"
     EVENT_MISSES = "no other event misses PagerDuty"
     KEY_MISSES = "another event of the key misses it too"
     ALL_MISS = "an event of another key misses it too"
@@ -58,6 +59,7 @@ RULES: dict[tuple[type[Verdict], Known], Rule] = {
     (Troubled, Known.TRIED_ENOUGH): Rule(Fate.GIVEN_UP, (DESTINATION,)),
     (Unreachable, Known.PATH_OPEN): Rule(Fate.WAITS, (DESTINATION,), (CHAIN,), Cause.FAILING),
     (Unreachable, Known.OTHERS_DELIVERED): Rule(Fate.WAITS, (), (CHAIN,), Cause.FAILING),
+    (Unreachable, Known.RELAY_MISSES): Rule(Fate.WAITS, (), (CHAIN,), Cause.UNREACHABLE),
     (Unreachable, Known.EVENT_MISSES): Rule(Fate.WAITS, (), (CHAIN,), Cause.UNREACHABLE),
     (Unreachable, Known.KEY_MISSES): Rule(Fate.WAITS, (), (CHAIN, KEY), Cause.UNREACHABLE),
     (Unreachable, Known.ALL_MISS): Rule(Fate.WAITS, (), (CHAIN, DESTINATION), Cause.UNREACHABLE),

@@ -11,7 +11,8 @@ is next. Three kinds of hold change that, and the table of `rules` says which ve
 - A *chain* hold keeps back an event and all that follow it with the same dedup key. They are parked
   in order, and the rest of the lane goes on.
 - A *key* hold keeps back a lane. After it the lane's events go one at a time at first.
-- The *destination* hold keeps back everything but one probe at a time (see `outage`).
+- The *destination* hold keeps back everything but one probe at a time (see `outage`). Where there
+  are several destinations, `relays` says which is whose.
 
 No hold outlives the process: after a restart everything is tried.
 """
@@ -28,6 +29,7 @@ from pdagent.schedule.lane import Lane
 from pdagent.schedule.limits import Limits
 from pdagent.schedule.outage import Outage
 from pdagent.schedule.patience import Patience
+from pdagent.schedule.relays import Relays
 from pdagent.schedule.rules import RULES, Fate, Rule, Ruling
 from pdagent.schedule.timers import Timers
 from pdagent.schedule.turns import Turns
@@ -48,8 +50,9 @@ class Scheduler:
         self._timers = Timers()
         self._outage = Outage(random)
         self._tries = telling.Attempts()
-        self._patience = Patience()
-        self._experience = Experience(self._outage, limits)
+        self.patience = Patience()  # for others: how long a key waits for a file
+        self.relays = Relays(limits.relays, random)
+        self._experience = Experience(self._outage, self.relays, limits)
         self.changes = 0  # counts what `held` would tell differently
 
     def configure(self, limits: Limits) -> None:
@@ -155,6 +158,14 @@ class Scheduler:
         self._release(entry, lane)
         return False
 
+    def destination(self, entry: Entry, now: float) -> str | None:
+        """Where a claimed event goes. None: it waits for its relay, and its lane goes on."""
+        hold = self.relays.choose(entry, now, outage=self._outage.until is not None)
+        if hold is not None:
+            self._hold_chain(entry, self._lanes[entry.key], hold)
+            self._release(entry, self._lanes[entry.key])
+        return entry.relay if hold is None else None
+
     def next_due(self, now: float) -> float | None:
         """When a hold ends next and `claim` has something to say that it does not say now; None if
         never."""
@@ -208,11 +219,6 @@ class Scheduler:
         self.changes += bool(why)
         self._release(entry, lane)
 
-    def has_patience(self, what: str, entry: Entry, now: float, seconds: float) -> bool:
-        """Whether others may still be kept waiting, `seconds` at most, for this claimed event,
-        since it is `what`."""
-        return self._patience.lasts((what, entry.key, entry.owner), now, seconds)
-
     def make_heavy(self, entry: Entry, now: float) -> None:
         """A claimed event turns out to be large: it goes when it finds one of the places for
         such."""
@@ -250,7 +256,7 @@ class Scheduler:
         if Scope.KEY in rule.ends and not is_old:
             self._end_hold(lane)
         if Scope.DESTINATION in rule.ends:
-            self._end_outage(now, is_taken)
+            self._end_outage(entry, now, is_taken)
         if rule.fate is Fate.WAITS:
             return self._wait(entry, lane, verdict, rule, started, now)
         return Ruling(rule.fate)
@@ -282,18 +288,14 @@ class Scheduler:
             entry.delays = False
             self._end_hold(lane)
 
-    def _end_outage(self, now: float, taken: bool) -> None:
-        """PagerDuty has answered. Who waited for that need not wait any longer."""
-        if self._outage.hold is not None:
-            self.changes += 1
-        for name in self._outage.answered(taken):
-            entry = self._known.get(name)
-            if entry is None:
+    def _end_outage(self, entry: Entry, now: float, taken: bool) -> None:
+        """PagerDuty, or a relay, has answered an event. Who waited for that need not any longer."""
+        self.changes += self._outage.hold is not None
+        for name in [*self._outage.answered(taken), *self.relays.answered(entry.relay)]:
+            if (waits := self._known.get(name)) is None:
                 continue
-            lane = self._lanes[entry.key]
-            chain = lane.chains.get(entry.chain)
-            if chain is not None and chain.hold.until > now and chain.entries.first is not None:
-                lane.make_due(chain, chain.entries.first, now)
+            lane = self._lanes[waits.key]
+            if lane.let_go(waits, now):
                 self._timers.set(now, lane)
             # What else may hold the lane is an answer to an event that was on its way beside this.
             if lane.until > now and lane.hold is not None and lane.hold.cause is Cause.UNREACHABLE:

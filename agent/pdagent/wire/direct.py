@@ -124,6 +124,7 @@ def _others(event: Pending, config: Config) -> Others:
 def _deliver(event: Pending, config: Config) -> str | None:
     """None once PagerDuty has it, else what went wrong."""
     from pdagent.wire import environment
+    from pdagent.wire.ranking import ranked
     from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable
 
     try:
@@ -131,11 +132,12 @@ def _deliver(event: Pending, config: Config) -> str | None:
     except (Unnamed, Hostile) as error:
         return str(error)
     hidden = environment.take_over(os.environ)
+    order = ranked(config.relays, event.key, event.chain)
     problem = ""
     for number in range(TRIES):
         if number:
             threads.pause(PAUSE_SECONDS)
-        match _try(event, config):
+        match _try(event, config.toward(order[number % len(order)])):
             case Delivered():
                 return None
             case Refused(_, reason):

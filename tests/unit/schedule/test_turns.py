@@ -15,6 +15,10 @@ def scheduler(places: int = PLACES) -> Scheduler:
     return Scheduler(Limits(60.0, 3, places, 1), lambda: 0.5)
 
 
+def place(entry: Entry) -> tuple[str, str, int]:
+    return "incomplete", entry.key, entry.owner
+
+
 def claimed(found: Scheduler, now: float = 0.0) -> list[Entry]:
     entries = []
     while (entry := found.claim(now)) is not None:
@@ -85,12 +89,12 @@ def test_patience_is_for_all_files_of_a_key_and_owner_together() -> None:
     """25 empty files hold up a key for no longer than one does; another user has his own second."""
     found = scheduler()
     entries = [Entry(f"{n}_K.txt", "K", owner=NEIGHBOUR) for n in range(25)]
-    assert found.has_patience("incomplete", entries[0], 0.0, 1.0)
-    assert found.has_patience("incomplete", entries[1], 0.9, 1.0)
-    assert not any(found.has_patience("incomplete", entry, 1.1, 1.0) for entry in entries)
-    assert found.has_patience("incomplete", Entry("1_K.txt", "K", owner=VICTIM), 1.1, 1.0)
-    assert found.has_patience("incomplete", Entry("1_L.txt", "L", owner=NEIGHBOUR), 1.1, 1.0)
-    assert found.has_patience("incomplete", entries[0], patience.EVERY_SECONDS, 1.0)
+    assert found.patience.lasts(place(entries[0]), 0.0, 1.0)
+    assert found.patience.lasts(place(entries[1]), 0.9, 1.0)
+    assert not any(found.patience.lasts(place(entry), 1.1, 1.0) for entry in entries)
+    assert found.patience.lasts(place(Entry("1_K.txt", "K", owner=VICTIM)), 1.1, 1.0)
+    assert found.patience.lasts(place(Entry("1_L.txt", "L", owner=NEIGHBOUR)), 1.1, 1.0)
+    assert found.patience.lasts(place(entries[0]), patience.EVERY_SECONDS, 1.0)
 
 
 def test_a_file_that_steps_aside_holds_up_nobody() -> None:

@@ -1,0 +1,142 @@
+"""Relays: to which of several destinations an event goes, and when it may go to another.
+
+Pure: knows addresses, names and the time it is handed.
+
+A chain stays with one relay, which keeps its events in order (see `wire.ranking`). Where that relay
+is not reached, the chain waits for it for MOVE_SECONDS: if the relay was only started anew, all is
+in order still. Then the chain moves to the next, and stays there. The relay that it left may hold
+events of the chain, and deliver them later than the next one does: see docs/promises.md.
+
+Each relay that is not reached has one probe at a time, an event of its own, with backoff. Where no
+destination is reached, the outage (`outage`) says who probes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from pdagent.queue.holds import Cause, Hold, Scope
+from pdagent.schedule.backoff import Backoff
+from pdagent.schedule.entry import Entry
+from pdagent.wire.ranking import ranked
+
+MOVE_SECONDS = 30.0
+# A probe that has said nothing for so long is followed by another: a post has had its deadline.
+PROBE_SECONDS = 60.0
+MOVED_KEPT = 10_000  # chains that are remembered to have moved
+
+
+class Relay:
+    """One destination. `since`: from when on it is not reached, None while it is; `until`: when the
+    next probe may go; `waiting`: the names of events that wait for it."""
+
+    __slots__ = ("backoff", "since", "until", "waiting")
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self.backoff = Backoff(random)
+        self.since: float | None = None
+        self.until = 0.0
+        self.waiting: dict[str, None] = {}
+
+    def is_left(self, now: float) -> bool:
+        """Whether its chains need not wait for it any longer."""
+        return self.since is not None and now - self.since >= MOVE_SECONDS
+
+    def next_look(self, now: float) -> float:
+        """When an event that waits for it should ask again."""
+        return now if self.since is None or self.is_left(now) else self.until
+
+    def missed(self, now: float, cap: float) -> None:
+        """A probe was in vain. The last of those for which its chains wait is when they leave."""
+        if self.since is None:
+            self.since = now
+        self.until = now + self.backoff.failed(cap)
+        if not self.is_left(now):
+            self.until = min(self.until, self.since + MOVE_SECONDS)
+
+
+class Relays:
+    """The destinations at these addresses, one at least. `random` gives floats in [0, 1)."""
+
+    def __init__(self, urls: Sequence[str], random: Callable[[], float]) -> None:
+        self._relays = {url: Relay(random) for url in urls}
+        self._moved: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._first = urls[0]
+
+    @property
+    def several(self) -> bool:
+        return len(self._relays) > 1
+
+    def out_of_reach(self) -> frozenset[str]:
+        """The addresses of those that are not reached."""
+        return frozenset(url for url, relay in self._relays.items() if relay.since is not None)
+
+    def choose(self, entry: Entry, now: float, outage: bool) -> Hold | None:
+        """Sets the relay to which an event goes. Returns the hold on its chain if it has to wait
+        for that relay. In an `outage`, which reaches none, it goes to the one that is due first."""
+        entry.relay, until = self._chosen(entry.key, entry.chain or "", now, outage)
+        if until is None:
+            return None
+        self._relays[entry.relay].waiting[entry.name] = None
+        return Hold(Scope.CHAIN, Cause.UNREACHABLE, "", now, until, entry.key, entry.chain or "")
+
+    def _chosen(self, key: str, chain: str, now: float, outage: bool) -> tuple[str, float | None]:
+        """Which relay, and when to ask again if the event has to wait; None: it may go now."""
+        if not self.several:
+            return self._first, None
+        order = self._order(key, chain)
+        if outage:
+            return min(order, key=lambda url: self._relays[url].until), None
+        for url in order:
+            relay = self._relays[url]
+            if relay.since is None:
+                self._remember(key, chain, order[0], url)
+                return url, None
+            if relay.until <= now:
+                relay.until = now + PROBE_SECONDS  # this event is the probe
+                return url, None
+            if not relay.is_left(now):
+                return url, relay.next_look(now)
+        return order[0], min(self._relays[url].until for url in order)
+
+    def _order(self, key: str, chain: str) -> list[str]:
+        order = ranked(self._relays, key, chain)
+        moved = self._moved.get((key, chain))
+        if moved is not None:
+            order.remove(moved)
+            order.insert(0, moved)
+        return order
+
+    def _remember(self, key: str, chain: str, first: str, url: str) -> None:
+        if url == first:
+            return
+        self._moved.pop((key, chain), None)
+        self._moved[key, chain] = url
+        if len(self._moved) > MOVED_KEPT:
+            self._moved.popitem(last=False)
+
+    def missed(self, name: str, url: str, started: float, now: float, cap: float) -> float | None:
+        """An event, sent at `started`, has not reached this relay. Returns when to ask again; None
+        where no destination is reached."""
+        relay = self._relays[url]
+        if relay.since is None or started >= relay.since:
+            relay.missed(now, cap)
+        if relay.is_left(now):
+            relay.waiting.clear()  # they have gone another way
+        relay.waiting[name] = None
+        if all(each.since is not None for each in self._relays.values()):
+            return None
+        return relay.next_look(now)
+
+    def next_look(self, url: str, now: float) -> float:
+        """When an event that waits for this relay should ask again."""
+        return self._relays[url].next_look(now)
+
+    def answered(self, url: str) -> list[str]:
+        """A relay has answered. Returns the names of those who need not wait for it any longer."""
+        relay = self._relays.get(url)
+        if relay is None or relay.since is None:
+            return []
+        relay.since, relay.until = None, 0.0
+        relay.backoff.succeeded()
+        waiting, relay.waiting = list(relay.waiting), {}
+        return waiting

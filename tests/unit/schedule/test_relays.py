@@ -1,0 +1,221 @@
+"""A chain stays with its relay, waits for it for a while, and then goes another way for good."""
+
+from random import Random
+
+import pytest
+
+from pdagent import api
+from pdagent.schedule.entry import Entry
+from pdagent.schedule.limits import Limits
+from pdagent.schedule.relays import MOVE_SECONDS, MOVED_KEPT, Relays
+from pdagent.schedule.rules import Fate
+from pdagent.schedule.scheduler import Scheduler
+from pdagent.wire.ranking import ranked
+from pdagent.wire.verdict import Delivered, Throttled, Unreachable, Verdict
+
+A, B, C = "https://a.example:1", "https://b.example:1", "https://c.example:1"
+CAP = 60.0
+
+
+class Site:
+    """A scheduler with several relays, and the relays, at a time that only the test moves. An event
+    is written KEY:CHAIN:NUMBER."""
+
+    def __init__(self, *urls: str, jitter: float = 1.0) -> None:
+        self.scheduler = Scheduler(Limits(CAP, 60, 1000, 8, urls), lambda: jitter)
+        self.now = 1000.0
+        self.down: set[str] = set()
+        self.tried: list[str] = []  # relays, in order
+        self.taken: list[tuple[str, str]] = []  # what which relay has taken
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            self.scheduler.add(name, name.split(":")[0])
+
+    def claim(self) -> Entry | None:
+        while entry := self.scheduler.claim(self.now):
+            if not self.scheduler.may_send(entry, name_of(entry)):
+                continue
+            if self.scheduler.destination(entry, self.now) is not None:
+                return entry
+        return None
+
+    def send(self, entry: Entry, verdict: Verdict | None = None) -> None:
+        self.tried.append(entry.relay)
+        if verdict is None:
+            verdict = Unreachable("refused") if entry.relay in self.down else Delivered(202)
+        ruling = self.scheduler.settle(entry, verdict, self.now, self.now)
+        if ruling.fate is not Fate.WAITS:
+            self.taken.append((entry.name, entry.relay))
+            self.scheduler.forget(entry)
+
+    def drain(self) -> None:
+        """All that may go now."""
+        while (entry := self.claim()) is not None:
+            self.send(entry)
+
+    def run(self, seconds: float) -> None:
+        until = self.now + seconds
+        while True:
+            self.drain()
+            due = self.scheduler.next_due(self.now)
+            if due is None or due > until:
+                break
+            self.now = max(due, self.now)
+        self.now = until
+
+    def relay_of(self, name: str) -> list[str]:
+        return [relay for taken, relay in self.taken if taken == name]
+
+
+def name_of(entry: Entry) -> str:
+    return "=" + entry.name.split(":")[1]
+
+
+def chain_for(relay: str, *urls: str, key: str = "K") -> str:
+    """A chain whose first choice is this relay."""
+    return next(f"c{n}" for n in range(1000) if ranked(urls, key, f"=c{n}")[0] == relay)
+
+
+def test_chains_are_shared_out() -> None:
+    """About evenly; each always to the same; and where one is taken away, only its own move."""
+    chains = [f"={number}" for number in range(3000)]
+    first = {chain: ranked([A, B, C], "K", chain)[0] for chain in chains}
+    assert all(list(first.values()).count(url) > 800 for url in (A, B, C))
+    fewer = {chain: ranked([C, A], "K", chain)[0] for chain in chains}
+    assert all(fewer[chain] == url for chain, url in first.items() if url != B)
+
+
+def test_pagerduty_comes_last() -> None:
+    """Wherever it is named."""
+    direct = api.BASE_URLS["us"]
+    for chain in ("a", "b", "c", "d"):
+        assert ranked([direct, A, B], "K", chain)[2] == direct
+
+
+def test_a_chain_stays_with_its_relay() -> None:
+    site = Site(A, B)
+    site.add(*[f"K:{chain}:{n}" for n in range(5) for chain in "abcdef"])
+    site.run(1)
+    for chain in "abcdef":
+        assert len({relay for name, relay in site.taken if name.split(":")[1] == chain}) == 1
+    assert {relay for _, relay in site.taken} == {A, B}
+
+
+def test_a_relay_that_is_back_in_time_keeps_its_chains() -> None:
+    """And the events of the other relay never wait."""
+    site = Site(A, B)
+    a, b = chain_for(A, A, B), chain_for(B, A, B)
+    site.down = {A}
+    site.add(f"K:{a}:1", f"K:{b}:1", f"K:{a}:2")
+    site.drain()
+    assert site.taken == [(f"K:{b}:1", B)]
+    site.run(MOVE_SECONDS - 1)
+    site.down = set()
+    site.run(CAP)
+    assert site.taken[1:] == [(f"K:{a}:1", A), (f"K:{a}:2", A)]
+
+
+def test_a_chain_moves_after_a_while_and_stays() -> None:
+    """Its events are in order; where its relay is back, new chains go there, and it does not."""
+    site = Site(A, B)
+    a, new = chain_for(A, A, B), chain_for(A, A, B, key="L")
+    site.down = {A}
+    site.add(f"K:{a}:1", f"K:{a}:2")
+    site.run(MOVE_SECONDS + 0.1)
+    assert site.taken == [(f"K:{a}:1", B), (f"K:{a}:2", B)]
+    site.down = set()
+    site.add(f"L:{new}:0")
+    site.run(CAP * 2)  # one of them probes
+    site.add(f"K:{a}:3", f"L:{new}:1")
+    site.run(CAP * 2)
+    assert site.relay_of(f"K:{a}:3") == [B]
+    site.add("M:" + chain_for(A, A, B, key="M") + ":1")
+    site.run(1)
+    assert site.taken[-1][1] == A
+    assert site.scheduler.relays.out_of_reach() == frozenset()
+
+
+def test_one_probe_at_a_time() -> None:
+    """A relay that does not answer costs one event's time, however many wait for it."""
+    site = Site(A, B)
+    chains = [f"{n}" for n in range(200) if ranked([A, B], "K" + str(n), f"={n}")[0] == A]
+    site.down = {A}
+    site.add(*[f"K{n}:{n}:1" for n in chains])
+    first = site.claim()
+    assert first is not None
+    site.send(first)
+    site.drain()
+    assert site.tried == [A]
+    site.run(MOVE_SECONDS - 1)
+    assert len(site.tried) < 10
+    site.run(2)
+    assert len(site.taken) == len(chains)
+
+
+def test_all_are_out_of_reach() -> None:
+    """Then it is as with one destination: one probe for all, and any answer ends it."""
+    site = Site(A, B)
+    site.down = {A, B}
+    site.add(*[f"K{n}:{n}:1" for n in range(100)])
+    site.run(600)
+    assert site.scheduler.unreachable
+    assert site.taken == []
+    assert len(site.tried) < 60
+    site.down = {A}
+    site.run(CAP * 2)
+    assert len(site.taken) == 100
+    assert {relay for _, relay in site.taken} == {B}
+    assert not site.scheduler.unreachable
+
+
+def test_a_key_that_is_held_stays_held() -> None:
+    """A relay that answers lets go who waits for it, and nobody else."""
+    site = Site(A, B)
+    a, b = chain_for(A, A, B), chain_for(B, A, B)
+    site.add(f"K:{b}:1")
+    entry = site.claim()
+    assert entry is not None
+    site.send(entry, Throttled(429, 300.0))
+    site.down = {A}
+    site.add("L:" + chain_for(A, A, B, key="L") + ":1")
+    site.drain()
+    site.down = set()
+    site.run(CAP)
+    assert [name[0] for name, _ in site.taken] == ["L"]
+    site.add(f"K:{a}:2")
+    site.run(100)
+    assert [name[0] for name, _ in site.taken] == ["L"]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    relays = Relays([A, B], lambda: 1.0)
+    relays.missed("x", A, 0.0, 0.0, CAP)
+    for number in range(MOVED_KEPT * 3):
+        entry = Entry(f"{number}", "K")
+        entry.chain = f"={number}"
+        relays.choose(entry, 31.0, outage=False)
+    assert len(relays._moved) == MOVED_KEPT
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nothing_is_lost_and_chains_are_in_order(seed: int) -> None:
+    """Whatever relays go and come: each event is taken once, a chain's in the order of their
+    acceptance, and it changes relays only after one was away for long enough."""
+    random = Random(seed)
+    urls = [A, B, C][: random.choice([2, 3])]
+    site = Site(*urls, jitter=random.random())
+    added = []
+    for step in range(200):
+        name = f"K{random.randrange(5)}:{random.randrange(6)}:{step:04}"
+        added.append(name)
+        site.add(name)
+        if random.random() < 0.1:
+            site.down ^= {random.choice(urls)}
+        site.run(random.choice([0.0, 1.0, 5.0, 40.0]))
+    site.down = set()
+    site.run(CAP * 10)
+    assert sorted(name for name, _ in site.taken) == sorted(added)
+    for chain in {name.rsplit(":", 1)[0] for name in added}:
+        names = [name for name, _ in site.taken if name.rsplit(":", 1)[0] == chain]
+        assert names == sorted(names)
