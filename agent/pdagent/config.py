@@ -179,7 +179,7 @@ def files(path: str) -> list[str]:
 
 def load_piece(path: str) -> list[Problem]:
     """What is wrong with a file that is to become a piece."""
-    return _piece(path, {})[1]
+    return _piece(path, {}, in_place=False)[1]
 
 
 def _pieces(names: list[str]) -> list[str]:
@@ -187,7 +187,9 @@ def _pieces(names: list[str]) -> list[str]:
     return sorted(name for name in names if name.endswith(".conf") and name[0] != ".")
 
 
-def _piece(path: str, keys: "dict[str, str]") -> "tuple[dict[str, Value], list[Problem]]":
+def _piece(
+    path: str, keys: "dict[str, str]", in_place: bool = True
+) -> "tuple[dict[str, Value], list[Problem]]":
     try:
         text, mode = _read(path, PIECE_BYTES)
     except (OSError, ValueError) as error:
@@ -199,7 +201,7 @@ def _piece(path: str, keys: "dict[str, str]") -> "tuple[dict[str, Value], list[P
         return {}, [Problem(f"{_shown(path)} is not a regular file", True)]
     values, problems = parse(text, path, keys, None)
     # Who may not read a piece, since it holds secrets, must know where the spool is all the same.
-    if "data_dir" in values and not mode & 0o004:
+    if in_place and "data_dir" in values and not mode & 0o004:
         said = "data_dir must be in a file that every user can read: each pd-send needs it"
         problems.append(Problem(f"{_shown(path)}: {said}", True))
     return values, problems

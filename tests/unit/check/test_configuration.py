@@ -100,6 +100,7 @@ def test_a_mistake_in_a_piece(
     ("text", "level"),
     [
         ("[Keys]\ndb = KEY\n", Level.OK),
+        ("[Main]\ndata_dir = /srv\n", Level.OK),
         ("[Main]\nx = 1\n", Level.WARNING),
         ("x = 1\n", Level.FAILED),
     ],
@@ -108,6 +109,7 @@ def test_a_file_before_it_is_a_piece(tmp_path: Path, text: str, level: Level) ->
     """It needs no section of settings, and is named as it is."""
     path = tmp_path / "new"
     path.write_text(text)
+    path.chmod(0o600)  # as tools make it, who see to its mode later
     [finding] = piece(str(path))
     assert finding.level is level
     assert finding.text.startswith(str(path))
