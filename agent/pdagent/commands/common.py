@@ -2,11 +2,9 @@
 
 import argparse
 import errno
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import NoReturn
 
 from pdagent import __version__, config, exits
@@ -98,6 +96,8 @@ class Parser(argparse.ArgumentParser):
 def did_you_mean(word: str, known: Iterable[str], sign: str = "") -> str:
     """What to add to a sentence about an unknown word: ": did you mean X?", "" if nothing known
     resembles it. `sign`: what stands before each known word."""
+    from difflib import get_close_matches  # for a mistake only
+
     [*found] = get_close_matches(word.lower(), known, 1)
     return f": did you mean {sign}{found[0]}?" if found else ""
 
@@ -193,4 +193,6 @@ def fail(command: str, text: str, code: int) -> int:
 
 def show(body: bytes) -> None:
     """Prints a body for a person."""
+    import json  # for a dry run only
+
     emit([json.dumps(json.loads(body), indent=4, sort_keys=True) + "\n"])

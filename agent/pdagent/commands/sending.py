@@ -12,13 +12,13 @@ from pdagent.integrations import syslog
 from pdagent.shown import redacted
 from pdagent.spool import Spool, SpoolError
 from pdagent.submission import NothingToSend, Request, UsageError
-from pdagent.wire import direct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdagent.event import Event
     from pdagent.serve.intake import Intake
+    from pdagent.wire.direct import Outcome
 
     Submitted = Event | Intake
 
@@ -104,9 +104,11 @@ def directly(
     settings: Config,
     error: SpoolError,
     spool: Spool | None = None,
-) -> direct.Outcome:
+) -> "Outcome":
     """Delivers what the spool did not take, if it may. The system's log has the only trace of such
     an event: neither the queue nor the agent's log has one."""
+    from pdagent.wire import direct  # which most commands never need, and which takes longest
+
     outcome = direct.instead(settings, error, spool)
     if outcome.text:
         text = f"{outcome.text} {receipt(event)}" if outcome.accepted else outcome.text

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 
 from pdagent.shown import printable
 
@@ -13,6 +12,8 @@ _MAX_BYTES = 1024  # what every syslogd takes (RFC 3164, 4.1)
 
 def error(command: str, text: str, path: str = SOCKET) -> None:
     """Logs what somebody should look at. That there is no log, or a slow one, changes nothing."""
+    import socket  # which a command without trouble does not need
+
     data = f"<{_USER_ERROR}>{command}[{os.getpid()}]: {printable(text)}".encode("utf-8", "replace")
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.setblocking(False)

@@ -1,9 +1,10 @@
 """`pd-queue`: what is in the queue, and what a person may do to it."""
 
+from importlib import import_module
+
 from pdagent import config, exits
 from pdagent.acceptance import say
 from pdagent.commands import common
-from pdagent.commands.pd_queue import change, look, watch
 from pdagent.commands.pd_queue.arguments import check, parser
 from pdagent.commands.pd_queue.view import View
 from pdagent.queue.listing import Ambiguous, NoSuchEvent
@@ -11,13 +12,14 @@ from pdagent.shown import masked, masked_name
 
 __all__ = ["main", "parser"]
 
+# Modules and their functions. Only the one that is asked for is imported: each takes its time.
 COMMANDS = {
-    "status": look.status,
-    "list": look.list_events,
-    "show": look.show,
-    "watch": watch.watch,
-    "retry": change.retry,
-    "purge": change.purge,
+    "status": ("look", "status"),
+    "list": ("look", "list_events"),
+    "show": ("look", "show"),
+    "watch": ("watch", "watch"),
+    "retry": ("change", "retry"),
+    "purge": ("change", "purge"),
 }
 
 
@@ -31,8 +33,10 @@ def main(arguments: list[str]) -> int:
     problems += config.load_keys(settings)
     common.warn("pd-queue", config.told_to_senders(problems))
     _doubt(getattr(options, "service_key", None), settings)
+    module, function = COMMANDS[options.command]
+    command = getattr(import_module(f"pdagent.commands.pd_queue.{module}"), function)
     try:
-        return COMMANDS[options.command](View(settings), options)
+        return int(command(View(settings), options))
     except NoSuchEvent as error:
         return common.fail("pd-queue", str(error), exits.NO_SUCH_EVENT)
     except Ambiguous as error:
