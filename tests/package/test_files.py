@@ -28,6 +28,8 @@ INTEGRATIONS = {"pd-nagios", "pd-zabbix", "pd-sensu"}
 FILES = """
 755 root root        /usr/lib/pdagent/pdagent
 644 root root        /usr/lib/sysusers.d/pdagent.conf
+644 root root        /usr/lib/systemd/system/pdagent-failed@.service
+644 root root        /usr/lib/systemd/system/pdagent-failed@.service.d/pdagent-failed.conf
 644 root root        /usr/lib/tmpfiles.d/pdagent.conf
 644 root root        /usr/share/pdagent/environment
 644 root root        /usr/share/pdagent/pdagent.conf

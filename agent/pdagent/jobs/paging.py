@@ -19,7 +19,6 @@ class Paging:
     `complain` says what else is wrong. `failures`: the one in a row from which on it pages."""
 
     spool: str
-    trigger: Event
     resolve: Event
     failures: int
     put: Put
@@ -27,9 +26,9 @@ class Paging:
 
     @property
     def _path(self) -> str:
-        return path_of(self.spool, self.trigger.key, self.trigger.dedup_key or "")
+        return path_of(self.spool, self.resolve.key, self.resolve.dedup_key or "")
 
-    def failed(self) -> None:
+    def failed(self, trigger: Event) -> None:
         """The job has failed."""
         try:
             with Opening(self._path, makes=True) as opening:
@@ -37,10 +36,10 @@ class Paging:
                 count = self.failures if opening.failures is None else opening.failures + 1
                 is_open = opening.is_open or count >= self.failures
                 if not opening.note(count, is_open) or count >= self.failures:
-                    self.put(self.trigger)
+                    self.put(trigger)
         except OSError as error:
             self._complain(error)
-            self.put(self.trigger)
+            self.put(trigger)
 
     def succeeded(self) -> None:
         """The job has ended well."""

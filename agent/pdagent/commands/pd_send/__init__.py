@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pdagent.queue.waiting import WaitingSpool
 
 # First words with options of their own, and the modules that know them.
-WORDS = {"expect": "expect", "run": "job"}
+WORDS = {"expect": "expect", "run": "job", "unit": "unit"}
 WAIT_MOST = 31_536_000.0  # a year
 BODY_BYTES = 4 * 1024 * 1024  # what the daemon reads of a file; PagerDuty's limit is lower
 
@@ -38,7 +38,9 @@ def parser() -> common.Parser:
         "pd-send",
         "Queue up a trigger, acknowledge, or resolve event to PagerDuty. "
         "With the first word change: a change event. With run: a command, and a page if it fails. "
-        "With expect: a page unless this is said again in time.",
+        "With the first word change: a change event. With run: a command, and a page if it fails. "
+        "With expect: a page unless this is said again in time. With unit: the end of a systemd "
+        "unit.",
         (
             ('pd-send -k KEY -t trigger -d "Disk is full" -i db1.disk', "page"),
             ("pd-send -k KEY -t resolve -i db1.disk", "resolve the same incident"),

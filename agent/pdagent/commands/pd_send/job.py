@@ -4,26 +4,20 @@ import argparse
 import hashlib
 import os
 import pwd
-from collections.abc import Callable
 
-from pdagent.acceptance import body, doubt, enqueue, say
 from pdagent.commands import common, sending
 from pdagent.commands.pd_send import expect, options
+from pdagent.commands.pd_send.conclusion import Conclusion, complain
 from pdagent.commands.text import parse_span
-from pdagent.config import DEFAULT_KEY, Config, may_exist
-from pdagent.event import BadEvent, Event
-from pdagent.integrations import syslog
+from pdagent.config import Config
+from pdagent.event import BadEvent
 from pdagent.jobs import wording
-from pdagent.jobs.paging import Paging
 from pdagent.jobs.passing import Passing
 from pdagent.jobs.watching import Ending, Watch
 from pdagent.shown import redacted
 from pdagent.spool import SpoolError
-from pdagent.submission import Submission, UsageError
+from pdagent.submission import Submission
 
-COMMAND = "pd-send"
-OUTPUT_LINES = 20
-OUTPUT_LINES_MOST = 1000
 EVERY_SHARE = 1.1
 FAILURES_MOST = 1_000_000
 
@@ -38,7 +32,7 @@ class Job(Submission):
         self.words: list[str] = []
         self.every: str | None = None
         self.timeout: float | None = None
-        self.output_lines = OUTPUT_LINES
+        self.output_lines = wording.LINES
         self.failures = 1
 
 
@@ -81,16 +75,10 @@ def parser() -> common.Parser:
     group.add_argument(
         "--failures",
         metavar="N",
-        type=_number(1, FAILURES_MOST),
+        type=options.number(1, FAILURES_MOST),
         help="page from the Nth failure in a row on (default: 1)",
     )
-    group.add_argument(
-        "--output-lines",
-        metavar="N",
-        type=_number(0, OUTPUT_LINES_MOST),
-        help=f"tell the last N lines of output, up to 32 kB (default: {OUTPUT_LINES}; "
-        "0: none, and the command writes past pd-send)",
-    )
+    options.lines(group, "of output", "0: none, and the command writes past pd-send")
     options.about(group)
     group.add_argument("words", metavar="COMMAND", nargs="*", help="the command, behind --")
     return parser
@@ -106,38 +94,24 @@ def _time(text: str) -> float:
     return seconds
 
 
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most:
-            return int(text)
-        rule = f"must be a whole number from {least} to {most}"
-        raise argparse.ArgumentTypeError(f"{text!r} {rule}")
-
-    return read
-
-
 def main(arguments: list[str]) -> int:
     arguments_parser = parser()
     job = _read(arguments_parser, arguments)
     term = _term(arguments_parser, job)
-    settings = sending.settings_of(job)
-    job.key = _key(job, settings)
-    job.key_file = None
     job.incident_key = job.incident_key or default_dedup_key(job.words)
-    description = job.description
-    try:
-        # What is wrong is said before anything runs.
-        event = _event(job, settings, "trigger", description or "it failed")
-    except UsageError as error:
-        arguments_parser.error(str(error))
-    if not job.quiet and (text := doubt(event, settings)):
-        say(f"{COMMAND}: warning: {text}", 2)
+    description, settings = job.description, sending.settings_of(job)
+    conclusion = Conclusion(job, settings, job.failures)
+    conclusion.check(arguments_parser)
     passing = Passing(keeps=job.output_lines > 0)
     watch = Watch(job.words, passing, job.timeout)
     ending = watch.begin() or watch.end()
-    _conclude(job, settings, description, ending, passing)
-    if term and not ending.failed:
-        _expect(job, settings, description, term)
+    try:
+        _conclude(job, conclusion, ending, passing.last)
+        if term and not ending.failed:
+            _expect(job, settings, description, term)
+    except Exception as error:  # which must not become the command's
+        name = wording.name_of(job.words)
+        complain(f"the end of {name} could not be told: {type(error).__name__}")
     if ending.is_running:
         ending = watch.end()
     watch.pass_on()
@@ -182,63 +156,13 @@ def _user() -> str:
         return str(os.geteuid())
 
 
-def _key(job: Job, settings: Config) -> str:
-    """The integration key. Nothing that is wrong with it keeps the command from being run: a page
-    then waits in the queue until its key is there."""
-    try:
-        key = job.integration_key(settings)
-    except UsageError as error:
-        _complain(f"{error}. A page waits in the queue until a key is named default")
-        return DEFAULT_KEY
-    if key[:1] == "@" and not may_exist(key, settings):
-        _complain(f"no integration key is named {key}. A page waits in the queue until one is")
-    return key
-
-
-def _complain(text: str) -> None:
-    """Nobody may read the stderr of a job."""
-    say(f"{COMMAND}: {text}", 2)
-    syslog.error(COMMAND, text)
-
-
-def _event(job: Job, settings: Config, action: str, description: str | None) -> Event:
-    job.action, job.description = action, description
-    return job.event(settings)
-
-
-def _conclude(
-    job: Job, settings: Config, description: str | None, ending: Ending, passing: Passing
-) -> None:
-    """Pages, or resolves. Whatever goes wrong here is not the command's fault."""
-    try:
-        host = job.source or os.uname().nodename
-        summary = f"{wording.name_of(job.words)} failed on {host}: {wording.how(ending)}"
-        trigger = _event(job, settings, "trigger", description or summary)
-        trigger.details = {**_details(job, ending, passing), **trigger.details}
-
-        def put(event: Event) -> bool:
-            try:
-                enqueue(event.key, body(event, settings), settings)
-            except SpoolError as error:
-                outcome = sending.directly(COMMAND, event, settings, error)
-                if outcome.text and not (outcome.accepted and job.quiet):
-                    say(f"{COMMAND}: {redacted(outcome.text, event.key)}", 2)
-                return outcome.accepted
-            except BadEvent as error:
-                _complain(str(error))
-                return False
-            return True
-
-        resolve = _event(job, settings, "resolve", None)
-        paging = Paging(settings.spool_dir, trigger, resolve, job.failures, put, _complain)
-        if ending.failed:
-            paging.failed()
-        else:
-            paging.succeeded()
-    except Exception as error:
-        _complain(
-            f"the end of {wording.name_of(job.words)} could not be told: {type(error).__name__}"
-        )
+def _conclude(job: Job, conclusion: Conclusion, ending: Ending, written: bytes) -> None:
+    if not ending.failed:
+        conclusion.succeeded()
+        return
+    host = job.source or os.uname().nodename
+    summary = f"{wording.name_of(job.words)} failed on {host}: {wording.how(ending)}"
+    conclusion.failed(summary, _details(job, ending, written))
 
 
 def _expect(job: Job, settings: Config, description: str | None, term: float) -> None:
@@ -251,10 +175,10 @@ def _expect(job: Job, settings: Config, description: str | None, term: float) ->
         expect.expect(event, settings, term)
     except (SpoolError, BadEvent) as error:
         why = error.cause if isinstance(error, SpoolError) else str(error)
-        _complain(f"that it runs again is not expected: {redacted(why, job.key or '')}")
+        complain(f"that it runs again is not expected: {redacted(why, job.key or '')}")
 
 
-def _details(job: Job, ending: Ending, passing: Passing) -> dict[str, object]:
+def _details(job: Job, ending: Ending, written: bytes) -> dict[str, object]:
     details: dict[str, object] = {
         "command": wording.written(job.words),
         "duration": wording.lasting(ending.seconds),
@@ -264,7 +188,7 @@ def _details(job: Job, ending: Ending, passing: Passing) -> dict[str, object]:
         details["signal"] = wording.signal_name(ending.killed_by)
     else:
         details["exit"] = ending.code
-    output = wording.last_lines(passing.last, job.output_lines)
+    output = wording.last_lines(written, job.output_lines)
     if output:
         details["output"] = output
     return details

@@ -1,8 +1,12 @@
 """The options that `pd-send` and its first words have in common."""
 
 import argparse
+from collections.abc import Callable
 
 from pdagent.commands import common
+from pdagent.jobs.wording import LINES
+
+LINES_MOST = 1000
 
 
 def key(group: argparse._ArgumentGroup) -> None:
@@ -54,3 +58,25 @@ def about(group: argparse._ArgumentGroup) -> None:
         action="append",
         help="add an image, with the address it leads to and what it shows; may be repeated",
     )
+
+
+def lines(group: argparse._ArgumentGroup, what: str, none: str) -> None:
+    """How much a page has of what a job wrote."""
+    group.add_argument(
+        "--output-lines",
+        metavar="N",
+        type=number(0, LINES_MOST),
+        help=f"tell the last N lines {what}, up to 32 kB (default: {LINES}; {none})",
+    )
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """A type of values."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most:
+            return int(text)
+        rule = f"must be a whole number from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"{text!r} {rule}")
+
+    return read
