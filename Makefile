@@ -9,7 +9,7 @@ export RUNTIME ?= own
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 
-.PHONY: arm64 help setup demo test lint faults simulation bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
+.PHONY: arm64 help setup demo test lint faults simulation mutants bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -43,6 +43,10 @@ faults: freeze ## every fault of tests/faults, not the choice that `make test` h
 simulation: setup ## 20,000 days of the whole daemon, each by its seed, and whether they find faults put in on purpose
 	@$(PYTHON) -m tests.simulation 1-20000
 	@$(PYTHON) -m pytest --long tests/simulation
+
+mutants: setup ## what keeps the promises, changed in one place at a time: the tests have to notice (an hour)
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r ci/requirements-mutants.txt
+	@$(PYTHON) -m tests.mutants
 
 bench: setup ## speed, as ratios against a reference in the same run
 	@$(PYTHON) -m benchmarks

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Pins ci/requirements.in, and all that it pulls in, into ci/requirements.txt.
+# Pins ci/requirements.in, and all that it pulls in, into ci/requirements.txt; and mutmut, with the rest of what it
+# pulls in, into ci/requirements-mutants.txt.
 set -eu
 cd "$(dirname "$0")"
 scratch=$(mktemp -d)
@@ -10,3 +11,8 @@ python3 -m venv "$scratch"
     echo "# Made by ci/requirements.sh from requirements.in; do not edit."
     "$scratch/bin/pip" freeze
 } >requirements.txt
+"$scratch/bin/pip" install -q mutmut
+{
+    echo "# Made by ci/requirements.sh; do not edit. What mutmut needs besides requirements.txt."
+    "$scratch/bin/pip" freeze | grep -vxFf requirements.txt
+} >requirements-mutants.txt

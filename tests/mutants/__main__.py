@@ -1,0 +1,131 @@
+"""`python -m tests.mutants [MODULE …]` has mutmut mutate these modules, or all of PARTS, and prints
+what became of the mutants.
+
+A mutant that no test notices is a test that is missing, or changes nothing that anybody could see.
+Those of the second kind are named in survivors.toml, with the reason. Any other survivor fails.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGE = ROOT / "build" / "mutants"
+NAMED = ROOT / "tests" / "mutants" / "survivors.toml"
+# By module: the tests that are about it. Days of the simulation are put to each of them, too.
+PARTS = {
+    "pdagent.spool": ["unit/test_spool.py"],
+    "pdagent.acceptance": ["unit/test_acceptance.py", "unit/test_submission.py"],
+    "pdagent.submission": ["unit/test_submission.py", "unit/test_quick.py"],
+    "pdagent.event": ["unit/test_event.py"],
+    "pdagent.encoding": ["unit/test_event.py", "unit/test_encoding.py"],
+    "pdagent.queue.backlog": ["unit/queue/test_backlog.py"],
+    "pdagent.queue.settlement": ["unit/queue/test_settlement.py", "unit/queue/test_waiting.py"],
+    "pdagent.queue.keys": ["unit/queue/test_keys.py"],
+    "pdagent.schedule.scheduler": ["unit/schedule", "unit/queue/test_holds.py"],
+    "pdagent.schedule.lane": ["unit/schedule", "unit/queue/test_holds.py"],
+    "pdagent.schedule.outage": ["unit/schedule", "unit/queue/test_holds.py"],
+    "pdagent.wire.verdict": ["unit/wire/test_verdict.py"],
+    "pdagent.wire.connections": ["integration/test_adapter.py", "integration/test_tls.py"],
+    "pdagent.daemon.handling": ["unit/daemon", "integration/test_workers.py"],
+    "pdagent.daemon.reading": ["unit/daemon", "integration/test_workers.py"],
+    "pdagent.serve.intake": ["unit/serve/test_intake.py"],
+}
+# Words are for people, who change them without a test. The rest of such a line waits for it, too.
+WORDS = [r"\blog\.\w+\(", r'^\s*f?"[^"]*[a-z] [^"]*",?\)?$', r"raise \w+\(f?\"", r"^\s*assert "]
+PYPROJECT = """
+[tool.pytest.ini_options]
+pythonpath = ["src", "."]
+addopts = "-p no:cacheprovider"
+markers = ["needs_root", "fault"]
+
+[tool.mutmut]
+source_paths = ["src"]
+only_mutate = {only}
+do_not_mutate_patterns = {words}
+pytest_add_cli_args_test_selection = {tests}
+timeout_multiplier = 10.0
+timeout_constant = 20.0
+use_git_change_detection = false
+track_dependencies = false
+"""
+ALIVE = (0, 33)  # how pytest ended for a mutant: all passed, or no test came by it
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """What is in the code, and what the mutant has in its place."""
+
+    module: str
+    was: str
+    becomes: str
+
+
+def staged(module: str) -> Path:
+    """A copy of agent and tests, as mutmut wants them to lie."""
+    stage = STAGE / module
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(ROOT / "agent", stage / "src")
+    shutil.copytree(ROOT / "tests", stage / "tests")
+    only = [f"src/{module.replace('.', '/')}.py"]
+    chosen = [test for test in PARTS[module] if (ROOT / "tests" / test).exists()]
+    tests = [f"tests/{test}" for test in [*chosen, "mutants/test_days.py"]]
+    text = PYPROJECT.format(only=only, words=json.dumps(WORDS), tests=tests)
+    (stage / "pyproject.toml").write_text(text)
+    return stage
+
+
+def mutmut(stage: Path, *arguments: str) -> str:
+    command = [str(Path(sys.executable).with_name("mutmut")), *arguments]
+    done = subprocess.run(command, cwd=stage, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def survivor(stage: Path, module: str, mutant: str) -> Survivor:
+    lines = mutmut(stage, "show", mutant).splitlines()
+    was, becomes = (
+        "\n".join(line[1:].strip() for line in lines if re.match(rf"\{sign}(?!\{sign})", line))
+        for sign in "-+"
+    )
+    return Survivor(module, was, becomes)
+
+
+def main(*modules: str) -> int:
+    named = {
+        Survivor(entry["module"], entry["was"], entry["becomes"])
+        for entry in tomllib.loads(NAMED.read_text()).get("survivor", [])
+    }
+    strangers = 0
+    print("| module | mutants | killed | survived | of these named | killed or named |")
+    print("|---|---|---|---|---|---|")
+    for module in modules or PARTS:
+        stage = staged(module)
+        mutmut(stage, "run")
+        meta = stage / "mutants" / "src" / f"{module.replace('.', '/')}.py.meta"
+        codes: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
+        alive = [name for name, code in codes.items() if code in ALIVE]
+        found = [survivor(stage, module, name) for name in alive]
+        unnamed = [one for one in found if one not in named]
+        killed = len(codes) - len(alive)
+        known = len(found) - len(unnamed)
+        share = (killed + known) / max(1, len(codes))
+        print(
+            f"| {module} | {len(codes)} | {killed} | {len(alive)} | {known} | {share:.1%} |",
+            flush=True,
+        )
+        for one in unnamed:
+            print(f"\n[[survivor]]\nmodule = {module!r}\nwas = {one.was!r}", file=sys.stderr)
+            print(f"becomes = {one.becomes!r}\nreason = ''", file=sys.stderr, flush=True)
+        strangers += len(unnamed)
+    return 1 if strangers else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
