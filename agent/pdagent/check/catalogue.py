@@ -1,7 +1,11 @@
-"""All checks, in the order in which a person wants to read them."""
+"""The catalogue: all checks, in the order in which a person wants to read them, and how they are
+run: all at once, each for a bounded time, so that none can spoil another."""
 
 import os
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from pdagent import threads
 from pdagent.check import (
@@ -16,12 +20,26 @@ from pdagent.check import (
     wayout,
 )
 from pdagent.check import service as unit
-from pdagent.check.finding import Finding
+from pdagent.check.finding import Finding, failed, unknown
 from pdagent.check.host import Host
-from pdagent.check.inside import Service
-from pdagent.check.run import Check
+from pdagent.check.inside import Inside, Service
 from pdagent.check.service import Environment
 from pdagent.config import Config
+
+SECONDS = 25.0  # more than connecting and waiting for an answer may take together
+
+_BUG = "Please report this: it is a bug."
+
+Look = Callable[[], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What to look at, and how. With `inside`, a process looks that sees what the service sees."""
+
+    subject: str
+    look: Look
+    inside: bool = False
 
 
 def catalogue(
@@ -32,8 +50,9 @@ def catalogue(
     service: Service | None,
     key: str | None = None,
 ) -> list[Check]:
-    """What to look at; `key` is the one to send a test event with, None: send nothing. `service`:
-    whom this process can look like. The environment has been applied to this process."""
+    """All checks. `key` is the integration key to send a test event with; None: send none.
+    `service` is who the service is, None if nobody knows. The caller has applied the environment to
+    this process."""
     ways = [wayout.Way(config.toward(relay)) for relay in config.relays]
     ask = wayout.best(ways)
 
@@ -75,3 +94,63 @@ def catalogue(
     if key is not None:
         checks.append(Check(trial.SUBJECT, lambda: trial.trial(config, host, key)))
     return checks
+
+
+@dataclass(slots=True)
+class _Running:
+    check: Check
+    findings: list[Finding] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        subject = self.check.subject
+        try:
+            for finding in self.check.look():
+                self.findings.append(finding)
+        except PermissionError as error:
+            self.findings.append(
+                unknown(subject, f"this user may not look at {error.filename}", "Run it as root.")
+            )
+        except Exception as error:  # a check that fails is a finding, like any other
+            text = f"could not be checked: {type(error).__name__}: {error}"
+            self.findings.append(failed(subject, text, _BUG))
+        finally:
+            self.done.set()
+
+
+def run(
+    checks: Sequence[Check], seconds: float = SECONDS, service: Service | None = None
+) -> list[Finding]:
+    """What the checks found, in their order, after at most so many seconds. Root hands in
+    `service`: who a process has to become to see what the service sees."""
+    apart = [check for check in checks if check.inside] if service is not None else []
+    # This comes first, since a process with threads must not fork.
+    inside = Inside(service, lambda: _all(apart, seconds - 1)) if service and apart else None
+    found = _all([check for check in checks if check not in apart], seconds)
+    if inside is not None:
+        theirs = inside.findings(time.monotonic() + seconds)
+        if theirs is None:
+            text = "the process that was to look as the service does gave no answer"
+            theirs = [failed(check.subject, text, _BUG) for check in apart]
+        found += theirs
+    places = {check.subject: place for place, check in enumerate(checks)}
+    return sorted(found, key=lambda finding: places[finding.subject])  # the sort is stable
+
+
+def _all(checks: Sequence[Check], seconds: float) -> list[Finding]:
+    running = [_Running(check) for check in checks]
+    for each in running:
+        # A check that hangs, as in a name service, must not keep the others from being shown.
+        # Where the system has no threads to give, the checks run one after the other.
+        if threads.start(each.run, each.check.subject) is None:
+            each.run()
+    deadline = time.monotonic() + seconds
+    findings = []
+    for each in running:
+        in_time = each.done.wait(max(0.0, deadline - time.monotonic()))
+        findings += list(each.findings)
+        if not in_time:
+            text = f"no answer within {seconds:.0f} s"
+            remedy = "See what makes this host so slow, and look again."
+            findings.append(failed(each.check.subject, text, remedy))
+    return findings

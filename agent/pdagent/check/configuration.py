@@ -1,4 +1,4 @@
-"""The configuration, and where it says that events go."""
+"""The configuration, and the place that it sends events to."""
 
 import os
 import stat
@@ -19,13 +19,13 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
-    """What is wrong with the file and its pieces, and who else may read a password in them.
-    `inside`: this process is what the service is, so what it may not read is a failure."""
+    """What is wrong with the file and its pieces, and whether everybody may read a password in
+    them. `inside`: this process is as the service is, so what it may not read is a failure."""
     if os.path.exists(path) and not os.access(path, os.R_OK):
         if inside:
             yield failed(SUBJECT, f"the service may not read {path}", REPAIR)
         else:
-            text = f"this user may not read {path}; what follows goes by defaults"
+            text = f"this user may not read {path}; the other lines assume the defaults"
             yield unknown(SUBJECT, text, "Run it as root.")
         return
     settings, problems = config.load(path)
@@ -124,7 +124,8 @@ def _has_password(file: str) -> bool:
 
 
 def split(url: str) -> SplitResult | None:
-    """None: it is no address. Python says why in words that could quote a password."""
+    """The parts of an address; None if it is no address. Python's own error could quote a
+    password."""
     try:
         parts = urlsplit(url)
         return parts if parts.hostname and parts.port != 0 else None
@@ -133,13 +134,13 @@ def split(url: str) -> SplitResult | None:
 
 
 def is_open_to_all(settings: Config) -> bool:
-    """Whether whoever is on the way can read what is sent."""
+    """Whether integration keys are sent without encryption, beyond this host."""
     parts = split(settings.base_url)
     return parts is not None and parts.scheme == "http" and parts.hostname not in _LOOPBACK
 
 
 def region(settings: Config) -> Iterator[Finding]:
-    """Which PagerDuty it is."""
+    """Which PagerDuty events go to."""
     url = settings.shown_url
     parts = split(settings.base_url)
     if parts is None:

@@ -1,5 +1,5 @@
-"""The agent's directories: there, its own, and open to whom they should be. And the room there is
-on their disk."""
+"""The agent's directories: whether they are there, whose they are, who may use them, and how much
+room is left on their disk."""
 
 import grp
 import os
@@ -26,7 +26,8 @@ _GROUP = (
 
 
 def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
-    """Existence, owner and modes. `service`: who the directories should belong to."""
+    """Whether the directories exist and have the right owner and mode. `service` is who they should
+    belong to."""
     good = True
     for finding in (*_user(settings), *_wrong(settings, service)):
         good = False
@@ -36,7 +37,8 @@ def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
 
 
 def _user(settings: Config) -> Iterator[Finding]:
-    """A user without the group that the unit names: the service can't start (216/GROUP)."""
+    """Whether the user and the group are there that the unit names. Without them systemd can't
+    start the service (216/GROUP)."""
     if settings.data_dir != DATA_DIR:
         return
     try:
@@ -53,14 +55,14 @@ def _wrong(settings: Config, service: Service | None) -> Iterator[Finding]:
     above = [(settings.data_dir, None), (settings.spool_dir, None)]
     for path, mode in (*above, *layout.directories(settings), (settings.log_dir, None)):
         try:
-            found = os.stat(path)  # of what a link leads to: directories move to larger disks
+            found = os.stat(path)  # a link is followed: people move directories to larger disks
         except FileNotFoundError:
             yield failed(DIRECTORIES, f"{path} does not exist", REPAIR)
             if path == settings.data_dir:
                 return
             continue
         except NotADirectoryError:
-            continue  # what it is below was named
+            continue  # the finding about its parent has said so
         except PermissionError:
             # Every pd-send passes through the directories of events, whoever runs it.
             text = f"this user may not look at {path}: not every user can send"
@@ -106,12 +108,12 @@ def _wrong_mode(
 
 
 def disk(settings: Config, look: Callable[[str], Disk] = disk_of) -> Iterator[Finding]:
-    """Bytes and inodes that are left for events."""
+    """How many bytes and inodes are left for events."""
     path = settings.spool_dir
     try:
         found = look(path)
     except FileNotFoundError:
-        return  # `directories` says so
+        return  # the line directories says so
     text = f"{_size(found.free)} free of {_size(found.total)}"
     if found.total_files:
         text += f", {found.free_files:,} inodes of {found.total_files:,}"

@@ -7,8 +7,8 @@ from itertools import groupby
 
 
 class Level(Enum):
-    """How good or bad a finding is, from best to worst. UNKNOWN: nobody looked, or was allowed
-    to."""
+    """How good or bad a finding is, from best to worst. UNKNOWN: nobody could look, or nobody was
+    allowed to."""
 
     OK = "ok"
     UNKNOWN = "unknown"
@@ -47,7 +47,7 @@ def failed(subject: str, text: str, remedy: str) -> Finding:
 
 
 def worst(findings: Iterable[Finding]) -> Level:
-    """The level of the worst of them; what is unknown is nobody's fault."""
+    """The level of the worst of them. UNKNOWN counts as OK: it is no sign of a fault."""
     found = max((finding.level for finding in findings), key=_ORDER.index, default=Level.OK)
     return Level.OK if found is Level.UNKNOWN else found
 
@@ -56,8 +56,8 @@ LIKE_MOST = 3
 
 
 def few(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings, with LIKE_MOST at most of those with the same remedy in a row: an accident with
-    chown shows in twelve lines, and one command ends it."""
+    """The findings, with at most LIKE_MOST in a row of those that have the same remedy. An accident
+    with chown would show in twelve lines, and one command ends it."""
     shown = []
     for (level, subject, remedy), group in groupby(
         findings, lambda each: (each.level, each.subject, each.remedy)

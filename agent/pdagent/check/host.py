@@ -12,7 +12,7 @@ PROGRAM_SECONDS = 5.0
 
 
 def ask(command: Sequence[str]) -> str | None:
-    """What a program prints, None where it is not there or does not answer in time."""
+    """What a program prints; None if there is no such program, or if it does not end in time."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     try:
         done = subprocess.run(
@@ -29,7 +29,8 @@ def ask(command: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class Host:
-    """`root` goes before the paths that no setting names; `now` gives seconds since the epoch."""
+    """This host. Tests hand in another. `root` is put before paths that no setting names. `now`
+    gives seconds since the epoch."""
 
     root: str = ""
     now: Callable[[], float] = time.time
@@ -48,5 +49,5 @@ class Host:
         return self.exists("/run/systemd/system")
 
     def service(self, verb: str) -> str:
-        """The command that does this to the service here."""
+        """The command that starts, restarts or reloads the service on this host."""
         return f"systemctl {verb} pdagent" if self.has_systemd else f"service pdagent {verb}"

@@ -1,8 +1,8 @@
-"""The service's view: what must be read or reached is looked at by a process that is what the
-service is: its user and groups, its mounts, its network.
+"""The inside of the service: a process that has the service's user and groups, its mounts and its
+network looks at what the service must read and reach.
 
-A file that root reads may be hidden from the service by its mode, or by its sandbox. Only root can
-see as the service does; others look as themselves.
+Root may be able to read a file that the service can't, because of the file's mode or of the
+service's sandbox. Only root can start such a process. Other users look with their own eyes.
 """
 
 import contextlib
@@ -39,8 +39,8 @@ class Service:
 
 
 def service(settings: Config, host: Host) -> Service | None:
-    """The running daemon's identity; else that of the user and group pdagent; else of whoever the
-    queue belongs to. None: there is no such user."""
+    """Who the service is: the running daemon's user; if none runs, the user pdagent; if the queue
+    is not pdagent's, the queue's owner. None: there is no such user."""
     pid = pid_of(settings, host)
     if pid is not None:
         found = _of_process(host.path(f"/proc/{pid}/status"), pid)
@@ -96,7 +96,8 @@ def _group_of(settings: Config, owner: int) -> int:
 
 
 def become(service: Service) -> None:
-    """Makes this process, which must be root's and have one thread, what the service is."""
+    """Gives this process what the service has: its mounts, network, groups and user. It must be
+    root's, and have one thread."""
     setns = getattr(os, "setns", None)  # Python 3.12
     opened = []
     if service.pid is not None and setns is not None:
@@ -106,19 +107,19 @@ def become(service: Service) -> None:
                 if not os.path.samefile(theirs, f"/proc/self/ns/{name}"):
                     opened.append(os.open(theirs, os.O_RDONLY | os.O_CLOEXEC))
             except OSError:
-                continue  # it has ended, or this container's root may not
+                continue  # the daemon has ended, or root in this container lacks the right
     for fd in opened:
         with contextlib.suppress(OSError):
             setns(fd, 0)  # type: ignore[misc]
-    # From here on nothing is imported or opened as root: the mounts may be the service's doing.
+    # From here on root must not import or open anything: the service may have changed the mounts.
     os.setgroups(service.groups)
     os.setresgid(service.gid, service.gid, service.gid)
     os.setresuid(service.uid, service.uid, service.uid)
 
 
 class Inside:
-    """Runs `look` as the service, in a process of its own, from construction on. Call before any
-    thread is started."""
+    """Runs `look` in a process that becomes the service. The process starts at once, so no thread
+    may have been started before."""
 
     def __init__(self, service: Service, look: Callable[[], Sequence[Finding]]) -> None:
         self._fd, sender = os.pipe2(os.O_CLOEXEC)
@@ -134,7 +135,8 @@ class Inside:
             os._exit(0)
 
     def findings(self, deadline: float) -> list[Finding] | None:
-        """What was found, None where nothing came back by `deadline`, in monotonic seconds."""
+        """What was found; None if the process has not answered by `deadline`, in monotonic
+        seconds."""
         data = b""
         while select.select([self._fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
             part = os.read(self._fd, 65_536)

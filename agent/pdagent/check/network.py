@@ -1,5 +1,8 @@
-"""Names, the proxy, TLS, and the clock: findings on the way out, from what it answered. Pure, but
-for names and the file of CAs."""
+"""The network: names, the proxy, TLS, and the clock on the way to the Events API.
+
+The daemon's own means put one question to the Events API, and most findings are drawn from its
+answer. Besides that, only names are looked up and only the file of authorities is read.
+"""
 
 import os
 import socket
@@ -41,7 +44,7 @@ _NOT_ASKED = "no answer of the Events API to learn it from"
 
 
 def remedy_of(answer: Answer, settings: Config) -> str:
-    """What to do about a question that was not answered in PagerDuty's words."""
+    """What a person does where PagerDuty did not answer the question."""
     if "assign requested address" in answer.why:
         return f"source_address = {settings.source_address} is no address of this host."
     if "events_token_file" in answer.why and answer.stage == "answer":
@@ -82,7 +85,7 @@ def _password(settings: Config) -> str:
 
 
 def _trust(settings: Config, environment: Mapping[str, str]) -> str:
-    """What to do where the authorities can't be used."""
+    """What a person does where the file of authorities can't be used."""
     name = "ca_file" if settings.ca_file else "SSL_CERT_FILE"
     if settings.ca_file or environment.get("SSL_CERT_FILE"):
         text = f"Let {name} name a file with certificates in PEM form, or remove {name}."
@@ -91,11 +94,11 @@ def _trust(settings: Config, environment: Mapping[str, str]) -> str:
 
 
 def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) -> Iterator[Finding]:
-    """Whether the names on the way have addresses."""
+    """Whether the name that is connected to, the proxy's or PagerDuty's, has addresses."""
     proxy = _way(settings)[0].proxy
     parts = split(settings.base_url)
     if parts is None:
-        return  # the line region says so
+        return  # the line region says that the address is none
     host = proxy.host if proxy is not None else parts.hostname
     started = time.monotonic()
     try:
@@ -116,23 +119,23 @@ def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) ->
 
 
 def _way(settings: Config) -> tuple[Way, str]:
-    """The daemon's way, and what is wrong with the proxy that is set."""
+    """The way that the daemon takes, and what is wrong with the proxy that is set."""
     try:
         return way_to(settings.base_url, settings, os.environ), ""
     except BadProxy as error:
         return Way(), str(error)
-    except ValueError:  # the address is none, as the line region says
+    except ValueError:  # the line region says that the address is none
         return Way(), ""
 
 
 def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Finding]:
-    """Which proxy it is, and whether it lets us through."""
+    """Which proxy is on the way, and whether it lets us through."""
     way, wrong = _way(settings)
     source = "proxy_url" if settings.proxy_url else environment.source
     for line in environment.odd:
         yield warning(PROXY, line, f"Correct it, then: {_RESTART}")
     if environment.stale and not settings.proxy_url:
-        text = f"{environment.stale} says otherwise than the running daemon's environment"
+        text = f"{environment.stale} was changed after the daemon was started"
         yield warning(PROXY, text, _RESTART)
     if wrong:
         yield failed(PROXY, f"{wrong} ({source})", _see_proxy(settings))
@@ -180,7 +183,7 @@ def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
 
 
 def tls(settings: Config, ask: Ask, now: Callable[[], float]) -> Iterator[Finding]:
-    """Whether the chain of certificates holds, and for how long."""
+    """Whether the chain of certificates is valid, and for how long."""
     if settings.base_url.startswith("http:"):
         return
     answer = ask()
@@ -208,7 +211,7 @@ def ca_bundle(
     now: Callable[[], float],
     inside: bool = False,
 ) -> Iterator[Finding]:
-    """The authorities that are trusted. `inside`: this process is what the service is."""
+    """Which authorities are trusted. `inside`: this process is as the service is."""
     if settings.base_url.startswith("http:"):
         return
     try:
@@ -241,7 +244,7 @@ def _judged(path: str, until: Sequence[float], now: float) -> Finding:
         text += f", {gone} more have expired" if gone else ""
         text += f", {len(soon)} of them expire within {days(CA_SOON)}" if soon else ""
         return warning(CA, text, "Install current ca-certificates, or renew the ca_file.")
-    # That one of them expires tomorrow is nothing to do anything about.
+    # If a few of them expire tomorrow, nobody has to do anything about it.
     return ok(CA, text)
 
 
@@ -252,7 +255,7 @@ def clock(ask: Ask, now: Callable[[], float]) -> Iterator[Finding]:
     if theirs is None:
         yield unknown(CLOCK, _NOT_ASKED)
         return
-    # Date has no fractions of a second
+    # The header Date has whole seconds, so on average it is half a second old.
     skew = now() - theirs - 0.5
     text = f"{days(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the Events API's"
     remedy = "Set it, and keep it right: systemctl enable --now systemd-timesyncd, chronyd or ntpd."

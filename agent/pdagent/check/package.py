@@ -1,4 +1,5 @@
-"""The package that the agent came in, and the keys that its next version will be checked with."""
+"""The package that the agent came in, and the key that the package manager will check the next
+version with."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ _FETCH = (
 
 
 def package(host: Host) -> Iterator[Finding]:
-    """Which package it is, how old, and whether its installation came to its end."""
+    """Which package is installed, since when, and whether its installation was completed."""
     if host.exists("/var/lib/dpkg/info/pdagent.list"):
         said = host.ask(["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Version}", "pdagent"])
         status, _, version = (said or "").partition(" ")
@@ -48,10 +49,10 @@ def package(host: Host) -> Iterator[Finding]:
 
 
 def repository_key(host: Host) -> Iterator[Finding]:
-    """When the keys expire that the package manager checks the repository with.
+    """When the key of the repository expires.
 
-    The package pdagent-archive-keyring brings that date along. A key that was fetched by hand has
-    none beside it.
+    The package pdagent-archive-keyring brings that date along. With a key that was fetched by hand
+    there is no such file.
     """
     try:
         with open(host.path(EXPIRY), encoding="ascii") as file:

@@ -1,4 +1,4 @@
-"""What the queue and the log tell of the last day: events that wait, events refused, keys that
+"""The record of the last day, in the queue and the log: events that wait, events refused, keys that
 PagerDuty has throttled."""
 
 import os
@@ -14,7 +14,7 @@ from pdagent.queue import history
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.names import stamp
 from pdagent.queue.regular import read_regular
-from pdagent.queue.state import State
+from pdagent.queue.state import Reason, State
 from pdagent.shown import printable
 from pdagent.spool import IN_ERROR, PENDING
 
@@ -32,7 +32,7 @@ def queue(settings: Config, host: Host) -> Iterator[Finding]:
         names = Backlog(root).names(PENDING)
         refused = _recent(f"{root}/{IN_ERROR}", host.now() - DAY)
     except FileNotFoundError:
-        return  # `directories` says so
+        return  # the line directories says so
     text = f"{len(names)} pending"
     late = False
     if names:
@@ -42,39 +42,29 @@ def queue(settings: Config, host: Host) -> Iterator[Finding]:
     if late:
         yield warning(QUEUE, text, "The lines daemon and delivery say why.")
     if refused:
-        why = _why(settings, refused[-1])
+        reason = State(settings.data_dir).reason(refused[-1])
+        why = printable(reason.reason)[:200] if reason else "its reason is not known"
         said = f"{len(refused):,} in error since yesterday; the last: {why}"
-        yield warning(QUEUE, said if late else f"{text}; {said}", _remedy(why))
+        yield warning(QUEUE, said if late else f"{text}; {said}", _remedy(reason))
     if not late and not refused:
         yield ok(QUEUE, f"{text}, none in error since yesterday")
 
 
 def _recent(directory: str, since: float) -> list[str]:
-    """Names of those that came there since then, the latest last."""
+    """The names of the entries that came there since then, the latest last."""
     with os.scandir(directory) as entries:
         found = [(entry.stat(follow_symlinks=False).st_ctime, entry.name) for entry in entries]
     return [name for at, name in sorted(found) if at >= since]
 
 
-def _why(settings: Config, name: str) -> str:
-    reason = State(settings.data_dir).reason(name)
-    return printable(reason.reason)[:200] if reason else "its reason is not known"
-
-
-def is_about_key(why: str) -> bool:
-    """Whether PagerDuty refused an event for its integration key."""
-    words = why.lower().replace("_", " ")
-    return "routing key" in words or "service key" in words
-
-
-def _remedy(why: str) -> str:
-    """How an event that is in error for this reason gets out."""
-    if is_about_key(why):
+def _remedy(reason: Reason | None) -> str:
+    """What to do with an event that is in error for this reason."""
+    if reason is not None and reason.is_about_key:
         return (
             f"{COPY_KEY} sudo pd-queue list --state in-error names the event; then: "
             "sudo pd-queue retry EVENT --to-key KEY"
         )
-    if "can't be read" in why or "may not read" in why:
+    if reason is not None and ("can't be read" in reason.reason or "may not read" in reason.reason):
         return f"{REPAIR} && sudo pd-queue retry --all-keys"
     return (
         "sudo pd-queue list --state in-error names them. Send what they say anew, then: "
@@ -83,7 +73,7 @@ def _remedy(why: str) -> str:
 
 
 def rate_limits(settings: Config, host: Host) -> Iterator[Finding]:
-    """Which keys were throttled within a day, as the log has it."""
+    """Which keys were throttled within a day, according to the log."""
     seen: Counter[str] = Counter()
     latest = 0
     for path in log.files(settings.log_dir)[-2:]:

@@ -1,9 +1,9 @@
-"""Repair: the owners and modes that the package knows, put right after an accident with chown or
-chmod. Root's, and idempotent.
+"""Repair: root gives the agent's files the owners and modes that the package gave them, after an
+accident with chown or chmod. To do it twice changes nothing.
 
-User pdagent owns these directories, and other users write into two of them. So root follows nothing
-that anybody else has put there: each directory is opened from its parent's descriptor without
-following links, each entry is changed by the descriptor of what was looked at, and a file that has
+User pdagent owns these directories, and other users write into two of them. So root must not be led
+astray by what they put there. Each directory is opened from its parent's descriptor, without
+following links. Each entry is changed through the descriptor of what was looked at. A file that has
 another name somewhere is left alone, since it may be somebody else's.
 """
 
@@ -25,15 +25,15 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKS_MOST = 20
 _WAKE, _LOCK = "wake", "daemon.lock"  # in db/
-_REMOVE = "Look what it is, and remove it. Then repair again."
+_REMOVE = "See what it is, and remove it. Then repair again."
 
 
 class Refused(Exception):
-    """This was left as it is; the text says what and why."""
+    """Something was left as it is; the text says what and why."""
 
 
 def repaired(path: str, settings: Config, service: Service | None) -> Iterator[Finding]:
-    """Puts everything right, and says what was changed, or refused. `path` is the
+    """Puts everything right, and says what was changed and what was left alone. `path` is the
     configuration's."""
     if service is None:
         yield failed(SUBJECT, "there is no user pdagent", "Install the package again.")
@@ -62,7 +62,7 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
             yield refusal
     for place, mode in (*directories(settings), (settings.log_dir, None)):
         try:
-            # every pd-send passes through the others, on its way to db/wake too
+            # Every pd-send has to pass through the others, as on its way to db/wake.
             needed = 0o700 if place == settings.log_dir else 0o711
             with _Opened(place, service, mode, needed) as (fd, said):
                 yield said
@@ -84,9 +84,9 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
 
 
 class _Opened:
-    """A directory of the agent's, made if it is missing, with its owner and mode put right.
-    `needed`: bits that it must have, where no `mode` is exact. `above`: root's, with the agent's in
-    it."""
+    """A directory of the agent's, made if it is missing, with its owner and mode put right. If
+    `mode` is None, any mode will do that has the bits `needed`. `above`: the directory is root's,
+    and holds directories of the agent's."""
 
     def __init__(
         self, path: str, service: Service, mode: int | None, needed: int, above: bool = False
@@ -115,7 +115,7 @@ class _Opened:
         if above:
             uid, gid = (found.st_uid, found.st_gid) if found.st_uid in (0, uid) else (0, 0)
         if mode is None:
-            # What an administrator has made stricter for others stays.
+            # An administrator may have made the mode stricter for others. Then it stays.
             sound = found.st_mode & needed == needed and not found.st_mode & 0o022
             mode = stat.S_IMODE(found.st_mode) if sound else 0o755
         said = _set(self._fd, found, uid, gid, mode, path)
@@ -135,7 +135,7 @@ def _is_roots(link: os.stat_result, parent: int) -> bool:
 
 
 def _walk(path: str) -> int:
-    """A descriptor of the directory. Follows root's links only. Raises Refused."""
+    """Opens a directory, and follows root's links only. Raises Refused."""
     parts = [part for part in path.split("/") if part]
     fd = os.open("/", _DIRECTORY)
     links = 0
@@ -164,9 +164,10 @@ def _walk(path: str) -> int:
 
 
 def _set(fd: int, found: os.stat_result, uid: int, gid: int, mode: int, shown: str) -> str:
-    """Owner, group and mode of what `fd` is open on. Says what was changed; empty: nothing."""
+    """Sets owner, group and mode of what `fd` is open on. Returns what was changed; empty:
+    nothing."""
     said = []
-    same = f"/proc/self/fd/{fd}"  # the very thing, whatever its name leads to by now
+    same = f"/proc/self/fd/{fd}"  # the file that was looked at, whatever its name leads to by now
     if (found.st_uid, found.st_gid) != (uid, gid):
         os.chown(same, uid, gid)
         said.append(f"owner {found.st_uid}:{found.st_gid} to {uid}:{gid}")
@@ -179,14 +180,15 @@ def _set(fd: int, found: os.stat_result, uid: int, gid: int, mode: int, shown: s
 
 
 def _entries(fd: int, place: str, service: Service, theirs: bool) -> Iterator[str | Refused]:
-    """The files in a directory; `theirs`: events, which belong to who sent them."""
+    """Repairs the files in a directory. `theirs`: they are events, which belong to their
+    senders."""
     for name in os.listdir(fd):
         # an event's name holds its integration key
         shown = f"{place}/{name if key_of(name) is None else masked_name(name)}"
         try:
             entry = os.open(name, _LOOK, dir_fd=fd)
         except OSError:
-            continue  # it has left
+            continue  # it is gone
         try:
             found = os.fstat(entry)
             if not theirs and name in (_WAKE, _LOCK) and _is_odd(name, found):
@@ -244,8 +246,8 @@ def _entry(
 
 
 def _readable(path: str, service: Service, mode: int) -> str:
-    """A file or directory of root's that the service has to read: it gets this mode if the service
-    can't. Who may read a directory may enter it."""
+    """Gives a file or directory of root's this mode, if the service has to read it and can't. Who
+    may read a directory may enter it, too."""
     try:
         parent = _walk(os.path.dirname(path))
         try:

@@ -1,9 +1,9 @@
-"""The service: does the daemon run, does it answer, does it start with the host, and which way does
-its environment lead?
+"""The service: whether the daemon runs and answers, whether it starts with the host, and what its
+environment says about proxies.
 
-Anyone may write to the FIFO by which senders wake it, so anyone can find out. Opening it for
-writing fails while nobody reads; and an empty line, which means nothing, is gone from it as soon as
-the daemon's main loop has come round to it.
+Anyone may write to the FIFO by which senders wake the daemon, so any user can find out. It can't be
+opened for writing while nobody reads it. An empty line in it does no harm, and the daemon's main
+loop reads it soon.
 """
 
 import array
@@ -66,13 +66,13 @@ def _nobody_reads(settings: Config, host: Host, path: str) -> Finding:
     text = "pdagentd does not run; events wait in the queue"
     if _is_enabled(host) == "masked":
         return failed(SUBJECT, text, _REMEDIES["masked"])
-    # A start does nothing where one runs that has lost its lock and its FIFO.
+    # It says restart, not start: a daemon may run that has lost its lock and its FIFO.
     remedy = f"{host.service('restart')}. If it ends again, the log in {settings.log_dir} says why."
     return failed(SUBJECT, text, remedy)
 
 
 def _answers(fd: int, host: Host) -> bool:
-    with contextlib.suppress(BlockingIOError):  # full: then let us see whether it is emptied
+    with contextlib.suppress(BlockingIOError):  # it is full; then see whether it gets emptied
         os.write(fd, b"\n")
     deadline = host.monotonic() + ANSWER_SECONDS
     while _unread(fd):
@@ -114,10 +114,10 @@ def pid_of(settings: Config, host: Host) -> int | None:
     The lock itself is not tried: a daemon that starts just then would find it taken.
     """
     try:
-        # user pdagent's file: a FIFO or a link in its place is not followed
+        # User pdagent may have put a link or a FIFO in its place, and this may be root.
         pid = int(read_regular(lock_file(settings.spool_dir), 32))
     except (OSError, ValueError):
-        # db/ was removed, or the daemon serves another data_dir than the file says by now.
+        # db/ was removed, or data_dir was changed and the daemon serves the old one.
         told = condition.read(settings)
         if told is None:
             return None
@@ -130,7 +130,7 @@ def pid_of(settings: Config, host: Host) -> int | None:
 
 
 def boot(host: Host) -> Iterator[Finding]:
-    """Whether it will run after the next boot, as far as systemd is asked."""
+    """Whether the service starts with the host. Only systemd is asked."""
     if not host.has_systemd:
         return
     said = _is_enabled(host)
@@ -149,9 +149,9 @@ def _is_enabled(host: Host) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`values` of VARIABLES, and where they are from. `hidden`: a file that this user may not read,
-    so that they are the caller's own. `stale`: files that say otherwise than the running daemon
-    does. `odd`: what is wrong with lines of these files."""
+    """The `values` of VARIABLES, and where they are from. `hidden`: a file that this user may not
+    read, so that the values are the caller's own. `stale`: a file that has changed since the daemon
+    was started. `odd`: what is wrong with lines of these files."""
 
     values: Mapping[str, str]
     source: str
@@ -160,7 +160,7 @@ class Environment:
     odd: tuple[str, ...] = ()
 
     def apply(self, environment: MutableMapping[str, str]) -> None:
-        """Makes a process go the daemon's way."""
+        """Gives this process's environment the daemon's proxies and CA file."""
         for name in VARIABLES:
             environment.pop(name, None)
         environment.update(self.values)

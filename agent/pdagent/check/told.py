@@ -1,12 +1,10 @@
-"""What the daemon tells of itself: whether delivery gets on, and what holds it up.
+"""What the daemon tells about itself: whether events get delivered, and what keeps them back.
 
-The daemon is asked, and its answer is in `queue.condition`. Each line names the remedy that ends
+The daemon is asked, and `queue.condition` reads its answer. Each finding names the remedy that ends
 the trouble.
 """
 
-import contextlib
 import os
-import stat
 from collections.abc import Iterator
 
 from pdagent.check.configuration import REPAIR, credential
@@ -20,21 +18,21 @@ from pdagent.queue.condition import Condition, Trouble, hour
 from pdagent.queue.holds import Hold
 from pdagent.queue.state import State
 from pdagent.settings import CREDENTIALS
-from pdagent.spool import wake_fifo
+from pdagent.spool import poke, wake_fifo
 
 SUBJECT = "delivery"
 ANSWER_SECONDS = 5.0
-# A pending event that is older, and that nothing is known to hold, is stuck.
+# An older pending event is stuck if nothing is known that holds it.
 STUCK_SECONDS = 60.0
-_POKE = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 # What the unit's sandbox hides from the service, where there is systemd.
 _HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
 
 
 def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Finding]:
-    """Whether events leave, from the daemon's own mouth. `path` is the configuration's."""
-    if not _poked(settings):
-        return  # `daemon` says so
+    """Whether events leave, as the daemon tells it. `path` is the configuration's."""
+    # An empty line on its FIFO asks the daemon for its condition.
+    if not poke(wake_fifo(settings.spool_dir), b"\n"):
+        return  # nobody reads the FIFO, as the line daemon says
     found = _answer(settings, host)
     if found is None:
         text = (
@@ -57,22 +55,6 @@ def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Find
         yield ok(SUBJECT, text)
 
 
-def _poked(settings: Config) -> bool:
-    """Asks the daemon for its condition, by an empty line on its FIFO. False: nobody reads it."""
-    try:
-        fd = os.open(wake_fifo(settings.spool_dir), _POKE)
-    except OSError:
-        return False
-    try:
-        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-            return False
-        with contextlib.suppress(BlockingIOError):
-            os.write(fd, b"\n")
-        return True
-    finally:
-        os.close(fd)
-
-
 def _answer(settings: Config, host: Host) -> Condition | None:
     asked = host.monotonic()
     while host.monotonic() < asked + ANSWER_SECONDS:
@@ -84,7 +66,7 @@ def _answer(settings: Config, host: Host) -> Condition | None:
 
 
 def _held(settings: Config) -> tuple[Hold, ...]:
-    """What is held in detail, where this user may see it."""
+    """All holds, one by one; none if this user may not see them."""
     try:
         held = State(settings.data_dir).holds()
     except PermissionError:
@@ -157,7 +139,7 @@ def _held_for(
 
 
 def _remedy(trouble: Trouble, host: Host) -> str:
-    """What ends a trouble of the service with a file."""
+    """What a person does about a trouble of the service."""
     path = trouble.path
     if trouble.kind == "disk":
         return f"Free some space where {path} is."

@@ -134,10 +134,9 @@ def _configuration(path: str) -> list[Finding]:
 
 def _look(path: str, key: str | None, repair: bool) -> list[Finding]:
     from pdagent.check import inside, service
-    from pdagent.check.catalogue import catalogue
+    from pdagent.check.catalogue import SECONDS, catalogue, run
     from pdagent.check.host import Host
     from pdagent.check.repair import repaired
-    from pdagent.check.run import SECONDS, run
     from pdagent.check.trial import SECONDS as TRIAL_SECONDS
 
     settings, _ = config.load(path)

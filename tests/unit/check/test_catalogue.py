@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Iterator
 
+from pdagent.check.catalogue import Check, run
 from pdagent.check.finding import Finding, Level, ok
-from pdagent.check.run import Check, run
 
 
 def test_order_is_that_of_the_checks() -> None:
