@@ -102,7 +102,7 @@ class NagiosReport(Report):
         description = "; ".join([f"{name}={macros[name]}" for name in names])
         severity = _SEVERITIES.get(_state(kind, macros), "critical")
         dedup_key = self.incident_key or _dedup_key(kind, macros)
-        if flapping:  # an incident of its own, which nothing but the flapping's end may close
+        if flapping:  # it has an incident of its own, which only the end of the flapping closes
             description += "; FLAPPING"
             dedup_key += ";flapping"
             severity = "warning"
@@ -134,7 +134,7 @@ def _state(kind: str, macros: dict[str, object]) -> str:
 
 def _check(kind: str, macros: dict[str, object]) -> None:
     state = f"{kind.upper()}STATE"
-    # a state that is empty is no reason not to page
+    # If the state is there but empty, the event still pages.
     missing = [n for n in _MACROS[kind] if not macros.get(n) and (n != state or n not in macros)]
     if missing:
         options = " ".join([f"-f {name}='${name}$'" for name in missing])

@@ -1,8 +1,8 @@
 """A report: what a monitoring tool tells through its command, and how it becomes events.
 
-`pd-nagios`, `pd-zabbix` and `pd-sensu` differ in what they are told (`nagios`, `zabbix`, `sensu`);
-what they have in common is here. The monitoring server waits for them, so built-in modules only,
-and the quick way that `pd-send` has (`quick`).
+`nagios`, `zabbix` and `sensu` know what their tool tells. What `pd-nagios`, `pd-zabbix` and
+`pd-sensu` have in common is here. The monitoring server waits for them, so they have the quick way
+of `pd-send` (`quick`), and import built-in modules only.
 """
 
 from pdagent.encoding import shorten_key
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Report(Request):
-    """The options of one command. A subclass makes `events` of them."""
+    """The options of one command. Each subclass has a method `events` that makes events of
+    them."""
 
     confirms = False
 
@@ -39,10 +40,10 @@ class Report(Request):
         group: str | None = None,
         event_class: str | None = None,
     ) -> Event:
-        """An event of this report's key and command, for the Events API that is wanted."""
+        """An event by this report's key, for the Events API that is wanted."""
         v1 = self.wanted_api(settings) == "v1"
         client = self.command.removeprefix("pd-").capitalize() if client_url else None
-        # the old agent always sent these two, and so it stays for those who look at v1 bodies
+        # The old agent always sent `client` and `client_url`, and somebody may look at v1 bodies.
         empty = "" if v1 else None
         return Event(
             self.integration_key(settings),
@@ -71,8 +72,9 @@ class Report(Request):
         return wanted
 
     def integration_key(self, config: "Config") -> str:
-        """The key; where an absolute path is given instead, from that file. (A key can't hold a
-        slash, and tools hand over a contact's address as it is.) Raises UsageError."""
+        """The integration key. If an absolute path is given in its place, the key is read from that
+        file: tools hand over a contact's address as it is, and no key has a slash. Raises
+        UsageError."""
         key = bare_key(self.key or "")
         if key[:1] == "/":
             self.key, self.key_file = None, key

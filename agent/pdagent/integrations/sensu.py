@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16_777_216
 _SPACE = " \t\r\n\0"
-_SEVERITIES = ("info", "warning", "critical")  # by status; what is above is an error
+_SEVERITIES = ("info", "warning", "critical")  # by status; any other status is an "error"
 
 
 class SensuReport(Report):
@@ -71,19 +71,19 @@ class SensuReport(Report):
         return [event]
 
     def _stdin(self) -> str:
-        """What is on stdin, which can be read once only: the complete way may ask again. Raises
-        BadEvent for what can't be read, or is too long."""
+        """What is on stdin. It can be read only once, and the complete way may ask again, so it is
+        kept. Raises BadEvent if it can't be read, or is too long."""
         if self._data is None:
             self._data = _read()
         if len(self._data) > MAX_BYTES:
             raise BadEvent(f"the event on stdin is longer than {MAX_BYTES} bytes")
-        # bytes that are not UTF-8 must not make one key of two: see `event.shorten_key`
+        # Two keys that differ in bytes that are not UTF-8 must stay two: see `shorten_key`.
         text = self._data.decode("utf-8", "surrogateescape")
         return text.removeprefix("\ufeff").strip(_SPACE)
 
 
 class _About:
-    """What we want to know of an event, by whichever Sensu."""
+    """What we want to know of an event, whether Sensu Core or Sensu Go tells it."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ def _go(document: dict[str, object]) -> _About:
     component = _text(_part(check, "metadata"), "name")
     namespace = _text(_part(entity, "metadata"), "namespace")
     dedup_key = f"{source}/{component}" if source and component else _text(document, "id")
-    if dedup_key and namespace not in ("", "default"):  # where names are others'
+    if dedup_key and namespace not in ("", "default"):  # a namespace has its own names
         dedup_key = f"{namespace}/{dedup_key}"
     return _About(
         "resolve" if check.get("status") == 0 else "trigger",
@@ -178,18 +178,18 @@ def _read() -> bytes:
 
 
 class _Rules:
-    """How the scanner reads JSON: mildly."""
+    """How the scanner reads JSON: it takes a little more than the standard allows."""
 
     strict = False  # control characters may stand in strings
     object_hook = object_pairs_hook = None
     parse_float = float
     parse_int = int
-    parse_constant = str  # NaN and its kind become words
+    parse_constant = str  # NaN and Infinity become texts
 
 
 def loads(text: str) -> object:
-    """The value of a JSON text. The json package would cost more than all the rest, and its C
-    scanner, which needs nothing else of it, is all that we want. Raises BadEvent."""
+    """The value of a JSON text. To import the json package would cost more than all the rest. Its
+    scanner in C needs nothing else of the package, and is enough here. Raises BadEvent."""
     if not text:
         raise BadEvent("there is no event on stdin")
     try:
@@ -201,8 +201,8 @@ def loads(text: str) -> object:
     except (ValueError, RecursionError) as error:
         raise BadEvent(f"what is on stdin is not JSON: {error}") from error
     except (ImportError, SystemError) as error:
-        # The scanner gets its error from the json package, of which there is nothing yet on the
-        # quick way; the complete way has it, and then says more.
+        # The scanner gets its exception from the json package, which can't be imported on the quick
+        # way. Then the complete way reads the text again, and says what is wrong with it.
         raise BadEvent("what is on stdin is not JSON") from error
     if end != len(text):
         raise BadEvent(f"what is on stdin is more than one JSON value, at character {end}")

@@ -1,4 +1,5 @@
-"""The system's log, for commands whose stderr nobody reads: one datagram, never waited for."""
+"""The system's log, for commands whose stderr nobody reads. A line is one datagram, and nobody
+waits until it is taken."""
 
 import contextlib
 import os
@@ -11,7 +12,7 @@ _MAX_BYTES = 1024  # what every syslogd takes (RFC 3164, 4.1)
 
 
 def error(command: str, text: str, path: str = SOCKET) -> None:
-    """Logs what somebody should look at. That there is no log, or a slow one, changes nothing."""
+    """Logs what somebody should look at. If there is no log, or it is slow, the line is lost."""
     import socket  # which a command without trouble does not need
 
     data = f"<{_USER_ERROR}>{command}[{os.getpid()}]: {printable(text)}".encode("utf-8", "replace")

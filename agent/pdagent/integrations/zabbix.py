@@ -27,8 +27,9 @@ _ACTIONS = {
 _UPDATES = ("update", "updated")
 MESSAGES = ("trigger", "acknowledge", "resolve", "update")
 
-_TEXTS = ("opdata", "update_message")  # may hold anything, so they are the end of the body
-_CANCELLED = "escalation cancel"  # Zabbix has written it with one l, and with two
+# These fields may hold anything, so the body ends with them: what follows is part of their text.
+_TEXTS = ("opdata", "update_message")
+_CANCELLED = "escalation cancel"  # some versions of Zabbix write "canceled", others "cancelled"
 _CONVERTED = " (converted from trigger to resolve by pdagent integration)"
 
 _SEVERITIES = {
@@ -45,7 +46,8 @@ FLAGS = ("-h", "--help", "--version", "-q", "--quiet", "--dry-run")
 
 
 class ZabbixReport(Report):
-    """One message: `words` are the key, if no option gives it, the message's type and its body."""
+    """One message. `words` are the message's type and its body; before them stands the key, if no
+    option gives it."""
 
     command = "pd-zabbix"
     key_option = "KEY"
@@ -79,7 +81,7 @@ class ZabbixReport(Report):
         fields = parse(body, "" if self.wanted_api(settings) == "v1" else "\n")
         action = _action(message, fields)
         if action == "trigger" and _CANCELLED in fields.get("NOTE", "").lower():
-            # nobody will be told of the recovery
+            # Zabbix tells nobody of the recovery after this.
             action = "resolve"
             fields["NOTE"] += _CONVERTED
         missing = [name for name in ("id", "hostname") if not fields.get(name)]
@@ -109,7 +111,8 @@ class ZabbixReport(Report):
 
 
 def split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The options, and the words behind them: a body may begin with any sign."""
+    """The options, and the words behind them. Options end at the first word that is none, since a
+    body may begin with "-"."""
     at = 0
     while at < len(arguments) and arguments[at][:1] == "-":
         at += 1 if arguments[at] in FLAGS or "=" in arguments[at] else 2
@@ -117,11 +120,11 @@ def split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def parse(body: str, between: str) -> dict[str, str]:
-    """The fields of a body. A line without a colon goes on with the value above it, with `between`
-    put between (nothing, for the old agent).
+    """The fields of a body. A line without a colon continues the value above it, and `between` is
+    put between the two; the old agent put nothing there.
 
-    Nor is a line a field that stands in somebody's text, or that gives a field again: what a
-    monitored host says must not decide which incident this is about, nor what becomes of it.
+    A line is no field either if it is part of one of _TEXTS, or if its name was there before. What
+    a monitored host says must not decide which incident this is about, or what becomes of it.
     """
     fields: dict[str, str] = {}
     last = ""
@@ -142,7 +145,7 @@ def parse(body: str, between: str) -> dict[str, str]:
 
 
 def _action(message: str, fields: dict[str, str]) -> str:
-    # a subject may go on: "Problem: Disk is full"
+    # A subject may have more behind the type: "Problem: Disk is full".
     word = (message.split() or [""])[0].rstrip(":").lower()
     if word in _ACTIONS:
         return _ACTIONS[word]
@@ -163,8 +166,8 @@ def _update(fields: dict[str, str]) -> str:
         return "acknowledge"
     if not done and fields.get("ack", "").strip().lower() == "yes":
         return "acknowledge"
-    # A comment must not open again what somebody resolved; a severity is worth that, while the
-    # problem lasts.
+    # A comment must not open an incident again that somebody resolved. A new severity may, while
+    # the problem lasts.
     if "changed severity" in done and fields.get("value", "1").strip() != "0":
         return "trigger"
     raise NothingToSend(f"an update ({done or 'of no kind given'}) that changes no incident.")
