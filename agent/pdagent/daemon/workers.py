@@ -142,7 +142,7 @@ class Workers:
             pending = self._scheduler.pending()
             self._scheduler = Scheduler(_limits(self._config), _chance)
             self._handling.start_over(self._scheduler)
-            self._told = -1
+            self._told = -1  # the new scheduler counts its changes from 0
             self._line_up(pending)
 
     def tend(self, now: float) -> float | None:

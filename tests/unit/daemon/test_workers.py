@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pdagent.config import Config
-from pdagent.daemon import reading
+from pdagent.daemon import reading, workers
 from pdagent.daemon.workers import Workers
 from pdagent.queue import backlog
 from pdagent.queue.backlog import Backlog
@@ -19,8 +20,9 @@ from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.spool import IN_ERROR, PENDING, file_name
 from tests.support.agent import wait_until
-from tests.support.events import KEY, OTHER, summaries
+from tests.support.events import KEY, OTHER, key, summaries
 from tests.support.events_api import Answer, EventsApi
+from tests.support.raw_server import OK, Conversation, serving
 
 FIRST, SECOND = file_name(1, KEY), file_name(2, KEY)
 
@@ -218,3 +220,82 @@ def test_an_event_that_can_not_be_moved_is_not_sent_again(crew: Crew, api: Event
     assert not crew.workers.knows(FIRST)
     assert os.listdir(crew.spool / "suc") == [FIRST]
     assert summaries(api.requests) == ["once"]
+
+
+def test_keys_that_get_other_names(crew: Crew, api: EventsApi) -> None:
+    """Once nothing is on its way all events are lined up anew, without holds, and by the new keys;
+    those that were pending keep their order."""
+    config = Config({"events_url": api.url}, {"db": KEY})
+    crew.workers.configure(config)
+    api.always(KEY, Answer(429, retry_after=300))
+    first, second = file_name(1, "@db"), file_name(2, "@db")
+    crew.write(first, written("first", "@db"))
+    crew.write(second, written("second", "@db"))
+    crew.add(first, second)
+    crew.until(lambda: crew.held.holds != ())
+    crew.workers.configure(Config({"events_url": api.url}, {"db": OTHER}))
+    crew.until(lambda: len(api.accepted) == 2)
+    assert [request.key for request in api.accepted] == [OTHER, OTHER]
+    assert summaries(api.accepted) == ["first", "second"]
+    crew.until(lambda: crew.held.holds == ())
+
+
+def test_threads_come_with_work_and_go_without(
+    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One user's events take no more places than connections are allowed; the event of another user
+    finds a place all the same. An idle daemon has no thread that wakes it."""
+    crew.workers.configure(Config({"events_url": api.url, "max_connections": 3}))
+    api.always(None, Answer(hang=True))
+    names = [file_name(number, key(number)) for number in range(1, 20)]
+    for number, name in enumerate(names, 1):
+        crew.write(name, written("x", key(number)))
+    crew.add(*names)
+    crew.until(lambda: len(api.requests) == 3)
+    other = file_name(99, OTHER)
+    crew.write(other, written("another user's", OTHER))
+    crew.workers.add([(other, 1000)])
+    crew.until(lambda: len(api.requests) > 3)
+    assert summaries(api.requests) == ["x", "x", "x", "another user's"]
+    monkeypatch.setattr(workers, "LINGER_SECONDS", 0.01)
+    api.always(None, None)
+    crew.workers._handling.path.abort_all()
+    crew.until(lambda: len(api.accepted) == len(names) + 1)
+    crew.until(lambda: crew.workers.pending == 0 and not crew.workers._threads)
+
+
+def test_stop_leaves_pending_what_gets_no_answer(crew: Crew, api: EventsApi) -> None:
+    """It waits for a while, and says that it was in vain."""
+    api.always(None, Answer(hang=True))
+    crew.write(FIRST, written("first"))
+    crew.add(FIRST)
+    crew.until(lambda: len(api.requests) == 1)
+    assert not crew.workers.stop(0.1)
+    assert os.listdir(crew.spool / PENDING) == [FIRST]
+
+
+def test_stop_lets_arrive_what_is_on_its_way(tmp_path: Path) -> None:
+    """And takes nothing new."""
+    may_answer = threading.Event()
+
+    class Slow(Conversation):
+        def handle(self) -> None:
+            while self.read():
+                may_answer.wait(60)
+                self.request.sendall(OK)
+
+    with serving(Slow) as server:
+        crew = Crew(tmp_path, server.url)
+        crew.write(FIRST, written("first"))
+        crew.write(SECOND, written("second"))
+        crew.add(FIRST, SECOND)
+        crew.until(lambda: server.requests == 1)
+        arrived: list[bool] = []
+        stop = threading.Thread(target=lambda: arrived.append(crew.workers.stop(60.0)))
+        stop.start()
+        wait_until(lambda: crew.workers._stopping)
+        may_answer.set()
+        stop.join()
+        assert arrived == [True]
+        assert os.listdir(crew.spool / PENDING) == [SECOND]
+        assert server.requests == 1

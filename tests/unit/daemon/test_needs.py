@@ -1,0 +1,81 @@
+"""What the service needs and can't have is named, by kind, path and cause."""
+
+from pathlib import Path
+
+import pytest
+
+from pdagent.config import Config
+from pdagent.daemon.needs import KINDS, Need, unmet
+from tests.support.faults import mounted
+from tests.support.users import ROOT
+
+MISSING = "No such file or directory"
+
+
+class Host:
+    """A configuration, a spool and a log."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.parent
+        self.conf = self.root / "pdagent.conf"
+        self.conf.write_text("[Main]\n")
+        (self.root / "db").mkdir()
+        (self.root / "log").mkdir()
+
+    def unmet(self, environment: dict[str, str] | None = None, **settings: str) -> list[Need]:
+        config = Config({"data_dir": str(self.root), "log_dir": f"{self.root}/log", **settings})
+        found = list(unmet(str(self.conf), config, environment or {}))
+        assert {kind for kind, _, _ in found} <= {*KINDS}
+        return found
+
+
+@pytest.fixture
+def host(root: Path) -> Host:
+    return Host(root)
+
+
+def test_nothing_is_amiss(host: Host) -> None:
+    """Where all is there, nothing is said; what is not set is not needed."""
+    assert host.unmet() == []
+
+
+def test_files_that_are_not_there(host: Host) -> None:
+    """The configuration, the file of keys, the authorities, wherever these are named."""
+    host.conf.unlink()
+    assert host.unmet(keys_file="/none/keys", ca_file="/none/ca") == [
+        ("configuration", str(host.conf), MISSING),
+        ("keys", "/none/keys", MISSING),
+        ("authorities", "/none/ca", MISSING),
+    ]
+    host.conf.write_text("[Main]\n")
+    assert host.unmet({"SSL_CERT_FILE": "/none/env"}) == [("authorities", "/none/env", MISSING)]
+
+
+@pytest.mark.parametrize("place", ["outqueue/tmp", "outqueue/pdq", "outqueue/suc", "db"])
+def test_a_directory_that_is_not_there(host: Host, place: str) -> None:
+    """Each that an event passes through, and db/."""
+    (host.root / place).rmdir()
+    assert host.unmet() == [("queue", f"{host.root}/{place}", "No such directory")]
+
+
+def test_the_directory_of_the_log(host: Host) -> None:
+    """Only before there is a log."""
+    (host.root / "log").rmdir()
+    log = f"{host.root}/log/pdagentd.log"
+    assert host.unmet() == [("log", log, "No such directory")]
+
+
+@pytest.mark.skipif(not ROOT, reason="mounts a disk")
+@pytest.mark.needs_root
+def test_a_full_disk_is_named_once(root: Path, tmp_path: Path) -> None:
+    """However many directories are on it."""
+    spool = tmp_path / "disk"
+    spool.mkdir()
+    with mounted(spool, "size=512k"):
+        data = spool / "data"
+        for name in ("outqueue/tmp", "outqueue/pdq", "outqueue/suc", "outqueue/err", "db", "log"):
+            (data / name).mkdir(parents=True)
+        conf = tmp_path / "pdagent.conf"
+        conf.write_text("[Main]\n")
+        config = Config({"data_dir": str(data), "log_dir": f"{data}/log"})
+        assert list(unmet(str(conf), config, {})) == [("disk", f"{data}/outqueue", "no space left")]
