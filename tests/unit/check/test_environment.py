@@ -9,7 +9,6 @@ from pdagent.check.host import Host
 from pdagent.check.service import Environment, environment
 from pdagent.config import Config
 from pdagent.queue.layout import lock_file
-from pdagent.wire.environment import parse
 
 OWN = {"https_proxy": "http://mine:1", "HOME": "/root"}
 
@@ -33,13 +32,6 @@ def running(root: Path, settings: Config, environment: bytes, command: bytes) ->
     (process / "environ").write_bytes(environment)
     (process / "cmdline").write_bytes(command)
     Path(lock_file(settings.spool_dir)).write_text("77\n")
-
-
-def test_parse() -> None:
-    """What the init script and systemd read, no more: comments, quotes, other names."""
-    text = "# http_proxy=a\n;b=c\n https_proxy = 'http://p:1' \n"
-    text += 'no_proxy="x,y"\nPATH=/bin\nnonsense\n'
-    assert parse(text) == {"https_proxy": "http://p:1", "no_proxy": "x,y"}
 
 
 def test_lines_that_are_not_taken_as_meant(tmp_path: Path, settings: Config) -> None:
