@@ -6,6 +6,7 @@ import pytest
 
 from pdagent.config import Config
 from pdagent.daemon.needs import KINDS, Need, unmet
+from pdagent.queue.layout import make_directories
 from tests.support.faults import mounted
 from tests.support.users import ROOT
 
@@ -73,9 +74,9 @@ def test_a_full_disk_is_named_once(root: Path, tmp_path: Path) -> None:
     spool.mkdir()
     with mounted(spool, "size=512k"):
         data = spool / "data"
-        for name in ("outqueue/tmp", "outqueue/pdq", "outqueue/suc", "outqueue/err", "db", "log"):
-            (data / name).mkdir(parents=True)
+        config = Config({"data_dir": str(data), "log_dir": f"{data}/log"})
+        make_directories(config)
+        (data / "log").mkdir()
         conf = tmp_path / "pdagent.conf"
         conf.write_text("[Main]\n")
-        config = Config({"data_dir": str(data), "log_dir": f"{data}/log"})
         assert list(unmet(str(conf), config, {})) == [("disk", f"{data}/outqueue", "no space left")]
