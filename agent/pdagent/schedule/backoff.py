@@ -1,19 +1,20 @@
 """Backoff: how long to wait before the next try.
 
 Exponential with full jitter: before try n + 1, a random time between nothing and min(cap, 2**n)
-seconds. The full range, since what failed together would otherwise come back together (M. Brooker,
-"Exponential Backoff And Jitter", AWS Architecture Blog). Success takes one step down instead of
-starting over, so that a server that answers now and then is not hammered.
+seconds. The range begins at nothing, since events that failed together would otherwise come back
+together (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog). A success goes one
+step down, not back to the start, so that a server that answers only now and then is not hammered.
 """
 
 from collections.abc import Callable
 
 FIRST_SECONDS = 1.0
-_STEPS_MOST = 32  # 2**32 s is past any cap; keeps the power small
+_STEPS_MOST = 32  # 2**32 s is past any cap, so the power need not get larger
 
 
 class Backoff:
-    """How far something has backed off. `random` gives floats in [0, 1)."""
+    """The waiting times of one thing that fails: a chain, a key or the destination. `random` gives
+    floats in [0, 1)."""
 
     __slots__ = ("_random", "step")
 

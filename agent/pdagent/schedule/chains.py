@@ -28,7 +28,7 @@ class Chain:
         """Holds the chain from now on."""
         self.hold = hold
         if hold.is_told:
-            # For a person it is one hold, from the first failure to the last.
+            # People are told of one hold, from the first failure to the last.
             since = hold.since if self.told is None else self.told.since
             self.told = replace(hold, since=since)
 
@@ -65,13 +65,13 @@ class Chains:
         while self._due and self._due[0][0] <= now:
             until, name = heapq.heappop(self._due)
             chain = self._by_name.get(name)
-            # Else it was released, or is held anew.
+            # Otherwise the chain was released meanwhile, or is held again.
             if chain is not None and chain.hold.until == until:
                 return chain
         return None
 
     def first(self) -> Entry | None:
-        """One of the events that wait for their chain's end."""
+        """The first event of one of the chains."""
         for chain in self._by_name.values():
             return chain.entries.first
         return None

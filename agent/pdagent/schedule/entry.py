@@ -6,8 +6,8 @@ from pdagent.queue.names import order
 
 
 class Entry:
-    """A pending event as the scheduler knows it. `owner`: the user whose file it is. `delays`: the
-    event can't be read yet, so its chain is unknown, and its whole key waits for it."""
+    """A pending event as the scheduler knows it. `owner` is the user whose file it is. `delays` is
+    True while the event can't be read, so that its chain is unknown and its whole key waits."""
 
     __slots__ = (
         "_since",
@@ -30,7 +30,7 @@ class Entry:
         self.name = name
         self.key = key
         self.owner = owner
-        self.retried = retried  # by a person, after it was in error
+        self.retried = retried  # a person has retried it after it was in error
         self.chain: str | None = None  # known once the file was read
         self.relay = ""  # to which it was sent last
         self.troubles = 0
@@ -39,19 +39,19 @@ class Entry:
         self.missed_at: float | None = None  # when it last found nothing reachable
         self.delays = False  # True while this event holds back its whole key
         self.heavy = False  # True while it takes one of the few places for large events
-        self.next: Entry | None = None  # in its line
+        self.next: Entry | None = None  # the one behind it in its Line
         self._since: dict[str, float] | None = None
 
     def since(self, what: str, now: float) -> float:
-        """When it was first found to be `what`: incomplete, say."""
+        """When the event was first found to be `what`, such as "incomplete"."""
         if self._since is None:
             self._since = {}
         return self._since.setdefault(what, now)
 
 
 class Line:
-    """Entries that wait in line. Each knows the next, so that a line of one is small, and the first
-    of 100,000 leaves as fast as the first of two."""
+    """Entries that wait in line. Each knows the next, so a line of one is small, and the first of
+    100,000 leaves as fast as the first of two."""
 
     __slots__ = ("_last", "_length", "first")
 
@@ -92,7 +92,7 @@ class Line:
         self._insert(before, entry)
 
     def take(self) -> Entry | None:
-        """The first, which leaves the line."""
+        """Takes the first entry out of the line."""
         entry = self.first
         if entry is not None:
             self.first, entry.next = entry.next, None
@@ -102,7 +102,7 @@ class Line:
         return entry
 
     def take_all(self) -> list[Entry]:
-        """All of them, which leave the line."""
+        """Takes all entries out of the line."""
         return list(iter(self.take, None))
 
     def _insert(self, before: Entry | None, entry: Entry) -> None:

@@ -1,7 +1,7 @@
-"""Experience: what earlier verdicts tell about the one that falls now.
+"""Experience: what earlier verdicts tell about the one that comes now.
 
-Pure. An event that fails may be to blame, or its key, or PagerDuty, or the way there. One verdict
-can't tell which. Who else fails, and who gets through meanwhile, can.
+Pure. When an event fails, the event may be to blame, or its key, or PagerDuty, or the way there.
+One verdict can't tell which. Which other events fail and get through meanwhile can.
 """
 
 from pdagent.queue.holds import Cause, Hold, Scope
@@ -39,7 +39,7 @@ class Experience:
         now: float,
         reached: bool,
     ) -> Known:
-        """What is known when this verdict falls. It is remembered for the verdicts to come."""
+        """What is known when this verdict comes. The verdict is remembered for those after it."""
         match verdict:
             case Troubled():
                 return self._failed(entry, lane, now)
@@ -105,7 +105,8 @@ class Experience:
             seconds = max(0.0, self._outage.hold.until - now)
         elif cause is Cause.UNREACHABLE:
             seconds = max(0.0, self._relays.next_look(entry.relay, now) - now)
-        elif isinstance(verdict, Throttled) and verdict.retry_after:  # 0 says no more than 429 does
+        # A Retry-After of 0 seconds says no more than the status 429, so backoff decides.
+        elif isinstance(verdict, Throttled) and verdict.retry_after:
             seconds = verdict.retry_after
         elif scope is Scope.KEY and lane.is_older_than_hold(started):
             seconds = 0.0  # eight that were on their way together are one failure, not eight

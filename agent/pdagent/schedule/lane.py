@@ -122,7 +122,7 @@ class Lane:
             if hold.until <= self.hold.until:
                 return
             if self.hold.is_told:
-                hold = replace(hold, since=self.hold.since)  # for a person it is one hold
+                hold = replace(hold, since=self.hold.since)  # people are told of one hold
         self.hold = hold
 
     def is_older_than_hold(self, started: float) -> bool:
@@ -146,14 +146,14 @@ class Lane:
 
     @property
     def owner(self) -> int | None:
-        """Whose event is next, as far as one can tell."""
+        """Whose event is probably next. None if there is none."""
         entry = self.waiting.first
         if entry is None and self._chains is not None:
             entry = self._chains.first()
         return None if entry is None else entry.owner
 
     def held_by(self, entry: Entry) -> Chain | None:
-        """The chain that waits for this event, its first, if one does."""
+        """The chain whose first event this is, if that chain is held."""
         if self._chains is None:
             return None
         chain = self._chains.get(entry.chain)
@@ -168,7 +168,7 @@ class Lane:
         return None if first is entry else self.chain_of(first)
 
     def chain_of(self, entry: Entry) -> Chain:
-        """The chain that waits for this event. There is one from now on, if there was none."""
+        """The held chain of this event. It is made if there is none."""
         assert entry.chain is not None
         chain = self.chains.get(entry.chain)
         if chain is None:

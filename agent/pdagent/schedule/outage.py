@@ -1,18 +1,19 @@
 """The outage: what is known of the way to PagerDuty while nothing is reached, and how to come back.
 
-Pure: knows names, keys and the time it is handed.
+Pure: it knows names, keys and the time it is handed.
 
-An event that finds nothing reachable may be the first of an outage. Or something on the way
-dislikes this one, or its integration key: a proxy that filters. So doubt begins narrow and widens:
-at first it is about the event; with a second one of its key, about the key; with one of another
-key, about the destination. What is in doubt waits, everything else goes, one probe at a time. Any
-answer ends it for all.
+An event that does not reach PagerDuty may be the first of an outage. Or something on the way, such
+as a proxy that filters, dislikes this event or its integration key. So what is in doubt is little
+at first, and may grow: at first the event; with a second event of its key that fails, the key; with
+an event of another key, the destination. What is in doubt waits. Everything else goes, one probe at
+a time. Any answer ends the outage for all.
 
-Were doubt wide from the start, the one event that a proxy never lets pass would be its own probe,
-and all others would wait for it for ever.
+If everything were in doubt from the start, an event that a proxy never lets pass would be the probe
+again and again, and all others would wait for it for ever.
 
-After an outage of the destination the way back is a slow start, as TCP's: two posts at once, and
-one more for each that is taken. Many hosts come back together, to a service that just got up.
+After an outage of the destination the way back is a slow start, like TCP's: two posts at once, and
+one more for each that is taken. Many hosts come back at the same time, to a service that has just
+come back itself.
 """
 
 from collections.abc import Callable
@@ -21,25 +22,26 @@ from math import inf
 from pdagent.queue.holds import Cause, Hold, Scope
 from pdagent.schedule.backoff import Backoff
 
-FIRST_ROOM = 2  # not one: a post that hangs must not be the only one
+FIRST_ROOM = 2  # with one alone, a post that hangs would keep back everything
 FULL_ROOM = 256  # as many as max_connections can be
 
 
 class Outage:
-    """An outage, most of the time none. `hold`: its scope is what is in doubt, and its end is when
-    the next probe may go. `random` gives floats in [0, 1)."""
+    """Whether there is an outage, and how far it goes. `hold` is None while there is none. Its
+    scope is what is in doubt, and at its end the next probe may go. `random` gives floats in
+    [0, 1)."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._backoff = Backoff(random)
         self.hold: Hold | None = None
         self._first = ("", "")  # name and key of the event that began it
-        self._held: dict[str, None] = {}  # the names of those that missed, in that order
-        self.probe = ""  # the name of the event that tries
-        self.room = inf  # how many may be on their way at once
+        self._held: dict[str, None] = {}  # the names of the events that missed, in that order
+        self.probe = ""  # the name of the event that is on its way as the probe
+        self.room = inf  # how many events may be on their way at once
 
     @property
     def until(self) -> float | None:
-        """When the next probe may go, None if there is nothing that all wait for."""
+        """When the next probe may go; None unless all events wait for one."""
         if self.hold is None or self.hold.scope is not Scope.DESTINATION:
             return None
         return self.hold.until
@@ -72,7 +74,8 @@ class Outage:
         if before is None or started >= before.since:
             until = now + self._backoff.failed(cap)
         else:
-            # It was sent before the outage was known, so it tells nothing new about its length.
+            # The event was sent before the outage was known, so it says nothing new about its
+            # length.
             until, why = before.until, before.why
         self.hold = Hold(scope, Cause.UNREACHABLE, why, since, until)
         return self.hold

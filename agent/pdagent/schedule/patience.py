@@ -1,8 +1,8 @@
 """Patience: how long events of a key are kept waiting for a file of it that is not whole yet.
 
-Pure. Anyone can drop files that never become whole. Were a key to wait for each of them in turn, 25
+Pure. Anyone can drop files that never become whole. If a key waited for each of them in turn, 25
 such files would hold it up 25 times as long. So a key waits for all such files of one owner
-together, for a while in each minute. A file beyond that waits by itself.
+together, for a while in each minute. After that such a file waits by itself.
 """
 
 EVERY_SECONDS = 60.0

@@ -1,7 +1,8 @@
-"""The rules: what follows from a verdict on an event. One table, which docs/promises.md shows too.
+"""The rules: what follows from a verdict on an event. They are one table, which docs/promises.md
+shows too.
 
-What a verdict means depends on what else is known (`Known`). The table names the holds that end,
-those that begin, and what becomes of the event. What is not in the table can't happen.
+What a verdict means depends on what else is known (`Known`). The table says which holds end, which
+begin, and what becomes of the event. What is not in the table can't happen.
 """
 
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from enum import Enum, auto
 from pdagent.queue.holds import Cause, Scope
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
-TROUBLES_IN_A_ROW = 3  # then the key, not the event, is taken to be in trouble
+TROUBLES_IN_A_ROW = 3  # after so many the key counts as failing, and not only the events
 
 
 class Known(Enum):
-    """What is known when the verdict falls. The values are the words of the table."""
+    """What is known when a verdict comes. The values are the words of the table in the docs."""
 
     ANY = "any"
     FEW_FAILURES = f"fewer than {TROUBLES_IN_A_ROW} failures in a row on the key"
@@ -39,8 +40,8 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`ends`: scopes whose hold ends, if there is one. `holds`: scopes that are held from now on,
-    the widest last, because of `cause`."""
+    """One row of the table. `ends`: scopes whose hold ends, if there is one. `holds`: scopes that
+    are held from now on because of `cause`, the widest last."""
 
     fate: Fate
     ends: tuple[Scope, ...]
@@ -68,8 +69,8 @@ RULES: dict[tuple[type[Verdict], Known], Rule] = {
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What the scheduler has decided about an event: its fate, and for one that waits the widest
-    scope of what is held, and the seconds to the end of that."""
+    """What the scheduler has decided about an event. For one that waits, `scope` is the widest that
+    is held, and `seconds` is how long the longest hold lasts."""
 
     fate: Fate
     scope: Scope | None = None

@@ -1,8 +1,8 @@
 """The scheduler: which pending event may go now, and what has to wait for what.
 
-Pure: knows names, chains, verdicts and the time it is handed; does not know files, HTTP or threads.
-One caller at a time (`workers` holds the lock). `now` is always monotonic seconds: a stepped wall
-clock must not lengthen a hold.
+Pure: it knows names, chains, verdicts and the time it is handed. It does not know files, HTTP or
+threads. It has one caller at a time, since `workers` holds a lock. `now` is always monotonic
+seconds, since a stepped wall clock must not make a hold longer.
 
 Events of one integration key form a lane. Of each dedup chain of a lane one event is on its way at
 a time, so the events of a chain go out in the order of their arrival here. `turns` says whose lane
@@ -14,7 +14,7 @@ is next. Three kinds of hold change that, and the table of `rules` says which ve
 - The *destination* hold keeps back everything but one probe at a time (see `outage`). Where there
   are several destinations, `relays` says which is whose.
 
-No hold outlives the process: after a restart everything is tried.
+No hold outlives the process: after a restart every event is tried.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from pdagent.schedule.timers import Timers
 from pdagent.schedule.turns import Turns
 from pdagent.wire.verdict import Verdict
 
-ODD = "/"  # begins the key of entries that are no events; no key can have it
+ODD = "/"  # the key of an entry that is no event begins with this; no integration key has a slash
 
 
 class Scheduler:
@@ -50,13 +50,13 @@ class Scheduler:
         self._timers = Timers()
         self._outage = Outage(random)
         self._tries = telling.Attempts()
-        self.patience = Patience()  # for others: how long a key waits for a file
+        self.patience = Patience()  # others ask it how long a key waits for a file
         self.relays = Relays(limits.relays, random)
         self._experience = Experience(self._outage, self.relays, limits)
-        self.changes = 0  # counts what `held` would tell differently
+        self.changes = 0  # grows whenever `held` would tell something else than before
 
     def configure(self, limits: Limits) -> None:
-        """New limits, for what is claimed and fails from now on."""
+        """Sets new limits. They count for events that are claimed, or fail, from now on."""
         self._limits = self.turns.limits = self._experience.limits = limits
 
     # --- what is pending ------------------------------------------------------------------------
@@ -74,12 +74,12 @@ class Scheduler:
     @property
     def oldest(self) -> str | None:
         """The name of the event that was accepted first."""
-        # A dict keeps its order. What is no event is there for a moment only.
+        # A dict keeps its order. Entries that are no events are soon set aside.
         return next((n for n, entry in self._known.items() if entry.key[:1] != ODD), None)
 
     @property
     def unreachable(self) -> bool:
-        """Whether the last that was heard of PagerDuty is that it can't be reached."""
+        """Whether PagerDuty can't be reached, as far as the last events show."""
         return self._outage.hold is not None
 
     def add(self, name: str, key: str, retried: bool = False, owner: int = 0) -> None:
@@ -97,9 +97,9 @@ class Scheduler:
         self.turns.offer(lane)
 
     def finish(self, name: str) -> None:
-        """Its sender is done with an event, which need not wait for him any longer."""
+        """The sender of an event is done with it, so it need no longer wait for him."""
         entry = self._known.get(name)
-        if entry is None:  # it is no longer pending, which is not for this to change
+        if entry is None:  # it has left the queue meanwhile
             return
         lane = self._lanes[entry.key]
         chain = lane.held_by(entry)
@@ -127,7 +127,7 @@ class Scheduler:
         if lane.is_full(self._limits.per_key) or lane.until > now:
             return None
         if self._outage.hold is not None and lane.waiting:
-            return lane.waiting.take()  # a probe is one that was not tried yet, if there is any
+            return lane.waiting.take()  # the probe is an event that was not tried yet, if possible
         while lane.has_chains and (chain := lane.chains.due(now)) is not None:
             first = chain.entries.first
             if first is not None and not lane.has_claimed(first):
@@ -148,7 +148,7 @@ class Scheduler:
             lane.leave_chain(entry)  # it had stepped aside, and is whole now
             entry.chain = None
             self.changes += 1
-        if entry.chain is None:  # a file that is changed under way does not change chains
+        if entry.chain is None:  # a file that changes later on does not change its chain
             entry.chain = chain
         if (chain_ahead := lane.chain_ahead(entry)) is None:
             lane.send(entry)
@@ -167,8 +167,8 @@ class Scheduler:
         return entry.relay if hold is None else None
 
     def next_due(self, now: float) -> float | None:
-        """When a hold ends next and `claim` has something to say that it does not say now; None if
-        never."""
+        """When a hold ends next, so that `claim` may have an event that it does not have now; None
+        if there is no such moment."""
         self._fire_due_timers(now)
         until = self._outage.until
         if until is not None and self.turns and until > now:
@@ -176,7 +176,7 @@ class Scheduler:
         return self._timers.next
 
     def held(self, now: float) -> Held:
-        """What is held at this moment, and what was tried in vain."""
+        """What is held at this moment, and which events were tried in vain."""
         return telling.held(self._lanes.values(), self._outage, self._tries, now)
 
     def figures(self) -> Figures:
@@ -186,8 +186,8 @@ class Scheduler:
     # --- what became of it ----------------------------------------------------------------------
 
     def is_claimed(self, entry: Entry) -> bool:
-        """Whether an event is on its way. If not, and memory ran out just after it was put back,
-        its lane may not have been offered."""
+        """Whether an event is on its way. If it is not, memory may have run out just after it was
+        put back, so its lane is offered again."""
         lane = self._lanes.get(entry.key)
         if lane is None or lane.has_claimed(entry):
             return lane is not None
@@ -195,7 +195,7 @@ class Scheduler:
         return False
 
     def forget(self, entry: Entry) -> None:
-        """A claimed event is no longer pending: settled, removed by a person, or set aside."""
+        """A claimed event has left the queue: it was settled, set aside or removed by a person."""
         lane = self._lanes[entry.key]
         self._got_past(entry, lane)
         if self._tries.forget(entry.name):
@@ -207,9 +207,9 @@ class Scheduler:
         self.turns.remove(entry.owner)
 
     def postpone(self, entry: Entry, now: float, until: float, why: str = "") -> None:
-        """A claimed event is not whole yet, which is nobody's fault: its chain waits. Where its
-        chain can't be read, the event waits by itself, and later ones may go before it. `why`: what
-        a person is told of that."""
+        """A claimed event is not whole yet, so its chain waits until then. If its chain is not
+        known, the event waits by itself, and later ones may go before it. `why` is what a person is
+        told of that."""
         lane = self._lanes[entry.key]
         if entry.chain is None:
             entry.chain = entry.name
@@ -220,8 +220,8 @@ class Scheduler:
         self._release(entry, lane)
 
     def make_heavy(self, entry: Entry, now: float) -> None:
-        """A claimed event turns out to be large: it goes when it finds one of the places for
-        such."""
+        """A claimed event turns out to be large. It goes when it finds one of the places for large
+        events."""
         self._put_back(entry, self._lanes[entry.key], now, heavy=True)
 
     def delay(
@@ -236,12 +236,13 @@ class Scheduler:
     def settle(
         self, entry: Entry, verdict: Verdict, started: float, now: float, reached: bool = False
     ) -> Ruling:
-        """Draws the consequences of a verdict on a claimed event that was sent at `started`, as the
-        table of `rules` says. `reached`: a neutral request has reached PagerDuty since, so
+        """Does what the table of `rules` says about a verdict on a claimed event, which was sent at
+        `started`. `reached`: a request without an event in it has reached PagerDuty since, so an
         Unreachable is about this event only.
 
-        An event that need not wait stays claimed until `forget`: were the next of its chain sent
-        before its file is out of pdq/, a crash in between would have it sent again, after that one.
+        An event that need not wait stays claimed until `forget`. If the next of its chain were sent
+        while its file is still in pdq/, a crash at that point would have it sent again, after the
+        next one.
         """
         lane = self._lanes[entry.key]
         self._got_past(entry, lane)
@@ -264,7 +265,7 @@ class Scheduler:
     def _wait(
         self, entry: Entry, lane: Lane, verdict: Verdict, rule: Rule, started: float, now: float
     ) -> Ruling:
-        """Holds what the rule says. The event goes back to its place in what is held."""
+        """Holds what the rule says. The event goes back to its place."""
         assert rule.cause is not None
         self.changes += self._tries.add(entry.name, now, reason(verdict))
         longest = 0.0
@@ -322,7 +323,7 @@ class Scheduler:
         if entry.chain is not None:
             lane.make_due(lane.chain_of(entry), entry, now)
             self._timers.set(now, lane)
-        elif lane.waiting.first is not entry:  # it may be, if memory ran out right after that
+        elif lane.waiting.first is not entry:  # it is, if memory ran out after an earlier call
             lane.waiting.prepend([entry])
         self._release(entry, lane, heavy)
 

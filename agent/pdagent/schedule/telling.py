@@ -1,7 +1,7 @@
 """Telling: what people and metrics learn of the scheduler's lanes and holds.
 
-Pure, and only looks. A person reads no thousand lines, and the telling must not cost more where
-100,000 keys are held: so HOLDS_TOLD holds are told, and the rest is counted.
+Pure, and changes nothing. Nobody reads a thousand lines, and 100,000 held keys must not cost more
+to tell. So HOLDS_TOLD holds are told, and the rest is counted.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from pdagent.schedule.lane import Lane
 from pdagent.schedule.outage import Outage
 
 HOLDS_TOLD = 1000
-TRIES_KEPT = 10_000  # of events that wait; only for people to see
+TRIES_KEPT = 10_000  # events whose tries are remembered, for people to see
 
 
 class Attempts:
@@ -49,7 +49,8 @@ def held(lanes: Collection[Lane], outage: Outage, tries: Attempts, now: float) -
 
 def _holds(lanes: Collection[Lane], outage: Outage, now: float) -> Iterator[Hold]:
     if outage.hold is not None:
-        # Whatever it is that does not get through: for a person the way is broken.
+        # The hold may be about one event or one key only. A person is told that PagerDuty can't be
+        # reached.
         until = max(now, outage.hold.until)
         yield replace(outage.hold, scope=Scope.DESTINATION, until=until)
     for lane in lanes:

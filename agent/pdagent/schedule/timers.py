@@ -6,8 +6,8 @@ from pdagent.schedule.lane import Lane
 
 
 class Timers:
-    """Lanes by time. A lane may have several timers, and one that no longer matters costs a look at
-    its lane."""
+    """Lanes by time. A lane may have several timers. When one fires that no longer matters, its
+    lane is looked at in vain, which costs little."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Lane]] = []

@@ -45,11 +45,11 @@ class Turns:
         self.claimed = 0
         self._heavy_claimed = 0
         self._owners: dict[int, Owner] = {}
-        self._round: deque[Owner] = deque()  # of those who have lanes, and those only
+        self._round: deque[Owner] = deque()  # only owners who have lanes
         self._heavy_round: deque[Owner] = deque()
 
     def __bool__(self) -> bool:
-        """Whether there is any lane. None may have a place."""
+        """Whether there is any lane, whether or not it finds a place."""
         return bool(self._round or self._heavy_round)
 
     # --- who has how many -----------------------------------------------------------------------
@@ -70,7 +70,7 @@ class Turns:
         owner.pending += 1
 
     def remove(self, uid: int) -> None:
-        """One is not any longer."""
+        """An event of this user is no longer pending."""
         owner = self._owners[uid]
         owner.pending -= 1
         self._drop_if_done(owner)
@@ -96,7 +96,7 @@ class Turns:
         lane.queued = True
 
     def next(self) -> Lane | None:
-        """The lane whose turn it is, which leaves; None if nobody who waits has a place."""
+        """Takes out the lane whose turn it is; None if nobody who waits finds a place."""
         if self._heavy_claimed < HEAVY_PLACES:
             for owner in self._in_turn(self._heavy_round):
                 if owner.heavy_claimed < HEAVY_OF_ONE and self._has_place(owner):
@@ -107,8 +107,8 @@ class Turns:
         return None
 
     def _in_turn(self, waiting: deque[Owner]) -> list[Owner]:
-        # Only owners with something on their way can be without a place, so no more of them than
-        # there are places stand before one who has one.
+        # An owner finds no place only if he has something on its way. There are no more such owners
+        # than places, so among the first places + 1 owners is one who finds a place, if any does.
         return list(islice(waiting, self.limits.places + SPARE + 1))
 
     def _has_place(self, owner: Owner) -> bool:
@@ -132,7 +132,7 @@ class Turns:
     # --- who is on the way ----------------------------------------------------------------------
 
     def claim(self, entry: Entry, heavy: bool) -> None:
-        """An event is on its way, in a place for large ones or in any."""
+        """An event is on its way. If it is `heavy`, it takes one of the places for large events."""
         owner = self._owners[entry.owner]
         entry.heavy = heavy
         self.claimed += 1
@@ -141,7 +141,7 @@ class Turns:
         owner.heavy_claimed += heavy
 
     def release(self, entry: Entry) -> None:
-        """An event is not any longer on its way."""
+        """An event is no longer on its way."""
         owner = self._owners[entry.owner]
         self.claimed -= 1
         self._heavy_claimed -= entry.heavy
