@@ -1,6 +1,7 @@
-"""Chains: events of one dedup key, of which a later one must not go before an earlier is settled.
+"""Chains: the events of one dedup key. A later one must not go before an earlier one is settled.
 
-Pure. Only what has to wait makes a chain: most events are the only one of their dedup key.
+Pure. A chain is made only when an event has to wait: most events are the only one of their dedup
+key.
 """
 
 import heapq
@@ -14,7 +15,7 @@ from pdagent.schedule.entry import Entry, Line
 
 class Chain:
     """A dedup chain: its events in order. The first of them is in trouble, on its way, or due.
-    `told`: the hold that people are told of, as long as the chain is there."""
+    `told` is the hold that people are told of; it stays as long as the chain is there."""
 
     __slots__ = ("backoff", "entries", "hold", "told")
 

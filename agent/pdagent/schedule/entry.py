@@ -80,7 +80,8 @@ class Line:
             before = entry
 
     def join(self, entry: Entry, behind: Entry | None = None) -> None:
-        """At the end, or where its name says if it is retried, but `behind` this one."""
+        """Puts an entry at the end. One that is retried goes to the place that its name gives it,
+        but `behind` this one."""
         if not entry.retried:
             self.append(entry)
             return

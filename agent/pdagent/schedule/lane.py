@@ -1,9 +1,9 @@
-"""A lane: the pending events of one integration key, and the dedup chains of it that wait.
+"""A lane: the pending events of one integration key, and those of its dedup chains that wait.
 
-Pure: knows names and the time it is handed. The scheduler decides what is held, and when.
+Pure: it knows names and the time it is handed. The scheduler decides what is held, and when.
 
 There may be as many lanes as events, since anyone can make files of 100,000 keys. So a lane of one
-event is small, and what only trouble needs is made when there is trouble.
+event is small, and its parts that are for trouble are made when there is trouble.
 """
 
 from collections.abc import Callable
@@ -43,8 +43,8 @@ class Lane:
     def __init__(self, key: str, random: Callable[[], float]) -> None:
         self.key = key
         self.waiting = Line()
-        self.reading: Entry | None = None  # on its way, and not found to be free to go yet
-        self.queued = False  # for its turn
+        self.reading: Entry | None = None  # the event that is on its way but not yet free to go
+        self.queued = False  # True while the lane waits for its turn
         self.heavy = False  # True while its next event is known to be a large one
         self.hold: Hold | None = None
         self.troubles = 0
@@ -85,7 +85,7 @@ class Lane:
             self.reading = None
 
     def release(self, entry: Entry) -> None:
-        """An event is not any longer on its way."""
+        """An event is no longer on its way."""
         if self.reading is entry:
             self.reading = None
         elif self.sending(entry.chain) is entry:
@@ -126,8 +126,8 @@ class Lane:
         self.hold = hold
 
     def is_older_than_hold(self, started: float) -> bool:
-        """Whether a post that was `started` then tells nothing of what the hold is about: the hold
-        began while the post was on its way."""
+        """Whether the hold began while a post was on its way that was `started` then. Such a post
+        tells nothing about the hold."""
         return self.hold is not None and started < self.hold.since
 
     def taken(self) -> None:
@@ -183,8 +183,8 @@ class Lane:
         return Chain(Backoff(self._random), hold)
 
     def leave_chain(self, entry: Entry) -> Chain:
-        """The first of a chain is no longer pending. Those behind it go as soon as the lane may.
-        Returns the chain as it was."""
+        """The first event of a chain is no longer pending. The events behind it go as soon as the
+        lane may. Returns the chain as it was."""
         assert entry.chain is not None
         chain = self.chains.remove(entry.chain)
         chain.entries.take()

@@ -46,7 +46,7 @@ class Scheduler:
         self._random = random
         self._known: dict[str, Entry] = {}
         self._lanes: dict[str, Lane] = {}
-        self.turns = Turns(limits)  # for others: who has how many events pending
+        self.turns = Turns(limits)  # others ask it how many events a user has pending
         self._timers = Timers()
         self._outage = Outage(random)
         self._tries = telling.Attempts()
@@ -141,11 +141,12 @@ class Scheduler:
         )
 
     def may_send(self, entry: Entry, chain: str) -> bool:
-        """Whether a claimed event, now that its chain is known, may go. If not, it is parked behind
-        the events of its chain that are held or on their way. Its lane goes on."""
+        """Whether a claimed event may go, now that its chain is known. If not, it is parked behind
+        the events of its chain that are held or on their way, and its lane goes on."""
         lane = self._lanes[entry.key]
         if entry.chain == entry.name != chain and lane.held_by(entry) is not None:
-            lane.leave_chain(entry)  # it had stepped aside, and is whole now
+            # It could not be read before, and has waited by itself. Now it has a chain.
+            lane.leave_chain(entry)
             entry.chain = None
             self.changes += 1
         if entry.chain is None:  # a file that changes later on does not change its chain

@@ -1,13 +1,13 @@
-"""Turns: whose event goes next. Users in turn, and each user's keys in turn.
+"""Turns: whose event goes next. Users take turns, and each user's keys take turns.
 
-Pure. Anyone may add files of any number of keys. Were keys alone served in turn, a user with 50,000
-of them would make everybody else wait for 50,000 turns. So turns go by the owner of the event's
-file first; root's events and those of the endpoint have owners of their own, as everybody's.
+Pure. Anyone may add files of any number of keys. If keys alone took turns, a user with 50,000 of
+them would make everybody else wait for 50,000 turns. So the owners of events' files take turns
+first. Root is an owner like any other, and so is the endpoint.
 
-Whoever has the next turn must find a place, too, although a user's posts may all hang:
+Whoever has the next turn must also find a place, though all posts of another user may hang:
 
-- All users together have the `places` of the limits. Where one has taken them all, `SPARE` more
-  are there for users who have nothing on their way.
+- All users together have the `places` of the limits. If one user has taken them all, `SPARE` more
+  are there for users who have no event on its way.
 - Large events have few places, since each holds much memory. One user gets half of these.
 """
 

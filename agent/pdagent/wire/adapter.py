@@ -1,8 +1,8 @@
 """The adapter: how requests reaches PagerDuty, over connections of ours.
 
-A transport adapter is what requests has others put in HTTPAdapter's place. Requests and responses
-are its own, and so are the errors: a ConnectionError, or of its kinds a ProxyError, an SSLError or
-a Timeout, and for an address that is none InvalidURL. The first argument of each is an `Unreached`.
+requests lets others put a transport adapter in the place of its HTTPAdapter. Requests, responses
+and errors are those of requests: ConnectionError with its kinds ProxyError, SSLError and Timeout,
+and InvalidURL for an address that can't be used. The first argument of each is an `Unreached`.
 """
 
 import os
@@ -36,8 +36,8 @@ _KINDS = {"proxy": ProxyError, "trust": SSLError, "tls": SSLError}
 
 class Body(BytesIO):
     """A response's `raw`: the answer's body, empty if it was not whole, and the `connection` that
-    it came over. The connection is closed with the response, unless who has judged the answer says
-    `keep`."""
+    it came over. When the response is closed, so is the connection, unless whoever has judged the
+    answer has set `keep`."""
 
     def __init__(
         self, data: bytes, connection: Connection, give_back: Callable[[Connection], None]
@@ -48,7 +48,7 @@ class Body(BytesIO):
         self._give_back = give_back
 
     def release_conn(self) -> None:
-        """What requests calls when a response is closed."""
+        """requests calls this when a response is closed."""
         if self.keep:
             self._give_back(self.connection)
         else:
@@ -56,8 +56,8 @@ class Body(BytesIO):
 
 
 class Adapter(BaseAdapter):
-    """Carries requests to the address `url`, and below it. Connections are kept as long as they are
-    sound. For any number of threads."""
+    """Carries requests to the address `url` and below it. Connections are kept as long as they are
+    sound. Any number of threads may use an adapter."""
 
     def __init__(self, config: Config, url: str) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Adapter(BaseAdapter):
         self._idle: list[Connection] = []
         self._epoch = 0
         self._templates: dict[str, PreparedRequest] = {}
-        # What is wrong with these must not end the daemon: it is said by each post.
+        # A mistake in these settings must not end the daemon. Each post fails because of it.
         self._problem: RequestException | None = None
         self._authorization = ""
         self.way = Way()
@@ -81,7 +81,7 @@ class Adapter(BaseAdapter):
             self._problem = ConnectionError(Unreached("identity", str(error)))
         except BadProxy as error:
             self._problem = ProxyError(Unreached("proxy", str(error)))
-        except ValueError:  # InvalidURL is one; its words could quote a password
+        except ValueError:  # such as InvalidURL, whose words could quote a password
             why = "events_url is no address that can be used"
             self._problem = InvalidURL(Unreached("name", why))
 
@@ -108,8 +108,8 @@ class Adapter(BaseAdapter):
         cert: Any = None,  # noqa: ARG002
         proxies: Any = None,  # noqa: ARG002
     ) -> Response:
-        """The answer to a `request` of this adapter's. `timeout` is a `Post`, which bounds all of
-        it together. Raises ConnectionError, Timeout."""
+        """The answer to a `request` that this adapter has made. `timeout` is a `Post`, whose
+        deadline is for the whole exchange. Raises ConnectionError, Timeout."""
         epoch = self._epoch
         try:
             connection, answer = self._exchange(request, timeout)
@@ -117,7 +117,7 @@ class Adapter(BaseAdapter):
             raise Timeout(Unreached("connection", "timed out"), request=request) from error
         except Unreached as error:
             raise _KINDS.get(error.stage, ConnectionError)(error, request=request) from error
-        except OSError as error:  # no descriptor, say
+        except OSError as error:  # such as too few descriptors
             why = Unreached("connection", error.strerror or str(error))
             raise ConnectionError(why, request=request) from error
         response = Response()
@@ -130,7 +130,7 @@ class Adapter(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Closes the connections that nobody has, and the others as they come back."""
+        """Closes the connections that nobody uses now, and the others when they come back."""
         with self._lock:
             self._epoch += 1
             idle, self._idle = self._idle, []
@@ -157,8 +157,8 @@ class Adapter(BaseAdapter):
             raise
 
     def _written(self, request: PreparedRequest) -> bytes:
-        """The request in one piece: in two, each is a TLS record, a packet and a wake-up of the
-        other side."""
+        """The request in one piece. Each piece more would be a TLS record, a packet and a wake-up
+        of the other side."""
         proxy, place = self.way.proxy, request.path_url
         lines = [f"Host: {self._target.authority}"]
         lines += [f"{name}: {value!s}" for name, value in request.headers.items()]
@@ -195,19 +195,19 @@ def stage_of(error: RequestException) -> str:
 
 
 def _template(url: str) -> PreparedRequest:
-    """A POST of JSON, but for its body. Raises InvalidURL and other ValueErrors.
+    """A POST of JSON without its body. Raises InvalidURL and other ValueErrors.
 
-    It has no cookies, which a `Request` would give it, and each copy of it a new jar."""
+    It is not made of a `Request`, which would give it cookies, and each copy of it a new jar."""
     scheme, separator, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     user_part, _, host = place.rpartition("@")
     request = PreparedRequest()
     request.prepare_method("POST")
-    with importing:  # the tables for names in other scripts
+    with importing:  # a name in another script needs tables
         request.prepare_url(scheme + separator + host + slash + path, None)
     request.prepare_headers(_HEADERS)
     if user_part:
         user, _, password = user_part.partition(":")
-        # in bytes: text would have to be Latin-1
+        # These are bytes, since requests would encode text as Latin-1.
         request.prepare_auth((unquote_to_bytes(user), unquote_to_bytes(password)))
     return request

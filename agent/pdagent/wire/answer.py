@@ -1,8 +1,8 @@
-"""Answers: HTTP/1.1 as it comes over a connection, read so that none is taken for another's.
+"""Answers: HTTP/1.1 as it comes over a connection, read so that no answer is taken for another's.
 
-Strict where leniency would let somebody choose where an answer ends, and bounded in all that the
-other side can send. That is why it is not http.client, by which urllib3 reads: http.client takes a
-103 for the answer, and of two lengths the first. Knows neither sockets nor what an answer means.
+The reader is strict where somebody could otherwise choose where an answer ends, and all that the
+other side can send is bounded. urllib3 reads with http.client, which takes a 103 for the answer,
+and the first of two lengths. This module knows neither sockets nor what an answer means.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 # PagerDuty's answers have a few hundred bytes, and a dozen headers.
-HEAD_BYTES = 65_536  # of all heads of one exchange
+HEAD_BYTES = 65_536  # of all heads of one exchange together
 HEADERS = 100
 INTERIM_ANSWERS = 16
 BODY_BYTES = 65_536
@@ -21,14 +21,14 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class NoAnswer(Exception):
-    """What came is no answer."""
+    """What came is not an answer in HTTP/1.1."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """A final answer. `whole`: it came to its end. `last`: nothing may follow it on its connection,
-    since that is to be closed, or since its end is uncertain, or since more came already.
-    Header names are in lower case."""
+    """A final answer. `whole`: all of it came. `last`: nothing may follow it on its connection,
+    because the connection is to be closed, or the end of the answer is uncertain, or more came
+    already. Header names are in lower case."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -38,8 +38,8 @@ class Answer:
 
 
 class Reader:
-    """Reads from `receive`, which gives b"" at the end, and raises OSError. `close` the connection
-    after anything that this raises."""
+    """Reads from `receive`, which gives b"" at the end, and may raise OSError. After any exception
+    of this class the connection has to be closed."""
 
     def __init__(self, receive: Callable[[int], bytes]) -> None:
         self._receive = receive
@@ -49,7 +49,7 @@ class Reader:
 
     @property
     def has_more(self) -> bool:
-        """Whether bytes came that belong to nothing that was read."""
+        """Whether bytes came that are not part of the answer."""
         return bool(self._held)
 
     def answer(self) -> Answer:
@@ -57,7 +57,7 @@ class Reader:
         answer = self.head()
         try:
             self._read_body(answer)
-        except OSError:  # the status came, and with it the most important thing
+        except OSError:  # the status came, which is what matters most
             answer.whole = False
         words = answer.headers.get("connection", "").lower()
         if self._version == b"0" or "close" in words or not answer.whole or self.has_more:
@@ -65,7 +65,8 @@ class Reader:
         return answer
 
     def head(self) -> Answer:
-        """The final answer's status and headers: those before it are no answers."""
+        """Status and headers of the final answer. Answers before it, such as a 103, are passed
+        over."""
         for _ in range(INTERIM_ANSWERS + 1):
             answer = self._one_head()
             if answer.status == 101:
@@ -101,7 +102,7 @@ class Reader:
         if coding is not None:
             if coding.lower() != "chunked" or self._version == b"0":
                 raise NoAnswer("its answer is coded in a way that was not asked for")
-            # with a length beside it, two readers could see two ends
+            # If there is a length too, two readers could see two different ends.
             answer.last = length is not None
             self._read_chunks(answer)
         elif length is not None:
@@ -109,7 +110,7 @@ class Reader:
             if len(lengths) != 1 or not re.fullmatch(r"[0-9]{1,15}", length := lengths.pop()):
                 raise NoAnswer("its answer has a length that is none")
             answer.whole = self._read_into(answer, int(length))
-        else:  # it ends with its connection
+        else:  # the answer ends where its connection ends
             answer.last = True
             answer.whole = not self._read_into(answer, BODY_BYTES + 1)
 
@@ -125,12 +126,12 @@ class Reader:
                 return
             if self._line():
                 raise NoAnswer("its answer has a chunk that does not end")
-        while self._line():  # trailers mean nothing to us
+        while self._line():  # trailers are read and ignored
             pass
         answer.whole = True
 
     def _read_into(self, answer: Answer, size: int) -> bool:
-        """Adds so many bytes to the body. False: there are fewer, or more than are wanted."""
+        """Adds so many bytes to the body. False if fewer came, or if the body is too long."""
         wanted = min(size, BODY_BYTES + 1 - len(answer.body))
         whole = True
         while len(self._held) < wanted and whole:

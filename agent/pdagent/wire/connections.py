@@ -1,12 +1,12 @@
-"""Connections: how the Events API is reached. TLS, proxies, and an end to waiting.
+"""Connections: how the Events API is reached. TLS, proxies, and deadlines.
 
-`Adapter` carries requests over them. They are our own, for what urllib3's leave open: a bound on a
-whole exchange and not on each recv, one for all addresses of a host, an abort from another thread,
-and answers that are read by `Reader`.
+`Adapter` carries requests over them. They are our own, since urllib3's lack four things: a deadline
+for a whole exchange and not for each recv, one deadline for all addresses of a host, an abort from
+another thread, and answers that are read by `Reader`.
 
-A connection carries the next request only if nobody can take an answer of the last one for it: the
-last answer was final, was read to its end, and nothing has come since: not into the reader, not
-into TLS, not into the socket. That is looked at right before each request, also before the first.
+A connection carries the next request only if nothing that the last one brought could be taken for
+the next answer: the last answer was final, was read to its end, and nothing has come since, into
+the reader, TLS or the socket. This is checked right before each request, also the first.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ from pdagent.wire.identity import NoIdentity, show
 from pdagent.wire.proxy import Proxy
 
 CONNECT_SECONDS = 10.0
-# TLS with a proxy, which is near; and to learn that it speaks no TLS. Both fit into a direct
-# delivery's ten seconds.
+# A proxy is near, so TLS with it gets less time. So does the question whether it speaks no TLS.
+# Both fit into the ten seconds of a direct delivery.
 PROXY_TLS_SECONDS = 5.0
 PLAIN_SECONDS = 2.0
 _TEXT_CHARS = 500
@@ -43,8 +43,8 @@ AGENT = f"pdagent/{__version__}"
 
 
 class Unreached(Exception):
-    """No answer, for the reason that this is as text. `stage`: how far it got: "trust", "name",
-    "proxy", "tls" or "connection"."""
+    """There was no answer; the text says why. `stage` says how far the request got: "trust",
+    "name", "proxy", "tls" or "connection"."""
 
     def __init__(self, stage: str, why: str) -> None:
         super().__init__(printable(why, " ")[:_TEXT_CHARS])
@@ -52,8 +52,8 @@ class Unreached(Exception):
 
 
 class Post:
-    """One request on its way. `deadline` in monotonic seconds. `fresh`: only over a connection that
-    has carried nothing."""
+    """One request on its way. `deadline` is in monotonic seconds. A `fresh` post needs a connection
+    that has carried nothing."""
 
     __slots__ = ("begun", "deadline", "fresh", "overdue", "reused", "sent", "twin")
 
@@ -62,12 +62,12 @@ class Post:
         self.fresh = fresh
         self.twin: socket.socket | None = None
         self.begun = False  # its first bytes may have gone out
-        self.sent = False  # whole, as far as the kernel goes
+        self.sent = False  # True once the kernel has taken all of it
         self.reused = False
         self.overdue = False
 
     def left(self, most: float = math.inf) -> float:
-        """Seconds until the deadline, `most` at most. Raises TimeoutError where none is left."""
+        """Seconds until the deadline, `most` at most. Raises TimeoutError if there are none."""
         left = self.deadline - time.monotonic()
         if left <= 0 or self.overdue:
             self.overdue = True
@@ -75,16 +75,16 @@ class Post:
         return min(left, most)
 
     def abort(self) -> None:
-        """From another thread: makes whatever this post waits for on its socket fail now."""
+        """Called by another thread: whatever this post waits for on its socket fails now."""
         self.overdue = True
         if self.twin is not None:
-            with contextlib.suppress(OSError):  # it is closed already
+            with contextlib.suppress(OSError):  # the socket is closed already
                 self.twin.shutdown(socket.SHUT_RDWR)
 
 
 class Target:
-    """Where a request is for. `url` is prepared, so without a user and with a host in ASCII.
-    Raises ValueError."""
+    """Where a request goes. `url` is as requests prepares it: without a user, and with a host in
+    ASCII. Raises ValueError."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -116,7 +116,8 @@ class Connection:
         return self._sock
 
     def open(self, post: Post) -> None:
-        """Raises Unreached, TimeoutError."""
+        """Connects, through the proxy if there is one, and with TLS if need be. Raises Unreached,
+        TimeoutError."""
         proxy = self._proxy
         self._connect(post)
         if proxy is not None and proxy.scheme == "https":
@@ -144,7 +145,7 @@ class Connection:
                 self._sock.sendall(request)
                 post.sent = True
             except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-                whole = False  # it may have answered without reading all of it
+                whole = False  # the other side may have answered without reading all of it
             answer = Reader(lambda size: self._receive(size, post)).answer()
         except TimeoutError:
             raise
@@ -154,9 +155,9 @@ class Connection:
         return answer
 
     def silent(self) -> bool:
-        """Whether the other side has said nothing that was not asked for, and is still there."""
+        """Whether the other side is still there, and has said nothing that it was not asked."""
         try:
-            # reads through all layers: what OpenSSL holds as well as what the kernel does
+            # This reads what the kernel holds as well as what OpenSSL holds.
             self._sock.settimeout(0)
             self._sock.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -175,13 +176,13 @@ class Connection:
 
     def _receive(self, size: int, post: Post) -> bytes:
         self._sock.settimeout(post.left())
-        return self._sock.recv(size) or b""  # the end is 0 where TLS is within TLS
+        return self._sock.recv(size) or b""  # with TLS within TLS, recv returns 0 at the end
 
     # --- on the way there -----------------------------------------------------------------------
 
     def _connect(self, post: Post) -> None:
-        """All addresses of a host share the time, so that a black hole among them (often IPv6)
-        leaves some for the rest."""
+        """Connects to the first address that answers. All addresses of a host share the time, so
+        that a black hole among them, often IPv6, leaves some time for the rest."""
         proxy = self._proxy
         host, port = (
             (self._target.host, self._target.port) if proxy is None else (proxy.host, proxy.port)
@@ -207,7 +208,7 @@ class Connection:
                 sock.settimeout(max(share, 0.1))
                 self._sock, self._twin = sock, sock.dup()
                 post.twin = self._twin
-                post.left(CONNECT_SECONDS)  # aborted before there was something to abort
+                post.left(CONNECT_SECONDS)  # raises if it was aborted before it had a socket
                 sock.connect(address)
                 return
             except OSError as error:
@@ -222,14 +223,14 @@ class Connection:
         except Unreached as error:
             if isinstance(error.__cause__, ssl.SSLCertVerificationError):
                 raise
-            # Not tried in plain: that would hand the password to whoever breaks TLS.
+            # Nothing is sent in plain text: whoever breaks TLS would get the password.
             if self._speaks_plain(proxy, post):
                 why = f"{self._peer}: it speaks plain HTTP: write http:// before it, not https://"
                 raise Unreached("proxy", f"{why} ({proxy.source})") from error
             raise
 
     def _speaks_plain(self, proxy: Proxy, post: Post) -> bool:
-        """Asks by what holds no secret."""
+        """Whether the proxy speaks plain HTTP. The request for this holds no secret."""
         self.close()
         try:
             self._connect(post)
@@ -252,7 +253,7 @@ class Connection:
         except (OSError, NoAnswer) as error:
             raise Unreached("proxy", f"{self._peer}: {_words(error)}") from error
         if not 200 <= status < 300:
-            # not in its own words: they could quote the password
+            # The proxy's own words are not quoted: the password could be in them.
             raise Unreached("proxy", f"{self._peer} answered {said(status)}")
         if reader.has_more:
             raise Unreached("proxy", f"{self._peer}: it says more than it was asked")
@@ -266,7 +267,7 @@ class Connection:
             raise Unreached("identity", str(error)) from error
         self._sock.settimeout(seconds)
         try:
-            if isinstance(self._sock, ssl.SSLSocket):  # to the proxy
+            if isinstance(self._sock, ssl.SSLSocket):  # there is TLS with the proxy already
                 self._sock = _Nested(self._sock, context, host)
                 return
             self._sock = context.wrap_socket(
@@ -298,14 +299,14 @@ class Tls:
             return self._context
 
     def forget(self) -> None:
-        """The host's CAs may be put right meanwhile: they are read anew the next time."""
+        """Has the authorities read anew the next time, since somebody may have put them right."""
         with self._lock:
             self._context = None
 
 
 class _Nested(SSLTransport):
-    """TLS within TLS. Its handshake is done as it is made: so a certificate that is not believed
-    has to be got from there."""
+    """TLS within TLS. The constructor does the handshake, so the certificate that is not believed
+    has to be taken from there."""
 
     def __init__(self, *args: Any) -> None:
         try:
@@ -316,7 +317,7 @@ class _Nested(SSLTransport):
 
 
 def said(status: int) -> str:
-    """A status, and what it is called."""
+    """A status with its name, such as "502 Bad Gateway"."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -340,7 +341,7 @@ def _is_about_us(words: str) -> bool:
 
 
 def _shown(error: ssl.SSLCertVerificationError, sock: Any) -> Mapping[str, Any] | None:
-    """The certificate that was not believed. The module ssl has no public way to it."""
+    """The certificate that was not believed. The module ssl has no public function for this."""
     try:
         chain = getattr(error, "refused", sock)._sslobj.get_unverified_chain()
         return chain[0].get_info() if chain else None

@@ -1,16 +1,16 @@
 """Delivery: posts an event to the Events API and says, as a verdict, what came of it.
 
-Knows HTTP; does not know the spool, or when to try again. Importing requests takes 0.3 s, and
-memory, so this module is imported when the first event is there to be sent.
+This module knows HTTP. It does not know the spool, or when to try again. To import requests takes
+0.3 s and memory, so this module is imported when the first event is to be sent.
 
-Any number of threads may deliver at once, over one pool of kept-alive connections.
+Any number of threads may deliver at once. They share the kept-alive connections.
 
-An answer is taken for this event's only if it can't be another's. A connection is kept only after
-PagerDuty's own words: a yes that names the event's dedup key, or a no. Who answers in PagerDuty's
-place, while PagerDuty's own answer is still to come, says neither. Over a connection that was kept,
-a yes has to name the event again. If it names another, the event is sent once more, over a new
-connection: the same bytes twice are one event to PagerDuty. An event without a dedup key always has
-a new connection.
+An answer counts for an event only if it can't be another event's. A connection is kept only after
+PagerDuty's own words: a yes that names the event's dedup key, or a no. Somebody who answers in
+PagerDuty's place, while PagerDuty's answer is still to come, says neither. Over a connection that
+was kept, a yes has to name the event again. If it names another event, this one is sent once more,
+over a new connection: the same bytes twice are one event to PagerDuty. An event without a dedup key
+always gets a new connection.
 """
 
 import json
@@ -68,7 +68,7 @@ class Delivery:
         self._v1_keys = set()
 
     def deliver(self, pending: Pending) -> Verdict:
-        """Sends the event, and if need be in the form that PagerDuty takes it in. Never raises."""
+        """Sends the event, in another form if PagerDuty wants it so. Never raises."""
         if pending.version != "v2" or self._config.events_api != "auto":
             return self._deliver_as(pending.version, pending.data, pending.dedup_key)
         key = pending.key
@@ -76,7 +76,7 @@ class Delivery:
             verdict = self._deliver_v1(pending)
             if not isinstance(verdict, Refused):
                 return verdict
-            self._v1_keys.discard(key)  # it has changed its kind, perhaps
+            self._v1_keys.discard(key)  # the integration may have become one of v2
         verdict = self._deliver_as("v2", pending.data, pending.dedup_key)
         if not (isinstance(verdict, Refused) and verdict.about_key):
             return verdict
@@ -89,10 +89,10 @@ class Delivery:
         return second
 
     def probe(self) -> Verdict:
-        """Asks whether PagerDuty is reached, with nothing of any event, over a connection of its
-        own: `question.ask`. Unreachable means that the path is broken, whatever is sent on it.
-        Refused, what PagerDuty says to the empty event, means that it is reached; so does
-        everything else. Takes 20 s at most, and is aborted as a delivery is. Never raises."""
+        """Asks whether PagerDuty is reached, without any event in the request: `question.ask`.
+        Unreachable means that the path is broken, whatever is sent on it. Refused is PagerDuty's
+        answer to the empty event and means that it is reached; so does any other verdict. This
+        takes 20 s at most, and can be aborted as a delivery can. Never raises."""
         post = Post(time.monotonic() + question.SECONDS)
         self._posts.add(post)
         try:
@@ -159,8 +159,8 @@ class Delivery:
             if post.reused and isinstance(verdict, Delivered) and not its_own:
                 raise _Again
         if isinstance(verdict, Unreachable):
-            # Somebody else's answer. On these connections he would go on answering, when new ones
-            # lead to PagerDuty again.
+            # This is somebody else's answer. He would go on answering on these connections when new
+            # ones lead to PagerDuty again.
             adapter.close()
             return verdict if verdict.sure else replace(verdict, content=True)
         return verdict
@@ -172,7 +172,8 @@ class Delivery:
         return Unreachable("timed out" if timed_out else str(error), content=post.begun)
 
     def abort_overdue(self, now: float) -> None:
-        """Ends posts past their deadline, whatever they are waiting for. `now` is monotonic."""
+        """Ends the posts that are past their deadline, whatever they wait for. `now` is in
+        monotonic seconds."""
         for post in list(self._posts):
             if post.deadline <= now:
                 post.abort()

@@ -1,12 +1,13 @@
 """Direct delivery: what becomes of an event that the spool can't take, for all front doors.
 
-The page still goes out: whoever has the event delivers it, in the very body that the spool should
-have had, the daemon's way. It counts as accepted only once PagerDuty has it.
+The page still goes out: the process that has the event sends it itself. It sends the body that the
+spool should have had, and goes the daemon's way. The event counts as accepted only once PagerDuty
+has it.
 
-Order: a direct event may overtake those of its dedup key that are pending. For a trigger that is
-the lesser evil. A resolve or an acknowledgement that overtakes its trigger would be lost, and the
-incident stay open for ever: so these wait for a while for the spool to take them after all, or for
-the trigger to be gone; and where it is known to be still pending, they are not sent.
+Order: a direct event may overtake pending events of its dedup key. For a trigger that is the lesser
+evil. But a resolve or an acknowledgement that overtakes its trigger would be lost, and the incident
+would stay open for ever. So these wait for a while, until the spool takes them after all or the
+trigger is gone. If the trigger is known to be still pending, they are not sent.
 """
 
 import os
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from pdagent.wire.verdict import Verdict
 
 TRIES = 2
-# For one try, whatever it waits for: monitoring tools give up on a command after half a minute.
+# For one try altogether. Monitoring tools give up on a command after half a minute.
 TRY_SECONDS = 10.0
 PAUSE_SECONDS = 1.0
-# How often, a second apart, what must not overtake looks whether it still would.
+# A resolve or an acknowledgement looks so often, once a second, whether it would still overtake.
 LOOKS = 5
-LOOK_MOST = 10_000  # files
+LOOK_MOST = 10_000  # files that one look looks at
 
 
 class Others(Enum):
@@ -45,16 +46,16 @@ class Others(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether the event is accepted all the same; `text` says how, or why not, for a person. It is
-    empty where there is nothing to say."""
+    """Whether the event is accepted all the same. `text` tells a person how, or why not; it is
+    empty if there is nothing to say."""
 
     accepted: bool
     text: str
 
 
 def instead(config: Config, error: SpoolError, spool: Spool | None = None) -> Outcome:
-    """Delivers, if the configuration wants that, the event that the spool could not take. `spool`:
-    the one to queue it in, should there be room after all."""
+    """Delivers the event that the spool could not take, if the configuration wants that. `spool` is
+    where it is queued if there is room after all."""
     if not config.direct_delivery:
         text = f"{error} With direct_delivery = on it would have been delivered at once."
         return Outcome(False, text)
@@ -74,7 +75,7 @@ def instead(config: Config, error: SpoolError, spool: Spool | None = None) -> Ou
 def _queue_or_wait(
     event: Pending, config: Config, error: SpoolError, spool: Spool | None
 ) -> Outcome | None:
-    """None: nothing is left but to deliver it."""
+    """Waits for the queue to take the event after all. None: it has to be delivered directly."""
     for look in range(LOOKS + 1):
         others = _others(event, config)
         if others is Others.GONE:
@@ -83,7 +84,7 @@ def _queue_or_wait(
             break
         threads.pause(PAUSE_SECONDS)
         try:
-            # the daemon makes room as it delivers and cleans up: then the queue keeps the order
+            # The daemon may have made room by now. Then the queue keeps the order.
             enqueue(error.key, error.body, config, spool)
         except SpoolError:
             continue
@@ -91,7 +92,7 @@ def _queue_or_wait(
     if others is Others.PENDING:
         text = f"{error} It can't be delivered directly: earlier events of its incident key are"
         return Outcome(False, f"{text} still pending.")
-    return None  # nobody but the agent and root may look: this is as long as one can wait
+    return None  # this user may not look into the queue, so it has waited for as long as it can
 
 
 def _others(event: Pending, config: Config) -> Others:
@@ -122,7 +123,7 @@ def _others(event: Pending, config: Config) -> Others:
 
 
 def _deliver(event: Pending, config: Config) -> str | None:
-    """None once PagerDuty has it, else what went wrong."""
+    """Delivers the event. Returns what went wrong; None once PagerDuty has it."""
     from pdagent.wire import environment
     from pdagent.wire.ranking import ranked
     from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable
@@ -157,9 +158,9 @@ def _try(event: Pending, config: Config) -> "Verdict":
 
     delivery = Delivery(config)
     verdicts: list[Verdict] = []
-    # a thread of its own, since nothing else ends a look-up of a name
+    # It gets a thread, since nothing can end the look-up of a name.
     thread = threads.start(lambda: verdicts.append(delivery.deliver(event)), "Direct")
-    if thread is None:  # better late than never
+    if thread is None:  # without a thread it may take longer, but is delivered
         return delivery.deliver(event)
     thread.join(TRY_SECONDS)
     if verdicts:

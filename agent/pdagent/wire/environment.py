@@ -1,4 +1,4 @@
-"""The service's environment, for those who are not the service: which way the daemon goes out."""
+"""The service's environment, for processes that are not the service and want to go its way."""
 
 from collections.abc import Iterator, MutableMapping
 
@@ -8,8 +8,8 @@ VARIABLES = (*_PROXIES, *(name.upper() for name in _PROXIES), "SSL_CERT_FILE")
 
 
 def parse(text: str) -> dict[str, str]:
-    """The VARIABLES that a file of NAME=value lines sets, as systemd and the init script read
-    it."""
+    """The VARIABLES that a file of NAME=value lines sets. It is read as systemd and the init script
+    read it."""
     values = {}
     for _, name, value in _assignments(text):
         if name in VARIABLES:
@@ -20,7 +20,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def oddities(text: str) -> Iterator[tuple[int, str]]:
-    """Lines that are not taken as they were meant, by number, and why."""
+    """The numbers of lines that do something else than their writer meant, and what that is."""
     for number, name, value in _assignments(text):
         words = name.split()
         if words[:1] == ["export"] and words[1:] and words[1] in VARIABLES:
@@ -31,22 +31,22 @@ def oddities(text: str) -> Iterator[tuple[int, str]]:
 
 def _assignments(text: str) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(text.split("\n"), 1):
-        line = line.strip()  # of the CR of other systems' editors, too
+        line = line.strip()  # also of the CR that editors of other systems write
         name, equals, value = line.partition("=")
         if equals and line[0] not in "#;":
             yield number, name.strip(), value.strip()
 
 
 def take_over(environment: MutableMapping[str, str]) -> str:
-    """Makes this process go the daemon's way, as far as its files can be read; what they do not
-    set stays. Returns why one that is there can't be read, "" if all could."""
+    """Gives this process the daemon's proxies and CA file, as far as its files can be read. What
+    they do not set stays. Returns why a file can't be read; "" if all could be."""
     hidden = ""
     for path in FILES:
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
                 values = parse(file.read(1_048_576))
             for name in values:
-                environment.pop(name.lower(), None)  # it would win over one in upper case
+                environment.pop(name.lower(), None)  # else it would win over one in upper case
             environment.update(values)
         except FileNotFoundError:
             continue

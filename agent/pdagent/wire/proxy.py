@@ -1,15 +1,15 @@
 """Proxies: which one leads to an address, by the configuration or by the environment.
 
-The one parser of proxy addresses. It takes what the old agent's urllib took, and a password in any
-spelling; nothing here, and no text made of it, shows a user or a password.
+This is the only parser of proxy addresses. It takes what the old agent's urllib took, and a
+password in any spelling. No text that is made here shows a user or a password.
 
 - The scheme is http or https, and http if there is none. https means TLS to the proxy itself.
-- The user part is all before the last "@", whatever signs it holds, and ends at the first ":" in
-  it; the password is the rest. %XX in it stands for a byte.
-- The host ends at the first "/", "?" or "#" behind that. Without a port it is the scheme's own.
+- All before the last "@" is user and password, whatever signs are in them. The first ":" there
+  separates the two. %XX in them stands for a byte.
+- The host ends at the first "/", "?" or "#" behind that. Without a port, the scheme's own is used.
 - A variable in lower case wins over the one in upper case, also where it is empty: then there is
   no proxy. HTTP_PROXY counts for nothing in a CGI, whose clients could set it.
-- all_proxy counts where the variable of the scheme is not set, and only if it can be used.
+- all_proxy counts if the variable of the scheme is not set. If it can't be used, it is ignored.
 
 packaging/common.sh carries such settings over as they are written, without reading them.
 """
@@ -26,18 +26,19 @@ from pdagent.config import Config
 _PORTS = {"http": 80, "https": 443}
 _OTHERS = ("socks", "socks4", "socks4a", "socks5", "socks5h", "ftp")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-# Letters of any language: names are for the resolver to judge. The second is an IPv6 address.
+# A name, with letters of any language, since the resolver judges names; or an IPv6 address.
 _HOST = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]")
 
 
 class BadProxy(Exception):
-    """A proxy's address that can't be used, and why. Quotes nothing of it but a known scheme."""
+    """A proxy's address that can't be used, and why. The text quotes nothing of the address but a
+    known scheme."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy. `source`: what named it. `authorization`: the value of Proxy-Authorization, ""
-    without a user."""
+    """A proxy. `source` is the setting or the variable that names it. `authorization` is the value
+    of the header Proxy-Authorization; "" without a user."""
 
     scheme: str
     host: str
@@ -56,7 +57,8 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How an address is reached. `ignored`: what was set to no effect, and why; else empty."""
+    """How an address is reached. `ignored` says which setting has no effect, and why; it is empty
+    if there is none."""
 
     proxy: Proxy | None = None
     ignored: str = ""
@@ -81,7 +83,7 @@ def way_to(url: str, config: Config, environment: Mapping[str, str]) -> Way:
     try:
         return Way(parse(value, source))
     except BadProxy as error:
-        # the old agent never looked at it: what worked with it goes on working
+        # The old agent never read all_proxy, and whatever worked then has to go on working.
         return Way(ignored=f"{error}; the way is direct")
 
 
@@ -110,7 +112,7 @@ def _halves(text: str, source: str) -> tuple[str, str]:
     scheme = scheme.lower()
     if scheme in _PORTS:
         return scheme, rest
-    # an unknown word may be a piece of a password
+    # A word that is not known is not quoted: it may be a piece of a password.
     kind = f"a {scheme}:// proxy" if scheme in _OTHERS else "a proxy of an unknown kind"
     raise BadProxy(f"{source} names {kind}: only http:// and https:// are supported")
 
@@ -126,7 +128,7 @@ def _authorization(user_part: str) -> str:
 
 
 def _variable(environment: Mapping[str, str], name: str) -> tuple[str, str]:
-    """What it is called where it is set, and its value."""
+    """The variable's name as it is spelled where it is set, and its value."""
     if name in environment:
         return name, environment[name].strip()
     upper = name.upper()
@@ -136,8 +138,9 @@ def _variable(environment: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _bypassed(no_proxy: str, host: str, port: int) -> bool:
-    """Whether `no_proxy` names this host: names and what ends in them, addresses, networks, each
-    perhaps with a port, separated by commas or blanks; "*" is all."""
+    """Whether `no_proxy` covers this host. Its entries are separated by commas or blanks. Each is a
+    domain, which covers all names that end in it, an address or a network, and may have a port. "*"
+    covers all."""
     host = host.rstrip(".").lower()
     return any(
         name == "*" or (wanted in ("", str(port)) and _covers(name, host))

@@ -1,11 +1,11 @@
-"""The question: is PagerDuty reached? Put by a delivery's own means, and with nothing of any event.
+"""The question: is PagerDuty reached? It is asked the way that events go, but holds none of them.
 
 It is an empty event, which PagerDuty refuses in words of its own. Whoever answers in those words
-speaks PagerDuty's language; a portal, a filter or a gateway does not. It goes over a connection of
-its own, with the proxies, authorities and source address of a delivery.
+speaks PagerDuty's language; a portal, a filter or a gateway does not. The question has a connection
+of its own, with the proxies, authorities and source address of a delivery.
 
-`pdagent check` asks so, and the daemon does where an event's own content may be why nothing gets
-through.
+`pdagent check` asks it, and so does the daemon where the content of an event may be the reason that
+nothing gets through.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ _NOT_ASKED = Unreachable("not asked")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What TLS was spoken with: its version, and when the first of the chain's certificates that
-    are known expires, in seconds since the epoch."""
+    """The version of TLS, and the certificate's issuer. `expires` is when the first certificate of
+    the chain expires, as far as the chain is known, in seconds since the epoch."""
 
     version: str
     issuer: str
@@ -39,9 +39,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of the question. `why` is empty if PagerDuty's language was spoken. Else it ended
-    at a stage: "trust", "name", "proxy", "tls" or "connection", without a `status`; or at an
-    "answer" that is somebody else's. Names of headers are in any case."""
+    """What came of the question. If PagerDuty answered, `why` and `stage` are empty. If nobody
+    answered, there is no `status`, and `stage` says how far the question got: "trust", "name",
+    "proxy", "tls" or "connection". If somebody else answered, the stage is "answer". Names of
+    headers may be in upper or lower case."""
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +65,7 @@ def ask(config: Config, post: Post) -> Answer:
         why = str(error)
         return Answer(stage=stage_of(error), why=why, verdict=Unreachable(why))
     seconds = time.monotonic() - started
-    with response:  # and closes its connection: it is asked once
+    with response:  # at the end its connection is closed, since nothing else is asked
         raw: Any = response.raw  # a Body
         certificate = _certificate(raw.connection.sock)
         verdict = judge(
@@ -76,7 +77,7 @@ def ask(config: Config, post: Post) -> Answer:
             pagerduty=config.base_url in api.BASE_URLS.values(),
             proxy=adapter.answering_proxy,
         )
-    if isinstance(verdict, TooLarge):  # two bytes: this is somebody else's
+    if isinstance(verdict, TooLarge):  # nobody but a stranger finds two bytes too large
         verdict = Unreachable(f"answered {response.status_code} to an empty event")
     stage, why = ("answer", verdict.why) if isinstance(verdict, Unreachable) else ("", "")
     return Answer(response.status_code, response.headers, seconds, certificate, stage, why, verdict)

@@ -1,6 +1,7 @@
 """Trust: whose certificates are believed, and what to say of one that is not.
 
-As curl and OpenSSL's own client verify: the chain, its dates, the host's name, TLS 1.2 or later.
+A certificate is verified as curl and OpenSSL's own client do it: the chain, its dates, the host's
+name. TLS has to be 1.2 or later.
 """
 
 import os
@@ -31,8 +32,8 @@ class NoTrust(Exception):
 
 
 def ca_file(config: Config, environment: Mapping[str, str]) -> str:
-    """The bundle of CAs to trust: `ca_file`, SSL_CERT_FILE (as OpenSSL has it), or the
-    distribution's. Raises NoTrust."""
+    """The bundle of CAs to trust: `ca_file`, else the file that SSL_CERT_FILE names, as for
+    OpenSSL, else the distribution's. Raises NoTrust."""
     chosen = config.ca_file or environment.get("SSL_CERT_FILE", "")
     if chosen:
         return chosen
@@ -43,14 +44,15 @@ def ca_file(config: Config, environment: Mapping[str, str]) -> str:
 
 
 def context(path: str) -> ssl.SSLContext:
-    """Trusts the authorities in the file `path`. Reading them takes 8 to 25 ms. Raises NoTrust."""
+    """A context that trusts the authorities in the file `path`. To read them takes 8 to 25 ms.
+    Raises NoTrust."""
     try:
         found = ssl.create_default_context(cafile=path)
     except OSError as error:  # ssl.SSLError is one
         raise NoTrust(f"cannot use the CA certificates in {path}: {why_not(error)}") from error
     found.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 began to refuse what RFC 5280 forbids and everybody else takes: home-made
-    # authorities, as gateways have them, often lack keyUsage.
+    # Since 3.13 Python refuses what RFC 5280 forbids and everybody else takes. Home-made
+    # authorities, such as those of gateways, often lack keyUsage.
     found.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
     return found
 
@@ -82,7 +84,7 @@ def _date(shown: Mapping[str, Any] | None, name: str) -> str:
 
 
 def _issuer(shown: Mapping[str, Any]) -> str:
-    """Somebody else's words: one short printable line."""
+    """Who issued the certificate, as one short printable line: these are somebody else's words."""
     names = {name: value for part in shown.get("issuer", ()) for name, value in part}
     words = [names[name] for name in ("commonName", "organizationName") if names.get(name)]
     line = printable(", ".join(dict.fromkeys(words)))

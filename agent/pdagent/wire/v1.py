@@ -1,4 +1,4 @@
-"""An alert of Events API v2, said again as v1 has it."""
+"""Events API v1: a v2 event, written for v1."""
 
 from pdagent import api
 from pdagent.encoding import Body
@@ -6,7 +6,7 @@ from pdagent.event import put
 
 
 def as_v1(body: Body) -> Body:
-    """A v2 alert body as v1 has it, for keys that v2 does not know."""
+    """The body of a v2 event as v1 wants it, for keys that v2 does not know."""
     payload = body.get("payload")
     payload = payload if isinstance(payload, dict) else {}
     details = payload.get("custom_details")

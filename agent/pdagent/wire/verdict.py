@@ -1,7 +1,8 @@
 """Verdicts: what an answer of the Events API, or the lack of one, means for the event.
 
-Pure: is handed status, headers and body, and does no input or output. A verdict names whose fault a
-failure is, since that decides who has to wait: the event, its dedup chain, its key or everybody.
+Pure: it is handed status, headers and body, and does no input or output. A verdict says what is to
+blame for a failure, since that decides who has to wait: the event's dedup chain, its key, or all
+events.
 """
 
 import json
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pdagent import api
 from pdagent.shown import printable
 
-# PagerDuty counts events per minute; whoever asks for much more patience is not PagerDuty.
+# PagerDuty counts events per minute. Whoever asks for much more time than that is not PagerDuty.
 RETRY_AFTER_MOST = 300.0
 REASON_CHARS = 500
 RELAY_ANSWERED = "the relay answered"
@@ -46,7 +47,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """PagerDuty would take a shorter one."""
+    """PagerDuty would take a shorter body."""
 
     status: int
     reason: str
@@ -85,7 +86,7 @@ _PATH_STATUSES = (401, 403, 404, 405)  # unless PagerDuty itself wrote the answe
 _SERVER_STATUSES = (408, 425)
 
 
-# What PagerDuty says yes with, by the API that was asked.
+# The status with which PagerDuty takes an event, by API.
 _TAKEN = {"v2": 202, "change": 202, "v1": 200}
 
 
@@ -101,9 +102,10 @@ def judge(
 ) -> Verdict | TooLarge:
     """The verdict on an answer to an event of `version`.
 
-    `headers` with names in any case; `body` empty if it was not whole; `now` in seconds since the
-    epoch, for dates in Retry-After; `pagerduty`: it was asked itself, and nobody who passes events
-    on to it; `proxy`: who could have written this answer in its place.
+    Names in `headers` may be in upper or lower case. `body` is empty if it was not whole. `now` is
+    in seconds since the epoch, for dates in Retry-After. `pagerduty`: PagerDuty itself was asked,
+    and not a relay that passes events on to it. `proxy` is who could have written the answer in
+    PagerDuty's place; "" if nobody could.
     """
     if 200 <= status < 300:
         return _taken(status, headers, body, version, pagerduty)
@@ -134,9 +136,10 @@ def judge(
 def _taken(
     status: int, headers: Mapping[str, str], body: bytes, version: str, pagerduty: bool
 ) -> Verdict:
-    """A 2xx says that the event was taken if PagerDuty itself says it as it always does, or if
-    somebody who passes events on says it with a JSON object that names no errors. A captive portal,
-    a proxy that opens TLS, a web server's greeting say it too, and have taken nothing."""
+    """Whether a 2xx means that the event was taken. From PagerDuty it does if the body is the one
+    that PagerDuty always sends; from a relay, if the body is a JSON object that names no errors.
+    Captive portals, proxies that open TLS and web servers' start pages say 2xx too, and have taken
+    nothing."""
     answer = _object(body)
     if answer is not None and status == _TAKEN[version] and answer.get("status") == "success":
         return Delivered(status)
@@ -148,7 +151,7 @@ def _taken(
 
 
 def named(body: bytes) -> str | None:
-    """The dedup key of the event that PagerDuty says it has taken."""
+    """The dedup key of the event that PagerDuty says it has taken; None if it names none."""
     answer = _object(body) or {}
     key = answer.get("dedup_key") or answer.get("incident_key")
     return key if isinstance(key, str) else None
@@ -172,7 +175,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _http_date(text: str) -> float | None:
-    from email.utils import parsedate_to_datetime  # 400 kB, which an idle daemon does without
+    from email.utils import parsedate_to_datetime  # 400 kB that an idle daemon does not need
 
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
@@ -197,7 +200,7 @@ def _pagerdutys_words(body: bytes) -> str | None:
     errors = answer.get("errors")
     has_errors = isinstance(errors, list) and bool(errors)
     if not has_errors and not ("status" in answer and "message" in answer):
-        return None  # other JSON APIs have messages too, but not beside a status
+        return None  # other APIs answer with a message too, but without a status beside it
     parts = [answer.get("message"), *(errors if isinstance(errors, list) else [errors])]
     return (
         "; ".join(printable(str(part), " ") for part in parts if part)[:REASON_CHARS]

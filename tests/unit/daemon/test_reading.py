@@ -31,7 +31,7 @@ from pdagent.daemon.reading import (
 from pdagent.queue import backlog, opening
 from pdagent.queue.backlog import INCOMPLETE_SECONDS, Backlog
 from pdagent.queue.pending import HEAVY_BYTES
-from pdagent.schedule.lane import Entry
+from pdagent.schedule.entry import Entry
 from pdagent.spool import file_name
 from tests.support.calls import Calls, Fault
 from tests.support.events import KEY, OTHER
