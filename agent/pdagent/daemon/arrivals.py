@@ -6,10 +6,11 @@ in which names come is the order in which they are handed on.
 
 What strangers can cause is bounded:
 
-- A name costs one lstat, when it is new. What is known is passed over.
-- Of one user's events OWNER_MOST are kept in mind, and fewer where more users have some pending.
-  The rest stays in pdq/, oldest first, until there is room (`Window`).
-- A FIFO that is full makes a look necessary. Looks take a quarter of the time at most.
+- A new name costs one lstat. A known name is passed over.
+- Of each user OWNER_MOST events are kept in mind, and fewer if several users have events pending.
+  The rest stay in pdq/ until there is room; the oldest come first (`Window`).
+- If the FIFO was full, the whole directory has to be looked at. Looks take a quarter of the time at
+  most.
 """
 
 import contextlib
@@ -36,14 +37,14 @@ from pdagent.spool import PENDING
 log = logging.getLogger("main")
 
 WAKE_BYTES = 65_536
-LOOK_PAUSES = 3  # after a look that a full FIFO has caused, as many times as long as it took
+LOOK_PAUSES = 3  # after a look because of a full FIFO, the pause is so many times as long
 LOOK_PAUSE_MOST = 0.5
 DIRECTORIES_SAID = 5
 ADOPTION_SECONDS = 10.0
 ENDURE_SECONDS = 1.0
-# A look at a million files on a slow disk takes less. Who takes longer is stuck.
+# A look at a million files on a slow disk takes less than this. If it takes longer, it is stuck.
 STUCK_SECONDS = 600.0
-QUIET_SECONDS = 60.0  # between two wake-ups of the thread, where there is nothing for it to do
+QUIET_SECONDS = 60.0  # between two wake-ups of the thread while it has nothing to do
 
 
 class Arrivals:
@@ -78,13 +79,13 @@ class Arrivals:
     # --- from the main thread -------------------------------------------------------------------
 
     def start(self) -> None:
-        """Takes what is there, and goes on taking what comes."""
+        """Takes the events that are there, and from now on those that come."""
         self._look()
         self.ask()
 
     def tick(self, now: float) -> None:
-        """Once in a while: asks, unless the thread would find nothing to do. To wake it is most of
-        what an idle daemon does."""
+        """Called once in a while: asks for a look, unless the thread would find nothing to do.
+        Waking the thread is most of what an idle daemon does."""
         if now >= self._ask_by or not self._is_quiet():
             self.ask()
             self._ask_by = now + QUIET_SECONDS
@@ -100,7 +101,7 @@ class Arrivals:
         )
 
     def ask(self) -> None:
-        """Asks for a look at what has changed, which no wake may have told."""
+        """Asks for a look at pdq/, since there may be files of which no wake told."""
         if self._thread is None or not self._thread.is_alive():
             self._missed = self._thread is not None  # the thread ended by a bug of ours
             self._thread = threads.start(self._serve, "Arrivals")  # None: there is a next time
@@ -108,7 +109,7 @@ class Arrivals:
             os.write(self._ask, b"\0")
 
     def is_stuck(self, now: float) -> bool:
-        """Whether something takes so long that only a restart may help."""
+        """Whether the thread's work takes so long that only a restart may help."""
         since = self._busy_since
         return since is not None and now - since > STUCK_SECONDS
 
@@ -192,13 +193,13 @@ class Arrivals:
         except BlockingIOError:
             return
         if len(data) >= self._wake_room:
-            # The FIFO may have been full: a sender that found no room has linked its file before
-            # that, so this look sees it, and sees it before the names that came after.
+            # The FIFO may have been full. A sender that found no room in it had linked its file
+            # before, so this look sees the file, and sees it before the names that came later.
             began = time.thread_time()
             self._look()
             took = time.thread_time() - began
             threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
-        # Anyone may write anything here: what is not the name of a pending event is dropped.
+        # Anyone may write anything here. A line that is not the name of a pending event is dropped.
         arrived: dict[str, int] = {}
         wanted = False
         expects = False
@@ -210,8 +211,8 @@ class Arrivals:
             if self._workers.knows(name):
                 self._workers.finished(name)
                 continue
-            # Only this thread adds names. So what is not known now, and is there, can't have been
-            # settled in between: it is new.
+            # Only this thread adds names. So a name that is not known, but whose file is there, is
+            # new: the event can't have been settled in between.
             seen = self._backlog.seen(name) if name and "/" not in name else None
             if seen is None:
                 # An empty line is somebody who asks how things stand (see queue.condition). A name
@@ -235,6 +236,6 @@ class Arrivals:
 
     @property
     def _wake_room(self) -> int:
-        # A write that finds no page of its own free fails, so a full FIFO may hold less than its
-        # size.
+        # Each write takes a page of its own, and fails if none is free. So a full FIFO may hold
+        # less than its size.
         return min(WAKE_BYTES, fcntl.fcntl(self._fifo, fcntl.F_GETPIPE_SZ)) * 3 // 4

@@ -1,5 +1,5 @@
-"""Going into the background, as the old `pdagentd` did: the command returns when the daemon is
-ready, with its exit code if it can't be."""
+"""The background: the daemon detaches, as the old `pdagentd` did. The command returns when the
+daemon is ready; if the daemon can't start, the command returns its exit code."""
 
 import contextlib
 import os
@@ -10,9 +10,11 @@ from pdagent import exits
 
 
 def daemonize(pid_file: str, serve: Callable[[Callable[[], None]], int]) -> int:
-    """Runs `serve` in a detached process; it calls what it is handed once it is ready.
+    """Runs `serve` in a detached process. `serve` is handed a function, and calls it once it is
+    ready.
 
-    Returns, in the caller's process, 0 once that has happened, else the exit code of what died.
+    In the caller's process this returns 0 after that call, or the exit code of the process that
+    ended before it.
     """
     receiver, sender = os.pipe2(os.O_CLOEXEC)
     if os.fork():
@@ -46,7 +48,7 @@ def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon is ready to reload
     code = serve(ready)
-    if serving:  # else the file may be another daemon's, and `sender` is still open
+    if serving:  # otherwise the pid file may be another daemon's, and `sender` is still open
         with contextlib.suppress(OSError):
             os.unlink(pid_file)
     else:

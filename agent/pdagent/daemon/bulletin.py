@@ -1,9 +1,9 @@
-"""The bulletin: the daemon tells how it fares, in a file for `pdagent check`, to systemd and, where
-something goes wrong or is right again, in the log.
+"""The bulletin: the daemon tells how it fares, in a file for `pdagent check` and to systemd. Where
+something goes wrong or is right again, it tells so in the log, too.
 
-Looking and writing happen in a thread of their own, one at a time: nothing that is slow there, a
-file on a server that is away say, holds up the main loop. Anyone may ask for a bulletin, so there
-is one each SECONDS at most.
+A thread of its own looks and writes, so that nothing slow, such as a file on a server that is away,
+holds up the main loop. There is one such thread at a time. Anyone may ask for a bulletin, so one is
+made every SECONDS at most.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("main")
 
 SECONDS = 0.5
-QUIET_SECONDS = 60.0  # between two, where nothing is new and nobody asks
-FILE_MODE = 0o644  # for every user's `pdagent check`
+QUIET_SECONDS = 60.0  # between two bulletins while nothing is new and nobody asks
+FILE_MODE = 0o644  # every user may run `pdagent check`
 
 
 class Bulletin:
-    """Tells how `workers` fare. `nudge` makes the main loop come round."""
+    """Tells how `workers` fare. `nudge` wakes the main loop."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Bulletin:
         self.made = 0
         self._next = 0.0
         self._due = 0.0
-        self._told: tuple[int, float | None] | None = None  # what was last told of it
+        self._told: tuple[int, float | None] | None = None  # the `_progress` that was last told
         self._busy = False
         self._ended = False
         self._status = ""
@@ -86,15 +86,16 @@ class Bulletin:
         self._wanted = True
 
     def tick(self, now: float) -> None:
-        """Once in a while: wants one if how things stand has changed, or if it may be over what was
-        wrong. Else it is not each time: to make one takes 2 MB that an idle daemon does without."""
+        """Called once in a while: wants a bulletin if there is something new, or if a trouble may
+        be over. It does not want one each time, since a bulletin takes 2 MB of memory that an idle
+        daemon does not need."""
         if self._troubles or self._told != self._progress() or now >= self._due:
             self.want()
 
     def tend(self, now: float) -> float:
         """Makes a bulletin if one is wanted. Returns when to call again, in monotonic seconds."""
         if not self._wanted or self._busy:
-            return math.inf  # the thread nudges when it is done
+            return math.inf  # the thread wakes the main loop when it is done
         if now < self._next:
             return self._next
         self._wanted, self._next, self._due = False, now + SECONDS, now + QUIET_SECONDS
@@ -163,7 +164,7 @@ class Bulletin:
         before = self._troubles
         self._troubles = {need: before.get(need, wall) for need in needs}
         for need in needs:
-            if need not in before and need[0] != "rejected":  # which the reload has said
+            if need not in before and need[0] != "rejected":  # the reload has logged a rejection
                 log.error("%s. 'pdagent check' says what to do.", Trouble(*need, wall))
         for need in before:
             if need not in self._troubles and need[0] != "rejected":

@@ -1,8 +1,8 @@
-"""Handling: one claimed event, from its file through delivery to where it is settled.
+"""Handling: one claimed event, from its file through delivery to the directory where it is settled.
 
-Done by a worker, in its thread: the file is read, what was found decides, and there is one place
-where the event leaves the queue. The scheduler is asked under the workers' lock; reading files and
-posting happen outside it.
+A worker does it, in its thread. The file is read, what was found decides, and there is one place
+where the event leaves the queue. The scheduler is asked while the workers' lock is held. Files are
+read and events are posted without the lock.
 """
 
 import logging
@@ -69,7 +69,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The event is not there any longer, removed by a person's hand or replaced by its owner."""
+    """The event is gone: a person has removed it, or its owner has replaced its file."""
 
     by_hand: bool
 
@@ -135,7 +135,7 @@ class Handling:
             self._act(entry, found, now)
         if heavy:
             del found
-            give_back()  # what it took to write it in another form
+            give_back()  # the memory for writing the event in another form
 
     def _act(self, entry: Entry, found: Found, now: float) -> None:
         """What follows from an event that can't be sent now."""
@@ -219,8 +219,9 @@ class Handling:
             )
 
     def try_again(self, entry: Entry) -> None:
-        """Puts an event back after a bug of ours, or for want of memory; then this may want memory
-        too. Nobody but this worker knows of the event, so it does not end before that is done."""
+        """Puts an event back after a bug of ours, or if there was too little memory; then there may
+        be too little for this too. Nobody but this worker knows of the event, so this tries until
+        it is done."""
         again = False
         while True:
             try:
@@ -242,8 +243,8 @@ class Handling:
                 self._scheduler.settle(entry, Troubled("internal error"), now, now)
 
     def _conclude(self, entry: Entry, pending: Pending, verdict: Verdict, started: float) -> None:
-        # Whether the event is to blame is found out before the scheduler hears of it: else others
-        # would wait meanwhile.
+        # The question whether the event is to blame is answered before the scheduler hears of the
+        # verdict. Otherwise other events would wait meanwhile.
         reached = isinstance(verdict, Unreachable) and self.path.is_open(verdict, entry.relay)
         now = time.monotonic()
         with self._lock:

@@ -1,7 +1,7 @@
-"""Large files: to understand one holds up all other threads, and takes up to 50 MB for a while.
+"""Large files: while one is parsed no other thread runs, and it takes up to 50 MB for a while.
 
-Anyone may make many of them. So one is read at a time, for a quarter of the time at most. What it
-took is given back to the system at once: libc keeps what is free for each thread by itself, and
+Anyone may make many of them. So one is read at a time, and parsing takes a quarter of the time at
+most. The memory is given back to the system at once: libc keeps free memory for each thread, and
 with 36 threads that came to 280 MB.
 """
 
@@ -11,13 +11,13 @@ import time
 
 from pdagent.threads import importing, pause
 
-PAUSES = 3  # after each file, as many times as long as it took
+PAUSES = 3  # after each file the pause is so many times as long as the parsing was
 PAUSE_MOST = 1.0
-WORK_SECONDS = 0.005  # what takes less was small
+WORK_SECONDS = 0.005  # a file that took less was small
 
 
 class Turn:
-    """To be held while a large file is read and understood."""
+    """A lock that is held while a large file is read and understood."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,8 +38,8 @@ class Turn:
 
 
 def give_back() -> None:
-    """Gives memory that is free back to the system."""
-    # The packaged program's Python has this module.
+    """Gives free memory back to the system."""
+    # Only the packaged program's Python has this module.
     with contextlib.suppress(ImportError), importing:
         from _pages import release  # type: ignore[import-not-found]
 

@@ -1,9 +1,9 @@
 """The daemon: `pdagentd`'s life from lock to exit.
 
-One thread, here, waits for signals and for the next thing that is due; what it does itself never
-grows with the number of files, names and answers. `arrivals` has a thread that waits for names, and
-all sending happens in `workers`. With nothing to do the daemon wakes once per `send_interval_secs`,
-for the safety-net look at the spool and systemd's watchdog together.
+The main thread is here. It waits for signals and for the next thing that is due, and its own work
+never grows with the number of files, names and answers. `arrivals` has a thread that waits for
+names, and all sending happens in the threads of `workers`. With nothing to do the daemon wakes once
+per `send_interval_secs`, for a look at the spool and for systemd's watchdog together.
 """
 
 import contextlib
@@ -57,7 +57,8 @@ class Daemon:
         make_directories(settings)
         self._lock = take_lock(root)
         self._state = state = State(settings.data_dir)
-        # Before the FIFO has a reader: by that reader others know that this daemon runs.
+        # This comes before `Arrivals`, since others know that this daemon runs once the FIFO has a
+        # reader.
         state.withdraw_holds()
         self._counters = Counters(state, time.time())
         self._settlement = Settlement(backlog := Backlog(root), state, self._counters)
@@ -145,7 +146,7 @@ class Daemon:
         # Arrivals that are stuck, on a disk that hangs, would leave the daemon deaf.
         now = time.monotonic()
         if not self._missed and not self._arrivals.is_stuck(now):
-            self._notifier.alive()  # else a restart may help, where somebody sees to that
+            self._notifier.alive()  # otherwise systemd restarts the daemon, which may help
         self._arrivals.tick(now)
         self._expecting.tick()
         self._counters.save()
@@ -156,7 +157,7 @@ class Daemon:
         self._missed = False
 
     def _asked(self) -> None:
-        """Somebody asks how things stand; from another thread."""
+        """Somebody asks how things stand. Another thread calls this."""
         self._bulletin.want()
         self._signals.nudge()
 
@@ -221,7 +222,7 @@ class Daemon:
 
 
 def _running() -> float:
-    """Seconds that went by, those in which the machine was suspended included."""
+    """Seconds since the host was started, also those in which it was suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

@@ -1,7 +1,8 @@
-"""The logbook: what the log says of verdicts, for whoever asks later where an event has gone.
+"""The logbook: what the log says about verdicts, so that people can find out later where an event
+has gone.
 
-Each verdict on an event is one line. It holds nothing of the event's body but the dedup key, and no
-integration key.
+Each verdict on an event is one line. Of the event's body only the dedup key is in it, and no
+integration key is.
 """
 
 import logging
@@ -28,7 +29,7 @@ SAID_SECONDS = 60.0
 
 class Sparing:
     """Whether another line may be written about a user's files: SAID_MOST in SAID_SECONDS. All
-    further files share one line, so that nobody can flush the log. `what`: what that line calls
+    further files share one line, so that nobody can fill the log. `what` is how that line calls
     them. `monotonic` gives seconds."""
 
     def __init__(self, what: str, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +45,7 @@ class Sparing:
             return self._said[owner] <= SAID_MOST
 
     def say_rest(self) -> None:
-        """Called once in a while: says what was not said, once enough time is over."""
+        """Called once in a while: after SAID_SECONDS says how many lines were left out."""
         with self._lock:
             if self._monotonic() - self._began < SAID_SECONDS:
                 return

@@ -1,7 +1,7 @@
-"""Needs: what the service must be able to read and write, tried by the service itself.
+"""Needs: what the service must be able to read and write. The service itself tries.
 
-Only a process in the service's own sandbox, as its own user, knows. A file on a server that is away
-may keep a look waiting for ever, so looks are made in a thread of their own (see `bulletin`).
+Only a process that has the service's user and sandbox knows what they allow. A file on a server
+that is away may keep a look waiting for ever, so a thread of its own looks (see `bulletin`).
 """
 
 import os
@@ -17,7 +17,7 @@ from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 KINDS = ("configuration", "keys", "authorities", "queue", "log", "disk", "rejected")
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
-Need = tuple[str, str, str]  # kind, path, why it can't be had
+Need = tuple[str, str, str]  # kind, path, what is wrong with it
 
 
 def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterator[Need]:
@@ -45,7 +45,7 @@ def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterat
 
 
 def _full(*places: str) -> Iterator[Need]:
-    """Disks without space, each once."""
+    """The disks that are full, each once."""
     devices: set[int] = set()
     for place in places:
         try:
@@ -54,7 +54,7 @@ def _full(*places: str) -> Iterator[Need]:
                 devices.add(device)
                 yield "disk", place, "no space left"
         except OSError:
-            pass  # that it can't be used was said
+            pass  # `unmet` has told that the place can't be used
 
 
 def _unreadable(path: str) -> str:

@@ -1,4 +1,5 @@
-"""Telling systemd how the daemon is doing: sd_notify(3), the parts that a service needs."""
+"""Notifications: telling systemd how the daemon is doing. These are the parts of sd_notify(3) that
+a service needs."""
 
 import _socket
 import contextlib
@@ -6,12 +7,12 @@ import os
 from collections.abc import Mapping
 
 SECONDS = 1.0
-# The module socket would take 200 kB of every idle daemon; this is what it is made of.
+# The module socket, which is made of this one, would take 200 kB of every idle daemon's memory.
 _KIND = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC
 
 
 class Notifier:
-    """Sends states to `NOTIFY_SOCKET`; without one, does nothing."""
+    """Sends states to `NOTIFY_SOCKET`. Without that variable it does nothing."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
@@ -33,8 +34,8 @@ class Notifier:
         self.send("READY=1")
 
     def reloading(self, monotonic_ns: int) -> None:
-        # Type=notify-reload (systemd 253) wants to know when, to tell this reload from the one
-        # before
+        # With Type=notify-reload (systemd 253), systemd tells this reload from the one before by
+        # its time.
         self.send("RELOADING=1", f"MONOTONIC_USEC={monotonic_ns // 1000}")
 
     def stopping(self) -> None:
@@ -49,7 +50,7 @@ class Notifier:
 
 
 def _watchdog(environment: Mapping[str, str]) -> float | None:
-    """Seconds within which systemd wants to hear from this process, None if it does not."""
+    """How often systemd wants to hear from this process, in seconds; None if it does not."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     pid = environment.get("WATCHDOG_PID", str(os.getpid()))
     if not microseconds.isdecimal() or int(microseconds) == 0 or pid != str(os.getpid()):

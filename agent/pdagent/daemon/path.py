@@ -1,9 +1,9 @@
 """The path to PagerDuty, as workers use it: deliveries, and the question whether it is open.
 
-A proxy may dislike one event and answer it with a page of its own, or cut it off. To others that
+A proxy may dislike one event, and answer it with a page of its own or cut the connection. That
 looks as if the path were broken, and two such events a minute would keep everybody waiting. So
-where an event's own content may be why, the path is asked with nothing of any event before anyone
-waits. If PagerDuty answers that, the event alone waits.
+where an event's own content may be the reason, PagerDuty is first asked without any event. If it
+answers, the event alone waits.
 """
 
 import threading
@@ -18,12 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.wire.delivery import Delivery
 
-# All who ask within so many seconds get the same answer.
+# Workers who ask within so many seconds get the same answer.
 FRESH_SECONDS = 2.0
 
 
 class Path:
-    """Delivers as `config` says. What it needs is imported with the first event."""
+    """Delivers as `config` says. The modules for it are imported with the first event."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -44,7 +44,7 @@ class Path:
         return self._get(relay).deliver(pending)
 
     def is_open(self, missed: Unreachable, relay: str) -> bool:
-        """Whether that relay is reached all the same, after an event has `missed` it."""
+        """Whether that relay can be reached although an event has `missed` it."""
         if not missed.content:
             return False
         with self._asking:

@@ -1,17 +1,19 @@
-"""Reading: what the file of a claimed event turns out to be, here and now.
+"""Reading: what the file of a claimed event turns out to be.
 
-What is found is returned, not raised: the one who handles the event has to deal with all of it.
-Work on files is bounded, since anyone may have made them:
+The findings are returned and not raised, so that whoever handles an event has to deal with each of
+them. Work on files is bounded, since anyone may have made them:
 
-- One file of each owner is read at a time. A user's 50,000 files must not have 30 threads parse,
-  among which everybody else's would have to find their turn at the interpreter.
-- Large files are read one at a time altogether, and for a quarter of the time at most: the
-  interpreter is held for as long as one is parsed.
+- Of each owner one file is read at a time. Otherwise a user's 50,000 files would keep 30 threads
+  parsing, and other users' threads would rarely get their turn at the interpreter.
+- Of the large files one is read at a time altogether, and parsing takes a quarter of the time at
+  most, since no other thread runs meanwhile.
 - A file that the agent may not read delays nobody, and waits by itself until somebody repairs it:
-  it may be an accepted event after an accident with chmod. Of each owner so many are kept waiting;
-  the rest is set aside. A stranger could make a million of them, of other people's keys.
-- A file that is not whole is looked at ten times in a second, and then it is no event. Others wait
-  for such files for a while, which is bounded for each key and owner: see schedule.patience.
+  it may be an accepted event after an accident with chmod. Of each owner a bounded number is kept
+  waiting, and the rest is set aside. A stranger could make a million such files, of other people's
+  keys.
+- A file that is not whole is looked at ten times in a second. After that it is no event. Others
+  wait for such files for a while, which is bounded for each key and owner: see
+  schedule.patience.
 """
 
 import errno
@@ -29,18 +31,18 @@ from pdagent.queue.opening import SHORTAGES, Directory, Large, Unreadable
 from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
 from pdagent.schedule.entry import Entry
 
-# How long a file may have its second name in tmp/ before its writer is taken for dead. It needs
-# that long only if the disk takes that long for an fsync.
+# If a file has its second name in tmp/ for longer than this, its writer is taken for dead. Only an
+# fsync on a slow disk takes so long.
 UNFINISHED_SECONDS = 5.0
 INCOMPLETE_AGAIN_SECONDS = 0.1
 AGAIN_SECONDS = 5.0
 # How long a file that gives an error is tried again before it is set aside.
 UNREADABLE_SECONDS = 300.0
-# Files that the agent may not read: how many of each owner are kept waiting, of all owners together
-# and at least, and how long at most from one look at them to the next. It is half of what the
-# window lets in: were it full of them, other people's events of their keys would be left out.
+# Files that the agent may not read. DENIED_MOST of each owner are kept waiting, and DENIED_OF_ALL
+# of all owners together, but DENIED_LEAST of each. That is half of what the window lets in: if it
+# were full of such files, other people's events of the same keys would be left out.
 DENIED_MOST, DENIED_OF_ALL, DENIED_LEAST = 1000, 50_000, 50
-DENIED_AGAIN_MOST = 60.0
+DENIED_AGAIN_MOST = 60.0  # the longest time from one look at them to the next
 BEING_WRITTEN = "an event is being written"
 
 Patience = Callable[[str, float], bool]
@@ -114,8 +116,8 @@ class Reading:
         self._denied: dict[int, set[str]] = {}  # names by owner: those that the agent may not read
 
     def read(self, entry: Entry, now: float, config: Config, patience: Patience) -> Found:
-        """What the entry's file is. `patience` is asked whether others may wait so many seconds for
-        a file that is "unfinished" or "incomplete"."""
+        """What the entry's file is. `patience` says whether other events may wait so many seconds
+        for a file that is "unfinished" or "incomplete"."""
         if key_of(entry.name) is None:
             return Unfit("its name is not an event's")
         try:
@@ -126,9 +128,9 @@ class Reading:
         except Unfinished as unfinished:
             pending = unfinished.pending
             since = entry.since("unfinished", now)
-            # pd-send is between link and unlink, or died there. It gets a while to finish, and
-            # wakes us when it has. After that while the event counts as accepted: pd-send may have
-            # said so.
+            # pd-send is between link and unlink, or died there. It gets some time to finish, and
+            # wakes us when it has. After that time the event counts as accepted, since pd-send may
+            # have said so.
             if now - since < UNFINISHED_SECONDS and patience("unfinished", UNFINISHED_SECONDS):
                 return Waits(pending.chain, now + UNFINISHED_SECONDS)
             try:
@@ -148,8 +150,8 @@ class Reading:
         except OSError as error:
             return self.unreadable(entry, error, now)
         if lane(pending.key, config) != lane(key_of(entry.name) or "", config):
-            # The key in the name decides whose turn the event takes, and who waits when it is
-            # throttled. Another key in the body would let one key hold up another.
+            # The key in the name decides when the event goes, and which events wait when it is
+            # throttled. With another key in the body, one key could hold up another.
             return Unfit("its name and its body have different integration keys")
         return Ready(pending)
 
@@ -172,7 +174,8 @@ class Reading:
         since = entry.since("denied", now)
         problem = os.strerror(errno.EACCES) if since == now else ""  # said once
         if not self._backlog.is_ours():
-            # An accident, in which nothing else can leave either: so the order is kept.
+            # This is an accident with the whole queue. Nothing else can leave either, so the order
+            # is kept.
             return Later(now + AGAIN_SECONDS, why, problem)
         if entry.name not in self._denied[entry.owner]:
             return Unfit(why)
@@ -188,8 +191,8 @@ class Reading:
     def _incomplete(
         self, entry: Entry, incomplete: Incomplete, now: float, patience: Patience
     ) -> Found:
-        # A script that writes straight into pdq/ is between open and close, or what it wrote is no
-        # event. Its chain is unknown, so its key waits.
+        # A script that writes straight into pdq/ may not be done yet, or it wrote what is no event.
+        # The event's chain is unknown, so its key waits.
         if now - entry.since("incomplete", now) >= INCOMPLETE_SECONDS:
             return Unfit(str(incomplete))
         if patience("incomplete", INCOMPLETE_SECONDS):
@@ -197,9 +200,9 @@ class Reading:
         return Aside(now + INCOMPLETE_AGAIN_SECONDS)
 
     def unreadable(self, entry: Entry, error: OSError, now: float) -> Found:
-        """What follows from an error of the system's about an event."""
-        # The event's chain is unknown, so its key waits. If the disk does not come back, the others
-        # must not wait for ever. If it does, the event must not be lost.
+        """What follows from an error of the system about an event."""
+        # The event's chain is unknown, so its key waits. If the disk does not come back, the other
+        # events must not wait for ever. If it comes back, the event must not be lost.
         problem = error.strerror or str(error)
         since = entry.since("unreadable", now)
         if error.errno in SHORTAGES or now - since < UNREADABLE_SECONDS:

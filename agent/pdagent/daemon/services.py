@@ -1,7 +1,7 @@
 """Services: what the daemon offers beside delivery: the endpoint, metrics, health, the heartbeat.
 
-Delivery goes on without any of them: what can't be had is tried again. Each has threads of its own.
-The modules of those that are not wanted are not imported.
+Delivery goes on without any of them: a service that can't begin is tried again. Each service has
+threads of its own. The modules of a service that nobody wants are not imported.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ ANSWER_SECONDS = 5.0
 
 
 class Services:
-    """What `settings` ask for, in front of `workers`. `nudge` makes the main loop come round."""
+    """The services that `settings` ask for, in front of `workers`. `nudge` wakes the main loop."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Services:
         self._listener: Listener | None = None
         self._insight: Insight | None = None
         self._heartbeat: Heartbeat | None = None
-        self._failed: dict[str, str] = {}  # what could not be had, and why: said once
+        self._failed: dict[str, str] = {}  # what could not begin, and why, so that it is said once
 
     def check(self, path: str) -> None:
         """Raises CannotRun for a `listen` that would let the whole network in."""
@@ -91,12 +91,12 @@ class Services:
         self._workers.tally.expect(new.senders.names)
 
     def turn(self) -> None:
-        """Once in each turn of the main loop."""
+        """Called in each turn of the main loop."""
         self._turns += 1
 
     def tick(self) -> None:
-        """At the start, and once in a while: begins what is wanted and could not be had yet, and
-        brings the rest up to date."""
+        """Called at the start, and once in a while: begins the services that are wanted and could
+        not begin yet, and tends the others."""
         self._try("the heartbeat", self._beat)
         self._try(f"cannot listen at {self._listens_at}", self._listen)
         self._try("metrics", self._show)
@@ -170,7 +170,7 @@ class Services:
         self._insight.tick()
 
     def stop(self) -> None:
-        """Lets the requests that are being worked on be answered, and takes no more."""
+        """Answers the requests that are being worked on, and takes no more."""
         if self._heartbeat is not None:
             self._heartbeat.stop()
         if self._listener is not None:
@@ -179,7 +179,7 @@ class Services:
             self._insight.close()
 
     def _answers(self) -> bool:
-        """Whether the main loop comes round; from other threads."""
+        """Whether the main loop still runs. Other threads call this."""
         turns, deadline = self._turns, time.monotonic() + ANSWER_SECONDS
         self._nudge()
         while self._turns == turns and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Signals: how the main thread is woken by a signal, and by another thread's nudge."""
+"""Signals: how a signal, or another thread, wakes the main thread."""
 
 import contextlib
 import os
@@ -19,9 +19,10 @@ class Signals:
             signal.signal(number, lambda received, _: self._received.add(received))
 
     def nudge(self) -> None:
-        """Wakes the main thread; from any thread."""
-        # The pipe is full: the main thread is about to look. After any other error it looks a
-        # little later, by itself. A worker must not die of the error: it has just claimed an event.
+        """Wakes the main thread. Any thread may call this."""
+        # If the pipe is full, the main thread is about to look. After any other error it looks by
+        # itself, a little later. A worker must not die of the error, as it has just claimed an
+        # event.
         with contextlib.suppress(OSError):
             os.write(self._sender, b"\0")
 

@@ -1,7 +1,7 @@
-"""Upkeep: what keeps disk and memory within bounds while the daemon runs.
+"""Upkeep: disk and memory are kept within bounds while the daemon runs.
 
-Clean-ups have a thread of their own: a clean-up of a million files must hold up neither new events
-nor the watchdog.
+Clean-ups have a thread of their own. To clean up a million files takes long, and must hold up
+neither new events nor the watchdog.
 """
 
 import logging
@@ -18,11 +18,11 @@ from pdagent.queue.state import Counters
 log = logging.getLogger("main")
 
 AGAIN_SECONDS = 60.0  # after a clean-up that could not begin
-WORK_SECONDS = 0.01  # of CPU time between two looks: more is work
+WORK_SECONDS = 0.01  # with more CPU time than this between two looks, the daemon has worked
 
 
 class Upkeep:
-    """Keeps within bounds what `cleanup` can remove and what `pending` counts."""
+    """Keeps the spool within bounds, by `cleanup`. `pending` gives the number of pending events."""
 
     def __init__(
         self, settings: Config, cleanup: Cleanup, counters: Counters, pending: Callable[[], int]
@@ -31,20 +31,20 @@ class Upkeep:
         self._cleanup = cleanup
         self._counters = counters
         self._pending = pending
-        self._trimmed = counters.delivered  # as many had been delivered at the last trim
+        self._trimmed = counters.delivered  # how many had been delivered at the last trim
         self._crowded = False
         self._cleaning: threads.Thread | None = None
         self._next_sweep = time.monotonic()
-        self._worked = 0.0  # seconds of CPU time, at the last look
-        self._has_worked = False  # before it
-        self._bulletins = 0  # made, at the last look
+        self._worked = 0.0  # the process's seconds of CPU time at the last look
+        self._has_worked = False  # whether it had worked before the last look
+        self._bulletins = 0  # how many bulletins had been made at the last look
 
     def configure(self, settings: Config) -> None:
         """Takes up a new configuration."""
         self._settings = settings
 
     def sweep_if_due(self, now: float) -> float:
-        """Begins a clean-up once it is time. Returns when it is time again."""
+        """Begins a clean-up if it is time. Returns when it is time again."""
         if now >= self._next_sweep:
             begun = self._clean(self._sweep)
             interval = self._settings.cleanup_interval_secs
@@ -52,7 +52,8 @@ class Upkeep:
         return self._next_sweep
 
     def tick(self) -> None:
-        """Once in a while: keeps the disk's budget, and looks whether events pile up."""
+        """Called once in a while: keeps the disk within its budget, and looks whether events pile
+        up."""
         fresh = self._counters.delivered - self._trimmed
         if self._cleanup.disk_is_scarce():
             self._clean(self._cleanup.relieve)
@@ -67,9 +68,9 @@ class Upkeep:
         self._crowded = bool(crowd)
 
     def give_back(self, bulletins: int) -> None:
-        """Lets go of the memory that work took, once the work is over. So many `bulletins` were
-        made: each of them is work, although it takes hardly any time."""
-        # Not at each look: each look would have to read back the memory that was given up before.
+        """Gives memory back to the system once the work is over that needed it. `bulletins` is how
+        many were made until now: a bulletin is work, although it takes hardly any time."""
+        # This is not done at each look, which would need the memory again that it has given back.
         works = time.process_time() - self._worked > WORK_SECONDS
         if not works and (self._has_worked or bulletins != self._bulletins):
             give_back()

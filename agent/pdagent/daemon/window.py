@@ -1,11 +1,11 @@
-"""The window: those of the pending events that the daemon keeps in mind.
+"""The window: the pending events that the daemon keeps in mind.
 
-An event takes about a kilobyte of memory where each has a key of its own. Anyone can make a million
-files, so there is a bound, for each user: OWNER_MOST events, and where several users have some
-pending, each less. What is over it stays in pdq/, and is taken in queue order as room is made.
+An event takes about a kilobyte of memory if each has a key of its own. Anyone can make a million
+files, so each user has a bound: OWNER_MOST events, and fewer if several users have events pending.
+The others stay in pdq/, and are taken in queue order as there is room.
 
-Order holds across the edge of the window: an event whose lane has an older one left out is left out
-too, whoever's it is.
+Order holds across the edge of the window: if an event of a lane is left out, all later events of
+that lane are left out too, whoever made them.
 """
 
 from pdagent.daemon.workers import Workers
@@ -13,21 +13,21 @@ from pdagent.queue.names import key_of, order, place
 
 OWNER_MOST = 100_000
 OWNER_LEAST = 100
-# The lanes of which something was left out are remembered, up to this number. Beyond it the order
-# of events is no longer kept: so many keys have only the files of somebody who means harm.
+# So many lanes of which an event was left out are remembered. With more of them the order of events
+# is no longer kept: only somebody who means harm makes files of so many keys.
 LANES_MOST = 50_000
 
 Place = tuple[int, str]
 
 
 class Window:
-    """What is let in, for `workers`."""
+    """Decides which events `workers` get."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._left_out: dict[str, Place] = {}  # by lane, the oldest that was left out
-        self._more = 0  # left out
-        self._found: dict[int, list[str]] = {}  # by owner, in the present look
+        self._more = 0  # how many events were left out
+        self._found: dict[int, list[str]] = {}  # names by owner, in the present look
         self._room: dict[int, int] = {}
 
     # --- a look ---------------------------------------------------------------------------------
@@ -40,19 +40,19 @@ class Window:
         self._more = 0
 
     def see(self, name: str, owner: int) -> None:
-        """There is this entry, which is not known."""
+        """The look has found an entry that is not known."""
         names = self._found.get(owner)
         if names is None:
             names = self._found[owner] = []
-            self._room.clear()  # there are more to share
+            self._room.clear()  # one owner more shares the room
         names.append(name)
         room = self._room_of(owner)
         if len(names) >= 2 * max(room, OWNER_LEAST):
-            # kept short: a list of a million names would take 100 MB
+            # The list is kept short: a million names would take 100 MB.
             self._cut(owner, room)
 
     def admitted(self) -> list[tuple[str, int]]:
-        """The look is over: names that are let in, and their owners, in queue order."""
+        """The look is over. Returns the names that are let in, and their owners, in queue order."""
         for owner in self._found:
             self._cut(owner, self._room_of(owner))
         found = [(name, owner) for owner, names in self._found.items() for name in names]
@@ -92,7 +92,7 @@ class Window:
             self._left_out[lane] = min(order(name), oldest or order(name))
 
     def _is_next(self, name: str) -> bool:
-        """Whether no older one of its lane was left out."""
+        """Whether no older event of its lane was left out."""
         if key_of(name) is None:
             return True
         oldest = self._left_out.get(self._workers.lane(name))
@@ -103,7 +103,7 @@ class Window:
     def admits(self, name: str, owner: int) -> bool:
         """Whether a new event is let in. If not, a later look will find it."""
         if not self._more and self._workers.pending_of(owner) < OWNER_LEAST:
-            return True  # almost always
+            return True  # this is so nearly always
         if self._workers.pending_of(owner) < self._most() and self._is_next(name):
             return True
         self._leave_out(name)
@@ -111,5 +111,5 @@ class Window:
         return False
 
     def has_room(self) -> bool:
-        """Whether something was left out that may come in now."""
+        """Whether events were left out, so that another look may let some of them in."""
         return self._more > 0

@@ -1,9 +1,9 @@
 """Workers: the threads that take events from the scheduler and handle them.
 
-They are made as there is work for them, at most `max_connections` and a few to spare (see
-`schedule.turns`), and end when there has been none for a while: an idle daemon has no thread that
-wakes. One lock guards the scheduler. What is done with an event happens outside the lock, and no
-thread holds it for longer than BATCH names take.
+Workers are made as there is work for them: at most `max_connections`, and a few to spare (see
+`schedule.turns`). They end when there has been no work for a while, so an idle daemon has no thread
+that wakes. One lock guards the scheduler. Events are handled without the lock, and no thread holds
+it for longer than BATCH names take.
 """
 
 import logging
@@ -41,8 +41,9 @@ TELL_SHARE = 0.01
 
 
 class Workers:
-    """Sends what is added, until stopped. `nudge` has the main thread call `tend` earlier than it
-    was last told to; `tell` is called by `tend` when what is held has changed."""
+    """Sends the events that are added, until it is stopped. `nudge` makes the main thread call
+    `tend` earlier than `tend` last told it to. `tend` calls `tell` when what is held has
+    changed."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Workers:
             config, backlog, settlement, self._scheduler, self._changed, self._call_for_hands
         )
         self.tally = self._handling.tally
-        self.left_out = 0  # pending, but more than are kept in mind
+        self.left_out = 0  # pending events that are not kept in mind
 
     # --- from the thread that learns of arrivals --------------------------------------------------
 
@@ -90,8 +91,8 @@ class Workers:
             return self._scheduler.turns.owners
 
     def add(self, arrived: Sequence[tuple[str, int]]) -> None:
-        """Names found in pdq/ and their owners, in the order of their acceptance; none that is
-        known."""
+        """Adds names that were found in pdq/ and their owners, in the order of their acceptance.
+        None of them may be known."""
         retried = self._settlement.retried([name for name, _ in arrived])
         for start in range(0, len(arrived), BATCH):
             with self._changed:
@@ -99,7 +100,7 @@ class Workers:
                 self._call_for_hands()
 
     def finished(self, name: str) -> None:
-        """A sender is done with an event that is known."""
+        """The sender of a known event is done with it."""
         with self._changed:
             self._scheduler.finish(name)
             self._call_for_hands()
@@ -146,14 +147,14 @@ class Workers:
             self._line_up(pending)
 
     def tend(self, now: float) -> float | None:
-        """Cuts off overdue posts and puts workers to what holds have let go. Returns when to call
-        again, in monotonic seconds; None: not before something is added."""
+        """Cuts off overdue posts, and calls workers for events whose holds have ended. Returns when
+        to call again, in monotonic seconds; None: not before something is added."""
         self._handling.path.abort_overdue(now)
         self._tell_holds(now)
         with self._changed:
             due = self._due(now)
             for number, thread in list(self._threads.items()):
-                if not thread.is_alive():  # memory was too short for it to say so
+                if not thread.is_alive():  # it had too little memory to take itself off the list
                     del self._threads[number]
             self._call_for_hands()
             if len(self._threads) > self._idle:
@@ -177,8 +178,8 @@ class Workers:
         return due if self._scheduler.changes == self._told else min(due, self._tell_at)
 
     def stop(self, patience: float) -> bool:
-        """Lets what is on its way arrive, for `patience` seconds. Returns whether it did; what did
-        not stays pending."""
+        """Waits until the events that are on their way have arrived, for `patience` seconds at
+        most. Returns whether all have arrived. The others stay pending."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -197,7 +198,7 @@ class Workers:
         return len(self._scheduler) + self.left_out
 
     def say_rest(self) -> None:
-        """Says what was not said of files that anyone may have made."""
+        """Logs how many lines were left out about files that anyone may have made."""
         self._handling.denied.say_rest()
         self._handling.unfit.say_rest()
 
@@ -208,15 +209,16 @@ class Workers:
             return self._scheduler.oldest
 
     def figures(self) -> Figures:
-        """The scheduler in figures, for whoever asks, in any thread."""
+        """The scheduler in figures. Any thread may ask."""
         with self._changed:
             return self._scheduler.figures()
 
     # --- in the workers' threads ----------------------------------------------------------------
 
     def _call_for_hands(self) -> None:
-        # One worker is enough: a worker that finds an event calls the next one (see `_next`). A
-        # worker may find nothing, since a claim decides what may go: that costs one wake-up.
+        # To call one worker is enough, since a worker that finds an event calls the next one (see
+        # `_next`). Only a claim decides whether an event may go, so a worker may find nothing. That
+        # costs one wake-up.
         if not self._scheduler.has_work(time.monotonic()):
             return
         if self._idle:
@@ -224,7 +226,7 @@ class Workers:
         elif len(self._threads) < self._config.max_connections + SPARE:
             number = next(n for n in count(1) if n not in self._threads)
             thread = threads.start(lambda: self._work(number), f"Worker-{number}")
-            if thread is not None:  # else those that run will do
+            if thread is not None:  # otherwise the threads that run do the work
                 self._threads[number] = thread
 
     def _work(self, number: int) -> None:
@@ -232,8 +234,8 @@ class Workers:
             while (entry := self._next(number)) is not None:
                 try:
                     self._handling.handle(entry)
-                except Exception:  # a bug here must cost one event a delay, not the daemon a worker
-                    # First this, since it may be memory that is missing, and the log wants some.
+                except Exception:  # a bug may delay one event, but must not end a worker
+                    # This comes first, since there may be too little memory for the log.
                     self._handling.try_again(entry)
                     log.exception("internal error with %s; trying again", masked_name(entry.name))
                 finally:
@@ -256,8 +258,9 @@ class Workers:
                     self._claimed += 1
                     self._call_for_hands()  # where one event was, there may be more
                     return entry
-                # Whatever was added or let go while we waited for the lock was seen by this claim;
-                # what comes later finds us counted as idle, and calls.
+                # This claim has seen all that was added, or whose hold ended, while this thread
+                # waited for the lock. Whoever adds an event later finds this thread counted as
+                # idle, and calls it.
                 if lingered:
                     break
                 self._idle += 1
@@ -265,13 +268,14 @@ class Workers:
                     lingered = not self._changed.wait(LINGER_SECONDS)
                 finally:
                     self._idle -= 1
-            # At once, with the lock held: the next caller must not count on this thread.
+            # This is done before the lock is released, so that the next caller does not count on
+            # this thread.
             self._threads.pop(number, None)
             return None
 
     def _see_tended(self, now: float, busy: bool) -> None:
-        # The main thread sleeps until what was due when it last asked; a hold that began since, or
-        # a post, may be due earlier.
+        # The main thread sleeps until the moment that was due when it last asked. A hold or a post
+        # that began since may be due earlier.
         due = self._due(now)
         if busy:
             due = min(due, now + NOTICE_SECONDS)
@@ -296,5 +300,5 @@ def _differs(new: Config, old: Config) -> bool:
 
 
 def _chance() -> float:
-    # what random.random() gives; that module would cost an idle daemon 300 kB
+    # This gives what random.random() would. That module would cost an idle daemon 300 kB.
     return int.from_bytes(os.urandom(6), "big") / 2**48

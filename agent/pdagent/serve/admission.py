@@ -1,8 +1,8 @@
-"""Admission: who may reach the endpoint, as the configuration has it, and whether that is safe.
+"""Admission: who may reach the endpoint, according to the configuration, and whether that is safe.
 
 An address that other hosts can reach needs TLS, and senders that are known: by a token, by a
-certificate, or by both. All files are read here, at the start and at each reload; one that can't be
-used is a mistake in the configuration.
+certificate, or by both. All files are read here, at the start and at each reload. A file that can't
+be used is a mistake in the configuration.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """The crowd: the connections of one server, and what clients may cost.
 
-Knows waitress's channels and requests; does not know what is served, or where.
+This module knows waitress's channels and requests. It does not know what is served, or where.
 """
 
 import ipaddress
@@ -21,9 +21,10 @@ CERTIFICATE = "pdagent.certificate"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What clients may cost: bytes of a request's body and of all bodies together, connections at a
-    time, requests answered at a time, seconds for a request to arrive, or for a connection to say
-    nothing, and seconds for a request's headers."""
+    """What clients may cost: the bytes of one body and of all bodies together, how many connections
+    there are at a time, and how many `threads` answer requests at a time. A request has to arrive
+    within `seconds`, and its headers within `header_seconds`; a connection may be silent for
+    `seconds`."""
 
     body_bytes: int
     all_bytes: int = 16 * 1024 * 1024
@@ -34,8 +35,8 @@ class Bounds:
 
 
 class _Parser(HTTPRequestParser):
-    """waitress's, but what may be understood in two ways is refused (RFC 9112, 6.1): whoever stands
-    between might have understood it in the other."""
+    """waitress's parser, which also refuses what may be understood in two ways (RFC 9112, 6.1):
+    somebody between the client and us may have understood it in the other way."""
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
@@ -44,8 +45,8 @@ class _Parser(HTTPRequestParser):
 
 
 class Channel(HTTPChannel):
-    """A connection on which the arrival of a request counts as one activity: a client that sends a
-    byte now and then is cut off like one that sends nothing."""
+    """A connection. A client that sends a byte now and then is cut off like one that sends nothing,
+    since all bytes of a request count as one activity."""
 
     parser_class = _Parser
 
@@ -81,8 +82,8 @@ class Channel(HTTPChannel):
 
 
 def _peer(connection: socket.socket, address: tuple[str, int]) -> str | int:
-    """Who is at the other end: a user of this host, as far as that is known, or another host. All
-    who come over the loopback interface are one peer."""
+    """Who is at the other end: a user of this host if it is a Unix socket, else a host. All clients
+    on the loopback interface are one peer."""
     if connection.family == socket.AF_UNIX:
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         return int(struct.unpack("3i", credentials)[1])
@@ -93,9 +94,9 @@ def _peer(connection: socket.socket, address: tuple[str, int]) -> str | int:
 class Crowd:
     """The connections of one server, and what they may cost together.
 
-    Where they come to too much, the peer with the most of them loses the one that has kept us
-    waiting longest: whoever fills all places takes them from himself. A client that sends its
-    request at once is served before it could be the longest.
+    If they cost too much, the peer with the most connections loses the one that has kept us waiting
+    longest. So whoever fills all places takes them from himself. A client that sends its request at
+    once is served before its connection could be the one that has waited longest.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -111,13 +112,13 @@ class Crowd:
         number = Counter(channel.peer for channel in found)
         waiting = [channel for channel in found if not channel.is_served]
         if waiting:
-            # The loop closes it in its next round. In this round its descriptor must not become
-            # another connection's.
+            # The loop closes it in its next round. If it were closed at once, its descriptor could
+            # become another connection's in this round.
             min(waiting, key=lambda c: (-number[c.peer], c.last_activity)).will_close = True
 
     def seconds_left(self) -> float:
-        """Until `close_late` has something to do: as long as can be where nobody is connected,
-        since nothing to do is no reason to wake up."""
+        """How long it is until `close_late` has something to do. If nobody is connected, the answer
+        is the longest time that there is, so that nobody wakes up for nothing."""
         now = time.time()
         ends = [self._end(channel) - now for channel in self._open()]
         return max(0.0, min(ends, default=float(self._bounds.seconds)))
@@ -137,7 +138,8 @@ class Crowd:
         ]
 
     def _end(self, channel: Channel) -> float:
-        """When its client has had its time. What is being served is looked at again later."""
+        """When the client's time is over. A connection that is being served is looked at again
+        later."""
         if channel.is_served:
             return time.time() + self._bounds.seconds
         headers, whole = self._bounds.header_seconds, self._bounds.seconds

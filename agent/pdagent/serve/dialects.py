@@ -1,7 +1,7 @@
-"""Dialects: what each version of the Events API calls things, and how it says that they are wrong.
+"""Dialects: how each version of the Events API names things, and how it says what is wrong.
 
-The words are PagerDuty's where its documentation or its users' reports show them; see the Events
-API that the tests talk to.
+The words are PagerDuty's where its documentation or reports of its users show them. The Events API
+of the tests says where they are from.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,8 @@ Kind = Literal["v2", "change", "v1"]
 
 
 class Dialect:
-    """One version's. `action` and `dedup_key` are "" where there is none."""
+    """The names of one version's fields. `action` and `dedup_key` are "" where the version has
+    none."""
 
     def __init__(self, key: str, action: str, dedup_key: str, summary: str, named: dict[str, str]):
         self.key = key
@@ -24,7 +25,7 @@ class Dialect:
         self._named = named
 
     def faults(self, body: Body) -> Iterator[str]:
-        """What PagerDuty would refuse the body for."""
+        """The reasons for which PagerDuty would refuse the body."""
         yield from self._missing(body, self.key)
         if self.action:
             yield from self._action_faults(body)
@@ -78,7 +79,7 @@ DIALECTS: dict[Kind, Dialect] = {
 
 
 def text_of(fields: Body, name: str) -> str | None:
-    """A field's value if it is a text that says something."""
+    """A field's value if it is a text that is not blank."""
     value = fields.get(name)
     return value if isinstance(value, str) and value.strip() else None
 

@@ -1,13 +1,13 @@
 """Encryption: TLS for what listens, within the bounds of the crowd.
 
-waitress has none, so its channel speaks TLS here. Libraries that have it do not hold the bounds.
-cheroot shakes hands in the thread that accepts: one client that connected and said nothing kept all
-others out for 30 seconds, and so did 16 slow ones; and it wakes up 120 times a minute where nothing
-happens. uvicorn bounds neither slow clients nor bodies.
+waitress has no TLS, so its channel speaks TLS here. Libraries that have TLS do not hold the bounds.
+cheroot does the handshake in the thread that accepts: one client that connected and said nothing
+kept all others out for 30 seconds, and so did 16 slow ones. Besides, it wakes up 120 times a minute
+while nothing happens. uvicorn bounds neither slow clients nor bodies.
 
 A handshake never waits: each step takes what has come, in the listener's loop, and costs less than
-a millisecond. A client that does not go on is one that has not sent its headers yet, and the crowd
-closes it like any other. What a client could have repeated without end, renegotiation, is off.
+a millisecond. A client that does not go on counts as one that has not sent its headers yet, and the
+crowd closes it like any other. Renegotiation, which a client could repeat without end, is off.
 """
 
 import contextlib
@@ -28,7 +28,8 @@ from pdagent.shown import printable
 
 log = logging.getLogger("pdagent.endpoint")
 
-RECORD_BYTES = 16_384  # the most that is in one of TLS: so nothing stays in OpenSSL unread
+# A record of TLS has no more bytes. So much is read at once, so that OpenSSL holds nothing back.
+RECORD_BYTES = 16_384
 SAID_SECONDS = 60.0
 _NAME_CHARS = 100
 
@@ -38,7 +39,7 @@ class BadCertificate(Exception):
 
 
 def context(settings: Config) -> ssl.SSLContext:
-    """How to speak TLS by `listen_cert`, `listen_key` and `listen_client_ca`. Raises
+    """A context by the settings `listen_cert`, `listen_key` and `listen_client_ca`. Raises
     BadCertificate."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -76,7 +77,7 @@ def context(settings: Config) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    return ""  # else OpenSSL asks whoever sits at the terminal
+    return ""  # without this, OpenSSL would ask at the terminal
 
 
 def _see_readable(name: str, path: str) -> None:
@@ -95,7 +96,7 @@ def _is_open(path: str) -> bool:
 
 
 class Encryption:
-    """What new connections are encrypted with. `renew` has no effect on those that are there."""
+    """What new connections are encrypted with. `renew` changes nothing about older ones."""
 
     def __init__(self, made: ssl.SSLContext) -> None:
         self._context = made
@@ -107,12 +108,12 @@ class Encryption:
     def channel(
         self, crowd: Crowd, server: object, connection: socket.socket, *args: Any, **kwargs: Any
     ) -> None:
-        """What waitress makes of a connection that it has accepted."""
+        """waitress calls this for each connection that it has accepted."""
         try:
             wrapped = self._context.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
-        except OSError:  # it is closed already
+        except OSError:  # the connection is closed already
             connection.close()
         else:
             EncryptedChannel(self, crowd, server, wrapped, *args, **kwargs)
@@ -128,7 +129,7 @@ class Encryption:
 
 
 class _Nothing(Exception):
-    """No more has come than a part of TLS's own."""
+    """Only a part of a TLS record has come, so there is nothing to read yet."""
 
 
 class _Task(WSGITask):
@@ -140,11 +141,11 @@ class _Task(WSGITask):
 
 
 class EncryptedChannel(Channel):
-    """A connection that speaks TLS. The loop and one worker may use it at the same time, and
-    OpenSSL allows only one: so each call holds the lock. None of them waits."""
+    """A connection that speaks TLS. The loop and one worker may use it at the same time. OpenSSL
+    allows only one of them, so each call holds the lock. None of the calls waits."""
 
     task_class = _Task
-    certificate = ""  # the name in the client's, if it had to show one
+    certificate = ""  # the name in the client's certificate, if it had to show one
 
     def __init__(self, encryption: Encryption, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -194,8 +195,9 @@ class EncryptedChannel(Channel):
             self.certificate = _name(self.socket)
 
     def _part(self) -> None:
-        # OpenSSL has said why. Closed now, with something unread, the connection would be reset,
-        # and the client might not read that: it is the client that closes, or the crowd.
+        # OpenSSL has told the client why. If the connection were closed now, with something unread,
+        # it would be reset, and the client might not read that. So the client closes it, or the
+        # crowd.
         self._has_parted, self._wants_write = True, False
         assert self.socket is not None
         with contextlib.suppress(OSError):
@@ -218,8 +220,9 @@ class EncryptedChannel(Channel):
                 return bytes(super().recv(max(buffer_size, RECORD_BYTES)))
             except ssl.SSLWantReadError:
                 raise _Nothing from None
-            # Others close it. One of them is SSLWantWriteError, of a client that wants answers of
-            # TLS's own and does not read them: to wait for it would be a loop that never sleeps.
+            # Any other error closes the connection. One is SSLWantWriteError: the client wants
+            # answers of TLS itself, and does not read them. To wait for it would be a loop that
+            # never sleeps.
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         with self._speaking:

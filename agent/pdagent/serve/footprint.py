@@ -1,7 +1,8 @@
-"""The footprint: files and bytes that the spool takes, by state.
+"""The footprint: how many files and bytes the spool has, by state.
 
-Counting looks at every file, a third of a second of CPU where there are 100,000. So nothing is
-counted again that has not changed, and never for more than a twentieth of the time.
+To count them is to look at every file, which takes a third of a second of CPU for 100,000 files. So
+a directory that has not changed is not counted again, and counting takes a twentieth of the time at
+most.
 """
 
 import os
@@ -24,7 +25,8 @@ class Footprint:
         self._not_before = 0.0
 
     def measure(self) -> dict[str, tuple[int, int]]:
-        """Files and bytes by state, as of a moment ago. A directory that can't be read has none."""
+        """Files and bytes by state, as they were a moment ago. A directory that can't be read
+        counts as empty."""
         started = self._monotonic()
         if started >= self._not_before:
             for directory in STATES.values():

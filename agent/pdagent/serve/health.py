@@ -1,5 +1,5 @@
-"""Health: whether the agent does its work, which PagerDuty being away does not change. Pure, but
-for a look at the spool."""
+"""Health: whether the agent does its work. It does so also while PagerDuty can't be reached. Pure,
+except for a look at the spool."""
 
 import os
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Health:
 
     @property
     def good(self) -> bool:
-        """Events are accepted, and sent as soon as they can be."""
+        """Whether events are accepted, and sent as soon as they can be."""
         return self.loop and not self.spool
 
     def document(self) -> dict[str, object]:

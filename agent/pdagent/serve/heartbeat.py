@@ -1,6 +1,6 @@
-"""The heartbeat: with `heartbeat = on`, tells PagerDuty that the agent runs, as the old agent did.
+"""The heartbeat: with `heartbeat = on` PagerDuty is told that the agent runs, as the old agent did.
 
-A thread of its own, asleep between two beats. Nothing depends on its success.
+It has a thread of its own, which sleeps between two beats. Nothing depends on its success.
 """
 
 import json
@@ -28,7 +28,8 @@ _TRY_SECONDS = 10.0
 
 
 class Heartbeat:
-    """Beats from the first `tend` until stopped. `snapshot` gives the counts of pending events."""
+    """Beats from the first `tend` until it is stopped. `snapshot` gives the counts of pending
+    events."""
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class Heartbeat:
         adapter = Adapter(self._config, self._config.heartbeat_url)
         post = Post(time.monotonic() + _TRY_SECONDS)
         try:
-            # closed at the end: an hour is too long to keep a connection
+            # The connection is closed at the end, since nobody keeps one for an hour.
             with adapter.send(adapter.request("", data), timeout=post) as response:
                 status, answer = response.status_code, response.content
         except RequestException as error:

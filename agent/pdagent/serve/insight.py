@@ -1,4 +1,5 @@
-"""Insight: what a running daemon shows of itself, to those that the configuration lets see it."""
+"""Insight: what a running daemon shows of itself, to everybody whom the configuration allows to see
+it."""
 
 import logging
 import time
@@ -20,7 +21,7 @@ BOUNDS = Bounds(body_bytes=1, connections=20)
 
 class Insight:
     """Serves metrics and health from the first `tick` until `close`. `answers` says whether the
-    main loop comes round."""
+    main loop still runs."""
 
     def __init__(
         self,
@@ -46,8 +47,8 @@ class Insight:
             self._address = ""
 
     def tick(self) -> None:
-        """Once in a while: listens, if that was not possible yet, and brings the file up to date.
-        Raises OSError."""
+        """Called once in a while: writes the file of metrics, and listens if that was not possible
+        before. Raises OSError."""
         if self._file is not None:  # a thread writes it, since the disk may be slow
             threads.start(self._file.write, "Metrics")
         if self._listener is not None:

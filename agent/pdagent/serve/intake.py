@@ -1,8 +1,9 @@
 """Intake: events that come as finished bodies, through `pd-send --json` and the local endpoint.
 
-What PagerDuty is sure to refuse is refused here, in PagerDuty's words, while somebody is there to
-read them. What is only too long is cut as every event's is, and what is clear but not well-formed
-is put right. Pure: knows PagerDuty's schema; does not know where a body came from or where it goes.
+An event that PagerDuty is sure to refuse is refused here, in PagerDuty's words, while somebody is
+there to read them. Texts that are too long are cut as in every event. What is not well-formed is
+put right if its meaning is clear. Pure: this module knows PagerDuty's schema. It does not know
+where a body comes from or where it goes.
 """
 
 import json
@@ -43,8 +44,8 @@ class Intake:
         self.remarks = remarks
 
     def body(self, version: str, clock_ns: int) -> bytes:  # noqa: ARG002  (it has its version)
-        """The body to post. `clock_ns` is the moment of enqueue, which PagerDuty would take for the
-        event's own if it arrived at once. Raises BadEvent."""
+        """The body to post. An event without a time gets `clock_ns`, the moment of enqueue: it is
+        the time that PagerDuty would give an event that arrived at once. Raises BadEvent."""
         payload = self._body.get("payload")
         if isinstance(payload, dict) and not payload.get("timestamp"):
             payload["timestamp"] = timestamp(clock_ns, milliseconds=True)
@@ -81,11 +82,11 @@ def read(
 
 
 def _object(data: bytes) -> Body:
-    """The JSON object in a body. A line end within a text, and a byte that is not UTF-8, are read
-    for what they are meant to be, as `pd-sensu` does. Raises NotJson."""
+    """The JSON object in a body. A text may have line ends in it, and bytes that are not UTF-8, as
+    for `pd-sensu`. Raises NotJson."""
     try:
         text = data.decode(json.detect_encoding(data), "surrogateescape")
-        # NaN and its kind, which are not JSON, become words
+        # NaN and Infinity, which are not JSON, become texts.
         body = json.loads(text.strip(" \t\r\n\0"), strict=False, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise NotJson(str(error)) from error
@@ -95,8 +96,8 @@ def _object(data: bytes) -> Body:
 
 
 def _put_right(body: Body, dialect: Dialect) -> list[str]:
-    """Changes what PagerDuty would stumble over although its meaning is clear. Returns what the
-    sender should know of that."""
+    """Changes what PagerDuty would refuse although its meaning is clear. Returns what the sender
+    should know about the changes."""
     remarks = []
     number = body.get(dialect.dedup_key)
     if isinstance(number, int | float) and not isinstance(number, bool):

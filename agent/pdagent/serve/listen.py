@@ -1,7 +1,7 @@
 """Listening: a WSGI application served at an address or a Unix socket, within bounds.
 
-Knows sockets and bounds, does not know what is served. Importing waitress takes 2 MB and some
-milliseconds, so this module is imported when something is to listen.
+This module knows sockets and bounds. It does not know what is served. To import waitress takes 2 MB
+and some milliseconds, so this module is imported when something is to listen.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def _open_unix(path: str) -> socket.socket:
         if _is_abandoned(path):
             os.unlink(path)
         found.bind(path)
-        os.chmod(path, 0o666)  # noqa: S103  (whoever may run pd-send may connect)
+        os.chmod(path, 0o666)  # noqa: S103  (everybody may run pd-send, so everybody may connect)
     except BaseException:
         found.close()
         raise
@@ -78,7 +78,7 @@ def _is_abandoned(path: str) -> bool:
 
 
 class _Dispatcher(ThreadedTaskDispatcher):
-    """waitress's, but that it goes on with the threads that the system gives."""
+    """waitress's dispatcher, which also goes on if the system gives it fewer threads."""
 
     def start_new_thread(self, target: Callable[[int], object], thread_no: int) -> None:
         # Called with the lock held, behind `threads.add` and before `active_count += 1`.
@@ -110,7 +110,7 @@ class Listener:
             sockets=[bound],
             threads=bounds.threads,
             ident="pdagent",
-            # the crowd's own bound comes first, but for those that are being served
+            # The crowd closes connections before this bound, except those that are being served.
             connection_limit=bounds.connections + 16,
             max_request_body_size=bounds.body_bytes,
             max_request_header_size=HEADER_BYTES,
@@ -123,13 +123,14 @@ class Listener:
         server.channel_class = partial(channel, self._crowd)  # type: ignore[assignment]
         self._crowd.channels = server.active_channels  # type: ignore[assignment]
         self._server = server
-        # where the kernel put it, if the port was 0
+        # If the port in the address is 0, the kernel has chosen one.
         self.port = 0 if address.startswith("/") else int(bound.getsockname()[1])
         self._thread: threads.Thread | None = None
         self.tend()
 
     def tend(self) -> None:
-        """Once in a while: asks again for the threads that could not be had, or that died."""
+        """Called once in a while: asks again for threads that the system did not give, or that have
+        died."""
         self._server.task_dispatcher.set_thread_count(self._server.adj.threads)
         if self._thread is None or not self._thread.is_alive():
             self._thread = threads.start(self._run, "Listener")
@@ -140,10 +141,10 @@ class Listener:
             self._crowd.close_late()
 
     def close(self) -> None:
-        """Lets the requests that are being worked on be answered, and answers no more.
+        """Answers the requests that are being worked on, and no others.
 
-        For a process that ends: the sockets stay open until then. (waitress closes the descriptor
-        that wakes it up twice; the second time it may be another thread's file.)
+        The process ends after this, and the sockets stay open until then. (waitress closes the
+        descriptor that wakes it up twice. The second time it may be another thread's file.)
         """
         if self._address.startswith("/"):
             with contextlib.suppress(OSError):

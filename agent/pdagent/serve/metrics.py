@@ -272,7 +272,7 @@ class Textfile:
         self._busy = threading.Lock()
 
     def write(self) -> None:
-        """Writes them if they have changed, or have not been written for a minute."""
+        """Writes the metrics if they have changed, or if the file is a minute old."""
         if not self._busy.acquire(blocking=False):
             return  # the file is still being written, on a slow disk
         try:

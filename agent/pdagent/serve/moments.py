@@ -4,20 +4,20 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# as PagerDuty's documentation has it
+# The form that PagerDuty's documentation shows.
 _PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")
 _LOOSE = re.compile(
     r"(\d{4})[-/](\d\d?)[-/](\d\d?)[ T]+(\d\d?):(\d\d)(?::(\d\d))?(?:[.,]\d*)?"
     r" *(Z|UTC|[+-]\d\d:?\d\d)?"
 )
-# Seconds since the epoch from 1973 to 5138, and the same in smaller units: a number of another
-# size is no time.
+# A number from 1973 to 5138 in seconds since the epoch, or the same in a smaller unit, is a time.
+# Another number is none.
 _LEAST, _MOST = 1e8, 1e11
 _UNITS = (1, 1e3, 1e6, 1e9)
 
 
 def iso(value: object) -> str | None:
-    """The moment in ISO 8601, None if it can't be read as one. A time without a zone is UTC."""
+    """The moment in ISO 8601; None if `value` is no time. A time without a zone is UTC."""
     try:
         if isinstance(value, str):
             return _from_text(value.strip())

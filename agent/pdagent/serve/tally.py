@@ -1,7 +1,7 @@
-"""The tally: what has come of events since the daemon started. It is kept whether or not anybody
-wants to see it, so it is cheap; what shows it is `metrics`.
+"""The tally: what has become of events since the daemon started. It is kept whether or not anybody
+looks at it, so it is cheap. `metrics` shows it.
 
-Knows no integration keys: whoever watches a number would have one for each of thousands.
+The tally knows no integration keys: with thousands of keys it would have thousands of numbers.
 """
 
 import threading
@@ -17,11 +17,12 @@ BUCKETS = (
 # Certificates may give names without end.
 SENDERS_MOST = 2000
 OTHERS = "(others)"
-_SENSIBLE_SECONDS = 366 * 86_400.0  # a file that a script named after no clock tells nothing
+# A file of a script may have any number in its name. A longer time than this is not counted.
+_SENSIBLE_SECONDS = 366 * 86_400.0
 
 
 class Tally:
-    """Counts, by all threads."""
+    """The counts. All threads may count."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,7 +41,7 @@ class Tally:
         self.lapses = 0
 
     def begin(self) -> None:
-        """Forgets events found at the start: they were accepted, and counted, before it."""
+        """Forgets the events that were found at the start: an earlier daemon has counted them."""
         with self._lock:
             self.accepted = 0
 

@@ -1,9 +1,8 @@
-"""Tokens: who may send to the endpoint from elsewhere, each sender by a name and a secret of its
-own.
+"""Tokens: who may send to the endpoint from other hosts. Each sender has a name and a secret.
 
-The file has lines of NAME = TOKEN; a line can be removed, and the sender is one no longer from the
-next reload on. What is kept in memory are digests: a look-up by them takes as long for a wrong
-token as for a right one.
+The file has lines of NAME = TOKEN. If a line is removed, its sender may no longer send after the
+next reload. Only digests are kept in memory: to look one up takes as long for a wrong token as for
+a right one.
 """
 
 import os
@@ -25,7 +24,7 @@ class BadTokens(Exception):
 
 
 class Senders:
-    """Those who may send. `shared`: the token of listen_token, whose senders have no name."""
+    """Those who may send. `shared` is the token of listen_token, whose senders have no name."""
 
     def __init__(self, shared: str = "", by_name: dict[str, str] | None = None) -> None:
         self._names = {_digest(token): name for name, token in (by_name or {}).items()}
@@ -37,12 +36,12 @@ class Senders:
         return bool(self._names)
 
     def sender(self, token: str) -> str | None:
-        """The name of the one whose token it is; None if it is nobody's."""
+        """The name of the sender whose token it is; None if it is nobody's."""
         return self._names.get(_digest(token))
 
 
 def load(settings: Config) -> Senders:
-    """Those of the configuration. Raises BadTokens."""
+    """The senders that the configuration knows. Raises BadTokens."""
     path = settings.listen_tokens_file
     return Senders(settings.listen_token, _parsed(_read(path), path) if path else None)
 
@@ -66,7 +65,8 @@ def _read(path: str) -> str:
 
 
 def _parsed(text: str, path: str) -> dict[str, str]:
-    """By name. Never quotes a token; a name may be one, where somebody turned them round."""
+    """The tokens by name. No error quotes a token, or a name that may be one because somebody has
+    swapped the two."""
     found: dict[str, str] = {}
     for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         line = raw.strip()

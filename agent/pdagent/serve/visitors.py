@@ -1,8 +1,8 @@
-"""Visitors: who may ask a server of this host's. Programs may, pages in a browser may not, whoever
-made them and whatever name they found this host by.
+"""Visitors: who may ask a server on this host. Programs may. Pages in a browser may not, whoever
+made them and by whatever name they found this host.
 
-A page's requests say where they come from (Fetch Metadata, W3C). One that got here by a name of its
-own (DNS rebinding) is known by that name.
+A browser says in each request which site the page comes from (Fetch Metadata, W3C). A page whose
+own name leads to this host (DNS rebinding) is known by that name.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# "none" is a person who has typed the address, "same-origin" is what came of that.
+# "none": a person has typed the address. "same-origin": a page of this server asks.
 _SITES = ("none", "same-origin")
 
 

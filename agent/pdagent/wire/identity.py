@@ -1,6 +1,6 @@
-"""Identity: what this host shows a relay so that it may send: a token, a certificate, or both.
+"""Identity: what this host shows to a relay so that it may send: a token, a certificate, or both.
 
-PagerDuty itself is shown neither.
+PagerDuty itself gets neither.
 """
 
 import os
@@ -17,7 +17,7 @@ class NoIdentity(Exception):
 
 
 def authorization(config: Config) -> str:
-    """The header that a relay wants, "" if none is set. Raises NoIdentity."""
+    """The header Authorization for a relay; "" if none is set. Raises NoIdentity."""
     path = config.events_token_file
     if not path or is_pagerduty(config):
         return ""
@@ -32,7 +32,7 @@ def authorization(config: Config) -> str:
 
 
 def show(context: ssl.SSLContext, config: Config) -> None:
-    """Has the context show this host's certificate to a relay that asks for one. Raises
+    """Makes the context show this host's certificate to a relay that asks for one. Raises
     NoIdentity."""
     cert, key = config.events_client_cert, config.events_client_key
     if not cert or is_pagerduty(config):
@@ -51,5 +51,5 @@ def show(context: ssl.SSLContext, config: Config) -> None:
 
 
 def is_pagerduty(config: Config) -> bool:
-    """Whether it is PagerDuty itself that is asked, and no relay."""
+    """Whether events go to PagerDuty itself, and not to a relay."""
     return config.base_url in api.BASE_URLS.values()
