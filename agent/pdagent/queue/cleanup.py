@@ -9,10 +9,14 @@ still needs.
 """
 
 import contextlib
+import heapq
 import logging
 import os
+import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
 
+from pdagent.jobs.openings import DIRECTORY as JOBS
 from pdagent.queue.backlog import remove
 from pdagent.queue.budget import Disk
 from pdagent.queue.state import State
@@ -28,12 +32,21 @@ STEP_SECONDS = 300.0
 # have been stepped. Nobody can tell which.
 ABSENCE_SECONDS = 86_400.0
 BATCH = 1000
+# What a job keeps while it is not well: for longer than from one run to the next, however rare. Of
+# one user's so many are kept, the newest: anyone may put files there.
+JOB_SECONDS = 400 * 86_400.0
+JOBS_MOST = 10_000
 
 Entry = tuple[str, float, int]  # name, since when it is there, bytes of disk that it takes up
 
 
 def _since(entry: Entry) -> float:
     return entry[1]
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def disk_of(path: str) -> Disk:
@@ -69,7 +82,7 @@ class Cleanup:
         now = self._wall()
         steady_since = self._steady_since(now)
 
-        def old(changed: float) -> bool:
+        def old(changed: float, threshold: float = threshold) -> bool:
             # A time before the clock ran steadily says only that the file was there by then.
             since = changed if steady_since <= changed <= now else steady_since
             return now - since > threshold
@@ -88,8 +101,40 @@ class Cleanup:
         entries = self._entries(reasons) if os.path.isdir(reasons) else iter(())
         for name in [name for name, changed, _ in entries if old(changed)]:
             if not any(os.path.lexists(f"{place}/{name}") for place in places):
+                _unlink(f"{reasons}/{name}")
+        self._sweep_jobs(lambda changed: old(changed, JOB_SECONDS))
+
+    def _sweep_jobs(self, old: Callable[[float], bool]) -> None:
+        owners: Counter[int] = Counter()
+        for path, changed, owner in self._jobs():
+            if old(changed):
+                _unlink(path)
+            else:
+                owners[owner] += 1
+        # The second look needs memory for the files that stay, not for all that somebody has made.
+        crowds: dict[int, list[tuple[float, str]]] = {
+            owner: [] for owner, number in owners.items() if number > JOBS_MOST
+        }
+        for path, changed, owner in self._jobs() if crowds else ():
+            newest = crowds.get(owner)
+            if newest is None:
+                continue
+            if len(newest) < JOBS_MOST:
+                heapq.heappush(newest, (changed, path))
+            else:
+                _unlink(heapq.heappushpop(newest, (changed, path))[1])
+        for owner in crowds:
+            log.warning("Cleanup: user %d has too many files in %s: the oldest go", owner, JOBS)
+
+    def _jobs(self) -> Iterator[tuple[str, float, int]]:
+        """Path, change and owner of what is in jobs/, but for directories: no job makes any."""
+        place = f"{self._root}/{JOBS}"
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
                 with contextlib.suppress(OSError):
-                    os.unlink(f"{reasons}/{name}")
+                    status = entry.stat(follow_symlinks=False)
+                    if not stat.S_ISDIR(status.st_mode):
+                        yield entry.path, status.st_ctime, status.st_uid
 
     def disk_is_scarce(self) -> bool:
         """Whether delivered events had better make room."""

@@ -355,3 +355,31 @@ def test_a_spool_that_is_gone_is_not_scarce(root: Path, tmp_path: Path) -> None:
     """Others say that it is gone."""
     cleanup = Cleanup(str(tmp_path / "none"), State(str(tmp_path)), time.time, time.monotonic)
     assert not cleanup.disk_is_scarce()
+
+
+def test_what_jobs_keep(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For more than a year, and of each user's the newest. A directory that somebody made stays."""
+    monkeypatch.setattr("pdagent.queue.cleanup.JOBS_MOST", 3)
+    (host.root / "jobs").mkdir()
+    (host.root / "jobs" / "directory").mkdir()
+    host.live(DAY)
+    host.put("jobs", "monthly")
+    host.live(390 * DAY, DAY / 2)
+    assert names(host) == {"directory", "monthly"}
+    host.live(11 * DAY, DAY / 2)
+    assert names(host) == {"directory"}
+    for number in range(5):
+        host.put("jobs", f"{number}")
+        time.sleep(0.02)  # the kernel's stamps are as coarse as its clock ticks
+    if ROOT:
+        for name in ("other", "another"):
+            os.chown(host.put("jobs", name), 64003, 64003)
+    host.wall = time.time()
+    host.start()
+    host.cleanup.sweep(WEEK)
+    assert names(host) - {"other", "another"} == {"directory", "2", "3", "4"}
+    assert len(names(host)) == (6 if ROOT else 4)
+
+
+def names(host: Host) -> set[str]:
+    return {path.name for path in (host.root / "jobs").iterdir()}
