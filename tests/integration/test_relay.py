@@ -17,7 +17,7 @@ from pdagent.wire.ranking import ranked
 from tests.integration.test_endpoint import ALERT, free_port
 from tests.support.agent import Agent, directory, wait_until
 from tests.support.events import KEY, OTHER, sent
-from tests.support.events_api import EventsApi
+from tests.support.events_api import Answer, EventsApi
 from tests.support.events_api.certificates import CertificateAuthority
 from tests.support.users import AGENT, ROOT
 
@@ -322,3 +322,23 @@ def test_two_relays(
     actions = [sent(request)["event_action"] for request in api.wait_accepted(5)[3:]]
     assert actions == ["acknowledge", "resolve"]
     wait_until(lambda: f"{relay.url} is reachable again" in sender.log)
+
+
+@pytest.mark.parametrize("form", ["/integration/{}/enqueue", "/x-ere/{}"])
+def test_an_integrations_own_address(
+    api: EventsApi, agent: Agent, relay: Relay, sender: Agent, form: str
+) -> None:
+    """Passed on hop by hop, and byte for byte, to the same path of PagerDuty's."""
+    path, port = form.format(KEY), free_port()
+    with sender.conf.open("a") as conf:
+        conf.write(f"listen = 127.0.0.1:{port}\n")
+    api.script(path, Answer(503), Answer(202, body={"status": "success"}))
+    sender.start()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    body = b'{"Type": "Notification", "Message": "\xc3\xa4"}'
+    connection.request("POST", path, body, {"Content-Type": "text/plain"})
+    assert connection.getresponse().status == 202
+    wait_until(lambda: len(api.requests) == 2 and not agent.names("pdq"))
+    assert {(request.path, request.body) for request in api.requests} == {(path, body)}
+    assert {request.headers["Content-Type"] for request in api.requests} == {"text/plain"}
+    assert (sender.names("err"), agent.names("err")) == ([], [])

@@ -23,6 +23,7 @@ from itertools import accumulate
 from pdagent import api
 from pdagent.encoding import shorten
 from pdagent.event import BadEvent, encode
+from pdagent.queue.envelope import form_of
 from pdagent.threads import importing
 
 # The old agent's limit. What is larger than PagerDuty's limit is cut before it is sent.
@@ -63,7 +64,8 @@ class Unfinished(Exception):
 class Pending:
     """A pending event, read. `key` is the integration key in its body. Events of one key and one
     `chain` have to keep their order. `version` is the API that the body was written for: "v2",
-    "change" or "v1". `dedup_key` and `summary` are cut to what a person can read."""
+    "change" or "v1", or the form of an envelope. `dedup_key` and `summary` are cut to what a person
+    can read."""
 
     name: str
     data: bytes
@@ -95,7 +97,7 @@ def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
             raise Hostile("it can't be cut down to what PagerDuty takes") from error
     version = "v1"
     if field == api.V2_KEY:
-        version = "v2" if api.V2_ACTION in body else "change"
+        version = form_of(body) or ("v2" if api.V2_ACTION in body else "change")
     key = body.get(api.V2_DEDUP_KEY) or body.get(api.V1_DEDUP_KEY)
     dedup_key = None if key is None else str(key)
     return Pending(
@@ -104,7 +106,7 @@ def understand(name: str, data: bytes, fitting: bool = False) -> Pending:
         str(body[field]),
         chain_of(dedup_key, name),
         version,
-        _cut(body.get(api.V2_ACTION) or body.get(api.V1_ACTION) or "change"),
+        _cut(body.get(api.V2_ACTION) or body.get(api.V1_ACTION) or form_of(body) or "change"),
         dedup_key and _cut(dedup_key),
         summary(body),
     )

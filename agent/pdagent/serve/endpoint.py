@@ -8,15 +8,17 @@ import contextlib
 import json
 import logging
 import os
+import re
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdagent import api
-from pdagent.acceptance import accept
-from pdagent.config import Config
-from pdagent.event import BadEvent
+from pdagent.acceptance import accept, enqueue
+from pdagent.config import Config, may_exist
+from pdagent.event import BadEvent, check_key
+from pdagent.queue.envelope import DEFAULT_TYPE, Envelope, seal
 from pdagent.serve.crowd import CERTIFICATE, Bounds
 from pdagent.serve.dialects import DIALECTS, Kind
 from pdagent.serve.intake import Intake, Invalid, NotJson, read
@@ -36,6 +38,7 @@ BOUNDS = Bounds(body_bytes=2 * 1024 * 1024, connections=200, threads=16, seconds
 RETRY_SECONDS = 30  # what clients are asked to wait for when there is no room
 
 _KINDS: dict[str, Kind] = {api.V2_PATH: "v2", api.CHANGE_PATH: "change", api.V1_PATH: "v1"}
+_PASSED = re.compile(r"/(?P<integration>integration)/([^/]+)/enqueue|/x-ere/([^/]+)")
 _REASONS = {
     200: "OK",
     202: "Accepted",
@@ -43,6 +46,7 @@ _REASONS = {
     401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
+    413: "Content Too Large",
     429: "Too Many Requests",
     503: "Service Unavailable",
 }
@@ -94,8 +98,9 @@ class Endpoint:
 
     def _answer(self, environ: "WSGIEnvironment") -> Answer:
         settings = self._settings()
-        kind = _KINDS.get(environ.get("PATH_INFO", "").rstrip("/"))
-        if kind is None:
+        path = environ.get("PATH_INFO", "").rstrip("/")
+        kind, passed = _KINDS.get(path), _PASSED.fullmatch(path)
+        if kind is None and passed is None:
             return Answer(
                 404, _said("not found", "Not Found", "This is not a path of the Events API")
             )
@@ -108,7 +113,11 @@ class Endpoint:
             return Answer(401, body, (("WWW-Authenticate", "Bearer"),))
         if self._pending() >= settings.listen_pending_most:
             return _later(429, f"{settings.listen_pending_most} events are pending")
-        answer = self._take(environ, kind, settings)
+        if kind is not None:
+            answer = self._take(environ, kind, settings)
+        else:
+            assert passed is not None
+            answer = self._pass_on(environ, passed, settings)
         if answer.status < 300:
             self._tally.count_taken(sender)
             if sender:
@@ -147,6 +156,29 @@ class Endpoint:
             log.error("not accepted: %s", error)
             return _later(503, "the event could not be queued")
         return _accepted(event, kind)
+
+    def _pass_on(
+        self, environ: "WSGIEnvironment", path: "re.Match[str]", settings: Config
+    ) -> Answer:
+        """What came to an integration's own address, whatever it is."""
+        form = "integration" if path["integration"] else "x-ere"
+        kind = environ.get("CONTENT_TYPE") or DEFAULT_TYPE
+        try:
+            key = check_key(path[2] or path[3])
+            data = environ["wsgi.input"].read()
+            sealed = seal(key, Envelope(form, kind, data))
+            if len(sealed) > api.BODY_BYTES:
+                said = f"More than PagerDuty takes: {api.BODY_BYTES} bytes"
+                return Answer(413, _said("too large", "Payload Too Large", said))
+            if key[:1] == "@" and not may_exist(key, settings):
+                raise BadEvent(f"no integration key is named {key}")
+            enqueue(key, sealed, settings, self._spool)
+        except BadEvent as bad:
+            return Answer(400, _said("invalid event", "Event object is invalid", str(bad)))
+        except SpoolError as error:
+            log.error("not accepted: %s", error)
+            return _later(503, "the event could not be queued")
+        return Answer(202, {"status": "success", "message": "Event processed"})
 
 
 def _accepted(event: Intake, kind: Kind) -> Answer:

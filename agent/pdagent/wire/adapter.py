@@ -31,6 +31,7 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Content-Type": "application/json",
 }
+_TEMPLATES_MOST = 8  # the Events API has three paths; those with a key in them are without end
 _KINDS = {"proxy": ProxyError, "trust": SSLError, "tls": SSLError}
 
 
@@ -91,9 +92,11 @@ class Adapter(BaseAdapter):
             raise type(self._problem)(*self._problem.args)  # a new one for each thread
         template = self._templates.get(path)
         if template is None:
-            template = self._templates[path] = _template(self._url + path)
+            template = _template(self._url + path)
             if self._authorization:
                 template.headers["Authorization"] = self._authorization
+            if len(self._templates) < _TEMPLATES_MOST:
+                self._templates[path] = template
         request = template.copy()
         request.body = data
         request.prepare_content_length(data)

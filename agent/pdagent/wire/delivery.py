@@ -18,13 +18,15 @@ import logging
 import time
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
-from requests import RequestException, Timeout
+from requests import PreparedRequest, RequestException, Timeout
 
 from pdagent import api
 from pdagent.config import Config
 from pdagent.cutting import shrink
 from pdagent.event import BadEvent, encode
+from pdagent.queue import envelope
 from pdagent.queue.pending import Pending
 from pdagent.wire import question
 from pdagent.wire.adapter import Adapter
@@ -69,6 +71,8 @@ class Delivery:
 
     def deliver(self, pending: Pending) -> Verdict:
         """Sends the event, in another form if PagerDuty wants it so. Never raises."""
+        if pending.version in envelope.PATHS:
+            return self._deliver_as(pending.version, pending.data, None)
         if pending.version != "v2" or self._config.events_api != "auto":
             return self._deliver_as(pending.version, pending.data, pending.dedup_key)
         key = pending.key
@@ -111,6 +115,8 @@ class Delivery:
         verdict = self._post(version, data, dedup_key)
         if not isinstance(verdict, TooLarge):
             return verdict
+        if version in envelope.PATHS:  # nobody but the tool that wrote it could shorten it
+            return Refused(verdict.status, verdict.reason)
         log.warning("%s; sending it with less detail", verdict.reason)
         try:
             second = self._post(version, shrink(json.loads(data)), dedup_key)
@@ -119,6 +125,17 @@ class Delivery:
         if isinstance(second, TooLarge):
             return Refused(second.status, second.reason)
         return second
+
+    def _request(self, version: str, data: bytes) -> PreparedRequest:
+        """Raises InvalidURL, ProxyError."""
+        if version not in envelope.PATHS:
+            return self._adapter.request(_PATHS[version], data)
+        body = json.loads(data)
+        form, kind, inner = envelope.unseal(body)
+        key = quote(str(body[api.V2_KEY]), safe="")
+        request = self._adapter.request(envelope.PATHS[form].format(key), inner)
+        request.headers["Content-Type"] = kind
+        return request
 
     def _post(self, version: str, data: bytes, dedup_key: str | None) -> Verdict | TooLarge:
         fresh = not dedup_key
@@ -142,7 +159,7 @@ class Delivery:
         self, version: str, data: bytes, dedup_key: str | None, post: Post
     ) -> Verdict | TooLarge:
         adapter = self._adapter
-        request = adapter.request(_PATHS[version], data)
+        request = self._request(version, data)
         with adapter.send(request, timeout=post) as response:
             raw: Any = response.raw  # a Body
             verdict = judge(

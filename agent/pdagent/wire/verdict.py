@@ -141,7 +141,9 @@ def _taken(
     Captive portals, proxies that open TLS and web servers' start pages say 2xx too, and have taken
     nothing."""
     answer = _object(body)
-    if answer is not None and status == _TAKEN[version] and answer.get("status") == "success":
+    if version not in _TAKEN and status == 202 and not _is_html(headers, body):
+        return Delivered(status)  # an integration's own address, which answers in any form
+    if answer is not None and status == _TAKEN.get(version) and answer.get("status") == "success":
         return Delivered(status)
     if answer is not None and not pagerduty and not answer.get("errors"):
         return Delivered(status)

@@ -11,6 +11,8 @@ import pytest
 
 from pdagent import api
 from pdagent.config import Config
+from pdagent.queue.envelope import unseal
+from pdagent.queue.pending import understand
 from pdagent.serve.crowd import CERTIFICATE
 from pdagent.serve.endpoint import Endpoint
 from pdagent.serve.tally import Tally
@@ -212,6 +214,34 @@ def test_other_hosts_need_a_token(desk: Desk) -> None:
     """Even after a reload has taken it away."""
     desk.local = False
     assert desk.ask(api.V2_PATH, ALERT, HTTP_AUTHORIZATION="Bearer ")[0] == 401
+
+
+@pytest.mark.parametrize("path", [f"/integration/{KEY}/enqueue", f"/x-ere/{KEY}", "/x-ere/@db/"])
+def test_an_integrations_own_address(desk: Desk, path: str) -> None:
+    """Whatever the tool sends, byte for byte, also what is no text."""
+    sent = b'{"Type": "Notification"}\xff\x00'
+    assert desk.ask(path, sent, CONTENT_TYPE="text/plain; charset=UTF-8")[0] == 202
+    [(name, data)] = [(file.name, file.read_bytes()) for file in (desk.root / "pdq").iterdir()]
+    pending = understand(name, data)
+    assert pending.key == ("@db" if "@" in path else KEY)
+    assert pending.version == ("x-ere" if "ere" in path else "integration")
+    found = unseal(pending.body)
+    assert (found.data, found.content_type) == (sent, "text/plain; charset=UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/integration/@nobody/enqueue", b"{}", 400),
+        ("/integration//enqueue", b"{}", 404),
+        (f"/integration/{KEY}", b"{}", 404),
+        (f"/x-ere/{KEY}/more", b"{}", 404),
+        (f"/x-ere/{KEY}", b"x" * 512_000, 413),
+    ],
+)
+def test_no_such_address(desk: Desk, path: str, body: bytes, status: int) -> None:
+    assert desk.ask(path, body)[0] == status
+    assert desk.queued() == []
 
 
 def test_senders_have_names(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
