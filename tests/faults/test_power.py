@@ -6,11 +6,13 @@ with all that the kernel may have written by then or not: see `tests.support.pow
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pdagent.queue.expectation import understood
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, OTHER, key
 from tests.support.events_api import Answer, EventsApi
@@ -117,6 +119,49 @@ def test_every_cut(trial: Trial, api: EventsApi, station: Station, names: Names)
     for seed in range(30 if trial.long else 2):
         trial.injected(len(disk.log))
         assert list(broken(disk, trial, names, random.Random(seed))) == []
+    station.on(disk.tree)
+
+
+@pytest.mark.fault("power cut after each operation")
+def test_every_cut_of_expectations(trial: Trial, station: Station) -> None:
+    """What `pd-send expect` has accepted is there, new or taken over, whole, and not older than
+    what was accepted. What is marked as lapsed has its event."""
+    agent = trial.agent
+    accepted: list[tuple[float, str, float]] = []
+
+    def expect(dedup_key: str, within: str, user: User = SENDER) -> None:
+        now = time.time()
+        words = ("expect", "-k", KEY, "-i", dedup_key, "--within", within)
+        agent.run("pd-send", *words, user=user, check=True)
+        accepted.append((time.monotonic(), dedup_key, now))
+
+    def lapsed() -> list[str]:
+        return [name for name in agent.names("expected") if ".lapsed" in name]
+
+    expect("a", "1h")
+    expect("lapses", "1s")
+    expect("b", "1h", AGENT)
+    agent.start()
+    wait_until(lambda: len(lapsed()) == 1)
+    for _ in range(2):
+        expect("a", "1h")
+    expect("lapses", "1h")
+    wait_until(lambda: not lapsed())
+    kill(agent)
+    disk = station.off()
+    cuts = Cuts(disk, Names.JOURNAL)
+    for seed in range(30 if trial.long else 3):
+        trial.injected(len(cuts))
+        for length in range(len(cuts) + 1):
+            found = cuts.after(length, random.Random(seed))
+            kept = found.files("outqueue/expected")
+            new = found.files("outqueue/expect")
+            there = [understood(data) for data in (*kept.values(), *new.values())]
+            for at, dedup_key, since in accepted:
+                ok = any(e.dedup_key == dedup_key and e.since.wall >= since - 0.1 for e in there)
+                assert ok or at > cuts.time(length), f"lost: {dedup_key} after {length} operations"
+            if any(".lapsed" in name for name in kept):
+                assert any(b"lapses" in body for body in spooled(found).values())
     station.on(disk.tree)
 
 
