@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -114,6 +115,19 @@ def test_a_daemon_that_comes_back_goes_on(
     agent.start()
     wait_until(lambda: len(api.accepted) == 3)
     assert actions(api)[1:] == [("resolve", "lapsed before"), ("trigger", "lapsed")]
+
+
+def test_what_is_due_when_the_daemon_starts_is_paged(api: EventsApi, agent: Agent) -> None:
+    """It was taken over before that."""
+    agent.start()
+    expect(agent, 3.0)
+    wait_until(lambda: taken(agent))
+    agent.stop()
+    [path] = (agent.spool / "expected").iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"term":3.0', b'"term":1.0'))
+    wait_until(lambda: time.time() - path.stat().st_mtime > 1.5)
+    agent.start()
+    wait_until(lambda: actions(api) == [("trigger", "backup")])
 
 
 def test_a_host_that_was_off_pages_when_it_is_up(api: EventsApi, agent: Agent) -> None:

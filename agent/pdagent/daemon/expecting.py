@@ -82,6 +82,8 @@ class Expecting:
             while any(self._new.values()) and time.monotonic() < deadline:
                 self._take_some()
             self._count()
+            # What is due, or left, is the thread's.
+            self._wanted = self._wanted or bool(self._due) or any(self._new.values())
         except (MemoryError, OSError) as error:
             if not is_shortage(error):
                 raise
