@@ -7,6 +7,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck disable=SC2016  # fields of apt-get's own
 mirror=${PDAGENT_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
     awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }')}
+commit=$(git rev-parse HEAD)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdagent
 for arch in amd64 arm64; do ARCH=$arch ci/runtime/build.sh >/dev/null; done
 scratch=$(mktemp -d)
@@ -19,7 +20,8 @@ make_in() {
     # A mirror may be a frozen one, whose dates have passed.
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --dpkgopt=force-unsafe-io \
         --include=python3-venv,binutils,binutils-aarch64-linux-gnu,git,xz-utils,ca-certificates "$1" "$root" "$mirror"
-    git clone --quiet --no-hardlinks . "$root/src"
+    git clone --quiet --no-hardlinks --no-checkout . "$root/src"
+    git -C "$root/src" checkout --quiet --detach "$commit"
     # What it takes to reach PyPI as this machine does.
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
         [ ! -e "$file" ] || cp -L "$file" "$root$file"

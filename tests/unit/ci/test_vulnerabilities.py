@@ -110,3 +110,11 @@ def test_the_lock_and_the_statements_agree() -> None:
     assert {row.part for row in known().statements.values()} <= {"OpenSSL", "CPython", "zlib"}
     for source in known().sources:
         assert source.version != have[source.package], "taken: its CVEs are fixed now"
+
+
+def test_what_the_statements_say_of_our_own_code() -> None:
+    """A relay's TLS has one context a connection, and no callback that gives it another."""
+    code = [path.read_text() for path in (REPOSITORY / "agent").rglob("*.py")]
+    assert any("PROTOCOL_TLS_SERVER" in text for text in code)
+    assert not any("sni_callback" in text for text in code)
+    assert not any("wrap_bio" in text for text in code)
