@@ -1,4 +1,4 @@
-"""The rooms: a module is found by its name."""
+"""The rooms: a module is found by its name, and so are its tests."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,6 +9,72 @@ from tests.support.documents import REPOSITORY
 ROOT = Path(pdagent.__file__).parent
 # Every room may use these; a plain pd-send has no need of them.
 FLAT_BUT_NOT_HOT = {"__main__", "cutting", "log", "shown", "threads"}
+
+# Modules without a file of their own in tests/unit, and where below tests/ they are tested.
+_COMMANDS = "integration/test_commands.py"  # commands are run as processes
+_QUEUE = "integration/test_queue.py"
+_TERMINAL = "integration/test_queue_terminal.py"
+_JOB = "integration/test_job.py"  # jobs are processes
+_EXPECT = "integration/test_expect.py"
+_CHECK = "integration/test_check.py"  # as root, with a service to look at
+TESTED_ELSEWHERE = {
+    # tables and values, which all others use
+    "api": "unit/test_event.py",
+    "exits": "unit/test_reference.py",
+    "schedule.limits": "unit/schedule/test_scheduler.py",
+    # parts of something that is tested as a whole
+    "lines": "unit/test_config.py",
+    "integrations.report": "unit/integrations/test_nagios.py",
+    "schedule.chains": "unit/schedule/test_lane.py",
+    "schedule.experience": "unit/schedule/test_scheduler.py",
+    "schedule.telling": "unit/queue/test_holds.py",
+    "serve.crowd": "unit/serve/test_listen.py",
+    "serve.dialects": "unit/serve/test_intake.py",
+    "wire.ranking": "unit/schedule/test_relays.py",
+    # what needs a daemon, threads of it, several processes or several users
+    "check.inside": _CHECK,
+    "check.reload": "integration/test_reload.py",
+    "check.trial": _CHECK,
+    "daemon.arrivals": "simulation/test_simulation.py",
+    "daemon.background": "integration/test_lifecycle.py",
+    "daemon.bulletin": "integration/test_condition.py",
+    "daemon.expecting": "integration/test_expecting.py",
+    "daemon.life": "integration/test_lifecycle.py",
+    "daemon.services": "integration/test_insight.py",
+    "serve.insight": "integration/test_insight.py",
+    "wire.adapter": "integration/test_adapter.py",
+    "wire.direct": "integration/test_direct.py",
+    "wire.identity": "integration/test_relay.py",
+    # commands
+    "commands.common": _COMMANDS,
+    "commands.integration": "integration/test_integrations.py",
+    "commands.pd_nagios": "integration/test_integrations.py",
+    "commands.pd_queue.arguments": _QUEUE,
+    "commands.pd_queue.awaited": _EXPECT,
+    "commands.pd_queue.change": _QUEUE,
+    "commands.pd_queue.documents": _QUEUE,
+    "commands.pd_queue.look": _QUEUE,
+    "commands.pd_queue.view": _QUEUE,
+    "commands.pd_queue.watch": _TERMINAL,
+    "commands.pd_queue.words": _TERMINAL,
+    "commands.pd_send.conclusion": _JOB,
+    "commands.pd_send.expect": _EXPECT,
+    "commands.pd_send.job": _JOB,
+    "commands.pd_send.options": _COMMANDS,
+    "commands.pd_send.unit": _JOB,
+    "commands.pd_sensu": "integration/test_sensu.py",
+    "commands.pd_zabbix": "integration/test_integrations.py",
+    "commands.pdagent": _COMMANDS,
+    "commands.pdagent_check": _CHECK,
+    "commands.pdagent_reload": "integration/test_reload.py",
+    "commands.pdagentd": "integration/test_lifecycle.py",
+    "commands.screen": _TERMINAL,
+    "commands.sending": _COMMANDS,
+    "jobs.openings": _JOB,
+    "jobs.paging": _JOB,
+    "jobs.passing": _JOB,
+    "jobs.starting": _JOB,
+}
 
 
 def test_no_two_modules_have_the_same_name() -> None:
@@ -31,3 +97,21 @@ def test_no_module_is_longer_than_350_lines() -> None:
     """A module that grows a second idea has found a second name."""
     modules = {path: path.read_text().count("\n") for path in ROOT.rglob("*.py")}
     assert {str(path): lines for path, lines in modules.items() if lines > 350} == {}
+
+
+def test_the_tests_mirror_the_modules() -> None:
+    """Each module has a file of its own, or the table says where its tests are. There is nothing in
+    the table that has a file, and nothing that is no module."""
+    tests = Path(__file__).parents[1]
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path.relative_to(ROOT)
+        for path in ROOT.rglob("*.py")
+        if not path.stem.startswith("__")
+    }
+    without = {
+        module
+        for module, path in modules.items()
+        if not (tests / "unit" / path.with_name(f"test_{path.name}")).exists()
+    }
+    assert without == {*TESTED_ELSEWHERE}
+    assert [file for file in {*TESTED_ELSEWHERE.values()} if not (tests / file).exists()] == []

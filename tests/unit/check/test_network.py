@@ -10,7 +10,6 @@ import pytest
 from pdagent.check.finding import Finding, Level
 from pdagent.check.network import ca_bundle, clock, dns, events_api, proxy, tls
 from pdagent.check.service import Environment
-from pdagent.check.wayout import once
 from pdagent.config import Config
 from pdagent.wire.question import Answer, Certificate
 from tests.support.events_api import CertificateAuthority
@@ -131,16 +130,3 @@ def test_authorities(tmp_path: Path) -> None:
     assert only(ca_bundle(settings, {}, lambda: 0)).level is Level.FAILED
     bundle.unlink()
     assert only(ca_bundle(settings, {}, lambda: 0)).level is Level.FAILED
-
-
-def test_asked_once() -> None:
-    """All lines about the network share one question."""
-    asked = []
-
-    def ask() -> Answer:
-        asked.append(1)
-        return Answer(200)
-
-    shared = once(ask)
-    assert shared() is shared()
-    assert len(asked) == 1

@@ -1,0 +1,63 @@
+"""Where an event goes, and whether the way is open at all."""
+
+import json
+
+import pytest
+
+from pdagent.config import Config
+from pdagent.daemon import path
+from pdagent.daemon.path import Path
+from pdagent.queue.pending import Pending, understand
+from pdagent.wire.verdict import Delivered, Unreachable
+from tests.support.events import KEY
+from tests.support.events_api import EventsApi
+from tests.support.raw_server import Conversation, serving
+
+MISSED = Unreachable("a page", content=True)
+
+
+def event() -> Pending:
+    payload = {"summary": "x", "source": "db1", "severity": "error"}
+    body = {"routing_key": KEY, "event_action": "trigger", "dedup_key": "a", "payload": payload}
+    return understand("1_K.txt", json.dumps(body).encode())
+
+
+def test_another_configuration_counts_from_the_next_post_on(api: EventsApi) -> None:
+    """Before the first event nothing is there that it would change."""
+    [nowhere] = Config({"events_url": "http://127.0.0.1:1"}).relays
+    way = Path(Config({"events_url": "http://127.0.0.1:1"}))
+    assert isinstance(way.deliver(event(), nowhere), Unreachable)
+    config = Config({"events_url": api.url})
+    way.configure(config)
+    assert way.deliver(event(), config.relays[0]) == Delivered(202)
+
+
+def test_only_an_events_own_content_is_a_reason_to_ask() -> None:
+    """Nobody was reached: that says it all."""
+    config = Config({"events_url": "http://127.0.0.1:1"})
+    way = Path(config)
+    assert not way.is_open(Unreachable("refused"), config.relays[0])
+    assert way._asked == {}
+
+
+def test_all_who_ask_at_a_time_get_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while; then it is asked anew."""
+    words = b'{"status":"invalid event","message":"x","errors":["y"]}'
+
+    class Strict(Conversation):
+        def handle(self) -> None:
+            while self.read():
+                head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(words)
+                self.request.sendall(head + words)
+
+    monkeypatch.setattr(path, "FRESH_SECONDS", 1e9)
+    with serving(Strict) as server:
+        config = Config({"events_url": server.url})
+        way, relay = Path(config), config.relays[0]
+        assert way.is_open(MISSED, relay)
+        assert way.is_open(MISSED, relay)
+        assert server.requests == 1
+        monkeypatch.setattr(path, "FRESH_SECONDS", -1.0)
+        assert way.is_open(MISSED, relay)
+        assert server.requests == 2
+    assert not way.is_open(MISSED, relay)
