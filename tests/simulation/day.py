@@ -12,6 +12,9 @@ from functools import partial
 from pdagent import config, exits
 from pdagent.daemon.life import Daemon
 from pdagent.daemon.notify import Notifier
+from pdagent.queue.elapsed import present
+from pdagent.queue.expectation import written
+from pdagent.queue.expected import ExpectationSpool
 from pdagent.queue.intervention import Gone, Intervention
 from pdagent.queue.layout import CannotRun
 from pdagent.queue.names import key_of
@@ -21,7 +24,7 @@ from pdagent.queue.waiting import Removed, WaitingSpool
 from pdagent.spool import IN_ERROR, PENDING, Spool, SpoolError, wake_fifo
 from tests.simulation.boundary import Signals, simulated
 from tests.simulation.kernel import Kernel
-from tests.simulation.model import STRANGER, Event, Model
+from tests.simulation.model import STRANGER, Event, Expected, Model
 from tests.simulation.network import Network
 from tests.simulation.places import ROOT, Places
 from tests.simulation.server import GOOD, Server
@@ -40,6 +43,7 @@ backoff_interval_secs = 20
 heartbeat_url = http://events.invalid/beat
 ca_file = /etc/ca
 """
+EXPECTED = "expected"
 NAMED = "@db"  # an integration key's name in the configuration
 HOUR, MONTH = 3600.0, 2_678_400.0
 
@@ -167,6 +171,7 @@ class Day:
             + [self._meddle] * 2
             + [*(self._retry, self._purge, self._reload, self._start_another)]
             + [self._step_the_clock] * 2 * self.steps
+            + [self._expect] * (not self.errors)
         )
         plan = sorted(self.choice.random() * DAY_SECONDS for _ in range(self.choice.randint(4, 14)))
         if self.outage:
@@ -239,6 +244,32 @@ class Day:
         else:
             if answer is not None:
                 self.model.its_sender_hears_the_truth(event, answer)
+
+    def _expect(self) -> None:
+        self.number += 1
+        expected = Expected(f"{EXPECTED} {self.number}")
+        self.model.expected[expected.name] = expected
+
+        def renew() -> None:
+            for _ in range(self.choice.randint(1, 4)):
+                self._renew(expected, self.choice.choice([3.0, 10.0, 30.0]))
+                self.world.sleep(self.choice.choice([0.0, 1.0, 8.0, 40.0]))
+            if self.choice.random() < 0.5:
+                self._renew(expected, 0.0)
+
+        self._begin(Process("watched", 1001), renew)
+
+    def _renew(self, expected: Expected, term: float) -> None:
+        body = {"routing_key": GOOD, "event_action": "trigger", "dedup_key": expected.name}
+        since = present()
+        data = written(json.dumps(body).encode(), term, since)
+        was_certain, expected.certain = expected.certain, False
+        try:
+            ExpectationSpool(ROOT).enqueue(GOOD, data)
+        except SpoolError:  # no daemon has made the directory yet
+            expected.certain = was_certain
+        else:
+            self.model.renewed(expected, since.running, term)
 
     def _meddle(self) -> None:
         stranger = Process("stranger", 1003)
@@ -330,7 +361,9 @@ class Day:
         place = self.choice.choice([PENDING, IN_ERROR])
         with contextlib.suppress(OSError):
             names = self.kernel.listdir(f"{ROOT}/{place}")
-            chosen = [name for name in names if key_of(name) and self.choice.random() < 0.5]
+            others = {n for n, data in self.places.files(place) if EXPECTED.encode() in data}
+            names = [name for name in names if key_of(name) and name not in others]
+            chosen = [name for name in names if self.choice.random() < 0.5]
             events = {name: self._named(place, name) for name in chosen}
             for found in events.values():
                 for event in found:
@@ -398,7 +431,9 @@ class Day:
             self._kill(process)
 
     def _is_busy(self) -> bool:
-        return any(self.model.place(event) == PENDING for event in self.model.events.values())
+        return not all(map(self.model.is_right, self.model.expected.values())) or any(
+            self.model.place(event) == PENDING for event in self.model.events.values()
+        )
 
 
 class _Listening(logging.Handler):

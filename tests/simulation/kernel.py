@@ -67,7 +67,7 @@ class Kernel:
         self.observe: Callable[[Rename], None] = lambda _: None
         self.excuse: Callable[[str], None] = lambda _: None
         self.path = Paths(self)
-        self.environ: dict[str, str] = {}
+        self.environ = {"PDAGENT_BOOT_ID": "boot"}
         self._files: dict[int, Opened] = {}
         self._next_fd = 10
         self._pipes: dict[int, Pipe] = {}  # by the FIFO's inode

@@ -38,6 +38,19 @@ class Event:
     excused: bool = False  # its file gave errors
 
 
+@dataclass(eq=False)
+class Expected:
+    """What somebody expects. `since`, in seconds: when it was renewed last; `term`: 0.0 if it is
+    cancelled, or was never accepted."""
+
+    name: str
+    since: float = 0.0
+    term: float = 0.0
+    certain: bool = True  # False while its sender has begun what may not come to an end
+    has_lapsed: bool = False  # at some time it was not renewed in time
+    heard: str = ""  # what PagerDuty heard last: "trigger" or "resolve"
+
+
 class Model:
     """`served_since`: from when on, in seconds, the same daemon has been there, with the same
     keys."""
@@ -46,6 +59,7 @@ class Model:
         self._world = world
         self._places = places
         self.events: dict[bytes, Event] = {}
+        self.expected: dict[str, Expected] = {}
         self.served_since = math.inf
         self.harmed = False  # errors were put in: reasons may be lost
 
@@ -54,6 +68,11 @@ class Model:
         event = Event(body, chain, patient, self._world.steps, self._world.now)
         self.events[body] = event
         return event
+
+    def renewed(self, expected: Expected, since: float, term: float) -> None:
+        """The sender exits 0."""
+        expected.has_lapsed |= self._is_over(expected)
+        expected.since, expected.term, expected.certain = since, term, True
 
     # --- the promises ---------------------------------------------------------------------------
 
@@ -119,8 +138,20 @@ class Model:
             elif event.accepted < math.inf and not event.doomed:
                 self._check(place, "a power cut has lost it", event)
         for name, data in self._places.files(PENDING):
-            ok = data in self.events or STRANGER in name
+            ok = data in self.events or STRANGER in name or self._is_expected(data)
             self._check(ok, f"{name} is torn: {data!r}")
+
+    def nobody_is_paged_without_need(self, expected: Expected, action: str) -> None:
+        """The server has an event of an expectation's."""
+        if action == "trigger":
+            due = expected.has_lapsed or self._is_over(expected)
+            self._check(due, f"{expected.name} was renewed in time, and paged")
+        expected.heard = action
+
+    def is_right(self, expected: Expected) -> bool:
+        """Whether PagerDuty knows how it stands, now that all terms are over."""
+        wanted = ("trigger",) if expected.term else ("", "resolve")
+        return expected.heard in wanted or not expected.certain
 
     def all_ends_well(self) -> None:
         """All was well for long enough."""
@@ -131,11 +162,23 @@ class Model:
             if place == IN_ERROR and not self.harmed:
                 known = all(map(self._places.has_reason, self._places.names(event.body)))
                 self._check(known, "nobody knows why it is in err/", event)
+        for expected in self.expected.values():
+            ok = self.is_right(expected)
+            self._check(ok, f"{expected.name}: {expected.heard!r} is not how it stands")
 
     # --- what they are about --------------------------------------------------------------------
 
     def place(self, event: Event) -> str | None:
         return self._places.of(event.body)
+
+    def _is_expected(self, data: bytes) -> bool:
+        try:
+            return json.loads(data)["dedup_key"] in self.expected
+        except ValueError:
+            return False
+
+    def _is_over(self, expected: Expected) -> bool:
+        return bool(expected.term) and self._world.now - expected.since >= expected.term
 
     def _filled_in(self, body: bytes) -> Event | None:
         """The event that has a name in the place of its integration key."""

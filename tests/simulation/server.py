@@ -37,10 +37,14 @@ class Server:
             return [(seconds, http(200, {"heartbeat_interval_secs": 60}))]
         if body == b"{}":  # the neutral question
             return [(seconds, http(400, {"status": "invalid event", "message": "empty"}))]
+        parsed = json.loads(body)
+        expected = self._model.expected.get(parsed.get("dedup_key", ""))
+        if expected is not None:
+            self._model.nobody_is_paged_without_need(expected, parsed["event_action"])
+            return [(seconds, _yes(parsed))]
         event = self._model.the_body_is_as_it_was(body)
         if event is not None:
             self._model.they_go_in_order(event)
-        parsed = json.loads(body)
         key = parsed.get("routing_key") or parsed["service_key"]
         return self._drawn(key, parsed, event, seconds)
 
