@@ -73,6 +73,8 @@ def simulated(world: World, kernel: Kernel, network: Network, signals: Any) -> I
         if title.partition(".")[0] != "pdagent" and title != "tests.simulation.sabotage":
             continue
         for name, value in list(vars(module).items()):
+            if hasattr(value, "cache_clear"):  # else a day would know what one before it has found
+                value.cache_clear()
             if id(value) in real:
                 put(module, name, real[id(value)])
             elif isinstance(value, type) and value.__module__ == title:

@@ -144,7 +144,7 @@ class Model:
     def nobody_is_paged_without_need(self, expected: Expected, action: str) -> None:
         """The server has an event of an expectation's."""
         if action == "trigger":
-            due = expected.has_lapsed or self._is_over(expected)
+            due = expected.has_lapsed or not expected.certain or self._is_over(expected)
             self._check(due, f"{expected.name} was renewed in time, and paged")
         expected.heard = action
 
