@@ -13,7 +13,7 @@ recipe=$(grep "^$name " hosts.txt) || {
 }
 # shellcheck disable=SC2086  # the columns of hosts.txt
 set -- $recipe
-family=$2 init=$3 suite=$4 peer=${5:-}
+family=$2 init=$3 suite=$4 more=${5:-}
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdagent/hosts
 hash=$(cat rootfs.sh userland.sh | { cat && echo "$recipe"; } | sha256sum | cut -c1-12)
@@ -37,8 +37,12 @@ case $init in
 systemd) packages=$packages,systemd-sysv,dbus ;;
 sysv) packages=$packages,sysvinit-core,sysvinit-utils,initscripts,insserv ;;
 esac
-[ "$family" = deb ] || packages=$packages,dnf,rpm
-[ -z "$peer" ] || packages=$packages,$peer
+case $family:$suite in
+deb:*) ;;
+rpm:bullseye | rpm:bookworm | rpm:trixie) packages=$packages,dnf,rpm ;;
+rpm:*) packages=$packages,dnf5,rpm ;;
+esac
+[ -z "$more" ] || packages=$packages,$more
 
 echo "rootfs: making $name from $suite" >&2
 mkdir -p "$cache"

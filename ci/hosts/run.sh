@@ -42,7 +42,7 @@ if [ -n "${PDAGENT_HOST_IMAGES:-}" ]; then
     done
 else
     lab=$here/lab.sh
-    HOSTS=${HOSTS-$(awk '!/^#/ && NF == 4 { print $1 }' "$here/hosts.txt")}
+    HOSTS=${HOSTS-$(awk '/^(deb|rpm)-/ { print $1 }' "$here/hosts.txt")}
     PEERS=${PEERS-nagios}
     tars=$(echo "$HOSTS $PEERS" | nice xargs -r -P 2 -n 1 "$here/rootfs.sh")
     # shellcheck disable=SC2086  # one word a file

@@ -64,6 +64,8 @@ class Engine:
         container = f"{self.label}-{self._count}"
         hosts = [f"--add-host={name}:{self.gateway}" for name in names]
         options = [f"--name={container}", f"--network={self.label}", "--pull=never", *hosts]
+        # nobody answers for other names, and some programs ask for each name's IPv6 address, too
+        options += ["--dns-opt=timeout:1", "--dns-opt=attempts:1"]
         options += RUN[self.program, init] + shlex.split(os.environ.get("PDAGENT_RUN_OPTIONS", ""))
         self("run", "--detach", *options, image, "/sbin/init")
         return container

@@ -16,6 +16,9 @@ from tests.support.events_api import EventsApi
 # What hosts know this machine as.
 NAMES = [repository.NAME, "events.test", "proxy.test"]
 
+# Hosts that `make test` has a few tests on; all of them run with --long, at night.
+BRIEF = {"rpm-forky"}
+
 Note = Callable[[str, object], None]
 
 
@@ -28,6 +31,7 @@ def plug_in(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only(what, ...): only for hosts of this name, family, init")
     config.addinivalue_line("markers", "latest: only for the last host of each family and init")
+    config.addinivalue_line("markers", "brief: also for hosts that have a few tests only")
     config.pluginmanager.register(Table(), "hosts-table")
 
 
@@ -49,6 +53,8 @@ def parametrize(metafunc: pytest.Metafunc, specs: list[Spec]) -> None:
     fitting = [spec for spec in specs if all(spec.kinds & kinds for kinds in only)]
     if metafunc.definition.get_closest_marker("latest"):
         fitting = list({(spec.family, spec.init): spec for spec in fitting}.values())
+    if not (metafunc.config.getoption("--long") or metafunc.definition.get_closest_marker("brief")):
+        fitting = [spec for spec in fitting if spec.name not in BRIEF]
     metafunc.parametrize("spec", fitting, ids=lambda spec: spec.name, scope="session")
 
 

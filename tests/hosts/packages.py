@@ -101,7 +101,7 @@ EOF""")
         return self.sh(f"yum clean -q expire-cache; yum update -y -q {' '.join(PACKAGES)}")
 
     def install_file(self, url: str) -> str:
-        return self.sh(f"rpm -i {url}")
+        return self.sh(f"rpm -i --nosignature {url}")
 
     def remove(self) -> str:
         return self.sh(f"yum remove -y -q {' '.join(PACKAGES)}")
