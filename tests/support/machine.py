@@ -91,7 +91,9 @@ class Machine:
             [
                 *(*command, "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none"),
                 *("-no-reboot", "-kernel", kernel / "kernel", "-initrd", kernel / "initrd"),
-                *("-append", f"console={_CONSOLE[architecture]} panic=-1 {parameters}"),
+                # no getty, which would wait a minute and a half for udev to show it the console
+                "-append",
+                f"console={_CONSOLE[architecture]} panic=-1 systemd.getty_auto=no {parameters}",
                 *("-drive", f"file={self.disk},format=raw,if=virtio,cache=unsafe"),
                 *("-serial", f"file:{self.console}"),
                 *("-netdev", "user,id=host", "-device", "virtio-net-pci,netdev=host"),
