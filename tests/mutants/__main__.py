@@ -48,6 +48,7 @@ markers = ["needs_root", "fault"]
 source_paths = ["src"]
 only_mutate = {only}
 do_not_mutate_patterns = {words}
+also_copy = ["docs", "init", "packaging", "ci"]
 pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 10.0
 timeout_constant = 20.0
@@ -71,7 +72,8 @@ def staged(module: str) -> Path:
     stage = STAGE / module
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(ROOT / "agent", stage / "src")
-    shutil.copytree(ROOT / "tests", stage / "tests")
+    for directory in ("tests", "docs", "init", "packaging", "ci"):  # which tests read
+        shutil.copytree(ROOT / directory, stage / directory)
     only = [f"src/{module.replace('.', '/')}.py"]
     chosen = [test for test in PARTS[module] if (ROOT / "tests" / test).exists()]
     tests = [f"tests/{test}" for test in [*chosen, "mutants/test_days.py"]]
@@ -81,7 +83,7 @@ def staged(module: str) -> Path:
 
 
 def mutmut(stage: Path, *arguments: str) -> str:
-    command = [str(Path(sys.executable).with_name("mutmut")), *arguments]
+    command = [sys.executable, "-m", "mutmut", *arguments]
     done = subprocess.run(command, cwd=stage, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")

@@ -46,8 +46,9 @@ def test_a_key_is_left_alone() -> None:
 def test_a_name_that_nobody_has() -> None:
     """Not even where no names are known."""
     for settings in (CONFIG, Config({}, {}), Config({}, None)):
-        with pytest.raises(Unnamed):
+        with pytest.raises(Unnamed, match="named @web") as unnamed:
             filled_in(pending(routing_key="@web"), settings)
+        assert unnamed.value.name == "@web"
 
 
 def test_what_can_not_be_written() -> None:
@@ -61,6 +62,7 @@ def test_one_lane_for_a_key_and_its_names() -> None:
     """So events of one incident keep their order, whatever the sender calls the key."""
     assert lane("@db", CONFIG) == lane("@DB", CONFIG) == lane(KEY, CONFIG) == KEY
     assert lane("@web", CONFIG) == "@web"
+    assert lane("xdb", CONFIG) == "xdb"  # a key that ends as a name does
 
 
 def test_logs_show_the_name() -> None:

@@ -277,3 +277,38 @@ def test_a_relay_speaks_of_itself(status: int, version: str) -> None:
 def test_a_relay_refuses_an_event() -> None:
     """As PagerDuty would: it is in error."""
     assert isinstance(verdict(400, WORDS, {"Server": "pdagent"}), Refused)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "found"),
+    [
+        (204, b"", Unreachable("answered 204, and not as PagerDuty does when it takes an event")),
+        (300, YES, Unreachable("answered 300, a redirection that PagerDuty does not send")),
+        (400, b"\n <p>", Unreachable("answered 400, and not in PagerDuty's words")),
+        (400, b'{"status":"x","message":""}', Refused(400, "no reason given")),
+        (400, b'{"errors":"x"}', Troubled("answered 400, and not in PagerDuty's words", 400)),
+        (404, b"", Unreachable("answered 404, and not in PagerDuty's words")),
+        (407, b"", Unreachable("a proxy answered 407 Proxy Authentication Required")),
+        (413, b"", TooLarge(413, "too large")),
+        (413, WORDS, TooLarge(413, "Event object is invalid; no summary")),
+        (418, b"", Troubled("answered 418, and not in PagerDuty's words", 418)),
+        (500, WORDS, Troubled("answered 500: Event object is invalid; no summary", 500)),
+        (502, b"", Troubled("answered 502", 502)),
+    ],
+)
+def test_what_a_person_reads(status: int, body: bytes, found: Verdict | TooLarge) -> None:
+    """Each verdict says what was answered, and what is wrong with it."""
+    assert judge(status, {}, body, now=NOW) == found
+
+
+def test_what_is_not_said_is_the_plain_case() -> None:
+    """A v2 event, a relay, no proxy."""
+    assert judge(200, {}, b"{}", now=NOW) == Delivered(200)
+    assert isinstance(judge(202, {}, b"", now=NOW), Unreachable)
+
+
+def test_a_wait_until_a_date() -> None:
+    """Counted from now, and no wait at all if it is now."""
+    date = {"Retry-After": "Mon, 23 Nov 2026 02:52:36 GMT"}
+    assert judge(429, date, b"", now=NOW) == Throttled(429, 0.0)
+    assert judge(429, date, b"", now=NOW - 5) == Throttled(429, 5.0)
