@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     "schedule.chains": "unit/schedule/test_lane.py",
     "schedule.experience": "unit/schedule/test_scheduler.py",
     "schedule.telling": "unit/queue/test_holds.py",
+    "serve.awaiting": "unit/serve/test_endpoint.py",
     "serve.crowd": "unit/serve/test_listen.py",
     "serve.dialects": "unit/serve/test_intake.py",
     "wire.ranking": "unit/schedule/test_relays.py",

@@ -4,7 +4,8 @@ Pure: is handed bytes and moments. Whoever wrote the bytes may mean harm; `pendi
 parsing them can cost, and a file has EXPECTATION_BYTES at most.
 
 The file holds a JSON object: `trigger`, the body of the event that a lapse sends, as `pd-send` has
-made it; `term`, in seconds, 0 where the expectation is cancelled; `since`, when it was renewed.
+made it; `term`, in seconds, 0 where the expectation is cancelled; `since`, when it was renewed;
+`by`, the sender's name, where it came to the endpoint from one.
 """
 
 from dataclasses import dataclass
@@ -31,15 +32,16 @@ class Expectation:
     dedup_key: str
     term: float
     since: Moment
+    by: str = ""
 
     @property
     def is_cancelled(self) -> bool:
         return not self.term
 
 
-def written(trigger: bytes, term: float, since: Moment) -> bytes:
+def written(trigger: bytes, term: float, since: Moment, by: str = "") -> bytes:
     """The contents of a file. `trigger` is a body as `submission` makes it."""
-    head = f'"since":{dumps(since.fields())},"term":{dumps(term)}'
+    head = f'"by":{dumps(by)},"since":{dumps(since.fields())},"term":{dumps(term)}'
     return b"{" + head.encode("ascii") + b',"trigger":' + trigger + b"}"
 
 
@@ -53,6 +55,9 @@ def understood(data: bytes) -> Expectation:
         raise Hostile("it is no expectation: it has no term")
     if term != 0 and not TERM_LEAST <= term <= TERM_MOST:  # NaN is not either
         raise Hostile(f"its term is not from {TERM_LEAST:.0f} to {TERM_MOST:.0f} seconds")
+    by = fields.get("by", "")
+    if not isinstance(by, str):
+        raise Hostile("it is no expectation: it does not say whose it is")
     _, action, dedup = _FIELDS[key_field(trigger)]
     key, dedup_key = trigger.get(key_field(trigger)), trigger.get(dedup)
     if trigger.get(action) != "trigger" or not isinstance(key, str):
@@ -66,7 +71,7 @@ def understood(data: bytes) -> Expectation:
         encode(trigger)
     except (ValueError, RecursionError) as error:
         raise Hostile(str(error)) from error
-    return Expectation(trigger, key, dedup_key, float(term), since)
+    return Expectation(trigger, key, dedup_key, float(term), since, by)
 
 
 def identity(owner: int, expectation: Expectation) -> str:
@@ -75,7 +80,9 @@ def identity(owner: int, expectation: Expectation) -> str:
     with importing:
         from hashlib import sha256  # an idle daemon does without
 
-    text = f"{expectation.key}\0{expectation.dedup_key}".encode("utf-8", "surrogatepass")
+    text = f"{expectation.key}\0{expectation.dedup_key}\0{expectation.by}".encode(
+        "utf-8", "surrogatepass"
+    )
     return f"{owner}-{sha256(text).hexdigest()[:40]}"
 
 

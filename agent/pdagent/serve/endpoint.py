@@ -19,6 +19,7 @@ from pdagent.acceptance import accept, enqueue
 from pdagent.config import Config, may_exist
 from pdagent.event import BadEvent, check_key
 from pdagent.queue.envelope import DEFAULT_TYPE, Envelope, seal
+from pdagent.serve.awaiting import expect
 from pdagent.serve.crowd import CERTIFICATE, Bounds
 from pdagent.serve.dialects import DIALECTS, Kind
 from pdagent.serve.intake import Intake, Invalid, NotJson, read
@@ -38,6 +39,8 @@ BOUNDS = Bounds(body_bytes=2 * 1024 * 1024, connections=200, threads=16, seconds
 RETRY_SECONDS = 30  # what clients are asked to wait for when there is no room
 
 _KINDS: dict[str, Kind] = {api.V2_PATH: "v2", api.CHANGE_PATH: "change", api.V1_PATH: "v1"}
+# Not PagerDuty's: what `pd-send expect` is on a host with an agent of its own.
+EXPECT_PATH = "/pdagent/expect"
 _PASSED = re.compile(r"/(?P<integration>integration)/([^/]+)/enqueue|/x-ere/([^/]+)")
 _REASONS = {
     200: "OK",
@@ -100,7 +103,7 @@ class Endpoint:
         settings = self._settings()
         path = environ.get("PATH_INFO", "").rstrip("/")
         kind, passed = _KINDS.get(path), _PASSED.fullmatch(path)
-        if kind is None and passed is None:
+        if kind is None and passed is None and path != EXPECT_PATH:
             return Answer(
                 404, _said("not found", "Not Found", "This is not a path of the Events API")
             )
@@ -114,7 +117,9 @@ class Endpoint:
         if self._pending() >= settings.listen_pending_most:
             return _later(429, f"{settings.listen_pending_most} events are pending")
         if kind is not None:
-            answer = self._take(environ, kind, settings)
+            answer = self._take(environ, kind, lambda event: accept(event, settings, self._spool))
+        elif path == EXPECT_PATH:
+            answer = self._take(environ, "v2", lambda event: expect(event, settings, sender))
         else:
             assert passed is not None
             answer = self._pass_on(environ, passed, settings)
@@ -132,7 +137,9 @@ class Endpoint:
             return certificate if name == "" else name
         return certificate if certificate or self._local else None
 
-    def _take(self, environ: "WSGIEnvironment", kind: Kind, settings: Config) -> Answer:
+    def _take(
+        self, environ: "WSGIEnvironment", kind: Kind, put: Callable[[Intake], None]
+    ) -> Answer:
         key = environ.get("HTTP_X_ROUTING_KEY", "")
         try:
             with self._parsing:
@@ -140,7 +147,7 @@ class Endpoint:
                 event = read(data, kind, os.urandom, (lambda: key) if key else None)
             for remark in event.remarks:
                 log.warning("an event of %s: %s", masked(event.key), remark)
-            accept(event, settings, self._spool)
+            put(event)
         except NotJson:
             body = _said(
                 "unrecognized object" if kind == "v1" else "Unrecognized object",

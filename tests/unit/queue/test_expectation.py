@@ -119,7 +119,9 @@ def test_one_user_never_renews_what_another_expects() -> None:
     same = understood(written(event(severity="info"), 99.0, later(5.0)))
     other = understood(written(event(key="@db"), 9.0, SINCE))
     assert identity(1001, one) == identity(1001, same)
-    assert len({identity(1001, one), identity(1002, one), identity(1001, other)}) == 3
+    relayed = understood(written(event(), 9.0, SINCE, "web1"))
+    others = (identity(1002, one), identity(1001, other), identity(1001, relayed))
+    assert len({identity(1001, one), *others}) == 4
     assert owner_of(identity(1001, one)) == 1001
 
 
@@ -146,6 +148,7 @@ def fields(**changed: object) -> bytes:
         *(fields(term=term) for term in (None, True, "1h", -1, TERM_LEAST / 2, TERM_MOST + 1)),
         fields(term=float("nan")),
         fields(since=None),
+        fields(by=5),
         fields(since={**SINCE.fields(), "wall": 1e300}),
         fields(trigger={**json.loads(event()), "routing_key": "../../etc/passwd"}),
         fields(trigger={**json.loads(event()), "routing_key": f" {KEY}"}),

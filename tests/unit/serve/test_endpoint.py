@@ -12,6 +12,7 @@ import pytest
 from pdagent import api
 from pdagent.config import Config
 from pdagent.queue.envelope import unseal
+from pdagent.queue.expectation import Expectation, identity, understood
 from pdagent.queue.pending import understand
 from pdagent.serve.crowd import CERTIFICATE
 from pdagent.serve.endpoint import Endpoint
@@ -267,3 +268,52 @@ def test_a_certificate_will_do(desk: Desk) -> None:
     assert desk.tally.taken == {"db1": 1}
     desk.named = {"web1": "s3cr3t"}
     assert desk.ask(api.V2_PATH, ALERT, **shown)[0] == 401
+
+
+# --- expectations -------------------------------------------------------------------------------
+
+
+def expected(desk: Desk) -> list[Expectation]:
+    place = desk.root / "expect"
+    return [understood((place / name).read_bytes()) for name in sorted(os.listdir(place))]
+
+
+def test_a_trigger_is_expected_and_a_resolve_cancels_it(desk: Desk) -> None:
+    """For hosts that are dead when it matters. The name of the sender is part of it, where there
+    is one: no other one renews or cancels it."""
+    desk.named = {"web1": "t" * 16}
+    bearer = {"HTTP_AUTHORIZATION": "Bearer " + "t" * 16}
+    asked = {**ALERT, "within": 90_000}
+    status, said, _ = desk.ask("/pdagent/expect", asked, **bearer)
+    assert (status, said["dedup_key"]) == (202, "d")
+    resolve = {"routing_key": KEY, "event_action": "resolve", "dedup_key": "d"}
+    assert desk.ask("/pdagent/expect", resolve, **bearer)[0] == 202
+    one, other = expected(desk)
+    assert (one.term, one.by, one.trigger["payload"]["summary"]) == (90_000.0, "web1", "disk full")  # type: ignore[index]
+    assert "within" not in one.trigger
+    assert other.is_cancelled
+    assert identity(1, one) == identity(1, other)
+    assert desk.queued() == []
+    assert desk.ask("/pdagent/expect", asked)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"within": None},
+        {"within": "25h"},
+        {"within": True},
+        {"within": 0},
+        {"within": 1e12},
+        {"within": 9, "event_action": "acknowledge"},
+        {"within": 9, "routing_key": "@nobody"},
+        {"within": 9, "payload": {**PAYLOAD, "custom_details": "x" * 70_000}},
+        {"within": 9, "payload": None},
+    ],
+)
+def test_what_can_not_be_expected(desk: Desk, changed: dict[str, object]) -> None:
+    """Its sender is told why."""
+    status, said, _ = desk.ask("/pdagent/expect", {**ALERT, **changed})
+    assert status == 400
+    assert said["errors"]
+    assert expected(desk) == []

@@ -1,0 +1,41 @@
+"""Expectations of others: a body that comes to the endpoint, as what `pd-send expect` does."""
+
+import json
+import time
+
+from pdagent.acceptance import enqueue
+from pdagent.config import Config, may_exist
+from pdagent.encoding import Body
+from pdagent.event import BadEvent, encode
+from pdagent.queue.elapsed import present
+from pdagent.queue.expectation import EXPECTATION_BYTES, TERM_LEAST, TERM_MOST, written
+from pdagent.queue.expected import ExpectationSpool
+from pdagent.serve.intake import Intake, Invalid
+
+WITHIN = "within"
+
+
+def expect(event: Intake, settings: Config, sender: str) -> None:
+    """A trigger with a term in seconds is expected by that `sender`, a resolve cancels it. Raises
+    Invalid, BadEvent, SpoolError."""
+    if event.key[:1] == "@" and not may_exist(event.key, settings):
+        raise BadEvent(f"no integration key is named {event.key}")
+    body: Body = json.loads(event.body("v2", time.time_ns()))
+    term = _term(event, body.pop(WITHIN, None))
+    data = written(encode({**body, "event_action": "trigger"}), term, present(), sender)
+    if len(data) > EXPECTATION_BYTES:
+        raise BadEvent(f"the event is larger than {EXPECTATION_BYTES} bytes")
+    enqueue(event.key, data, settings, ExpectationSpool(settings.spool_dir))
+
+
+def _term(event: Intake, within: object) -> float:
+    if event.action == "resolve":
+        return 0.0
+    if event.action != "trigger":
+        raise Invalid(["'event_action' is invalid (must be one of: trigger, resolve)"])
+    if isinstance(within, bool) or not isinstance(within, int | float):
+        raise Invalid([f"'{WITHIN}' is missing or no number of seconds"])
+    if not TERM_LEAST <= within <= TERM_MOST:
+        limits = f"{TERM_LEAST:.0f} to {TERM_MOST:.0f}"
+        raise Invalid([f"'{WITHIN}' is invalid (must be from {limits} seconds)"])
+    return float(within)
