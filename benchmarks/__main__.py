@@ -16,6 +16,7 @@ from benchmarks import (
     latency,
     listing,
     neighbours,
+    relay,
     scan,
     soak,
 )
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "scan": scan.run,
     "listing": listing.run,
     "accept": accept.run,
+    "relay": relay.run,
     "idle": idle.run,
     "growth": growth.run,
     "soak": soak.run,

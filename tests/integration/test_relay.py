@@ -3,11 +3,13 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,11 +18,13 @@ import pytest
 from pdagent.wire.ranking import ranked
 from tests.integration.test_endpoint import ALERT, free_port
 from tests.support.agent import Agent, directory, wait_until
+from tests.support.documents import REPOSITORY, blocks
 from tests.support.events import KEY, OTHER, sent
 from tests.support.events_api import Answer, EventsApi
 from tests.support.events_api.certificates import CertificateAuthority
 from tests.support.users import AGENT, ROOT
 
+HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 WEB1, DB1 = "web1-0123456789abcdef", "db1-0123456789abcdef"
 
 
@@ -342,3 +346,44 @@ def test_an_integrations_own_address(
     assert {(request.path, request.body) for request in api.requests} == {(path, body)}
     assert {request.headers["Content-Type"] for request in api.requests} == {"text/plain"}
     assert (sender.names("err"), agent.names("err")) == ([], [])
+
+
+@contextmanager
+def gateway(root: Path, first: Relay, second: Relay) -> Iterator[str]:
+    """The haproxy of docs/relay.md, in front of two relays; its address."""
+    pages = blocks(REPOSITORY / "docs" / "relay.md")
+    (text,) = (block.text for block in pages if block.argument == "haproxy.cfg")
+    port = free_port()
+    text = text.replace("bind :49463", f"bind 127.0.0.1:{port}")
+    for number, relay in enumerate((first, second), 1):
+        text = text.replace(f"192.0.2.1{number}:49463", f"127.0.0.1:{relay.port}")
+    file = root / "haproxy.cfg"
+    file.write_text(text)
+    process = subprocess.Popen([HAPROXY, "-db", "-f", str(file)], stdout=subprocess.DEVNULL)
+    try:
+        yield f"https://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(not Path(HAPROXY).exists(), reason="haproxy is not installed")
+def test_a_gateway(
+    api: EventsApi, agent: Agent, relay: Relay, second: Relay, sender: Agent, tmp_path: Path
+) -> None:
+    """The relay that stands by takes over; what the first has is delivered when it is back."""
+    with gateway(tmp_path, relay, second) as url:
+        sender.conf.write_text(sender.conf.read_text().replace(relay.url, url))
+        sender.start()
+        sender.send(KEY, "trigger", "-i", "a", "-d", "x")
+        api.wait_accepted(1)
+        wait_until(lambda: not agent.names("pdq"))
+        api.stop()
+        sender.send(KEY, "trigger", "-i", "b", "-d", "x")
+        wait_until(lambda: agent.names("pdq") and not sender.names("pdq"))
+        agent.end(signal.SIGKILL)
+        sender.send(KEY, "resolve", "-i", "a")
+        wait_until(lambda: second.agent.names("pdq") and not sender.names("pdq"))
+        agent.start()
+        api.start()
+        assert {request.dedup_key for request in api.wait_accepted(3)} == {"a", "b"}
