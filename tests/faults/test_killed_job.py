@@ -4,6 +4,7 @@ is kept, and no incident stays open after the next success."""
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,39 @@ def test_what_is_kept_can_not_be_written(trial: Trial, trace: Path, error: str) 
     trial.recovers()
     resolves = [r for r in trial.api.accepted if b'"resolve"' in r.body]
     assert len(resolves) == 4
+
+
+@pytest.fixture
+def little_memory() -> Iterator[Path]:
+    """A cgroup with 64 MB, whose processes the kernel kills when they want more."""
+    # of cgroup version 1, of version 2
+    for above, name in (("/sys/fs/cgroup/memory", "limit_in_bytes"), ("/sys/fs/cgroup", "max")):
+        group = Path(above) / f"pdagent-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            if (group / f"memory.{name}").exists():
+                (group / f"memory.{name}").write_text("64M")
+                yield group
+                return
+        finally:
+            group.rmdir()
+    pytest.skip("no cgroup with a limit of memory can be made here")
+
+
+@pytest.mark.fault("pd-send run, and its command out of memory")
+@pytest.mark.needs_root
+def test_out_of_memory(trial: Trial, little_memory: Path) -> None:
+    """The kernel kills the command, and it is a page like any other."""
+    enter = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(little_memory)]
+    event = trial.begin(KEY, "job")
+    words = ("-k", KEY, "-i", "job", "-d", event.text, "--", "tail", "/dev/zero")
+    result = trial.agent.run("pd-send", "run", *words, under=enter)
+    trial.injected()
+    assert result.returncode == 128 + signal.SIGKILL, result
+    trial.acknowledge(event)
+    trial.recovers()
+    [request] = [each for each in trial.api.accepted if each.dedup_key == "job"]
+    assert b'"signal":"SIGKILL"' in request.body

@@ -21,7 +21,7 @@ def stranger(script: str, *arguments: str | Path) -> "subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("directory", ["pdq", "tmp", "suc", "err", "expect", "expected"])
+@pytest.mark.parametrize("directory", ["pdq", "tmp", "jobs", "suc", "err", "expect", "expected"])
 def test_nobody_lists(agent: Agent, directory: str) -> None:
     """What is queued, by whom, for which key: no directory of the spool tells."""
     agent.send(KEY, "trigger", "-d", "x")

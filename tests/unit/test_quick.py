@@ -166,6 +166,8 @@ def test_a_problem_with_the_configuration_is_left_to_the_complete_way(conf: str)
         ["--", "x"],
         ["--quiet=x"],
         ["--change", "-d", "x"],
+        ["run", "--", "true"],
+        ["run", "-k", "KEY1", "--", "pd-send", "-t", "trigger", "-d", "x"],
         ["--service-key-file", "/x"],
     ],
 )

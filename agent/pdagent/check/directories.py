@@ -29,7 +29,7 @@ def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
     """Whether the directories exist and have the right owner and mode. `service` is who they should
     belong to."""
     good = True
-    for finding in (*_user(settings), *_wrong(settings, service)):
+    for finding in (*_user(settings), *_wrong(settings, service), *_lesser(settings, service)):
         good = False
         yield finding
     if good:
@@ -53,7 +53,23 @@ def _user(settings: Config) -> Iterator[Finding]:
 def _wrong(settings: Config, service: Service | None) -> Iterator[Finding]:
     # These two are root's in the package, so that root can safely write below them.
     above = [(settings.data_dir, None), (settings.spool_dir, None)]
-    for path, mode in (*above, *layout.directories(settings), (settings.log_dir, None)):
+    ours = [each for each in layout.directories(settings) if not layout.is_lesser(each[0])]
+    yield from _wrong_ones([*above, *ours, (settings.log_dir, None)], settings, service)
+
+
+def _lesser(settings: Config, service: Service | None) -> Iterator[Finding]:
+    """Without these pages go out all the same."""
+    lesser = [each for each in layout.directories(settings) if layout.is_lesser(each[0])]
+    if os.path.isdir(settings.spool_dir):
+        for found in _wrong_ones(lesser, settings, service):
+            yield warning(found.subject, found.text, found.remedy)
+
+
+def _wrong_ones(
+    directories: list[tuple[str, int | None]], settings: Config, service: Service | None
+) -> Iterator[Finding]:
+    above = (settings.data_dir, settings.spool_dir)
+    for path, mode in directories:
         try:
             found = os.stat(path)  # a link is followed: people move directories to larger disks
         except FileNotFoundError:
@@ -68,7 +84,7 @@ def _wrong(settings: Config, service: Service | None) -> Iterator[Finding]:
             text = f"this user may not look at {path}: not every user can send"
             yield failed(DIRECTORIES, text, REPAIR)
             return
-        owners = () if service is None else (service.uid, *((0,) if (path, mode) in above else ()))
+        owners = () if service is None else (service.uid, *((0,) if path in above else ()))
         if not stat.S_ISDIR(found.st_mode):
             yield failed(DIRECTORIES, f"{path} is not a directory", f"rm {path} && {REPAIR}")
         elif owners and found.st_uid not in owners:

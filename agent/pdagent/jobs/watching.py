@@ -101,7 +101,11 @@ class Watch:
             self._next = None
             code = 128 + signal.SIGKILL
             return Ending(code, self._seconds(), timed_out=True, is_running=True)
+        self._next = None
         self._passing.take_the_rest()
+        # What goes out without waiting goes out before anything else is done.
+        while self._passing.waits and self._step(0.0):
+            pass
         timed_out = bool(self._sent)
         code = os.waitstatus_to_exitcode(self._status)
         if code < 0:
@@ -111,18 +115,18 @@ class Watch:
     def pass_on(self) -> None:
         """Passes on what the ended command has written, however slow the reader is, unless a signal
         says to end. Then leaves a process behind, if children of the command's still write."""
-        self._next = None
         while self._passing.waits and not self._is_stopped:
             self._step()
         with contextlib.suppress(OSError):
             self._passing.stay_behind()
 
-    def _step(self) -> None:
+    def _step(self, most: float | None = None) -> bool:
+        """Waits for something to do, for `most` seconds, and does it. False if there was nothing."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         for fd, events in self._passing.interests() if self._may_pass() else ():
             poller.register(fd, events)
-        rest = None if self._next is None else max(0.0, self._next - time.monotonic())
+        rest = most if self._next is None else max(0.0, self._next - time.monotonic())
         ready = {fd for fd, _ in poller.poll(None if rest is None else rest * 1000 + 1)}
         self._passing.step(ready)
         if self._wake in ready:
@@ -130,6 +134,7 @@ class Watch:
                 self._take(number)
         if self._next is not None and time.monotonic() >= self._next:
             self._end_it()
+        return bool(ready)
 
     def _may_pass(self) -> bool:
         return self._status is None or self._passing.waits

@@ -26,6 +26,12 @@ class CannotRun(Exception):
         self.code = code
 
 
+def is_lesser(path: str) -> bool:
+    """Whether events are delivered without this directory: where an administrator has laid out the
+    queue, it may not be there after an upgrade."""
+    return path.rpartition("/")[2] in (EXPECT, EXPECTED, JOBS)
+
+
 def directories(settings: Config) -> tuple[tuple[str, int | None], ...]:
     """The directories that the daemon writes into, and their modes; None where any mode will do.
 
@@ -52,12 +58,12 @@ _REMEDY = (
 
 def make_directories(settings: Config) -> None:
     """Makes what is missing of the agent's directories, and sees that they can be written. Raises
-    CannotRun, but not for those of expectations: events are delivered without them."""
+    CannotRun, but not for one without which events are delivered."""
     for path, mode in directories(settings):
         try:
             _make(path, mode)
         except CannotRun:
-            if path.rpartition("/")[2] not in (EXPECT, EXPECTED, JOBS):
+            if not is_lesser(path):
                 raise
 
 

@@ -68,6 +68,18 @@ def test_modes(settings: Config, name: str, mode: int, level: Level, says: str) 
     assert only(settings).level is Level.OK
 
 
+@pytest.mark.parametrize("name", ["jobs", "expect", "expected"])
+def test_without_what_events_do_not_need(settings: Config, name: str) -> None:
+    """A warning: pages go out. The repair makes it."""
+    path = Path(settings.spool_dir) / name
+    path.rmdir()
+    missing = only(settings)
+    assert (missing.level, missing.text) == (Level.WARNING, f"{path} does not exist")
+    [made] = repaired("/none", settings, SELF)
+    assert made.level is Level.OK
+    assert only(settings).level is Level.OK
+
+
 def test_groups(settings: Config) -> None:
     """Of another group the daemon can't read what users add; the remedy named puts it right."""
     if os.geteuid() != 0:
