@@ -121,7 +121,7 @@ class Watch:
             self._passing.stay_behind()
 
     def _step(self, most: float | None = None) -> bool:
-        """Waits for something to do, for `most` seconds, and does it. False if there was nothing."""
+        """Waits for something to do, `most` seconds long, and does it. False if there was none."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         for fd, events in self._passing.interests() if self._may_pass() else ():
