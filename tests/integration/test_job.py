@@ -466,6 +466,19 @@ def test_what_a_stranger_puts_there(agent: Agent, kind: str) -> None:
     assert path.is_symlink() or path.exists()
 
 
+def test_runs_at_the_same_time(agent: Agent) -> None:
+    """No incident is left open by a success that came between a failure and its event."""
+    running = [begun(agent, "-i", "job", "--", name) for name in ("false", "true") * 6]
+    codes = [process.wait(timeout=60) for process in running]
+    assert codes == [1, 0] * 6
+    found = actions(agent)
+    assert found.count("trigger") == 6
+    if not files(agent):
+        assert found[-1] == "resolve"
+    run(agent, "-i", "job", "--", "true")
+    assert (actions(agent)[-1], files(agent)) == ("resolve", [])
+
+
 def test_a_file_that_was_not_written_in_time(agent: Agent) -> None:
     """After a crash or on a full disk: there may be an open incident."""
     run(agent, "-i", "backup", "--failures", "2", "--", "false")
