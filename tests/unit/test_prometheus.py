@@ -82,6 +82,8 @@ def test_nothing_is_asked_that_is_not_there(root: Path) -> None:
     """All metrics that alerts and panels name are the agent's, and all labels theirs."""
     tally = Tally()
     tally.count_delivered(1.0, 2.0)
+    tally.count_taken("web1")
+    tally.count_turned_away(401)
     holds = dict.fromkeys(("destination", "key", "chain"), (0, 0))
     registry = CollectorRegistry()
     registry.register(Collected(tally, lambda: Figures(0, None, holds, True), str(root)))

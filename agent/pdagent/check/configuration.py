@@ -58,7 +58,7 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
             if settings.keys_file.startswith(CREDENTIALS):
                 remedy = credential(settings.keys_file)
             yield failed(SUBJECT, problem.text, remedy)
-    for finding in _exposed(path):
+    for finding in (*_exposed(path), *_exposed_secrets(settings)):
         good = False
         yield finding
     if good:
@@ -111,6 +111,18 @@ def _exposed(path: str) -> Iterator[Finding]:
             yield warning(SUBJECT, text, f"chmod o-w {file}")
         if file != directory and mode & stat.S_IROTH and _has_password(file):
             text = f"{file} holds a password, and every user can read it"
+            yield warning(SUBJECT, text, f"chgrp pdagent {file}; chmod 640 {file}")
+
+
+def _exposed_secrets(settings: Config) -> Iterator[Finding]:
+    """What a relay knows this host by, where every user can read it."""
+    for file in (settings.events_token_file, settings.events_client_key):
+        try:
+            is_open = file and os.stat(file).st_mode & stat.S_IROTH
+        except OSError:
+            continue  # whoever needs it says so
+        if is_open:
+            text = f"every user can read {file}, and send in this host's name"
             yield warning(SUBJECT, text, f"chgrp pdagent {file}; chmod 640 {file}")
 
 

@@ -113,3 +113,14 @@ def test_a_file_before_it_is_a_piece(tmp_path: Path, text: str, level: Level) ->
     [finding] = piece(str(path))
     assert finding.level is level
     assert finding.text.startswith(str(path))
+
+
+def test_a_token_for_all_to_read(tmp_path: Path) -> None:
+    """Every user could send in this host's name."""
+    token, conf = tmp_path / "token", tmp_path / "pdagent.conf"
+    token.touch(0o644)
+    conf.write_text(f"[Main]\nevents_token_file = {token}\n")
+    found = [each for each in configuration(str(conf)) if "in this host's name" in each.text]
+    assert [each.level for each in found] == [Level.WARNING]
+    token.chmod(0o640)
+    assert [each.level for each in configuration(str(conf))] == [Level.OK]

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from pdagent.queue.holds import Figures
 from pdagent.serve.metrics import Collected, Textfile
-from pdagent.serve.tally import Tally
+from pdagent.serve.tally import OTHERS, SENDERS_MOST, Tally
 
 NOW = 1_795_420_800.0
 HOLDS = {"destination": (0, 0), "key": (2, 30), "chain": (1, 1)}
@@ -127,3 +127,21 @@ def test_a_daemon_without_metrics_does_without_their_library() -> None:
         [sys.executable, "-c", code], capture_output=True, env={"PYTHONPATH": "agent"}, check=True
     )
     assert done.stdout == b"[]\n"
+
+
+def test_senders(root: Path) -> None:
+    """One series each, from the start, and no more than the bound, whatever names certificates
+    give."""
+    tally = Tally()
+    assert "pdagent_endpoint_refusals_total 401" not in values(collected(root, tally))
+    tally.expect(["web1", "web2"])
+    tally.count_taken("web1")
+    tally.count_turned_away(401)
+    found = values(collected(root, tally))
+    assert found["pdagent_endpoint_events_total web1"] == 1
+    assert found["pdagent_endpoint_events_total web2"] == 0
+    assert found["pdagent_endpoint_refusals_total 401"] == 1
+    for number in range(SENDERS_MOST + 10):
+        tally.count_taken(f"n{number}")
+    assert len(tally.taken) == SENDERS_MOST + 1
+    assert tally.taken[OTHERS] == 12
