@@ -43,6 +43,7 @@ backoff_interval_secs = 20
 heartbeat_url = http://events.invalid/beat
 ca_file = /etc/ca
 """
+HOSTS = ["events.invalid", "relay.invalid"]  # PagerDuty's, or a relay's and another one's
 EXPECTED = "expected"
 NAMED = "@db"  # an integration key's name in the configuration
 HOUR, MONTH = 3600.0, 2_678_400.0
@@ -70,6 +71,7 @@ class Day:
         self.errors = self.choice.choice([0.0, 0.0, 0.0, 0.002, 0.01])
         self.outage = self.choice.random() < 0.3
         self.scheme = self.choice.choice(["http", "https"])
+        self.hosts = self.choice.choice([HOSTS[:1], HOSTS])
         self.proxies = self.choice.random() < 0.3
         self.connections = self.choice.choice([[1, 2], [8, 32]])
         self.forgetful = self.choice.random() < 0.3  # the key's name comes and goes
@@ -383,7 +385,8 @@ class Day:
         self._begin(Process("admin"), reload)
 
     def _configure(self, calm: bool = False) -> None:
-        text = f"{SETTINGS}events_url = {self.scheme}://events.invalid\n"
+        text = f"{SETTINGS}events_url = {' '.join(f'{self.scheme}://{h}' for h in self.hosts)}\n"
+        text += f"max_per_key = {self.choice.choice([1, 2, 8])}\n"
         text += f"max_connections = {self.choice.choice(self.connections)}\n"
         text += f"max_per_key = {self.choice.choice([1, 2, 8])}\n"
         text += f"cleanup_interval_secs = {self.choice.choice([20, 10_800])}\n"
@@ -404,16 +407,16 @@ class Day:
         self.world.stepped += self.choice.choice(steps)
 
     def _cut_off(self) -> None:
-        self.network.down = True
+        self.network.down = set(self.choice.choice([HOSTS[:1], HOSTS]))
         self.world.sleep(self.choice.choice([1.0, 20.0, 60.0]))
-        self.network.down = False
+        self.network.down = set()
 
     # --- the end --------------------------------------------------------------------------------
 
     def _calm(self) -> None:
         self.world.wait("power", lambda: not self.dark)
         self.kills = self.cuts = self.kernel.errors = self.world.stall = 0.0
-        self.server.healed, self.network.down = True, False
+        self.server.healed, self.network.down = True, set()
         until = self.world.now + CALM_SECONDS
         self.world.wait("the others", lambda: all(map(self.world.is_over, self.processes)))
         self._configure(calm=True)
@@ -431,9 +434,9 @@ class Day:
             self._kill(process)
 
     def _is_busy(self) -> bool:
-        return not all(map(self.model.is_right, self.model.expected.values())) or any(
-            self.model.place(event) == PENDING for event in self.model.events.values()
-        )
+        if not all(map(self.model.is_right, self.model.expected.values())):
+            return True
+        return any(self.model.place(event) == PENDING for event in self.model.events.values())
 
 
 class _Listening(logging.Handler):

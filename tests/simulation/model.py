@@ -149,9 +149,12 @@ class Model:
         expected.heard = action
 
     def is_right(self, expected: Expected) -> bool:
-        """Whether PagerDuty knows how it stands, now that all terms are over."""
-        wanted = ("trigger",) if expected.term else ("", "resolve")
-        return expected.heard in wanted or not expected.certain
+        """Whether PagerDuty knows how it stands, once its term is over."""
+        if not expected.certain:
+            return True
+        if expected.term:  # a trigger that was heard before may be of the renewal before
+            return expected.heard == "trigger" and self._is_over(expected)
+        return expected.heard in ("", "resolve")
 
     def all_ends_well(self) -> None:
         """All was well for long enough."""

@@ -19,7 +19,7 @@ Answer = list[tuple[float, Item]]
 
 class Network:
     """`server` is handed the method, the address and the body of each request that is whole.
-    `down`: connections are refused."""
+    `down`: hosts that refuse connections."""
 
     AF_INET6, SOCK_STREAM = socket.AF_INET6, socket.SOCK_STREAM
     IPPROTO_TCP, TCP_NODELAY, SHUT_RDWR = socket.IPPROTO_TCP, socket.TCP_NODELAY, socket.SHUT_RDWR
@@ -28,7 +28,7 @@ class Network:
     def __init__(self, world: World, server: Callable[[str, str, bytes], Answer]) -> None:
         self.world = world
         self.server = server
-        self.down = False
+        self.down: set[str] = set()
 
     def getaddrinfo(self, host: str, port: int, type: int) -> list[Any]:
         self.world.wait("getaddrinfo")
@@ -56,10 +56,10 @@ class Socket:
     def settimeout(self, seconds: float | None) -> None:
         self._timeout = seconds
 
-    def connect(self, _: object) -> None:
+    def connect(self, address: tuple[str, int]) -> None:
         self._world.wait("connect")
         self._world.sleep(0.01)
-        if self._network.down:
+        if address[0] in self._network.down:
             raise ConnectionRefusedError(111, "Connection refused")
 
     def sendall(self, data: bytes) -> None:
