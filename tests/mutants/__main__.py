@@ -17,6 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = ROOT / "build" / "mutants"
 NAMED = ROOT / "tests" / "mutants" / "survivors.toml"
+SCHEDULE = [
+    *("unit/schedule/test_lane.py", "unit/schedule/test_rules.py", "unit/queue/test_holds.py"),
+    "unit/schedule/test_scheduler.py",
+]
 # By module: the tests that are about it. Days of the simulation are put to each of them, too.
 PARTS = {
     "pdagent.spool": ["unit/test_spool.py"],
@@ -27,21 +31,25 @@ PARTS = {
     "pdagent.queue.backlog": ["unit/queue/test_backlog.py"],
     "pdagent.queue.settlement": ["unit/queue/test_settlement.py", "unit/queue/test_waiting.py"],
     "pdagent.queue.keys": ["unit/queue/test_keys.py"],
-    "pdagent.schedule.scheduler": ["unit/schedule", "unit/queue/test_holds.py"],
-    "pdagent.schedule.lane": ["unit/schedule", "unit/queue/test_holds.py"],
-    "pdagent.schedule.outage": ["unit/schedule", "unit/queue/test_holds.py"],
+    "pdagent.schedule.scheduler": [*SCHEDULE, "unit/daemon/test_handling.py"],
+    "pdagent.schedule.lane": SCHEDULE,
+    "pdagent.schedule.chains": SCHEDULE,
+    "pdagent.schedule.entry": [*SCHEDULE, "unit/schedule/test_entry.py"],
+    "pdagent.schedule.outage": [*SCHEDULE, "unit/schedule/test_outage.py"],
     "pdagent.wire.verdict": ["unit/wire/test_verdict.py"],
     "pdagent.wire.connections": ["integration/test_adapter.py", "integration/test_tls.py"],
     "pdagent.daemon.handling": ["unit/daemon", "integration/test_workers.py"],
     "pdagent.daemon.reading": ["unit/daemon", "integration/test_workers.py"],
     "pdagent.serve.intake": ["unit/serve/test_intake.py"],
 }
+# These start programs without mutmut's modules.
+ELSEWHERE = "any_user_may_add or who_may_not_open or spool_that_is_not_writable"
 # Words are for people, who change them without a test. The rest of such a line waits for it, too.
 WORDS = [r"\blog\.\w+\(", r'^\s*f?"[^"]*[a-z] [^"]*",?\)?$', r"raise \w+\(f?\"", r"^\s*assert "]
 PYPROJECT = """
 [tool.pytest.ini_options]
 pythonpath = ["src", "."]
-addopts = "-p no:cacheprovider"
+addopts = "-p no:cacheprovider -k 'not ({elsewhere})'"
 markers = ["needs_root", "fault"]
 
 [tool.mutmut]
@@ -77,7 +85,7 @@ def staged(module: str) -> Path:
     only = [f"src/{module.replace('.', '/')}.py"]
     chosen = [test for test in PARTS[module] if (ROOT / "tests" / test).exists()]
     tests = [f"tests/{test}" for test in [*chosen, "mutants/test_days.py"]]
-    text = PYPROJECT.format(only=only, words=json.dumps(WORDS), tests=tests)
+    text = PYPROJECT.format(only=only, words=json.dumps(WORDS), tests=tests, elsewhere=ELSEWHERE)
     (stage / "pyproject.toml").write_text(text)
     return stage
 
