@@ -8,7 +8,7 @@ from pdagent.quick import hold_standard_descriptors
 
 # Each is a module of its name in `commands`.
 COMMANDS = ("pd-send", "pd-queue", "pd-nagios", "pd-zabbix", "pd-sensu", "pdagentd", "pdagent")
-# modules with a quick way for plain command lines
+# Modules that have a quick way for plain command lines.
 QUICK = {
     "pd-send": "quick",
     "pd-nagios": "integrations.nagios",
@@ -27,12 +27,13 @@ def main() -> int:
         if name in QUICK:
             module = f"pdagent.{QUICK[name]}"
             __import__(module)  # importlib's own function would have to be imported
-            sys.modules[module].main(arguments)  # it returns if the complete way is needed
+            sys.modules[module].main(arguments)  # this returns if the complete way is needed
         from importlib import import_module
 
         return int(import_module(f"pdagent.commands.{name.replace('-', '_')}").main(arguments))
     except KeyboardInterrupt:
-        # at once: the next ^C of somebody in a hurry would end Python's own ending with a traceback
+        # It exits at once. Python's own way out takes a moment, and another ^C would end that with
+        # a traceback.
         posix._exit(exits.INTERRUPTED)
     except BrokenPipeError:
         return 0  # whoever read our output has seen enough

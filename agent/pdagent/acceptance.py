@@ -25,7 +25,8 @@ def body(event: "Submitted", config: "Config") -> bytes:
 def accept(event: "Submitted", config: "Config", spool: Spool | None = None) -> None:
     """Puts the event on stable storage. Raises SpoolError, and BadEvent for a key by a name that
     nobody has."""
-    # Where the names can't all be read the daemon says it, and keeps the event: see `keys`.
+    # If this user can't read all names, the event is queued. The daemon knows the names, and keeps
+    # an event whose name nobody has: see `keys`.
     if event.key[:1] == "@" and not may_exist(event.key, config):
         raise BadEvent(f"no integration key is named {event.key}. The event was not queued.")
     enqueue(event.key, body(event, config), config, spool)
@@ -34,8 +35,8 @@ def accept(event: "Submitted", config: "Config", spool: Spool | None = None) -> 
 def enqueue(key: str, data: bytes, config: "Config", spool: Spool | None = None) -> None:
     """Puts a body on stable storage. Raises SpoolError."""
     spool = spool or Spool(config.spool_dir)
-    # A user who may not read the configuration takes the usual spool. If the daemon's is another,
-    # the event would wait there for ever, accepted.
+    # A user who may not read the configuration takes the usual spool. If the daemon serves another
+    # one, an accepted event would wait for ever.
     if not config.knows_spool and not poke(wake_fifo(spool.root), b""):
         cause = f"no daemon serves {spool.root}, and the configuration may name another queue"
         raise SpoolError(key, data, cause, "Let this user read the configuration; start pdagentd.")
@@ -54,8 +55,9 @@ def confirm(request: "Sending", event: "Submitted", settings: "Config") -> None:
 
 
 def doubt(event: "Submitted", settings: "Config") -> str:
-    """Why PagerDuty will hardly know the event's key, empty if it may well. PagerDuty decides, so
-    this never keeps an event from being sent. The text never holds the key."""
+    """Why PagerDuty will hardly know the event's key; empty if it looks like one. PagerDuty
+    decides, so this never keeps an event from being sent. The text does not hold the key, unless
+    it is the name of one."""
     key = event.key
     if len(key) == KEY_CHARS and key.isascii() and key.isalnum():
         if key[0] == "R" and event.action == "change":
@@ -75,8 +77,8 @@ def doubt(event: "Submitted", settings: "Config") -> str:
 
 
 def receipt(event: "Submitted") -> str:
-    """What a person, or a script, reads after the event was accepted."""
-    if event.dedup_key is None:  # a change event's
+    """The line that a person, or a script, reads after the event was accepted."""
+    if event.dedup_key is None:  # as with a change event
         return "Event processed."
     return f"Event processed. Incident Key: {event.dedup_key}"
 

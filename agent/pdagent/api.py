@@ -15,7 +15,7 @@ HEARTBEAT_URL = "https://api.pagerduty.com/agent/2014-03-14/heartbeat"
 
 ACTIONS = ("trigger", "acknowledge", "resolve")
 SEVERITIES = ("critical", "error", "warning", "info")
-DEFAULT_SEVERITY = "critical"  # what PagerDuty shows a v1 event as
+DEFAULT_SEVERITY = "critical"  # the severity that PagerDuty shows for a v1 event
 
 SUMMARY_CHARS = 1024  # v2 payload.summary, v1 description
 DEDUP_KEY_CHARS = 255  # v2 dedup_key, v1 incident_key
@@ -24,5 +24,5 @@ BODY_BYTES = 512_000
 # What the two versions call the integration key, the action and the dedup key of an event.
 V2_FIELDS = V2_KEY, V2_ACTION, V2_DEDUP_KEY = ("routing_key", "event_action", "dedup_key")
 V1_FIELDS = V1_KEY, V1_ACTION, V1_DEDUP_KEY = ("service_key", "event_type", "incident_key")
-# Lists of a v2 body, and the address without which an entry is none.
+# Lists in a v2 body, and the address that each of their entries must have.
 ADDRESSES = {"links": "href", "images": "src"}

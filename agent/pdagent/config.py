@@ -1,16 +1,16 @@
-"""The configuration: `/etc/pdagent.conf`, sections [Main] and [Keys], read; then its pieces, the
-files `*.conf` in `/etc/pdagent.conf.d`, in order of their names. A later setting wins.
+"""The configuration: `/etc/pdagent.conf` with its sections [Main] and [Keys], and then its pieces,
+the files `*.conf` in `/etc/pdagent.conf.d`, in the order of their names. A later setting wins.
 
-Every `pd-send` reads it, so built-in modules only, and no configparser. A problem never raises: the
-reader gets usable values and a list of what is wrong, and decides what that means. `%` is a
-character like any other (the old agent interpolated).
+Every `pd-send` reads it, so this module imports built-in modules only, and no configparser. A
+problem never raises: the caller gets usable values and a list of what is wrong, and decides what
+that means. `%` is a character like any other, though the old agent interpolated.
 """
 
 import errno
 import posix
 
 from pdagent import api
-from pdagent.lines import KEYS_SECTION, Problem, parse
+from pdagent.lines import KEYS_SECTION, Problem, as_line, parse
 from pdagent.settings import DEFAULTS
 
 TYPE_CHECKING = False
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from pdagent.settings import Value
 
 DEFAULT_PATH = "/etc/pdagent.conf"
-DEFAULT_KEY = "@default"  # the key that is meant where none is given
+DEFAULT_KEY = "@default"  # the key that is used if none is given
 PIECES_MOST = 100
 PIECE_BYTES = 65_536
 FILE_BYTES = 1_048_576
-_READ_BYTES = 8192  # Python makes room for all of it before it reads
+_READ_BYTES = 8192  # few, since Python allocates all of them before it reads
 
 
 class Config:
-    """The values of all settings, typed. Frozen by custom: nobody assigns after `load`.
+    """The values of all settings, typed. By custom nobody changes them after `load`.
 
     `keys`: the integration keys by name; None if some could not be read.
-    `knows_spool`: False if a problem may hide the setting data_dir: the spool may be elsewhere.
+    `knows_spool`: False if a problem may hide the setting data_dir, so that the spool may be
+    elsewhere.
     """
 
     send_interval_secs: int
@@ -97,7 +98,7 @@ class Config:
 
     @property
     def relays(self) -> "tuple[str, ...]":
-        """The destinations where there are several; else one that has no name, whatever it is."""
+        """The destinations if there are several; else "", which stands for the only one."""
         return self.base_urls if len(self.base_urls) > 1 else ("",)
 
     def toward(self, relay: str) -> "Config":
@@ -123,7 +124,7 @@ def shown(url: str) -> str:
 
 
 def told_to_senders(problems: list[Problem]) -> list[Problem]:
-    """What a command that sends has to say of the configuration."""
+    """What a command that sends has to tell about the configuration."""
     return [problem for problem in problems if problem.for_senders]
 
 
@@ -134,8 +135,8 @@ def path_from(option: str | None) -> str:
 
 
 def load(path: str) -> tuple[Config, list[Problem]]:
-    """The configuration in the file `path` and its pieces: what could be read, defaults for the
-    rest."""
+    """The configuration in the file `path` and its pieces. What could not be read has its
+    default."""
     keys: dict[str, str] = {}
     values: dict[str, Value] = {}
     knows_spool = False
@@ -145,9 +146,9 @@ def load(path: str) -> tuple[Config, list[Problem]]:
     except (OSError, ValueError) as error:
         problems = [_unreadable("config file", path, error)]
     try:
-        # Most hosts have no pieces: this is one call of the system there.
+        # Most hosts have no pieces. There this is a single system call.
         names = _pieces(posix.listdir(path + ".d"))
-    except (FileNotFoundError, ValueError):  # a NUL in the path was said above
+    except (FileNotFoundError, ValueError):  # a NUL in the path is a problem already, see above
         names = []
     except OSError as error:
         names, knows_spool = [], False
@@ -163,7 +164,7 @@ def load(path: str) -> tuple[Config, list[Problem]]:
             knows_spool = True
         elif [problem for problem in wrong if problem.hides_settings]:
             knows_spool = False
-    # A line that can't be understood may be the key that somebody asks for.
+    # A line that can't be understood may hold the key that somebody asks for.
     whole = not [problem for problem in problems if problem.fatal]
     return Config(values, keys if whole else None, knows_spool), problems
 
@@ -183,7 +184,7 @@ def load_piece(path: str) -> list[Problem]:
 
 
 def _pieces(names: list[str]) -> list[str]:
-    # A dot at the beginning is a file's that an editor, or who puts it there, is not done with.
+    # If a name begins with a dot, an editor or a tool is not done with the file yet.
     return sorted(name for name in names if name.endswith(".conf") and name[0] != ".")
 
 
@@ -194,16 +195,17 @@ def _piece(
         text, mode = _read(path, PIECE_BYTES)
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and not _is_there(path):
-            return {}, []  # taken away since the directory was read
-        # Where this user may not read it, no data_dir is in it: see below.
+            return {}, []  # it was removed after the directory was read
+        # If this user may not read it, there is no data_dir in it: see below.
         return {}, [_unreadable("config file", path, error)]
     if mode & 0o170000 != 0o100000:
-        return {}, [Problem(f"{_shown(path)} is not a regular file", True)]
+        return {}, [Problem(f"{as_line(path)} is not a regular file", True)]
     values, problems = parse(text, path, keys, None)
-    # Who may not read a piece, since it holds secrets, must know where the spool is all the same.
+    # Some users may not read a piece because it holds secrets. They must know where the spool is
+    # all the same.
     if in_place and "data_dir" in values and not mode & 0o004:
         said = "data_dir must be in a file that every user can read: each pd-send needs it"
-        problems.append(Problem(f"{_shown(path)}: {said}", True))
+        problems.append(Problem(f"{as_line(path)}: {said}", True))
     return values, problems
 
 
@@ -212,7 +214,7 @@ def _unreadable(what: str, path: str, error: Exception) -> Problem:
         return Problem(f"Unable to read the {what} at: {path!r}: {error}", True)
     why = posix.strerror(getattr(error, "errno", 0) or 0)
     denied = isinstance(error, PermissionError)
-    said = f"Unable to read the {what} at: {_shown(path)}: {why}"
+    said = f"Unable to read the {what} at: {as_line(path)}: {why}"
     return Problem(said, True, not (denied and _is_for_its_group(path)), not denied)
 
 
@@ -242,18 +244,12 @@ def key_named(name: str, settings: Config) -> str | None:
 
 
 def may_exist(name: str, settings: Config) -> bool:
-    """Whether a key may have that name: one has, or this user may not read all files of names.
-    Senders ask before they queue an event; the daemon knows."""
+    """Whether a key may have that name: a key has it, or this user may not read all names. Senders
+    ask this before they queue an event. The daemon can read all names."""
     if settings.keys is None or key_named(name, settings):
         return True
     keys, problems = _file_of_keys(settings.keys_file)
     return bool(problems) or name[1:].lower() in keys
-
-
-def _shown(path: str) -> str:
-    from pdagent.shown import printable  # only where something is wrong
-
-    return printable(path)
 
 
 def _is_there(path: str) -> bool:
@@ -265,7 +261,8 @@ def _is_there(path: str) -> bool:
 
 
 def _is_for_its_group(path: str) -> bool:
-    """Whether the file's group may read it. Others are not meant to then, and make no mistake."""
+    """Whether the file's group may read it. Then the file is not meant for other users, and it is
+    no mistake that they can't read it."""
     try:
         return bool(posix.stat(path).st_mode & 0o040)
     except OSError:
@@ -273,8 +270,8 @@ def _is_for_its_group(path: str) -> bool:
 
 
 def _read(path: str, most: int = FILE_BYTES) -> tuple[str, int]:
-    """The text of a file, and its mode. Raises OSError, for one that is too large, too."""
-    # O_NONBLOCK: a FIFO in the file's place must not stop a page
+    """The text of a file, and its mode. Raises OSError, also if the file is too large."""
+    # With O_NONBLOCK, a FIFO in the file's place does not stop a page.
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     try:
         mode = posix.fstat(fd).st_mode

@@ -18,23 +18,23 @@ def shorten(text: str, limit: int) -> str:
 
 
 def shorten_key(key: str | None) -> str | None:
-    """A dedup key that PagerDuty takes: in Unicode, and within its limit. Two keys that differ only
-    in what has to go must stay two, so a digest of the whole key takes its place."""
+    """A dedup key that PagerDuty takes: in Unicode, and within its limit. A digest of the whole key
+    takes the place of what is left out, so that two keys that differ there stay two."""
     if key is None or (len(key) <= api.DEDUP_KEY_CHARS and not _has_surrogates(key)):
         return key
-    # FNV-1a, 128 bits, since hashlib is not among what the frozen pd-send can import this early:
-    # nobody has anything to gain from two keys that are taken for one
+    # This is FNV-1a with 128 bits, since the frozen pd-send can't import hashlib this early. It
+    # need not be safe: nobody gains anything from two keys that are taken for one.
     number = 0x6C62272E07BB014262B821756295C58D
     for byte in key.encode("utf-8", "surrogatepass"):
         number = (number ^ byte) * 0x0000000001000000000000000000013B % (1 << 128)
     digest = f"{number:032x}"
     begin = key[: api.DEDUP_KEY_CHARS - len(digest) - 1]
-    # what is seen of the key must not be cut a second time
+    # The key is whole Unicode and short enough now, so it is not changed a second time.
     return "".join(["\ufffd" if _is_surrogate(c) else c for c in begin]) + "~" + digest
 
 
 def _has_surrogates(text: str) -> bool:
-    """Whether bytes that were not UTF-8 are in the text. JSON can't say which they were."""
+    """Whether there are bytes in the text that were not UTF-8. JSON has no way to write them."""
     return not text.isascii() and True in [_is_surrogate(char) for char in text]
 
 

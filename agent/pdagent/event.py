@@ -22,8 +22,8 @@ class Event:
     """One event as a front door describes it, before it becomes a body.
 
     `action` is one of `api.ACTIONS`, or "change". Texts may hold anything that a command line can,
-    lone surrogates included. `links` are pairs (href, text), `images` are (src, href, alt); a part
-    is "" where there is none. `events_api` is None where the configuration's counts.
+    also lone surrogates. `links` are pairs (href, text), `images` are (src, href, alt); a part is
+    "" if it was not given. `events_api` is None if the configuration decides.
     """
 
     __slots__ = (
@@ -100,7 +100,8 @@ class Event:
             body["links"] = [_filled(href=href, text=text) for href, text in self.links]
         if self.images:
             body["images"] = [_filled(src=s, href=h, alt=alt) for s, h, alt in self.images]
-        # PagerDuty wants a payload with every trigger; with the others it is the sender's note
+        # PagerDuty wants a payload with every trigger. Another event has one if its sender adds a
+        # description or details.
         if self.action == "trigger" or self.description or self.details:
             payload = self._payload(clock_ns)
             payload["severity"] = self.severity or api.DEFAULT_SEVERITY
@@ -157,19 +158,19 @@ def _filled(**fields: str) -> Body:
 KEY_CHARS = 32  # what PagerDuty's integration keys have, letters and digits
 # The spool's file names carry the key, so a key must be able to be part of one.
 KEY_BYTES = 128
-KEY_NAME_CHARS = 30  # fewer than a key has: a key is never taken for a name and shown
+KEY_NAME_CHARS = 30  # fewer than KEY_CHARS, so that no key is taken for a name and shown
 # What copying and editing leave around a key: blanks, line ends, quotes, a byte order mark.
 _AROUND_KEY = " \t\r\n\"'`\u2018\u2019\u201c\u201d\u00a0\u200b\ufeff"
 
 
 def is_key_name(text: str) -> bool:
-    """Whether this is how an integration key is called: `@`, then letters, digits and `-_.`"""
+    """Whether this is the name of an integration key: `@`, then letters, digits and `-_.`"""
     name = text[1:].replace("-", "x").replace(".", "x").replace("_", "x")
     return text[:1] == "@" and len(name) <= KEY_NAME_CHARS and name.isascii() and name.isalnum()
 
 
 def bare_key(text: str) -> str:
-    """An integration key without what is around it, and no part of it."""
+    """An integration key without the blanks, quotes and other signs that are around it."""
     return text.strip(_AROUND_KEY)
 
 

@@ -3,7 +3,7 @@
 
 DONE = 0
 WARNING = 1
-USAGE = 2  # argparse's
+USAGE = 2  # as argparse has it
 CHECK_FAILED = 3
 BAD_DATA = 65
 NO_SUCH_EVENT = 66
@@ -13,5 +13,5 @@ TRY_AGAIN = 75
 REFUSED = 76
 NOT_PERMITTED = 77
 BAD_CONFIG = 78
-STILL_QUEUED = 79  # none of sysexits'
+STILL_QUEUED = 79  # not one of sysexits
 INTERRUPTED = 130  # what a shell reports for SIGINT

@@ -18,9 +18,9 @@ class Problem:
     """Something wrong with the file.
 
     `fatal`: pdagentd must not guess what was meant, so it does not start.
-    `for_senders`: commands that send say it. They do not where the file is for the agent's group
-    only, or where a value was adjusted: the daemon says that in its log, once.
-    `hides_settings`: some line was not understood, so any setting may have been meant by it.
+    `for_senders`: commands that send tell it. They do not if the file is for the agent's group
+    only, or if a value was adjusted, which the daemon's log says once.
+    `hides_settings`: a line was not understood, and may be about any setting.
     """
 
     __slots__ = ("fatal", "for_senders", "hides_settings", "text")
@@ -37,8 +37,8 @@ class Problem:
 def parse(
     text: str, path: str, keys: "dict[str, str] | None" = None, needed: str | None = SECTION
 ) -> "tuple[dict[str, Value], list[Problem]]":
-    """The values in `text`, and what is wrong with it by file and line. Fills `keys` with those of
-    the section [Keys]. `needed`: the section that must be there; None: none must."""
+    """The values in `text`, and what is wrong with it, by file and line. The section [Keys] goes
+    into `keys`. `needed` is the section that must be there; None if none must."""
     values: dict[str, Value] = {}
     problems: list[Problem] = []
     problem: Problem | None
@@ -47,7 +47,7 @@ def parse(
     seen = needed is None
     for number, raw in enumerate(text.split("\n"), 1):
         line = _without_comment(raw).strip()
-        if not line or line[:4].lower() == "rem ":  # which the old agent's parser left out, too
+        if not line or line[:4].lower() == "rem ":  # the old agent's parser ignored "rem", too
             continue
         if line[0] == "[" and line[-1] == "]":
             section = line[1:-1].strip().lower()
@@ -60,17 +60,17 @@ def parse(
         elif section == KEYS_SECTION:
             problem = _take_key(keys, name, value)
         elif section != main:
-            said = f"{_shown(name)[:80]} is outside the section [{main.capitalize()}]"
+            said = f"{as_line(name)[:80]} is outside the section [{main.capitalize()}]"
             problem = Problem(said, section is None, hides_settings=name == "data_dir")
         elif name not in SETTINGS:
-            problem = Problem(f"{_shown(name)[:80]} is not a setting that pdagent knows", False)
+            problem = Problem(f"{as_line(name)[:80]} is not a setting that pdagent knows", False)
         else:
             problem = _take_value(values, name, value)
         if problem is not None:
-            problem.text = f"{_shown(path)}, line {number}: {problem.text}"
+            problem.text = f"{as_line(path)}, line {number}: {problem.text}"
             problems.append(problem)
     if not seen:
-        said = f"{_shown(path)}: Config is missing [{main.capitalize()}] section"
+        said = f"{as_line(path)}: Config is missing [{main.capitalize()}] section"
         problems.append(Problem(said, True, hides_settings=True))
     return values, problems
 
@@ -88,8 +88,8 @@ def _take_value(values: "dict[str, Value]", name: str, text: str) -> Problem | N
 
 
 def _take_key(keys: "dict[str, str] | None", name: str, value: str) -> Problem | None:
-    """Puts an integration key into `keys`, or says what is wrong with its line. Never quotes the
-    value, which is a secret; the name may be one, where somebody turned them round."""
+    """Puts an integration key into `keys`, or says what is wrong with its line. The value is never
+    quoted, since it is a secret; nor is the name, since somebody may have swapped the two."""
     value = bare_key(value)
     if not is_key_name("@" + name):
         said = (
@@ -111,14 +111,16 @@ def _halves(line: str) -> tuple[str, str, bool]:
     return line[:at].strip().lower(), line[at + 1 :].strip(), True
 
 
-def _shown(text: str) -> str:
-    from pdagent.shown import printable  # only where something is wrong
+def as_line(text: str) -> str:
+    """Text of unknown origin, such as a path, as one line."""
+    from pdagent.shown import printable  # imported only if something is wrong
 
     return printable(text)
 
 
 def _without_comment(line: str) -> str:
-    # at the line's beginning or behind a blank: a password in proxy_url may hold either sign
+    # A comment begins at the beginning of the line or behind a blank, since a password in proxy_url
+    # may have either sign in it.
     line = " " + line
     for sign in (" ;", "\t;", " #", "\t#"):
         line = line.partition(sign)[0]

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Handover:
-    """What the quick way leaves to the complete one. A command line may be read twice, but an event
-    is accepted once."""
+    """What the quick way leaves to the complete way. A command line may be read twice, but an event
+    is accepted only once."""
 
     __slots__ = ("error", "events", "request", "tried")
 
     def __init__(self) -> None:
         # The frozen program takes the quick way before it has its importers; __main__ asks again.
         self.tried = False
-        # A plain command line, with what could be read only once: stdin, a key from a pipe.
+        # A plain command line, and what can be read only once: stdin, and a key from a pipe.
         self.request: Sending | None = None
         # The events that are still to be accepted, in order; None while they are not known.
         self.events: list[Submitted] | None = None
@@ -39,7 +39,7 @@ handover = Handover()
 
 
 def send(request: "Sending", arguments: list[str]) -> None:
-    """Sends and exits, or returns; then `handover` says how far it got. A second call does
+    """Sends and exits. If it returns, `handover` says how far it got. A second call does
     nothing."""
     if handover.tried:
         return

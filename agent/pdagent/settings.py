@@ -72,7 +72,7 @@ def _base_url(text: str) -> "Reading":
 
 
 def _base_urls(text: str) -> "Reading":
-    """One, or several relays; with blanks or commas between them."""
+    """One address, or several with blanks or commas between them."""
     urls: list[str] = []
     said = ""
     for each in text.replace(",", " ").split():
@@ -86,8 +86,8 @@ def _base_urls(text: str) -> "Reading":
 
 
 def _proxy(text: str) -> "Reading":
-    """What `wire.proxy` takes apart: here only what is surely none. A name and a password may be in
-    it, in any spelling; a colon before the "://" is theirs."""
+    """A proxy's address, which `wire.proxy` takes apart. This refuses only what is surely none. A
+    user and a password may be in it in any spelling; a colon before the "://" is part of them."""
     scheme, separator, rest = text.partition("://")
     known = not separator or ":" in scheme or scheme.lower() in ("http", "https")
     place = (rest if separator else text).rpartition("@")[2]
@@ -109,7 +109,7 @@ def _optional_path(text: str) -> "Reading":
 
 
 def _file(text: str) -> "Reading":
-    """A file to read: its path, or credential:NAME for what systemd hands to the service."""
+    """A file: its path, or credential:NAME for a file that systemd hands to the service."""
     kind, colon, name = text.partition(":")
     if kind != "credential" or not colon:
         return _optional_path(text)

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 
 class UsageError(Exception):
-    """The command line can't be carried out; the text is what argparse would say."""
+    """The command line can't be carried out. The text is what argparse would say."""
 
 
 class NothingToSend(Exception):
-    """What is told concerns nobody on call; the text says why."""
+    """A monitoring tool tells something that concerns nobody on call. The text says why."""
 
 
 class Request:
-    """The options that all commands which send have, as given: None or empty where they were
-    not."""
+    """The options that all commands have which send. An option that was not given is None or
+    empty."""
 
     command = ""
     key_option = "-k/--service-key"
     confirms = True  # prints a receipt
-    # Options that take a text, and where it goes; the quick way knows these.
+    # Options that take a text, and the attribute that it goes to. The quick way knows only these.
     texts: dict[str, str] = {}  # noqa: RUF012  (typing costs every pd-send)
 
     __slots__ = ("_key", "config", "dry_run", "fields", "incident_key", "key", "key_file", "quiet")
@@ -50,8 +50,8 @@ class Request:
         self._key = ""
 
     def read(self, arguments: list[str]) -> bool:
-        """Takes the options of a plain command line. False if it is not plain: then this object is
-        of no use any more."""
+        """Takes the options of a plain command line. Returns False if the command line is not
+        plain; then this object is of no use any more."""
         rest = iter(arguments)
         for argument in rest:
             if argument in ("-q", "--quiet"):
@@ -61,7 +61,9 @@ class Request:
                 argument, _, value = argument.partition("=")
             else:
                 value = next(rest, "-")
-                if value[:1] == "-":  # it may be an option; the complete way knows them all
+                if (
+                    value[:1] == "-"
+                ):  # it may be an option, and only the complete way knows them all
                     return False
             if argument in ("-f", "--field"):
                 self.fields.append(value)
@@ -72,9 +74,9 @@ class Request:
         return True
 
     def integration_key(self, config: "Config") -> str:
-        """The key from the first of these that there is: the option, the file, the environment, the
-        key that is named default.
-        It is read once, since a pipe can't be read again. Raises UsageError."""
+        """The integration key from the first of these that there is: the option, the file, the
+        environment, the key named default. It is read once, since a pipe can't be read again.
+        Raises UsageError."""
         if not self._key:
             self._key = _integration_key(self.key, self.key_file, self.key_option, config)
         return self._key
@@ -209,8 +211,8 @@ def _integration_key(key: str | None, key_file: str | None, option: str, config:
 
 
 def agent_id(data_dir: str) -> str | None:
-    """The id that the daemon gave this host, None while it has not. Up to 1.7.4 the file lay one
-    directory higher."""
+    """The id that the daemon has given this host; None if it has not yet. Up to version 1.7.4 the
+    file was one directory higher."""
     for path in (f"{data_dir}/db/agent_id.txt", f"{data_dir}/agent_id.txt"):
         try:
             text = _first_line(path)
