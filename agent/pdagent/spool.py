@@ -7,7 +7,7 @@ What holds, whoever writes and whenever anything dies:
 
 - A file in `pdq/` is whole and on stable storage: it gets its name there by link(2) after fsync(2).
 - A name is used once: link(2) and O_EXCL never replace anything.
-- A name in `tmp/` alone was never acknowledged, and is nobody's event.
+- A file that has a name in `tmp/` only was never acknowledged, and is nobody's event.
 - Names sort in the order of their making: 16 digits of microseconds lead each of them.
 """
 
@@ -120,9 +120,9 @@ class Spool:
         return name
 
     def wake(self, name: str) -> bool:
-        """Tells the daemon of a pending file. Nobody listening (then False), or too busy to, is
-        fine: it will look."""
-        # a line of its own, even behind a stranger's unfinished one
+        """Tells the daemon of a pending file. Returns False if nobody listens. That does no harm,
+        since the daemon looks at the directory too."""
+        # The name gets a line of its own, even if a stranger has left an unfinished one.
         line = b"\n" + name.encode("utf-8", "surrogateescape") + b"\n"
         return poke(wake_fifo(self.root), line)
 
@@ -133,7 +133,7 @@ class Spool:
             try:
                 fd = posix.open(path, _CREATE, FILE_MODE)
             except FileExistsError:
-                continue  # another sender of this key, in this very microsecond
+                continue  # another sender of this key was here in the same microsecond
             return fd, path
         raise FileExistsError(errno.EEXIST, posix.strerror(errno.EEXIST))
 

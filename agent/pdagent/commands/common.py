@@ -17,14 +17,15 @@ Example = tuple[str, str]  # a command line, and what it does
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, but an error begins with the sentence that says what is wrong, the word behind an
-    option is its value, help ends with `examples`, and help that could not be written is an
-    error."""
+    """argparse's parser with four changes: an error begins with the sentence that says what is
+    wrong, the word behind an option is its value, help ends with `examples`, and it is an error if
+    help can't be written."""
 
     examples: Sequence[Example] = ()
 
     def error(self, message: str, hint: str = "") -> NoReturn:
-        """`hint`: what to type; the usage in one line where there is none."""
+        """Ends the command. `hint` says what to type; without one, the usage is shown in one
+        line."""
         # Arguments may hold bytes that stderr can't show.
         text = f"{self.prog}: error: {message}".encode("utf-8", "backslashreplace").decode()
         say(f"{text}\n{hint or self.short_usage()}", 2)
@@ -34,8 +35,8 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(self.joined(args), namespace)
 
     def joined(self, words: Sequence[str]) -> list[str]:
-        """The words, but an option and a value that begins with a hyphen are one word. argparse
-        takes no such value from a word of its own; for us it is one, unless it is an option."""
+        """The words, with an option and a value that begins with a hyphen joined into one. argparse
+        would take such a value for an option; here it is a value unless it is a known option."""
         actions = [action for action in self._actions if action.help != argparse.SUPPRESS]
         known = {option: action for action in actions for option in action.option_strings}
         joined: list[str] = []
@@ -56,7 +57,7 @@ class Parser(argparse.ArgumentParser):
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
         if not action.option_strings or action.nargs is not None:
             return super()._get_values(action, arg_strings)
-        [word] = arg_strings  # argparse would take "--" out, which may be the value
+        [word] = arg_strings  # argparse would remove "--", which may be the value
         value = self._get_value(action, word)
         self._check_value(action, value)
         return value
@@ -94,8 +95,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(word: str, known: Iterable[str], sign: str = "") -> str:
-    """What to add to a sentence about an unknown word: ": did you mean X?", "" if nothing known
-    resembles it. `sign`: what stands before each known word."""
+    """What to add to a sentence about an unknown word: ": did you mean X?", or "" if no known word
+    resembles it. `sign` is put before the known word."""
     from difflib import get_close_matches  # for a mistake only
 
     [*found] = get_close_matches(word.lower(), known, 1)
@@ -103,16 +104,16 @@ def did_you_mean(word: str, known: Iterable[str], sign: str = "") -> str:
 
 
 def parser(name: str, description: str, examples: Sequence[Example] = ()) -> Parser:
-    """A parser whose texts are the old agent's: "optional arguments", not argparse's later
-    "options"."""
+    """A parser with the old agent's texts: it says "optional arguments", where argparse says
+    "options" today."""
     made = Parser(prog=name, description=description, add_help=False)
     made.examples = examples
     return made
 
 
 def options(parser: argparse.ArgumentParser, default: str | None = None) -> argparse._ArgumentGroup:
-    """The parser's group of options, with those that every command has. `default` is for --config:
-    a sub-command's must not undo its command's."""
+    """The parser's group of options, with those that every command has. `default` is that of
+    --config: a sub-command's default must not overwrite what was given before it."""
     group = parser.add_argument_group("optional arguments")
     group.add_argument("-h", "--help", action="help", help="show this help message and exit")
     group.add_argument(
@@ -142,14 +143,15 @@ def key_file(group: argparse._ArgumentGroup) -> None:
 
 
 def abbreviations(option: str, shortest: str) -> list[str]:
-    """What argparse took for a long option before others came that begin like it."""
+    """The abbreviations of an option. argparse took them before there were other options that
+    begin alike."""
     return [option[:length] for length in range(len(shortest), len(option))]
 
 
 def emit(parts: Iterable[str], at_once: bool = False) -> None:
-    """Prints text past Python's streams, as `say` does: each part at once, where that is asked for
-    or on a terminal, else in large pieces. Raises BrokenPipeError when nobody reads on; any other
-    failure ends the command with an error."""
+    """Prints text past Python's streams, as `say` does. With `at_once`, and on a terminal, each
+    part is written at once, otherwise in large pieces. Raises BrokenPipeError when nobody reads on.
+    Any other failure ends the command with an error."""
     at_once = at_once or os.isatty(1)
     waiting = bytearray()
     for part in parts:
@@ -177,7 +179,7 @@ def _write(waiting: bytearray) -> None:
 
 
 def warn(command: str, problems: Sequence[Problem]) -> None:
-    """One line, however much is wrong with the configuration; none if nothing is."""
+    """Says in one line what is wrong with the configuration, however much it is."""
     if not problems:
         return
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -186,7 +188,7 @@ def warn(command: str, problems: Sequence[Problem]) -> None:
 
 
 def fail(command: str, text: str, code: int) -> int:
-    """Says on stderr what is wrong, in one line, and gives the exit code back."""
+    """Says on stderr what is wrong, in one line, and returns the exit code."""
     say(f"{command}: {text}", 2)
     return code
 

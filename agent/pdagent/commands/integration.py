@@ -1,7 +1,7 @@
 """What the commands of monitoring tools share: `pd-nagios`, `pd-zabbix`, `pd-sensu`.
 
-Nobody reads what they say, but for who sets them up: what keeps an event from being sent goes to
-the system's log too.
+Nobody reads their output, except the person who sets them up. So whatever keeps an event from being
+sent goes to the system's log too.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from pdagent.shown import masked
 if TYPE_CHECKING:
     from pdagent.commands.sending import Sending
 
-# An integration key where it should not stand, or something that may be one.
+# What may be an integration key in the wrong place.
 _LIKE_A_KEY = re.compile(r"[0-9A-Za-z]{20,}")
 
 
 class Parser(common.Parser):
-    """A command's parser. A wrong command line is told to the system's log too."""
+    """A command's parser. It logs a wrong command line to the system's log too."""
 
     def error(self, message: str, hint: str = "") -> NoReturn:
         text = _LIKE_A_KEY.sub(lambda found: masked(found[0]), message)

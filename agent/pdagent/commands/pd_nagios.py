@@ -5,7 +5,7 @@ import argparse
 from pdagent.commands import common, integration, sending
 from pdagent.integrations.nagios import TYPES, NagiosReport
 
-# Abbreviations that were the old agent's.
+# Abbreviations that the old agent took.
 _STILL_MEAN = {
     "key": common.abbreviations("--service-key", "--s"),
     "notification": common.abbreviations("--event-t", "--e"),

@@ -45,7 +45,8 @@ def parser() -> "argparse.ArgumentParser":
 
 
 def main(arguments: list[str]) -> int:
-    foreground = arguments in (["-f"], ["--foreground"])  # as units and init scripts start it
+    # Units and init scripts start it so. Then argparse, which takes memory, is not imported.
+    foreground = arguments in (["-f"], ["--foreground"])
     path = None
     if arguments and not foreground:
         options = parser().parse_args(arguments)
@@ -64,14 +65,14 @@ def main(arguments: list[str]) -> int:
     fatal = next((problem for problem in problems if problem.fatal), None)
     if fatal is not None:
         return _refuse(settings, fatal.text)
-    # Whatever is wrong with the names of keys, events with other keys go out.
+    # A mistake in the names of keys must not keep events with other keys from being sent.
     problems += config.load_keys(settings)
 
     def run(ready: Callable[[], None]) -> int:
         try:
             return serve(path, settings, problems, ready, foreground)
         except CannotRun as problem:
-            if not foreground:  # else the log has said it on stderr
+            if not foreground:  # in the foreground the log has said it on stderr
                 _fail(str(problem), problem.code)
             return problem.code
 

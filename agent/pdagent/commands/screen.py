@@ -1,6 +1,6 @@
-"""The terminal: how wide it is, whether it shows colours, and the whole of it as a screen of lines
-that are drawn over and over. It is left as it was found, however that ends. Plain escape sequences,
-which every terminal since the VT220 knows."""
+"""The screen: how wide the terminal is, whether it shows colours, and the whole terminal as lines
+that are drawn again and again. However that ends, the terminal is left as it was found. All escape
+sequences are known to every terminal since the VT220."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from types import FrameType
 
 from pdagent.commands.text import cut
 
-# What enters the other screen, hides the cursor and wraps no long lines; and what goes back.
+# To enter: the terminal's other screen, no cursor, long lines not wrapped. To leave: the reverse.
 _ENTER, _LEAVE = b"\033[?1049h\033[?25l\033[?7l", b"\033[?7h\033[?25h\033[?1049l"
 _HOME, _CLEAR_LINE, _BELOW = "\033[H", "\033[K", "\033[J"
 STYLES = {"": "", "title": "1", "heading": "7", "held": "33", "error": "31", "faint": "2"}
@@ -23,7 +23,7 @@ Line = tuple[str, str]  # a style of STYLES, and a text that was escaped
 
 
 def columns(fd: int = 1) -> int | None:
-    """How wide the terminal is, None where there is none."""
+    """How wide the terminal is; None if there is none."""
     try:
         return os.get_terminal_size(fd).columns or None
     except OSError:
@@ -31,7 +31,7 @@ def columns(fd: int = 1) -> int | None:
 
 
 def has_colours(fd: int = 1) -> bool:
-    """Whether to write in colours: on a terminal that has them, unless NO_COLOR forbids it."""
+    """Whether to write in colours: on a terminal that shows them, unless NO_COLOR is set."""
     return not os.environ.get("NO_COLOR") and _can_be_drawn_on(fd)
 
 
@@ -62,7 +62,7 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # a second Ctrl-C must not keep the terminal from becoming itself again
+        # A second Ctrl-C must not prevent the terminal from being restored.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._give_back()
         signal.set_wakeup_fd(-1)
@@ -87,7 +87,7 @@ class Screen:
     def _suspend(self, _number: int, _frame: FrameType | None) -> None:
         self._give_back()
         os.kill(os.getpid(), signal.SIGSTOP)
-        self._take()  # when a shell has brought us back; the signal has ended the wait
+        self._take()  # a shell has continued us; the signal has ended the wait
 
     def size(self) -> tuple[int, int]:
         """Columns and lines."""
@@ -122,7 +122,7 @@ class Screen:
             return ""
         typed = os.read(0, 64)
         if not typed:
-            self._before = None  # hung up: nobody types any more
+            self._before = None  # the terminal has hung up: nobody types any more
         return typed.decode("ascii", "replace")
 
 

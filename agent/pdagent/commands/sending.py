@@ -1,5 +1,5 @@
-"""Sending, the complete way: what all commands that send do with what the quick way handed over, or
-with what argparse has read."""
+"""Sending, the complete way: all commands that send come here, with what the quick way has handed
+over or what argparse has read."""
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -26,7 +26,7 @@ AnyRequest = TypeVar("AnyRequest", bound=Request)
 
 
 class Sending(Protocol):
-    """What every command that sends fills in: a `Request` that knows its events."""
+    """What every command that sends fills in: a `Request` that makes its events."""
 
     command: str
     confirms: bool
@@ -39,8 +39,8 @@ class Sending(Protocol):
 
 
 def understood(parser: common.Parser, request: AnyRequest, arguments: list[str]) -> AnyRequest:
-    """The options of a command line: as the quick way has read them, else as argparse does, which
-    fills in `request`."""
+    """The options of a command line. The quick way has read them, or argparse fills them into
+    `request`."""
     handed = quick.handover.request
     if isinstance(handed, type(request)):
         return handed
@@ -50,7 +50,8 @@ def understood(parser: common.Parser, request: AnyRequest, arguments: list[str])
 
 
 def settings_of(request: Sending) -> Config:
-    """The configuration. A mistake in it must not swallow a page: it is only warned of."""
+    """The configuration. A mistake in it is only warned of, since a page must not be lost for
+    it."""
     settings, problems = config.load(config.path_from(request.config))
     if not request.quiet:
         common.warn(request.command, config.told_to_senders(problems))
@@ -64,8 +65,8 @@ def send(
     spool: Spool | None = None,
     unread: bool = False,
 ) -> int:
-    """Gets the events accepted that were not yet, and returns the exit code. `unread`: nobody reads
-    the command's stderr, so that errors go to the system's log too."""
+    """Gets the events accepted that are not accepted yet, and returns the exit code. `unread`:
+    nobody reads the command's stderr, so errors go to the system's log too."""
     handed = quick.handover
     try:
         events = handed.events
@@ -105,8 +106,9 @@ def directly(
     error: SpoolError,
     spool: Spool | None = None,
 ) -> "Outcome":
-    """Delivers what the spool did not take, if it may. The system's log has the only trace of such
-    an event: neither the queue nor the agent's log has one."""
+    """Delivers an event that the spool did not take, if the configuration wants that. The system's
+    log has the only trace of such an event, since it is neither in the queue nor in the agent's
+    log."""
     from pdagent.wire import direct  # which most commands never need, and which takes longest
 
     outcome = direct.instead(settings, error, spool)

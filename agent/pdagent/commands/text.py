@@ -9,7 +9,7 @@ _AGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw]?)")
 
 
 def width(text: str) -> int:
-    """Columns that a terminal takes for it."""
+    """How many columns of a terminal the text takes."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
@@ -20,7 +20,7 @@ def _columns(char: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """As much of the text as fits, with a mark where something is missing."""
+    """As much of the text as fits, with a mark at the end if something is missing."""
     if width(text) <= columns:
         return text
     room = max(0, columns - 1)
@@ -40,7 +40,7 @@ def padded(text: str, columns: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """A stretch of time in four columns: 12s, 5m, 3h, 2d."""
+    """A span of time in at most four columns: 12s, 5m, 3h, 2d."""
     seconds = max(0.0, seconds)
     for unit, least in (("d", 172_800), ("h", 7200), ("m", 120)):
         if seconds >= least:
@@ -54,12 +54,6 @@ def parse_span(text: str) -> float:
     if match is None:
         raise ValueError("must be a number and s, m, h, d or w")
     return float(match[1]) * _UNITS[match[2] or "s"]
-
-
-def clock(wall: float, now: float) -> str:
-    """A moment in local time: the hour of today's, the date of others too."""
-    there, here = time.localtime(wall), time.localtime(now)
-    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)
 
 
 def moment(wall: float) -> str:

@@ -1,12 +1,10 @@
 """What is shown to a person is what it is, and never a command to the terminal."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdagent.commands.text import clock, cut, padded, parse_span, span, width
+from pdagent.commands.text import cut, padded, parse_span, span, width
 from pdagent.shown import escaped
 
 ANYTHING = st.text(alphabet=st.characters(exclude_categories=()))
@@ -49,10 +47,3 @@ def test_parse_span_of_anything_else(text: str) -> None:
     """It says what is wanted."""
     with pytest.raises(ValueError, match="must be a number and s, m, h, d or w"):
         parse_span(text)
-
-
-def test_clock() -> None:
-    """Today's hour; of another day the date too."""
-    now = time.mktime((2026, 11, 23, 12, 0, 0, 0, 0, -1))
-    assert clock(now - 3600, now) == "11:00"
-    assert clock(now - 86_400, now) == "2026-11-22 12:00"

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _doubt(key: str | None, settings: config.Config) -> None:
-    """Says that -k may not be what was meant: a name that nobody has, or one without its sign."""
+    """Warns if -k is probably a mistake: a name that no key has, or a name without its "@"."""
     names = settings.keys or {}
     if key is None:
         return

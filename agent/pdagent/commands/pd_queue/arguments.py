@@ -16,7 +16,7 @@ CHOICES = {
     "all": tuple(STATES),
 }
 EVENT = "a file's name, its beginning, or the name that the log shows"
-# What selects events, as `options` has it.
+# The options that select events, by their names in `options`.
 _FILTERS = (
     *("events", "service_key", "incident_key", "older", "newer", "reason"),
     "refused_by_old_agent",
@@ -247,7 +247,7 @@ def query(options: argparse.Namespace) -> Query:
     elif state is not None:
         states = CHOICES[state]
     else:
-        # an event that is named is meant, whatever its state
+        # An event that is named counts whatever its state is.
         states = tuple(STATES) if options.events else UNSETTLED
     return Query(
         tuple(options.events),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pdagent.commands.pd_queue.documents import Document
 from pdagent.commands.pd_queue.view import View
-from pdagent.commands.text import clock, cut, padded, span
+from pdagent.commands.text import cut, padded, span
+from pdagent.queue.condition import hour
 from pdagent.queue.elapsed import due, present
 from pdagent.queue.expected import counted, kept
 from pdagent.queue.pending import summary
@@ -94,7 +95,7 @@ def table(view: View, found: list[Awaited], columns: int | None) -> Iterator[str
     heading = f"EXPECTED BY       TERM STATE   {'USER':<{_USER}} KEY   {'DEDUP KEY':<{_DEDUP_KEY}} "
     yield f"{heading}SUMMARY"[:columns] + "\n"
     for each in found:
-        by = clock(min(max(each.until, 0.0), 32_503_680_000.0), view.wall)
+        by = hour(min(max(each.until, 0.0), 32_503_680_000.0), view.wall)
         state = "lapsed" if each.lapsed else "waits"
         dedup_key = escaped(redacted(each.dedup_key, each.key))
         if columns is not None:

@@ -56,7 +56,7 @@ def purge(view: View, options: argparse.Namespace) -> int:
 def _entries(listing: Listing, wanted: Query, view: View) -> list[Entry]:
     names = listing.names(wanted, view.wall)
     if wanted.dedup_key is None and wanted.reason is None:
-        return names  # the names say it all: no event is opened
+        return names  # the names are enough, so no event is opened
     return [(record.directory, record.name) for record in listing.records(wanted, names)]
 
 
@@ -85,7 +85,7 @@ def _confirmed(view: View, entries: list[Entry]) -> bool:
     os.write(2, f"Remove {number} for good?{lost} [y/N] ".encode())
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
-        say("", 2)  # end of file: the cursor is still in the question's line
+        say("", 2)  # at the end of file the cursor is still in the line of the question
     return answer.strip().lower() in ("y", "yes")
 
 

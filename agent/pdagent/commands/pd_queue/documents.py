@@ -1,5 +1,5 @@
-"""What `pd-queue --json` prints; docs/json.md says what it means. A change that could break a
-reader takes a new number in `schema`."""
+"""Documents: what `pd-queue --json` prints. docs/json.md says what it means. A change that could
+break a reader needs a new number in `schema`."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ Document = dict[str, object]
 
 
 def head(view: View, what: str) -> Document:
-    """What all documents begin with."""
+    """The members with which all documents begin."""
     return {
         "schema": f"pd-queue.{what}/1",
         "version": __version__,
@@ -78,15 +78,15 @@ def event(view: View, record: Record) -> Document:
 
 
 def dumps(document: object) -> str:
-    """ASCII, so that no terminal takes any of it for a command."""
+    """The document as JSON in ASCII, so that no terminal takes any of it for a command."""
     return json.dumps(document)
 
 
 def stream(
     head: Document, events: Iterable[Document], tail: Callable[[], Document] = dict
 ) -> Iterator[str]:
-    """A document with a list of `events`, piece by piece; `tail` gives the members behind them, and
-    is asked when they are written."""
+    """A document with a list of `events`, piece by piece. `tail` gives the members behind the list,
+    and is called when they are written."""
     yield dumps(head)[:-1] + ', "events": ['
     comma = ""
     for each in events:

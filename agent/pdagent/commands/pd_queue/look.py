@@ -1,4 +1,4 @@
-"""`pd-queue status`, `list` and `show`: looking, and changing nothing."""
+"""`pd-queue status`, `list` and `show`: the sub-commands that look, and change nothing."""
 
 import argparse
 import contextlib
@@ -23,7 +23,7 @@ from pdagent.queue.state import iso, seconds_of
 from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import DELIVERED, PENDING
 
-RAW_BYTES = 4096  # shown of what is no event
+RAW_BYTES = 4096  # so much is shown of a file that is no event
 
 
 def counts(view: View, key: str | None) -> Mapping[str, Count]:
@@ -43,7 +43,7 @@ def status(view: View, options: argparse.Namespace) -> int:
     lines = words.counts(found) if found else ["Nothing to report."]
     more = _beside_the_table(view, options.service_key, found)
     if screen.columns() is None:
-        # Scripts read the table: it is all there is on stdout.
+        # Scripts read the table, so nothing else goes to stdout.
         common.emit(line + "\n" for line in lines)
         for line in more:
             say(line, 2)
@@ -59,7 +59,7 @@ def _beside_the_table(view: View, key: str | None, found: Mapping[str, Count]) -
     columns = screen.columns()
     pending = {key: count.pending for key, count in found.items()}
     lines = []
-    # A script that looks at a stopped agent is not told on stderr each time that it is stopped.
+    # A script may look at a stopped agent again and again. It is not told each time on stderr.
     held = words.held(view, key, pending) if view.running or columns is not None else []
     if held:
         lines += ["Held:", *(f"  {line}" for line in held)]
@@ -144,8 +144,8 @@ def show(view: View, options: argparse.Namespace) -> int:
 
 
 def history(view: View, record: Record) -> list[tuple[float, str]]:
-    """When and what happened to an event, as far as it is known: from its file's name, the log, the
-    reason that was kept, the time of its settling."""
+    """What happened to an event and when, as far as it is known: by its file's name, the log, the
+    reason that was kept, and the time when it was settled."""
     event, key = record.event, record.key
     about = ""
     if event is not None:
@@ -213,8 +213,8 @@ def _body_lines(view: View, record: Record) -> list[str]:
 
 
 def _body(view: View, record: Record) -> object:
-    """The body without its integration key; None where it is no event's, is too large, or is nested
-    so deep that nobody can read it."""
+    """The body without its integration key; None if it is no event's, is too large, or is nested
+    too deep to be read."""
     try:
         body = _masked(view.listing().body(record), record.key)
         json.dumps(body, indent=2)
@@ -224,7 +224,7 @@ def _body(view: View, record: Record) -> object:
 
 
 def _masked(value: object, key: str) -> object:
-    """A body without its integration key, wherever that may stand."""
+    """A body without its integration key, wherever the key is in it."""
     if isinstance(value, str):
         return redacted(value, key)
     if isinstance(value, dict):

@@ -1,4 +1,5 @@
-"""What the sub-commands of `pd-queue` look at: the spool, and what its daemon tells."""
+"""The view: what the sub-commands of `pd-queue` look at, which is the spool and what its daemon
+tells."""
 
 import time
 
@@ -21,7 +22,7 @@ class View:
         self.wall = time.time()
         self.monotonic = time.monotonic()
         self.running = is_served(self.root)
-        # What a daemon told before it ended is over.
+        # What a daemon has told before it ended is no longer true.
         self.held: Held | None = self.state.holds() if self.running else Held()
 
     def wall_of(self, monotonic: float) -> float:
@@ -33,13 +34,13 @@ class View:
         return lane(key, self.settings)
 
     def holds(self, key: str | None) -> list[Hold]:
-        """The holds that concern a key, or all."""
+        """The holds that concern a key; all holds for None."""
         held = self.held.holds if self.held else ()
         wanted = None if key is None else self.lane(key)
         return [h for h in held if wanted is None or not h.key or matches_key(h.key, wanted)]
 
     def listing(self) -> Listing:
-        """A look at the events, with bounds of its own."""
+        """A listing of the events, with bounds of its own."""
         return Listing(self.root, self.state, self.held, self.lane)
 
     def intervention(self) -> Intervention:

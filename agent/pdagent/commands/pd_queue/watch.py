@@ -1,4 +1,4 @@
-"""`pd-queue watch`: the queue as it changes; a live view on a terminal, lines elsewhere."""
+"""`pd-queue watch`: the queue as it changes. On a terminal it is a live view, elsewhere lines."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ from pdagent.threads import pause
 # of the time.
 PAUSE_SECONDS = 1.0
 PAUSE_SHARE = 0.05
-# A directory's stamp ticks more slowly than files come.
+# The kernel's time stamps tick more slowly than files come.
 TICK_SECONDS = 0.1
 KEYS_SHOWN = 5
 HOLDS_SHOWN = 6
@@ -35,7 +35,7 @@ def watch(view: View, options: argparse.Namespace) -> int:
     if options.json or not has_screen():
         common.emit(_follow(queue, options.json), at_once=True)
         return exits.DONE
-    queue.look()  # what can't be looked at is said before the screen is taken
+    queue.look()  # before the screen is taken: if this user may not look, that can be said
     with Screen(has_colours()) as screen:
         while True:
             screen.draw(frame(queue, *screen.size()))
@@ -126,8 +126,8 @@ def _totals(queue: Queue) -> str:
 
 
 def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
-    """The screen: totals, holds, keys, and in what room is left the events themselves. What does
-    not fit is counted."""
+    """The screen: totals, holds, keys, and then as many events as there is room for. The others are
+    counted."""
     view = queue.view
     now = " " + moment(view.wall)[-8:]
     title = f"The queue of {os.uname().nodename}"
@@ -179,11 +179,11 @@ def _fitting(
     for record in records:
         block = words.lines(queue.view, record, columns, before)
         if record.hold is not None:
-            block = block[:1]  # what holds it back stands above
+            block = block[:1]  # the hold is shown above
         left = room - len(lines) - (total > number + 1)
         if len(block) > left and (number or left < 1):
             break
-        block = block[:left]  # of the first one: better the beginning of a reason than none
+        block = block[:left]  # of the first event at least the beginning of its reason is shown
         style = "error" if directory == IN_ERROR else "held" if record.hold else ""
         lines += [(style, text) for text in block]
         number += 1

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import wrap
 
 from pdagent.commands.pd_queue.view import View
-from pdagent.commands.text import clock, cut, padded, span, width
+from pdagent.commands.text import cut, padded, span, width
 from pdagent.queue.backlog import Count
+from pdagent.queue.condition import hour
 from pdagent.queue.holds import Hold
 from pdagent.queue.listing import Record
 from pdagent.shown import escaped, masked, masked_name, redacted
@@ -30,8 +31,8 @@ def counts(found: Mapping[str, Count]) -> list[str]:
 def held(
     view: View, key: str | None, pending: Mapping[str, int], most: int = HOLDS_SHOWN
 ) -> list[str]:
-    """What keeps pending events back, a line each; none if nothing does. `pending`: how many there
-    are, by key."""
+    """What keeps pending events back, one line for each; no line if nothing does. `pending` is how
+    many events there are, by key."""
     total = sum(pending.values())
     if not view.running and total:
         return [f"{total} pending, as pdagentd is not running. Use: sudo service pdagent start"]
@@ -47,8 +48,8 @@ def held(
 
 
 def hold(view: View, hold: Hold) -> str:
-    """One hold: what, why, since when, until when, how often."""
-    since = clock(view.wall_of(hold.since), view.wall)
+    """One hold: what is held, why, since when, and when the next try is."""
+    since = hour(view.wall_of(hold.since), view.wall)
     text = f"{scope(hold)}: {escaped(redacted(hold.why, hold.key))}, since {since}, "
     return text + f"next try {soon(hold.until - view.monotonic)}"
 
@@ -83,23 +84,23 @@ def table(view: View, records: Iterable[Record], columns: int | None) -> Iterato
 
 
 def headings(columns: int | None) -> str:
-    """What is above the columns of `lines`."""
+    """The line above the columns of `lines`."""
     text = "EVENT            STATE      AGE KEY   TRIES NEXT "
     text += f"{'DEDUP KEY':<{_dedup_columns(columns)}} SUMMARY"
     return text[:columns]
 
 
 def _dedup_columns(columns: int | None) -> int:
-    # on a narrow screen the summary, which comes last, must get something too
+    # On a narrow screen there must be some room for the summary, which comes last.
     return _DEDUP_KEY if columns is None else min(_DEDUP_KEY, max(9, columns // 6))
 
 
 def lines(
     view: View, record: Record, columns: int | None, before: Record | None = None
 ) -> list[str]:
-    """An event as the list has it: a line, and where the reason of its state does not fit, lines
-    below it with that. `columns`: how wide they may be; None: one line, as long as it needs.
-    `before`: the event above this one, whose reason is not said again."""
+    """An event as the list shows it: one line, and below it the reason of its state if that does
+    not fit. `columns` is how wide the lines may be; with None it is one line of any length.
+    `before` is the event above this one; the same reason is not shown twice."""
     accepted = record.accepted
     age = "?" if accepted is None else span(view.wall - accepted)
     attempts = "-" if record.attempts is None else str(record.attempts)
@@ -142,7 +143,7 @@ def to_other_key(event: str) -> str:
 def wrapped(text: str, columns: int, indent: str = "", further: str | None = None) -> list[str]:
     """The text in lines that fit: the first indented by `indent`, the others by `further`."""
     found = wrap(
-        _BEFORE_UNIT.sub("\xa0", text),  # a number and its unit stay together
+        _BEFORE_UNIT.sub("\xa0", text),  # a number and its unit stay on one line
         max(20, columns),
         initial_indent=indent,
         subsequent_indent=indent if further is None else further,
