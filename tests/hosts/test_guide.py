@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.hosts.host import KEY, Host
 from tests.hosts.packages import PACKAGES
 from tests.support.events_api import EventsApi
@@ -24,6 +26,8 @@ FILES = {
     "/var/lib/pdagent/outqueue/jobs": "3733 pdagent pdagent",
     "/var/lib/pdagent/outqueue/suc": "2750 pdagent pdagent",
     "/var/lib/pdagent/outqueue/err": "2750 pdagent pdagent",
+    "/var/lib/pdagent/outqueue/expect": "3733 pdagent pdagent",
+    "/var/lib/pdagent/outqueue/expected": "2750 pdagent pdagent",
     "/var/log/pdagent": "755 pdagent pdagent",
     "/var/log/pdagent/pdagentd.log": "640 pdagent pdagent",
 }
@@ -68,11 +72,26 @@ def test_stopped_service_queues(host: Host, api: EventsApi) -> None:
 
 
 def test_reboot(host: Host, api: EventsApi) -> None:
-    """After a reboot the service runs, and sends what was queued before it."""
+    """After a reboot the service runs, and sends what was queued before it. What was expected
+    before it, and was not heard of, is paged, and resolved when it is heard of again."""
+    expect = f"umask 077; pd-send expect -k {KEY} -i nightly --within"
     api.stop()
     host.pd_send("before.reboot")
+    host.sh(f"{expect} 10s", "alice")
     host.reboot()
     assert host.service.is_running
     api.start()
-    api.wait_accepted(1)
+    api.wait_accepted(2)
     assert api.incident(KEY, "before.reboot").events == 1
+    assert api.incident(KEY, "nightly").state == "open"
+    host.sh(f"{expect} 1h", "alice")
+    api.wait_accepted(3)
+    assert api.incident(KEY, "nightly").state == "resolved"
+    assert re.search(r" 1h waits +alice .* nightly ", host.sh("pd-queue list"))
+
+
+@pytest.mark.only("systemd")
+def test_the_service_knows_which_boot_it_is(host: Host) -> None:
+    """Its sandbox hides that, so its unit says it."""
+    asked = f"tr '\\0' '\\n' </proc/{host.service.pid}/environ | sed -n 's/^PDAGENT_BOOT_ID=//p'"
+    assert host.sh(asked) == host.sh("tr -d - </proc/sys/kernel/random/boot_id")
