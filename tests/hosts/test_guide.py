@@ -87,7 +87,7 @@ def test_reboot(host: Host, api: EventsApi) -> None:
     host.sh(f"{expect} 1h", "alice")
     api.wait_accepted(3)
     assert api.incident(KEY, "nightly").state == "resolved"
-    assert re.search(r" 1h waits +alice .* nightly ", host.sh("pd-queue list"))
+    assert re.search(r" 60m waits +alice .* nightly ", host.sh("pd-queue list"))
 
 
 @pytest.mark.only("systemd")

@@ -11,7 +11,7 @@ import pytest
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, OTHER, sent
 from tests.support.events_api import EventsApi
-from tests.support.users import SENDER, STRANGER, User
+from tests.support.users import AGENT, SENDER, STRANGER, User
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "pd-queue-1.schema.json"
 
@@ -200,3 +200,35 @@ def test_a_job_whose_next_run_can_not_be_expected(agent: Agent) -> None:
     code, wrong = run(agent, "--every", "1d", "--", "true")
     assert code == 0
     assert "that it runs again is not expected: cannot write" in wrong
+
+
+@pytest.mark.needs_root
+def test_root_cancels_what_others_expect(api: EventsApi, agent: Agent) -> None:
+    """In their names: so what has lapsed is resolved."""
+    agent.start()
+    expect(agent, "--within", "1h")
+    expect(agent, "--within", "1h", user=STRANGER)
+    expect(agent, "--within", "1s", "-i", "lapses")
+    wait_until(lambda: any(".lapsed" in name for name in agent.names("expected")))
+
+    def cancel(*arguments: str, user: User | None = None) -> tuple[int, str]:
+        done = agent.run("pd-queue", "cancel", *arguments, user=user)
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+    number = str(STRANGER.uid)
+    assert "60m waits" in cancel("--user", number, "--dry-run")[1]
+    assert cancel("--user", number) == (0, "1 expectation(s) cancelled.\n")
+    wait_until(lambda: len(agent.names("expected")) == 2)
+    assert cancel("-i", "other") == (0, "0 expectation(s) cancelled.\n")
+    assert cancel("-a", user=AGENT)[0] == 77
+    assert cancel("-a", user=SENDER)[0] == 77
+    assert cancel("-a") == (0, "2 expectation(s) cancelled.\n")
+    wait_until(lambda: agent.names("expected") == [])
+    wait_until(lambda: actions(api) == [("trigger", "lapses"), ("resolve", "lapses")])
+    assert agent.names("tmp") == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["-a", "-i", "x"], ["--user", "no such user"]])
+def test_what_to_cancel_has_to_be_said(agent: Agent, arguments: list[str]) -> None:
+    """As with purge."""
+    assert agent.run("pd-queue", "cancel", *arguments).returncode == 2

@@ -29,7 +29,7 @@ ROWS = [
     ("pd-send -d ", ""),
     ("pd-send -k @", "@db @web-eu"),
     ("pd-send --service-key @w", "@web-eu"),
-    ("pd-queue ", "list purge retry show status watch"),
+    ("pd-queue ", "cancel list purge retry show status watch"),
     ("pd-queue list --state ", STATES),
     ("pd-queue retry --a", "--all-keys"),
     ("pd-queue retry --to-key @d", "@db"),

@@ -52,6 +52,7 @@ TESTED_ELSEWHERE = {
     "commands.pd_nagios": "integration/test_integrations.py",
     "commands.pd_queue.arguments": _QUEUE,
     "commands.pd_queue.awaited": _EXPECT,
+    "commands.pd_queue.cancel": _EXPECT,
     "commands.pd_queue.change": _QUEUE,
     "commands.pd_queue.documents": _QUEUE,
     "commands.pd_queue.look": _QUEUE,

@@ -79,6 +79,26 @@ class ExpectationSpool(Spool):
             pause(_LOOK_SECONDS)
 
 
+class TheirSpool(ExpectationSpool):
+    """As the user `owner` puts an expectation there; for root."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, root: str, owner: int) -> None:
+        super().__init__(root)
+        self._owner = owner
+
+    def _create(self, key: str) -> tuple[int, str]:
+        fd, path = super()._create(key)
+        try:
+            os.fchown(fd, self._owner, -1)  # not the path: its directory is not root's
+        except OSError:
+            os.close(fd)
+            os.unlink(path)
+            raise
+        return fd, path
+
+
 class Taken(Enum):
     """What became of a file in `expect/`."""
 

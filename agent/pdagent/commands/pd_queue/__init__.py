@@ -20,6 +20,7 @@ COMMANDS = {
     "watch": ("watch", "watch"),
     "retry": ("change", "retry"),
     "purge": ("change", "purge"),
+    "cancel": ("cancel", "cancel"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pwd
 
 from pdagent.commands import common
 from pdagent.commands.text import parse_span
@@ -26,6 +27,10 @@ EXAMPLES = {
         ("sudo pd-queue status", "how many events, by key"),
         ("sudo pd-queue list", "each event pending or in error"),
         ("sudo pd-queue retry -a", "send again what is in error"),
+    ),
+    "cancel": (
+        ("sudo pd-queue cancel -i backup", "nobody expects a backup any more"),
+        ("sudo pd-queue cancel --user alice --dry-run", "which would it be?"),
     ),
     "list": (
         ("sudo pd-queue list --state in-error", "with PagerDuty's reasons"),
@@ -64,9 +69,10 @@ def parser() -> common.Parser:
     commands = parser.add_subparsers(
         title="sub-commands",
         dest="command",
-        metavar="{list,purge,retry,show,status,watch}",
+        metavar="{cancel,list,purge,retry,show,status,watch}",
         prog="pd-queue",
     )
+    _cancel(_add(commands, "cancel", "cancel what is expected, whoever expects it."))
     _list(_add(commands, "list", "list events, oldest first."))
     _purge(_add(commands, "purge", "remove events for good."))
     _retry(_add(commands, "retry", "set up 'dead' PagerDuty events for retry."))
@@ -82,6 +88,18 @@ def parser() -> common.Parser:
     watch.add_argument("-k", "--service-key", help="watch events in given Service API Key")
     _json(watch)
     return parser
+
+
+def _cancel(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-k", "--service-key", help="only what is expected for this Service API Key")
+    group.add_argument(
+        "-i", "--incident-key", "--dedup-key", metavar="KEY", help="only this incident key"
+    )
+    group.add_argument(
+        "--user", metavar="USER", type=_user, help="only what this user expects, by name or number"
+    )
+    group.add_argument("-a", "--all", action="store_true", help="all that is expected")
+    _dry_run(group)
 
 
 def _list(group: argparse._ArgumentGroup) -> None:
@@ -212,6 +230,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _user(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 10:
+        return int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except (KeyError, ValueError) as error:  # a NUL in it
+        raise argparse.ArgumentTypeError(f"there is no user {text!r}") from error
+
+
 def _key(text: str) -> str:
     try:
         return check_key(text)
@@ -221,6 +248,13 @@ def _key(text: str) -> str:
 
 def check(parser: common.Parser, options: argparse.Namespace) -> None:
     """Ends the command with a usage error where options don't go together."""
+    if options.command == "cancel":
+        chosen = (options.service_key, options.incident_key, options.user)
+        if not options.all and all(each is None for each in chosen):
+            text = "An incident key, a key, a user or a flag for all required"
+            parser.error(text, "Type: sudo pd-queue cancel -i KEY, or --user USER, or -a")
+        if options.all and any(each is not None for each in chosen):
+            parser.error("Only one of what to cancel and the flag for all required")
     if options.command not in ("retry", "purge"):
         return
     command = f"sudo pd-queue {options.command}"

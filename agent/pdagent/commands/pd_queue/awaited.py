@@ -9,8 +9,8 @@ from pdagent.commands.pd_queue.documents import Document
 from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import cut, padded, span
 from pdagent.queue.condition import hour
-from pdagent.queue.elapsed import due, present
-from pdagent.queue.expected import counted, kept
+from pdagent.queue.elapsed import Moment, due, present
+from pdagent.queue.expected import Kept, counted, kept
 from pdagent.queue.pending import summary
 from pdagent.queue.state import iso
 from pdagent.shown import escaped, masked, redacted
@@ -40,22 +40,33 @@ def expectations(view: View, options: argparse.Namespace) -> list[Awaited]:
     about = (options.state, options.older, options.newer, options.reason)
     if options.events or any(each is not None for each in about):
         return []
-    now, found = present(), []
-    matches = view.listing().matches_key
-    for each in kept(view.root):
-        expectation = each.expectation
-        key, dedup_key = options.service_key, options.incident_key
-        if key is not None and not matches(expectation.key, key):
-            continue
-        if dedup_key is not None and dedup_key != expectation.dedup_key:
-            continue
-        since, term = expectation.since, expectation.term
-        until = now.wall + due(since, term, now)
-        text = summary(expectation.trigger)
-        names = (each.owner, expectation.key, expectation.dedup_key, text)
-        found.append(Awaited(*names, term, since.wall, until, each.lapsed))
+    now = present()
+    found = [awaited(each, now) for each in selected(view, options)]
     found.sort(key=lambda each: each.until)
     return found[: options.limit]
+
+
+def selected(view: View, options: argparse.Namespace) -> Iterator[Kept]:
+    """What is expected of a key, an incident and a user, each where it is given."""
+    key, dedup_key = options.service_key, options.incident_key
+    user = getattr(options, "user", None)
+    matches = view.listing().matches_key
+    for each in kept(view.root):
+        found = each.expectation
+        if (
+            (key is None or matches(found.key, key))
+            and dedup_key in (None, found.dedup_key)
+            and user in (None, each.owner)
+        ):
+            yield each
+
+
+def awaited(each: Kept, now: Moment) -> Awaited:
+    found = each.expectation
+    since, term = found.since, found.term
+    until = now.wall + due(since, term, now)
+    names = (each.owner, found.key, found.dedup_key, summary(found.trigger))
+    return Awaited(*names, term, since.wall, until, each.lapsed)
 
 
 def document(each: Awaited) -> Document:
