@@ -9,7 +9,7 @@ export RUNTIME ?= own
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 
-.PHONY: arm64 help setup demo test lint faults simulation mutants bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
+.PHONY: arm64 fleet help setup demo test lint faults simulation mutants bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -98,6 +98,11 @@ peers: repos ## Nagios, Icinga 2 and Zabbix themselves, paging through the packa
 
 reference: setup ## docs/commands.md and docs/configuration.md, from the agent itself
 	@$(PYTHON) ci/reference.py docs
+
+fleet: repos ## Ansible's role, cloud-init and the container image, on hosts of their own (as root; minutes)
+	@fleet=$$(ci/fleet.sh) && (cd packaging/ansible && PATH=$$fleet/bin:$$PATH ansible-lint --offline --profile production) && \
+		PDAGENT_FLEET=$$fleet HOSTS='ansible-deb ansible-rpm' PEERS= VENV=$(VENV) \
+		ci/hosts/run.sh -k 'test_ansible or test_cloud_init or test_container'
 
 requirements: setup ## pin the newest development tools into ci/requirements.txt
 	@ci/requirements.sh

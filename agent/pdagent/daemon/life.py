@@ -39,7 +39,7 @@ log = logging.getLogger("main")
 STOP_SECONDS = 15.0
 ENDURE_SECONDS = 1.0  # between two tries, where memory or descriptors are short
 # Settings that only a restart takes up.
-_FIXED = (
+FIXED = (
     *("listen", "heartbeat", "heartbeat_url", "data_dir", "log_dir", "run_dir"),
     *("metrics_listen", "metrics_remote", "metrics_file"),
 )
@@ -195,7 +195,7 @@ class Daemon:
             self._bulletin.reloaded(began, bad[0].text)
         else:
             moved = [
-                name for name in _FIXED if getattr(settings, name) != getattr(self._config, name)
+                name for name in FIXED if getattr(settings, name) != getattr(self._config, name)
             ]
             if moved:
                 log.warning("a new %s needs a restart", ", ".join(moved))
