@@ -47,7 +47,8 @@ def made_from(parts: dict[str, Any]) -> dict[str, str]:
 def materials(parts: dict[str, Any]) -> list[dict[str, Any]]:
     """Our sources, Debian's files, and the wheels from PyPI."""
     commit = made_from(parts)["commit"]
-    found = [{"uri": f"{SOURCES}@{commit}", "digest": {"gitCommit": commit}}]
+    known = {"gitCommit": commit.partition("+")[0]}
+    found: list[dict[str, Any]] = [{"uri": f"{SOURCES}@{commit}", "digest": known}]
     for part in parts["components"]:
         files = [
             row for row in part["externalReferences"] if row["type"] == "source-distribution"

@@ -167,6 +167,14 @@ def test_root_writes_into_directories_of_root(package: Package) -> None:
                 assert package.files[parent].owner == "root", path
 
 
+def test_rpm_knows_the_program_by_its_hash(rpm: Rpm) -> None:
+    """fapolicyd trusts what rpm's database has, by SHA-256."""
+    rows = rpm.query("[%{FILENAMES} %{FILEDIGESTS}\n]").splitlines()
+    digests = dict(row.split(" ") for row in rows)
+    program = "/usr/lib/pdagent/pdagent"
+    assert digests[program] == sha256(rpm.read(program)).hexdigest()
+
+
 def test_one_user() -> None:
     """sysusers.d and the scripts make the same one."""
     made = shlex.split((ROOT / "packaging/sysusers.conf").read_text())

@@ -87,6 +87,8 @@ def test_vulnerabilities(parts: dict[str, Any]) -> None:
 def test_code_that_is_said_to_be_absent(program: Path) -> None:
     """Names of functions and texts of errors stay in a program whose symbols are gone: those of
     DTLS, which is linked and unused, are there; none of what is said not to be."""
+    if not program.exists():
+        pytest.skip("not frozen for this architecture")
     code = program.read_bytes()
     assert b"dtls1_retransmit_message" in code
     said = [row for row in known().statements.values() if row.justification == "code_not_present"]
