@@ -28,6 +28,12 @@ def test_doubt_widens() -> None:
     assert found.until is not None
 
 
+def test_doubt_about_all() -> None:
+    """At once, where several destinations were tried."""
+    found = outage().missed("1", "A", 10.0, 10.0, CAP, "reset", everywhere=True)
+    assert found.scope is Scope.DESTINATION
+
+
 def test_a_hold_has_scope_cause_and_end() -> None:
     """It began with the first miss, and the latest says until when it lasts, and why."""
     found = outage()
@@ -70,8 +76,10 @@ def test_the_way_back_is_a_slow_start() -> None:
     assert found.room == FIRST_ROOM
     found.answered(taken=False)
     assert found.room == FIRST_ROOM
-    for _ in range(FULL_ROOM):
+    for _ in range(FULL_ROOM - FIRST_ROOM):
         found.answered(taken=True)
+    assert found.room == FULL_ROOM
+    found.answered(taken=True)
     assert found.room == inf
 
 
