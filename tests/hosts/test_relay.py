@@ -1,7 +1,7 @@
 """Ten hosts without a way out page through two relays, by the installed package."""
 
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +26,7 @@ class Site:
     def __init__(self, host: Host, islands: Islands, api: EventsApi, tmp_path: Path) -> None:
         self._host = host
         self._islands = islands
+        self._starts: Counter[str] = Counter()
         self.far = f"{host.engine.gateway}:{api.port}"
         self._write(tmp_path)
         for name, port in RELAYS.items():
@@ -79,7 +80,9 @@ class Site:
         command = self._islands.command(self.islands.get(name), script, "pdagent")
         quiet = subprocess.DEVNULL
         subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
-        self._host.until(f"tail -n 1 {place}/log/pdagentd.log 2>/dev/null | grep -q Ready:")
+        self._starts[name] += 1
+        ready = f"$(grep -sc Ready: {place}/log/pdagentd.log)"
+        self._host.until(f"[ {ready} = {self._starts[name]} ]")
 
     def kill(self, *names: str) -> None:
         files = " ".join(f"{PLACE}/{name}/run/pid" for name in names)
