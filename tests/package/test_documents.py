@@ -1,13 +1,17 @@
 """The configuration file and the manuals say what the agent does."""
 
 import gzip
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from pdagent.lines import parse
 from pdagent.settings import DEFAULTS
-from tests.package.packages import ROOT, Package
+from tests.package.packages import ROOT, Package, output
 
 OLD_KEYS = {
     "send_interval_secs": 10,
@@ -90,3 +94,20 @@ def test_documentation_is_installed(package: Package) -> None:
     found = {path.removeprefix(place) for path in package.files if path.startswith(place)}
     assert {page.removeprefix("docs/") for page in pages} <= found
     assert str(package.files[f"{place}README.md"]) == "644 root root"
+
+
+def test_the_same_by_another_python(tmp_path: Path) -> None:
+    """What the packages say does not depend on the Python of the machine: the runtime's makes the
+    same as this one."""
+    runtime = output(ROOT / "ci/runtime/build.sh").decode().strip()
+    environment = {**os.environ, "PYTHONPATH": "agent", "SOURCE_DATE_EPOCH": "1700000000"}
+    made = []
+    for name, python in (("this", sys.executable), ("other", f"{runtime}/usr/bin/python3.13")):
+        for script in ("ci/documents.py", "ci/completion.py"):
+            target = tmp_path / name / script
+            target.mkdir(parents=True)
+            subprocess.run([python, script, target], check=True, cwd=ROOT, env=environment)
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        made.append([(path.relative_to(tmp_path / name), path.read_bytes()) for path in files])
+    assert made[0] == made[1]
+    assert len(made[0]) > 10
