@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from pdagent.queue.holds import Cause, Hold, Scope
 from pdagent.schedule.entry import Entry
 from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
 from pdagent.schedule.limits import Limits
@@ -789,3 +790,27 @@ def test_a_retried_event_joins_behind_one_that_is_on_its_way() -> None:
     counter.desk.settle(first, DELIVERED)
     assert counter.drain() == ["10", "30"]
     assert len(counter.desk.scheduler) == 0
+
+
+def test_what_is_pending_is_in_queue_order(desk: Desk) -> None:
+    """By number, whatever letters say; what is no event comes first."""
+    for name in ("10_A.txt", "9_A.txt", "junk"):
+        desk.scheduler.add(name, "A", owner=7)
+    assert desk.scheduler.pending() == [("junk", 7), ("9_A.txt", 7), ("10_A.txt", 7)]
+
+
+@pytest.mark.parametrize("cause", [Cause.UNREADABLE, Cause.UNNAMED])
+def test_a_delay_of_a_key_ends_with_its_event(desk: Desk, cause: Cause) -> None:
+    """People are told why it waits, and not any more once the event is past that."""
+    desk.add("A:x:1", "A:y:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    begun = desk.now
+    desk.scheduler.delay(entry, begun, begun + 5, "no such name", cause)
+    hold = Hold(Scope.KEY, cause, "no such name", begun, begun + 5, "A")
+    assert desk.scheduler.held(begun).holds == (hold,)
+    assert desk.drain() == []
+    desk.now = begun + 5
+    assert desk.send() == "A:x:1"
+    assert desk.scheduler.held(desk.now).holds == ()
+    assert desk.drain() == ["A:y:2"]
