@@ -93,8 +93,8 @@ arm64: packages ## the packages' life in an arm64 Debian, and one that boots; an
 	@ci/system-packages.sh ci/packages-machines.txt
 	@$(PYTHON) -m pytest tests/arm64
 
-peers: repos ## Nagios, Icinga 2 and Zabbix themselves, paging through the packages (as root)
-	@HOSTS= PEERS='nagios icinga zabbix' VENV=$(VENV) ci/hosts/run.sh
+peers: repos ## Nagios, Icinga 2 and Zabbix themselves, paging through the packages; what OpenSCAP and lynis find (as root)
+	@HOSTS= PEERS='nagios icinga zabbix hardened' VENV=$(VENV) ci/hosts/run.sh
 
 reference: setup ## docs/commands.md and docs/configuration.md, from the agent itself
 	@$(PYTHON) ci/reference.py docs

@@ -15,7 +15,11 @@ from tests.peers.zabbix import Zabbix
 from tests.support.events_api import EventsApi
 
 PEERS = specs("PDAGENT_PEERS")
-TESTS = {"test_nagios.py": {"nagios", "icinga"}, "test_zabbix.py": {"zabbix"}}
+TESTS = {
+    "test_nagios.py": {"nagios", "icinga"},
+    "test_zabbix.py": {"zabbix"},
+    "test_hardening.py": {"hardened"},
+}
 # only for those that somebody made ready
 collect_ignore = [
     file for file, names in TESTS.items() if not names & {peer.name for peer in PEERS}
