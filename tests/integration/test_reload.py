@@ -1,7 +1,6 @@
 """`pdagent reload`, and the configuration in pieces, by processes of several users."""
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -73,19 +72,6 @@ def test_nobody_to_reload(agent: Agent) -> None:
     done = agent.run("pdagent", "reload", user=AGENT)
     assert done.returncode == 75
     assert done.stderr.startswith(b"pdagent reload: pdagentd does not run: ")
-
-
-def test_a_daemon_that_does_not_answer(agent: Agent) -> None:
-    """A stopped one, say: the reload fails, and says where to look."""
-    agent.start()
-    assert agent.daemon is not None
-    agent.daemon.send_signal(signal.SIGSTOP)
-    try:
-        done = agent.run("pdagent", "reload", user=AGENT)
-    finally:
-        agent.daemon.send_signal(signal.SIGCONT)
-    assert done.returncode == 75
-    assert f"see its log in {agent.root}/log".encode() in done.stderr
 
 
 @needs_root

@@ -34,7 +34,6 @@ TESTED_ELSEWHERE = {
     "wire.ranking": "unit/schedule/test_relays.py",
     # what needs a daemon, threads of it, several processes or several users
     "check.inside": _CHECK,
-    "check.reload": "integration/test_reload.py",
     "check.trial": _CHECK,
     "daemon.arrivals": "simulation/test_simulation.py",
     "daemon.background": "integration/test_lifecycle.py",

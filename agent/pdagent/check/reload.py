@@ -16,7 +16,7 @@ from pdagent.config import Config
 from pdagent.queue import condition
 from pdagent.queue.condition import Trouble
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 20.0  # a host may be that busy; systemd waits longer
 
 
 class NotReloaded(Exception):
