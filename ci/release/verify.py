@@ -43,8 +43,8 @@ def output(*command: str | Path, given: bytes | None = None) -> bytes:
 
 
 def parts(package: Path) -> dict[str, Any]:
-    """The list of parts, of the package or, for pdagent-integrations, beside it."""
-    if package.name.startswith("pdagent-integrations"):
+    """The list of parts, of pdagent itself or, for packages that go with it, beside them."""
+    if not re.match(r"pdagent[-_]\d", package.name):
         version = re.split("[-_]", package.name)[2]
         text = (package.parent / f"pdagent_{version}.cdx.json").read_bytes()
     elif package.suffix == ".deb":
