@@ -77,7 +77,7 @@ def test_examples_are_in_the_manual(package: Package) -> None:
     [
         ("man1/pd-send.1", "0 2 65 69 74 75 76 79 130"),
         ("man1/pd-queue.1", "0 2 65 66 74 75 77 130"),
-        ("man1/pdagent.1", "0 1 2 3 74 77 130"),
+        ("man1/pdagent.1", "0 1 2 3 74 75 77 78 130"),
         ("man8/pdagentd.8", "0 1 2 3 74 75 77 78 130"),
     ],
 )

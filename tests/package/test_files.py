@@ -62,7 +62,7 @@ def test_files(package: Package) -> None:
 
 
 def test_nothing_else_is_open(package: Package) -> None:
-    """Only the queue's three doors can be written by everyone, and nobody gets rights by a file."""
+    """Only the queue's four doors can be written by everyone, and nobody gets rights by a file."""
     open_to_all = {
         path
         for path, file in package.files.items()
@@ -70,7 +70,7 @@ def test_nothing_else_is_open(package: Package) -> None:
     }
     queue = "/var/lib/pdagent/outqueue/"
     assert open_to_all == {
-        queue + name for name in ("tmp", "pdq", "suc", "err", "expect", "expected")
+        queue + name for name in ("tmp", "pdq", "jobs", "suc", "err", "expect", "expected")
     }
 
 

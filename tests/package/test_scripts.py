@@ -293,6 +293,19 @@ def test_unit(tmp_path: Path) -> None:
     assert float(line.split(": ")[1].split()[0]) <= 1.5
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_unit_that_pages(tmp_path: Path) -> None:
+    """Nor has it anything to say about the unit that pages for others, by whatever name."""
+    text = (ROOT / "init/pdagent-failed@.service").read_text()
+    assert "/usr/bin/pd-send unit -- %i" in text
+    text = text.replace("/usr/bin/pd-send unit --", "/bin/true")
+    (tmp_path / "pdagent-failed@.service").write_text(text)
+    names = ("my-backup.service", r"dev-disk-by\x2duuid-1.swap", "-.mount")
+    units = [tmp_path / f"pdagent-failed@{name}.service" for name in names]
+    seen = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True)
+    assert (seen.returncode, seen.stdout, seen.stderr) == (0, b"", b"")
+
+
 def test_every_line_of_the_sandbox_has_its_reason() -> None:
     """A group of settings under a comment, no bare list of them."""
     service = (ROOT / "init/pdagent.service").read_text().split("# Life and death\n")[1]
