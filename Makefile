@@ -9,7 +9,7 @@ export RUNTIME ?= own
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 
-.PHONY: arm64 fleet help setup demo test lint faults simulation mutants bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
+.PHONY: arm64 selinux fleet help setup demo test lint faults simulation mutants bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -92,6 +92,10 @@ hosts: repos ## the packages on hosts with a real init, and Nagios on one, in co
 arm64: packages ## the packages' life in an arm64 Debian, and one that boots; an emulator runs them (as root; minutes)
 	@ci/system-packages.sh ci/packages-machines.txt
 	@$(PYTHON) -m pytest tests/arm64
+
+selinux: packages ## the policy of pdagent-selinux, under a kernel that enforces it; an emulator runs it (as root; minutes)
+	@ci/system-packages.sh ci/packages-machines.txt
+	@$(PYTHON) -m pytest tests/selinux
 
 peers: repos ## Nagios, Icinga 2 and Zabbix themselves, paging through the packages; what OpenSCAP and lynis find (as root)
 	@HOSTS= PEERS='nagios icinga zabbix hardened' VENV=$(VENV) ci/hosts/run.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the deb and the rpm of pdagent, for each architecture, and of pdagent-integrations; the list of parts; and of each package
-# a statement of what it is made from (ci/release/provenance.py). Same input and date: same bytes,
+# Makes the deb and the rpm of pdagent, for each architecture, of pdagent-integrations and of pdagent-selinux; the list of parts;
+# and of each package a statement of what it is made from (ci/release/provenance.py). Same input and date: same bytes,
 # whatever the building machine has installed, whoever builds, where and when.
 # usage: ci/packages.sh [DIRECTORY]    (where to put them; default dist)
 #   ARCHES             default "amd64 arm64"; empty: what is of no architecture alone
@@ -51,7 +51,7 @@ chmod -R u=rwX,go=rX "$stage/doc"
         '  - {src: build/packages/doc/%P, dst: /usr/share/doc/pdagent/%P, type: doc, packager: rpm, file_info: {mode: 0644}}\n'
 } | LC_ALL=C sort >"$stage/documentation.yaml"
 sed "/^  # documentation.yaml/r $stage/documentation.yaml" packaging/nfpm.yaml >"$stage/nfpm.yaml"
-cp packaging/nfpm-integrations.yaml "$stage"
+cp packaging/nfpm-integrations.yaml packaging/nfpm-selinux.yaml "$stage"
 
 # dpkg and rpm take each script as one file.
 for script in packaging/deb/* packaging/rpm/*; do
@@ -78,7 +78,10 @@ END
     done
 }
 
-rm -f "$target"/pdagent[_-][0-9]*.deb "$target"/pdagent[_-][0-9]*.rpm "$target"/pdagent-integrations[_-][0-9]* "$target"/pdagent*.intoto.json
+for name in pdagent pdagent-integrations pdagent-selinux; do
+    rm -f "$target/$name"[_-][0-9]*.deb "$target/$name"[_-][0-9]*.rpm
+done
+rm -f "$target"/pdagent*.intoto.json
 for arch in $ARCHES; do
     libc=$(glibc "$(freeze "$arch")")
     rm -rf "$stage/program"
@@ -87,4 +90,5 @@ for arch in $ARCHES; do
     package pdagent "$arch" "${libc:-2.17}"
 done
 package pdagent-integrations all none
+package pdagent-selinux all none
 "$VENV/bin/python" ci/release/provenance.py make "$target"

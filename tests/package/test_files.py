@@ -273,3 +273,18 @@ def test_samples(integrations: Package) -> None:
     found = {name.removeprefix(samples) for name in integrations.files if name.startswith(samples)}
     assert found == {path.name for path in (ROOT / "packaging/integrations").iterdir()}
     assert all(str(integrations.files[samples + name]) == "644 root root" for name in found)
+
+
+@pytest.mark.parametrize("family", ["deb", "rpm"])
+def test_selinux(dist: Path, family: str) -> None:
+    """The policy, which the host's semodule compiles; the interfaces where the family's policies
+    have theirs; a pdagent of this version at least."""
+    [path] = dist.glob(f"pdagent-selinux[_-]*.{family}")
+    package = Deb(path) if family == "deb" else Rpm(path)
+    module = "/usr/share/selinux/packages/pdagent.cil"
+    assert str(package.files[module]) == "644 root root"
+    assert package.read(module) == (ROOT / "packaging/selinux/pdagent.cil").read_bytes()
+    place = {"deb": "services", "rpm": "contrib"}[family]
+    assert f"/usr/share/selinux/devel/include/{place}/pdagent.if" in package.files
+    assert re.search(rf"\bpdagent \(?>= {re.escape(__version__)}", package.depends)
+    assert "policycoreutils" in package.depends

@@ -311,3 +311,31 @@ def test_every_line_of_the_sandbox_has_its_reason() -> None:
     service = (ROOT / "init/pdagent.service").read_text().split("# Life and death\n")[1]
     for paragraph in service.split("[Install]")[0].strip().split("\n\n"):
         assert "#" in paragraph
+
+
+# What a host has of SELinux, and what the scripts of pdagent-selinux then do with the module.
+STORES = {
+    "off": ("selinuxenabled() { false; }", "-n -X 200"),
+    "on": ("selinuxenabled() { true; }", "-X 200"),
+    "not installed": (":", "-n -X 200"),
+}
+
+
+@pytest.mark.parametrize("outcome", ["true", "false"])
+@pytest.mark.parametrize("store", STORES)
+def test_selinux_scripts(store: str, outcome: str) -> None:
+    """An installation loads the module, a removal unloads it, an upgrade's old half does nothing;
+    where that is not possible, the transaction goes on."""
+    enabled, options = STORES[store]
+    for script, words, does in (
+        ("postinst", ("configure", "1", "2"), "-i /usr/share/selinux/packages/pdagent.cil"),
+        ("prerm", ("remove", "0"), "-r pdagent"),
+        ("postinst", ("abort-upgrade",), ""),
+        ("prerm", ("upgrade", "1"), ""),
+    ):
+        for word in words:
+            stubs = f'{enabled}; PATH=/nowhere; semodule() {{ echo "$*"; {outcome}; }}'
+            said = output(
+                "sh", "-c", f'{stubs}; . "$0"', ROOT / f"packaging/selinux/{script}", word
+            )
+            assert said.decode().strip() == (f"{options} {does}" if does else "")

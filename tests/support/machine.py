@@ -48,6 +48,7 @@ _FILES = {
         "[Service]\nType=idle\nExecStart=/usr/local/sbin/shell\n\n"
         "[Install]\nWantedBy=multi-user.target\n"
     ),
+    "etc/systemd/system.conf.d/slow.conf": "[Manager]\nDefaultTimeoutStartSec=600\n",
     "usr/local/sbin/shell": _SHELL,
 }
 
