@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 export PYTHONPATH := agent:.
 export PYTHONDONTWRITEBYTECODE := 1
 export RUNTIME ?= own
-# stock is of this machine, and for it
+# The stock runtime is this machine's Python, so what it freezes is for this machine only.
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 

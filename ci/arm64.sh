@@ -1,8 +1,8 @@
 #!/bin/sh
 # An arm64 host, for the tests: prints a directory with qemu (an emulator that runs one program) and root/ (the real glibc 2.17).
 # usage: ci/arm64.sh
-# The emulator comes from this machine's Debian mirror, unpacked and not installed; the libc lies in a cross compiler on npm, by
-# hash, of which nothing else is used. Nothing of both goes into what we ship.
+# The emulator comes from this machine's Debian mirror, and is unpacked, not installed. The libc is part of a cross compiler on npm,
+# which is taken by its hash and not used otherwise. Nothing of the two goes into what we ship.
 set -eu
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdagent
 host=$cache/arm64-host-1
@@ -27,6 +27,6 @@ if [ ! -d "$host" ]; then
     chmod -R go+rX root
     mv root host/root
     chmod 755 host
-    mv -T host "$host" 2>/dev/null || [ -d "$host" ] # someone else's is as good
+    mv -T host "$host" 2>/dev/null || [ -d "$host" ] # another process was faster, and its result is as good
 fi
 echo "$host"

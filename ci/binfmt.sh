@@ -1,13 +1,13 @@
 #!/bin/sh
 # Runs a command in namespaces of its own where programs for arm64 run, by an emulator. usage: ci/binfmt.sh QEMU COMMAND…
-# Since Linux 6.7 such a registration belongs to the user namespace, so nothing of the machine changes. All ids are as outside.
+# Since Linux 6.7 such a registration belongs to the user namespace, so the machine is not changed. All ids are as outside.
 set -eu
 qemu=$1
 shift
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkfifo "$scratch/mapped"
-exec 3<&0 # a command in the background has another
+exec 3<&0 # a command in the background would get another standard input
 # shellcheck disable=SC2016  # its own arguments
 unshare --user --mount --propagation private sh -c '
     read -r _ <"$1/mapped"

@@ -69,6 +69,6 @@ END
     chmod 755 root/init
     (cd root && find . | cpio --quiet -o -H newc | gzip -1) >made/initrd
     cp tree/boot/vmlinuz-* made/kernel
-    mv -T made "$target" 2>/dev/null || [ -d "$target" ] # someone else's is as good
+    mv -T made "$target" 2>/dev/null || [ -d "$target" ] # another process was faster, and its result is as good
 fi
 echo "$target"

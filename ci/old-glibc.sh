@@ -1,6 +1,6 @@
 #!/bin/sh
 # The real glibc 2.17, for the tests: prints a directory with lib/ and lib64/. usage: [VENV=.venv] ci/old-glibc.sh
-# It comes with a cross compiler on PyPI, by hash, of which nothing else is used.
+# It is part of a cross compiler on PyPI, which is taken by its hash and not used otherwise.
 set -eu
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdagent
@@ -16,6 +16,6 @@ if [ ! -d "$sysroot" ]; then
     tar -xf "$scratch/ppbt/_toolchain/x86_64-linux-gnu.tar.xz" -C "$scratch/root" --strip-components=3 --wildcards \
         'x86_64-linux-gnu/x86_64-linux-gnu/sysroot/lib/*.so*' 'x86_64-linux-gnu/x86_64-linux-gnu/sysroot/lib64'
     chmod 755 "$scratch/root"
-    mv -T "$scratch/root" "$sysroot" 2>/dev/null || [ -d "$sysroot" ] # someone else's is as good
+    mv -T "$scratch/root" "$sysroot" 2>/dev/null || [ -d "$sysroot" ] # another process was faster, and its result is as good
 fi
 echo "$sysroot"

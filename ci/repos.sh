@@ -62,8 +62,8 @@ done)
 SIGNING_KEY=$(echo "$keys" | head -n 1)
 export SIGNING_KEY
 
-# A signature older than its key is none. The published key says nothing of the time before its last change (of expiry, say)
-# either: gpgv does not mind, but sqv, which newer apt asks, refuses a signature from before it.
+# A signature that is older than its key counts for nothing. Nor does the published key say anything of the time before its last
+# change, such as that of its expiry: gpgv does not mind, but sqv, which newer apt asks, refuses an older signature.
 key_date=$(gpg --with-colons --list-sigs "$SIGNING_KEY" |
     awk -F : '$1 == "pub" { key = $5 } (key == $5) && $6 > date { date = $6 } END { print date }')
 [ "$SOURCE_DATE_EPOCH" -ge "$key_date" ] || SOURCE_DATE_EPOCH=$key_date

@@ -1,7 +1,7 @@
-# What the maintainer scripts of both families share. ci/packages.sh puts it in the place of the line that reads it.
+# What the maintainer scripts of both families share. ci/packages.sh puts this file in the place of the line that reads it.
 # shellcheck shell=sh
 
-# there until the old agent's files are removed: after preinst, after %post
+# This file is there until the old agent's files are removed, which is after preinst and after %post.
 OLD_DAEMON=/usr/share/pdagent/bin/pdagentd.py
 
 # usage: proxies_in FILE: the proxy settings of a unit or an init script, as NAME=value
@@ -14,15 +14,16 @@ proxies_in() {
         case $1 in *.service | *.conf) sed 's/%%/%/g' ;; *) cat ;; esac
 }
 
-# The old agent spoke plain HTTP to each proxy, an https:// before it or not. usage: as_it_was_spoken FILE, that they stand in
+# The old agent spoke plain HTTP to each proxy, even if its address began with https://.
+# usage: as_it_was_spoken FILE: writes the addresses so; FILE is where they are from
 as_it_was_spoken() {
     if grep -qE '^(Type=notify|read_environment)' "$1"; then cat; else sed -E 's,^([^=]*=)[Hh][Tt][Tt][Pp][Ss]://,\1http://,'; fi
 }
 
 # usage: carry_proxies ENVIRONMENT_FILE [ROOT]
-# The guide had people write a proxy into files that an upgrade replaces. What they wrote goes to the environment file;
-# what that file sets already stays. The last assignment in the file that counts most wins, as it did where it stood.
-# A drop-in stays where it is. It is carried over from the old agent alone, for what an https:// in it meant to that.
+# The guide had people write a proxy into files that an upgrade replaces. Such settings go to the environment file, unless it has
+# them already. The last assignment in the file that counts most wins, as it did before. A drop-in stays where it is. Its settings
+# are carried over from the old agent only, since an https:// in it meant something else there.
 carry_proxies() {
     for file in "${2-}"/etc/systemd/system/pdagent.service.d/*.conf "${2-}/etc/systemd/system/pdagent.service" \
         "${2-}/lib/systemd/system/pdagent.service" "${2-}/usr/lib/systemd/system/pdagent.service" "${2-}/etc/init.d/pdagent"; do
@@ -39,22 +40,23 @@ carry_proxies() {
     done
 }
 
-# usage: put MODE SOURCE FILE: unless an administrator has it already. Whole or not at all: a file that is there stays as it is.
+# usage: put MODE SOURCE FILE: copies a file, unless there is one already. It is there whole or not at all.
 put() {
     [ -e "$3" ] || [ -L "$3" ] && return
     install -D -m "$1" "$2" "$3.new"
     mv -f "$3.new" "$3"
 }
 
-# The group, too, where an administrator made the user without one: the service runs in it, the queue belongs to it.
+# The service runs in the group, and the queue belongs to it. An administrator may have made the user without the group.
 make_user() {
     getent group pdagent >/dev/null || groupadd --system pdagent
     getent passwd pdagent >/dev/null || useradd --system --gid pdagent --no-create-home --home-dir /var/lib/pdagent \
         --shell /usr/sbin/nologin --comment 'PagerDuty Agent' pdagent
 }
 
-# usage: judge_link FILE: a link in its place may be an administrator's, to a larger disk. (The old package gave all of them to user
-# pdagent.) Or that user, taken over by somebody, made it to have root write elsewhere: then it leads to what is not that user's.
+# usage: judge_link FILE: FILE may be a link of an administrator's to a larger disk, though the old package gave all such links to
+# user pdagent. Or somebody has taken over that user, and made the link so that root writes elsewhere. Then the link leads to what
+# is not that user's, and is removed.
 judge_link() {
     [ -L "$1" ] && [ "$(stat -c %U "$1")" != root ] || return 0
     if [ "$(stat -Lc %U "$1" 2>/dev/null)" = pdagent ]; then
@@ -65,9 +67,9 @@ judge_link() {
     fi
 }
 
-# usage: take_data_directory DIRECTORY: before the new files come
+# usage: take_data_directory DIRECTORY: makes it root's, before the new files come
 # Root writes below it, and copies the unit from its scripts/. Up to 1.7.4 user pdagent owned all of that, and could have put
-# links in root's way. Nothing in a directory of root's can be replaced, so what is looked at here stays as it is.
+# links there. In a directory of root's nobody else can replace anything, so what is looked at after that stays as it is.
 take_data_directory() {
     [ -d "$1" ] || return 0
     chown -h root:root "$1"
@@ -80,8 +82,8 @@ take_data_directory() {
     judge_link "$1/outqueue"
 }
 
-# usage: set_directories TABLE: makes those of tmpfiles.d, and puts owners and modes right, which dpkg leaves as they are. An
-# old daemon must have ended: it writes into outqueue/, which is root's from now on.
+# usage: set_directories TABLE: makes the directories of tmpfiles.d, and sets owners and modes, which dpkg leaves as they are. An
+# old daemon must have ended before, since it writes into outqueue/, which is root's from now on.
 set_directories() {
     while read -r kind directory mode user group _; do
         [ "$kind" = d ] || continue
@@ -90,7 +92,7 @@ set_directories() {
     done <"$1"
 }
 
-# The old agent's modules were compiled on the host. Its package knew nothing of that, so its directories stayed.
+# The old agent's modules were compiled on the host. Its package does not know the compiled files, so it leaves its directories.
 remove_bytecode() {
     for directory in /usr/lib/python*/*-packages/pdagent /usr/lib64/python*/*-packages/pdagent; do
         [ -d "$directory" ] || continue
@@ -98,7 +100,8 @@ remove_bytecode() {
     done
 }
 
-# usage: agent_pids WORD: this host's processes of user pdagent with WORD in their command line; a container's have another root
+# usage: agent_pids WORD: the processes of user pdagent with WORD in their command line. Those of a container, which have another
+# root directory, are left out.
 agent_pids() {
     here=$(stat -Lc %d:%i /)
     # shellcheck disable=SC2013  # one word a file
@@ -111,10 +114,10 @@ agent_pids() {
     done
 }
 
-# A service that runs is restarted by an upgrade, and so is one that failed though it is wanted. A stopped one is left alone.
+# An upgrade restarts a service that runs, and one that has failed but is enabled. It leaves a stopped service alone.
 agent_wanted() {
     if [ -d /run/systemd/system ]; then
-        # it alone is asked: the old agent's daemon may live on after its service was stopped
+        # Only systemd is asked: the old agent's daemon may live on after its service was stopped.
         case $(systemctl is-active pdagent.service 2>/dev/null) in
             active | activating | reloading) return 0 ;;
             failed) systemctl --quiet is-enabled pdagent.service 2>/dev/null ;;
@@ -125,8 +128,8 @@ agent_wanted() {
     fi
 }
 
-# The old agent's unit stops a wrapper and leaves the Python behind it: a second daemon on the same queue. It finishes what
-# is in flight within 10 s.
+# The old agent's unit stops a wrapper, but not the Python process of the daemon, which would be a second daemon on the same queue.
+# That daemon finishes its posts within 10 s.
 # shellcheck disable=SC2046  # one word a pid
 stop_old_agent() {
     for signal in TERM KILL; do
@@ -138,12 +141,12 @@ stop_old_agent() {
         done
         return 0
     done
-    # it hangs in the kernel, on a dead disk for instance
+    # It hangs in the kernel, for instance because of a dead disk.
     echo "pdagent: the old daemon can't be ended: process" $(agent_pids pdagentd.py) >&2
 }
 
-# Until it has ended the old daemon puts into err/ what the new pd-send queues: it knows Events API v1 alone. What it refused so
-# becomes pending again, at its old place in the order.
+# Until it has ended, the old daemon puts the events of the new pd-send into err/, since it knows Events API v1 only. These events
+# become pending again, at their old place in the order.
 give_back_events() {
     pd-queue retry --refused-by-old-agent >/dev/null || :
 }

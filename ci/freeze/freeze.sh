@@ -2,7 +2,7 @@
 # Freezes the agent into build/freeze/. usage: [RUNTIME=own|stock] [ARCH=amd64|arm64] ci/freeze/freeze.sh
 #   own    build/freeze/pdagent, one file, on the runtime that ci/runtime/build.sh makes; for arm64 build/freeze-arm64/pdagent
 #   stock  build/freeze/pdagent and build/freeze/_internal/, on this machine's Python and glibc
-# For arm64 too PyInstaller runs on amd64's runtime: of the machine only the bootloader is, and that is arm64's then.
+# For arm64 too PyInstaller runs on amd64's runtime. Only the bootloader depends on the machine, and then it is arm64's.
 set -eu
 cd "$(dirname "$0")/../.."
 runtime=${RUNTIME:-own}
@@ -23,15 +23,15 @@ case $runtime in
     *) echo "freeze: RUNTIME is own or stock, not $runtime" >&2 && exit 2 ;;
 esac
 
-# Nothing to do for the same sources on the same runtime.
+# With the same sources and the same runtime there is nothing to do.
 key=$(find agent ci/freeze -type f ! -name '*.pyc' | LC_ALL=C sort | xargs sha256sum | cat - ci/runtime/requirements.txt | sha256sum)
 key="$runtime $home $python ${key%% *}"
 if [ -x "$freeze/pdagent" ] && [ "$(cat "$freeze.key" 2>/dev/null)" = "$key" ]; then
     exit
 fi
 
-# PyInstaller and the libraries that go into the program, by hash. A directory of their own: certifi and charset_normalizer,
-# for which there are stubs, must not be found.
+# PyInstaller and the libraries that go into the program, by hash. They get a directory of their own, so that certifi and
+# charset_normalizer, for which there are stubs, are not found.
 site=$cache/freeze-$(sha256sum <ci/freeze/requirements.txt | cut -c 1-16)
 if [ ! -d "$site" ]; then
     mkdir -p "$cache"
@@ -39,7 +39,7 @@ if [ ! -d "$site" ]; then
     "$venv/bin/pip" install -q --disable-pip-version-check --no-compile --no-deps --only-binary :all: --require-hashes \
         --target "$fresh" -r ci/freeze/requirements.txt
     chmod 755 "$fresh"
-    mv -T "$fresh" "$site" 2>/dev/null || [ -d "$site" ] # someone else's is as good
+    mv -T "$fresh" "$site" 2>/dev/null || [ -d "$site" ] # another process was faster, and its result is as good
 fi
 
 rm -rf "$freeze" "$freeze.key" build/runtime.lock "$work"
@@ -55,7 +55,7 @@ if [ "$arch" = arm64 ]; then
     path=$work/bin:$path
 fi
 
-# Nothing of when, where and by whom it is built may show.
+# The program must not show when, where and by whom it was built.
 umask 022
 env -i PATH="$path" HOME="$work" LC_ALL=C.UTF-8 TZ=UTC SOURCE_DATE_EPOCH=1700000000 PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 \
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$stubs:$work/site" PYINSTALLER_CONFIG_DIR="$work" RUNTIME="$runtime" \

@@ -8,7 +8,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 if has apt-get; then
     export DEBIAN_FRONTEND=noninteractive
-    rm -f /usr/sbin/policy-rc.d # images have it, hosts do not: a package's service starts when it is installed
+    rm -f /usr/sbin/policy-rc.d # images have it and hosts do not: there a service starts when its package is installed
     apt-get update -qq
     case $init in
         systemd) packages='systemd systemd-sysv dbus' ;;
@@ -16,7 +16,7 @@ if has apt-get; then
     esac
     # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $packages ca-certificates curl gnupg procps wget >/dev/null
-    [ ! -e /etc/inittab ] || sed -i '/getty/d' /etc/inittab # no terminal to open
+    [ ! -e /etc/inittab ] || sed -i '/getty/d' /etc/inittab # a container has no terminal
     rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
 else
     yum=$(command -v dnf || command -v yum)

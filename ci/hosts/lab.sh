@@ -11,7 +11,7 @@ if [ "${PDAGENT_LAB:-}" = "" ]; then
     # shellcheck disable=SC2317  # the trap calls it
     leave() {
         rm -rf "$PDAGENT_LAB"
-        # Containers' cgroups outlive their namespaces. Another lab's are not empty, and stay.
+        # Containers' cgroups outlive their namespaces. Those of another lab are not empty, so they stay.
         find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' -exec rmdir {} + 2>/dev/null || true
     }
     trap leave EXIT

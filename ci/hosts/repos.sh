@@ -21,7 +21,7 @@ repo() {
     REPO_URL=http://packages.test/$1/pdagent ci/repos.sh "$2" "$work/repo/$1"
 }
 
-# Nothing to do for the same packages.
+# With the same packages there is nothing to do.
 made_from=$(
     sha256sum dist/*.deb dist/*.rpm ci/repos.sh ci/old-agent.sh ci/hosts/repos.sh
     find tests/package/*_agent -type f -exec sha256sum {} + | sort
