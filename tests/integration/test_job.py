@@ -426,12 +426,17 @@ def test_a_page_that_cannot_be_queued(agent: Agent) -> None:
     assert KEY.encode() not in done.stderr
 
 
-def test_without_a_place_for_its_file(agent: Agent) -> None:
+@pytest.mark.parametrize("missing", [True, False])
+def test_without_a_place_for_its_file(agent: Agent, missing: bool) -> None:
     """The page goes out, and what can't be kept is said."""
-    (agent.spool / "jobs").rmdir()
+    if missing:
+        (agent.spool / "jobs").rmdir()
+    else:
+        (agent.spool / "jobs").chmod(0o700)
     done = run(agent, "--", "false")
     assert done.returncode == 1
-    assert b"No success will resolve the incident" in done.stderr
+    if missing or ROOT:
+        assert b"No success will resolve the incident" in done.stderr
     assert actions(agent) == ["trigger"]
     assert run(agent, "--", "true").stderr == b""
 
@@ -492,3 +497,48 @@ def test_a_file_that_was_not_written_in_time(agent: Agent) -> None:
         assert actions(agent)[-1] == "resolve"
         assert files(agent) == []
     assert len(events(agent)) == 4
+
+
+# --- units --------------------------------------------------------------------------------------
+
+
+def unit(agent: Agent, name: str, result: str, code: str = "", status: str = "") -> Done:
+    """As pdagent-failed@.service, under systemd 251 and later. The journal is a test's own."""
+    programs = agent.root / "programs"
+    programs.mkdir(exist_ok=True)
+    (programs / "journalctl").write_text("#!/bin/sh\necho started\necho last words\n")
+    (programs / "journalctl").chmod(0o755)
+    told = {"UNIT": name, "SERVICE_RESULT": result, "EXIT_CODE": code, "EXIT_STATUS": status}
+    environment = {f"MONITOR_{name}": value for name, value in told.items()}
+    environment["PATH"] = f"{programs}:/usr/bin:/bin"
+    words = ["unit", "-k", KEY, "--output-lines", "1", "--", name]
+    return agent.run("pd-send", *words, environment=environment)
+
+
+@pytest.mark.parametrize("name", ["job.service", r"dev-disk-by\x2duuid-1.swap", "-.mount"])
+def test_a_unit(agent: Agent, name: str) -> None:
+    """Its failure is a page with its last lines, its success resolves what that opened, once."""
+    assert unit(agent, name, "success", "exited", "0").returncode == 0
+    assert events(agent) == []
+    assert unit(agent, name, "exit-code", "exited", "3").returncode == 0
+    summary, details = page(agent)
+    assert summary == f"{name} failed on {os.uname().nodename}: exit 3"
+    assert details == {"unit": name, "result": "exit-code", "exit": 3, "output": "last words"}
+    for _ in range(2):
+        assert unit(agent, name, "success", "exited", "0").returncode == 0
+    assert actions(agent) == ["trigger", "resolve"]
+
+
+def test_the_unit_that_pages_does_not_page_for_itself(agent: Agent) -> None:
+    """Where each service is to page for its failure, that would never end."""
+    done = unit(agent, "pdagent-failed@job.service", "exit-code", "exited", "75")
+    assert (done.returncode, events(agent)) == (0, [])
+
+
+def test_a_unit_whose_page_cannot_be_queued(agent: Agent) -> None:
+    """Then the unit that pages has failed, for systemd to tell."""
+    agent.configure(events_url="http://127.0.0.1:1", direct_delivery="off")
+    (agent.spool / "pdq").rmdir()
+    done = unit(agent, "job.service", "timeout")
+    assert done.returncode == 75
+    assert b"The event was not queued" in done.stderr
