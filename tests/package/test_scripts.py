@@ -1,5 +1,6 @@
 """What the maintainer scripts and the init script do, as far as it can be tried without a host."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 
 from pdagent.wire.environment import parse
 from tests.package.packages import ROOT, Package, output
+from tests.support import users
+from tests.support.agent import directory
+from tests.support.users import SENDER
 
 UNIT = "lib/systemd/system/pdagent.service"
 COPY = "etc/systemd/system/pdagent.service"
@@ -304,6 +308,45 @@ def test_the_unit_that_pages(tmp_path: Path) -> None:
     units = [tmp_path / f"pdagent-failed@{name}.service" for name in names]
     seen = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True)
     assert (seen.returncode, seen.stdout, seen.stderr) == (0, b"", b"")
+
+
+SYSTEMD = Path("/lib/systemd/systemd")
+
+
+@pytest.mark.skipif(not (SYSTEMD.exists() and users.ROOT), reason="needs systemd, and root")
+def test_a_page_for_all_services_is_not_for_the_one_that_pages() -> None:
+    """systemd itself puts the units together: a service has the drop-in for all services, but for
+    those that have an empty one of its name, as the package's has."""
+    with directory() as root:
+        ours, admins = root / "ours", root / "admins"
+        for place in (ours / "pdagent-failed@.service.d", admins / "service.d"):
+            place.mkdir(parents=True)
+        (admins / "noisy.service.d").mkdir()
+        shutil.copy(ROOT / "init/pdagent-failed@.service", ours)
+        shutil.copy(ROOT / "init/pdagent-failed.conf", ours / "pdagent-failed@.service.d")
+        page = "[Unit]\nOnFailure=pdagent-failed@%n.service\n"
+        (admins / "service.d/pdagent-failed.conf").write_text(page)
+        (admins / "noisy.service.d/pdagent-failed.conf").touch()
+        for name in ("noisy", "job"):
+            text = "[Unit]\nWants=noisy.service\n[Service]\nExecStart=/bin/true\n"
+            (admins / f"{name}.service").write_text(text)
+        subprocess.run(["chmod", "-R", "a+rX", root], check=True)
+        seen = subprocess.run(
+            [SYSTEMD, "--test", "--system", "--no-pager", "--unit=job.service"],
+            env={"SYSTEMD_UNIT_PATH": f"{admins}:{ours}:/lib/systemd/system"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            **SENDER.popen(),
+        ).stdout
+    found = {}
+    for text in re.split(r"^\s*-> Unit ", seen, flags=re.MULTILINE)[1:]:
+        name = text.partition(":\n")[0]
+        found[name] = re.findall(r"OnFailure: (\S+)", text)
+    pages = "pdagent-failed@job.service.service"
+    assert found["job.service"] == [pages]
+    assert found[pages] == []
+    assert found["noisy.service"] == []
 
 
 def test_every_line_of_the_sandbox_has_its_reason() -> None:
