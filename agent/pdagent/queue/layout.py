@@ -70,7 +70,8 @@ def make_directories(settings: Config) -> None:
 def _make(path: str, mode: int | None) -> None:
     try:
         if not os.path.isdir(path):
-            os.makedirs(path)
+            _make_above(path)
+            os.mkdir(path)
             os.chmod(path, mode or 0o755)
         elif mode and stat.S_IMODE(os.stat(path).st_mode) != mode:
             # The old agent's directories had no sticky bit. The package's scripts set it where
@@ -88,6 +89,16 @@ def _make(path: str, mode: int | None) -> None:
             f"Directory {path}: is not writable. Agent may be running as the wrong user. {_REMEDY}",
             exits.NOT_PERMITTED,
         )
+
+
+def _make_above(path: str) -> None:
+    """Makes what is missing above a directory, as the package does: every pd-send passes through,
+    whatever the daemon's umask is."""
+    above = os.path.dirname(path)
+    if not os.path.isdir(above):
+        _make_above(above)
+        os.mkdir(above)
+        os.chmod(above, 0o755)  # noqa: S103  (it is the point)
 
 
 def lock_file(root: str) -> str:

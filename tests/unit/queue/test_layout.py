@@ -60,3 +60,15 @@ def test_a_spool_is_served_while_its_fifo_has_a_reader(made: Path) -> None:
     assert is_served(str(made))
     os.close(fifo)
     assert not is_served(str(made))
+
+
+def test_every_sender_passes_through_what_is_made(tmp_path: Path) -> None:
+    """A data_dir of an administrator's own, or an empty volume: the daemon's umask is no reason to
+    shut the queue to all other users."""
+    before = os.umask(0o027)
+    try:
+        make_directories(Config({"data_dir": f"{tmp_path}/srv/pdagent"}))
+    finally:
+        os.umask(before)
+    for path in ("srv", "srv/pdagent", "srv/pdagent/outqueue", "srv/pdagent/db"):
+        assert (tmp_path / path).stat().st_mode & 0o777 == 0o755, path
