@@ -1,9 +1,9 @@
 """Expecting: the daemon takes over what users expect, and pages for what was not renewed in time.
 
-Any user may put thousands of files into `expect/`, and let as many expectations lapse at once. So
-this is done in a thread of its own, in rounds, some of each user in each round; the main thread
-compares one number. What a user has left there delays nobody but that user: a lapse waits until all
-of its owner's files that were there when it was due have been read, since one may renew it.
+Any user may put thousands of files into `expect/`, and let as many expectations lapse at once. So a
+thread of its own does this, in rounds, with some files of each user in each round. The main thread
+compares one number. Many files of one user delay that user only: a lapse waits until all files of
+its owner have been read that were there when it was due, since one of them may renew it.
 
 At the start the files that are there are taken before any event is sent: a renewal's resolve goes
 before what was accepted later.
@@ -47,8 +47,7 @@ LOOK_PAUSE_MOST = 0.5
 
 
 class Expecting:
-    """Keeps the expectations of the spool at `settings.spool_dir`. `nudge` makes the main loop come
-    round."""
+    """Keeps the expectations of the spool at `settings.spool_dir`. `nudge` wakes the main loop."""
 
     def __init__(
         self, settings: Config, state: State, tally: Tally, nudge: Callable[[], None]
@@ -63,7 +62,7 @@ class Expecting:
         self._deadlines = Deadlines()
         self._new: dict[int, deque[str]] = {}  # names in expect/ that were looked at, by user
         self._due: dict[int, deque[str]] = {}  # identities that are due, by user
-        self._behind: set[int] = set()  # users of whom more is there than was looked at, or read
+        self._behind: set[int] = set()  # users who have more files than were looked at or read
         self._unread: dict[str, float] = {}  # files that can't be read, since when
         self._seen_mtime = -1
         self._loaded = False

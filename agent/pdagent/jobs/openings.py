@@ -5,19 +5,19 @@ Each job has a file in `outqueue/jobs/` while it is not well. Anyone may add fil
 so that this works for any user, without a daemon, and after a reboot. The name is a digest of the
 integration key, as it was given, and the dedup key.
 
-What must never happen is that an incident stays open because nobody knew of it any more. To resolve
-one too many is harmless. So whatever stands at that name means "there may be an open incident":
-another user's file, a file that can't be read, a link, an empty file. Strangers can put such things
-there. What they gain is a needless resolve after each success, until clean-up removes the file, or
-a page before `--failures` says so. Nothing of theirs is ever read, written or waited for.
+An incident must never stay open because nobody knows of it any more. A resolve too many does no
+harm. So anything under that name means that there may be an open incident: another user's file, a
+file that can't be read, a link, an empty file. Strangers can put such things there. They only cause
+a needless resolve after each success, until clean-up removes the file, or a page earlier than
+`--failures` says. Nothing of theirs is ever read, written or waited for.
 
-Who dies where:
+What a crash leaves:
 
 - A failure: the file says that an incident is open, and is synced, before the event is enqueued.
-  A crash between them leaves a file without an incident: the next success resolves in vain.
-- A success: the resolve is enqueued before the file is removed. A crash between them, or the loss
-  of the removal in a power cut, has the next success resolve once more.
-- A crash or a full disk leaves a file that was made and not written. It is empty: see above.
+  crash between them: there is a file without an incident, and the next success resolves in vain.
+- A success: the resolve is enqueued before the file is removed. crash between them, or a power cut
+  that undoes the removal: the next success resolves once more.
+- crash or a full disk after the file was made: it is empty, and counts as above.
 - Two runs of one job at a time: each holds the file's lock for its file and its event, so that a
   resolve is never enqueued before the trigger whose file it removes.
 """
@@ -38,27 +38,27 @@ DIRECTORY = "jobs"
 _MODE = 0o640
 _MOST_BYTES = 4096  # of such a file
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_LOCK_SECONDS = 5.0  # a page waits no longer for another run's
+_LOCK_SECONDS = 5.0  # a page waits no longer than this for the lock of another run
 _LOCK_PAUSE = 0.02
 
 
 def exists(path: str) -> bool:
-    """Whether anything stands there. A job that is well costs no more than this look."""
+    """Whether there is a file. If a job is well, this look is all that it costs."""
     return os.path.lexists(path)
 
 
 def path_of(spool: str, key: str, dedup_key: str) -> str:
-    """The file of a job. It names neither key."""
+    """The path of a job's file. It shows neither of the keys."""
     text = f"{key}\n{dedup_key}".encode("utf-8", "surrogatepass")
     return f"{spool}/{DIRECTORY}/{hashlib.sha256(text).hexdigest()[:32]}"
 
 
 class Opening:
-    """What the file at `path` says, locked while this is entered. `makes`: makes one if there is
-    none.
+    """What the file at `path` says. The file is locked inside `with`. If there is none, `makes`
+    says whether to make one.
 
-    `failures`: how many there were in a row, None if nobody can know. `is_open`: whether they may
-    have opened an incident.
+    `failures` is how many there were in a row; None if that can't be known. `is_open` says whether
+    they may have opened an incident.
     """
 
     def __init__(self, path: str, makes: bool) -> None:
@@ -75,7 +75,7 @@ class Opening:
             if self._locked(deadline):
                 self._read()
                 break
-            os.close(self._fd)  # another run removed it meanwhile
+            os.close(self._fd)  # another run has removed the file meanwhile
             self._fd = -1
         return self
 
@@ -87,28 +87,29 @@ class Opening:
             self._fd = -1
 
     def note(self, failures: int, is_open: bool) -> bool:
-        """Makes it durable. False if there is no room for it: then the file is empty. Raises
-        OSError if not even that can be."""
+        """Writes both durably. Returns False if there is no room for that; then the file is empty.
+        Raises OSError if it can't even be emptied."""
         if self._fd < 0:
             return False
         data = json.dumps({"failures": failures, "open": is_open}).encode()
         try:
             os.pwrite(self._fd, data, 0)
             os.ftruncate(self._fd, len(data))
-            os.fsync(self._fd)  # its name too: see Spool._sync_link
+            os.fsync(self._fd)  # this makes the file's name durable too: see Spool._sync_link
         except OSError:
             os.ftruncate(self._fd, 0)
             return False
         return True
 
     def remove(self) -> None:
-        """The job is well."""
+        """Removes the file, since the job is well."""
         if self._fd >= 0:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
 
     def _opened(self) -> bool:
-        """Opens the file; False if there is none of ours. Raises OSError if none can be made."""
+        """Opens the file. Returns False if there is none, or if it is not ours. Raises OSError if
+        none can be made."""
         self._is_new = False
         try:
             self._fd = os.open(self._path, _FLAGS)
@@ -125,7 +126,7 @@ class Opening:
                 raise
             return self._is_foreign()
         found = os.fstat(self._fd)
-        # A second name: somebody has put a file of ours there to have it written over.
+        # If it has a second name, somebody has put a file of ours there so that we write over it.
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != os.geteuid():
             os.close(self._fd)
             self._fd = -1
@@ -138,14 +139,14 @@ class Opening:
         return False
 
     def _locked(self, deadline: float) -> bool:
-        """False if the file is not the one of that name any more."""
+        """Locks the file. Returns False if it no longer has its name."""
         while True:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError as error:
                 if error.errno != errno.EWOULDBLOCK or time.monotonic() > deadline:
-                    break  # no lock is to be had: better a resolve too many than no page
+                    break  # go on without the lock: a resolve too many is better than no page
             threads.pause(_LOCK_PAUSE)
         return os.fstat(self._fd).st_nlink > 0
 

@@ -1,6 +1,6 @@
 """Paging: what follows from the end of a job: a trigger, a resolve, or nothing.
 
-Who dies where is written in `openings`.
+`openings` says what a crash leaves.
 """
 
 import os
@@ -15,8 +15,8 @@ Put = Callable[[Event], bool]  # whether the event was accepted
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How to page for one job. `put` gets events accepted, and says what keeps them from it;
-    `complain` says what else is wrong. `failures`: the one in a row from which on it pages."""
+    """How to page for one job. `put` gets an event accepted, or says why that failed. `complain`
+    says what else is wrong. After so many `failures` in a row it pages."""
 
     spool: str
     resolve: Event
@@ -32,7 +32,7 @@ class Paging:
         """The job has failed."""
         try:
             with Opening(self._path, makes=True) as opening:
-                # one that can't be counted pages: nobody would know of it
+                # A failure that can't be counted pages, since nobody would know of it otherwise.
                 count = self.failures if opening.failures is None else opening.failures + 1
                 is_open = opening.is_open or count >= self.failures
                 if not opening.note(count, is_open) or count >= self.failures:

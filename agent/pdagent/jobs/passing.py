@@ -1,12 +1,12 @@
 """Passing on what a command writes, and keeping its last part.
 
-Where standard output or error is a terminal, the command has the terminal itself: nothing is kept,
-since only a pseudo-terminal could. Elsewhere it writes into a pipe, and each piece is passed on as
-soon as it is there and there is room for it. Nobody reads ahead: a reader that is slow slows the
-command down, as ever.
+If standard output or error is a terminal, the command gets the terminal itself. Then nothing is
+kept, since that would need a pseudo-terminal. Otherwise the command writes into a pipe, and each
+piece is passed on as soon as there is room for it. Nothing is read ahead, so a slow reader slows
+the command down, as it would without us.
 
-The command may leave children behind that write to the same pipe. They are not waited for: a
-process of our own stays behind for them, and ends when they do.
+The command may leave children behind that write to the same pipe. Nobody waits for them: a process
+of ours stays behind for them, and ends when they do.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from collections.abc import Iterator
 
 KEPT_BYTES = 32_768
 _PIECE = 65_536
-# What a pipe takes without making its writer wait, if poll(2) says that it takes anything.
+# If poll(2) says that a pipe takes anything, it takes so many bytes without making its writer wait.
 _SURE = 4096
-# What a pipe can hold (/proc/sys/fs/pipe-max-size), when the command has ended.
+# After the command has ended, its pipe can hold so many bytes (/proc/sys/fs/pipe-max-size).
 _LEFT_MOST = 1_048_576
 
 
@@ -38,15 +38,15 @@ class _Stream:
         self.most = _PIECE if stat.S_ISREG(found.st_mode) else _SURE
 
     def close(self) -> None:
-        """Nobody will read what comes. Who writes gets SIGPIPE, or EPIPE."""
+        """Closes the pipe, so that whoever still writes gets SIGPIPE or EPIPE."""
         if self.open:
             os.close(self.source)
             self.open = False
 
 
 class Passing:
-    """What a command writes to standard output and error, on its way. `keeps`: whether its last
-    part is wanted; else the command has our descriptors as they are."""
+    """Passes on what a command writes to standard output and error. `keeps`: whether its last part
+    is wanted; if not, the command gets our descriptors as they are."""
 
     def __init__(self, keeps: bool) -> None:
         self.last = b""  # KEPT_BYTES at most
@@ -56,7 +56,7 @@ class Passing:
         for fd in (1, 2) if keeps else ():
             if not _can_be_kept(fd):
                 continue
-            # One pipe for both, where both go to one place: the order of lines stays.
+            # If both go to one place, they get one pipe, so that the lines keep their order.
             if first is None or not os.path.sameopenfile(1, 2):
                 first = _Stream(fd)
                 self._streams.append(first)
@@ -64,11 +64,11 @@ class Passing:
 
     @property
     def keeps(self) -> bool:
-        """Whether anything is kept: not where all goes to a terminal, or nowhere."""
+        """Whether anything is kept. It is not if all goes to a terminal, or nowhere."""
         return bool(self._streams)
 
     def started(self) -> None:
-        """The command has its ends of the pipes."""
+        """Closes our copies of the command's ends, since it has been started."""
         for stream in self._streams:
             os.close(stream.end)
 
@@ -101,7 +101,7 @@ class Passing:
 
     @property
     def is_open(self) -> bool:
-        """Whether some child of the command's may still write."""
+        """Whether a child of the command may still write."""
         return any(stream.open for stream in self._streams)
 
     def _read(self, stream: _Stream) -> bool:
@@ -125,15 +125,15 @@ class Passing:
             stream.waiting = b""
             stream.close()
         except OSError:
-            # A full disk, say. The command would have been told, and most do not care: this much is
-            # lost, and it runs on.
+            # Such as a full disk. Without us the command would have got the error, and most
+            # commands ignore it. So this piece is lost, and the command runs on.
             stream.waiting = b""
         else:
             stream.waiting = stream.waiting[written:]
 
     def stay_behind(self) -> None:
-        """For children of the command's that still write: a process that goes on passing that on,
-        after this one. It holds nothing else open, and ends when they do."""
+        """If children of the command still write, leaves a process behind that passes that on. It
+        holds nothing else open, and ends when they do."""
         self.take_the_rest()
         if not self.is_open or os.fork():
             return
@@ -150,7 +150,8 @@ class Passing:
         os._exit(0)
 
     def _let_go(self) -> None:
-        """Of a lock that is held by a descriptor, of a directory that is to be unmounted."""
+        """Closes other descriptors, which may hold locks, and leaves the directory, which somebody
+        may want to unmount."""
         kept = {fd for stream in self._streams for fd in (stream.source, stream.target)}
         with contextlib.suppress(OSError):
             os.chdir("/")
@@ -161,5 +162,6 @@ class Passing:
 
 def _can_be_kept(fd: int) -> bool:
     """Whether a pipe may take the place of this descriptor."""
-    # What was closed when we were started is held by something that no command gets.
+    # If a descriptor was closed when we were started, we have put a file there that no command
+    # inherits.
     return os.get_inheritable(fd) and not os.isatty(fd)

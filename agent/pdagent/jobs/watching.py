@@ -1,8 +1,8 @@
 """Watching a command: its end, its time, what it writes, and the signals that are meant for it.
 
-`pd-send` is the command's parent. What it gets of signals it hands on, but for those that a
-terminal sends to both. Handlers do nothing: each signal is a byte in a pipe, so that one loop sees
-all there is to see, in order.
+`pd-send` is the command's parent. It hands on the signals that it gets, except those that a
+terminal sends to both. Signal handlers do nothing. Each signal is a byte in a pipe, so that one
+loop sees all of them, in order.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ _HANDED_ON = (
 )
 # A terminal sends these to all of its foreground group.
 _BY_TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH)
-# Python ignores these two for itself.
+# Python ignores these two, and the command must not inherit that.
 _PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-_TIMED_OUT = 124  # timeout(1)'s
+_TIMED_OUT = 124  # as timeout(1) has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +55,19 @@ class Watch:
         self._command = command
         self._passing = passing
         self._timeout = timeout
-        # Without a terminal nobody needs to find the command in our group. One of its own can be
-        # ended as a whole: a shell's children do not live on.
+        # Without a terminal the command need not be in our process group. A group of its own can be
+        # ended as a whole, with the children of a shell.
         self._own_group = timeout is not None and not any(map(os.isatty, (0, 1, 2)))
         self._pid = 0
         self._status: int | None = None
         self._began = time.monotonic()
         self._next = None if timeout is None else self._began + timeout  # when the next one is sent
-        self._sent: list[int] = []  # when time was up
+        self._sent: list[int] = []  # the signals that were sent after time was up
         self._wake, self._woken = os.pipe()
-        self._is_stopped = False  # passing on what is left: somebody wants us to end
+        self._is_stopped = False  # True once a signal says to stop passing on what is left
 
     def begin(self) -> Ending | None:
-        """Starts it. What is returned is how that failed."""
+        """Starts the command. If that fails, returns how."""
         for fd in (self._wake, self._woken):
             os.set_blocking(fd, False)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HANDED_ON, signal.SIGCHLD))
@@ -93,8 +93,8 @@ class Watch:
         return None
 
     def end(self) -> Ending:
-        """Waits for the end of the command; or, where it is out of time and SIGKILL did not help,
-        until that is clear. Then it may be waited for once more."""
+        """Waits for the end of the command. If its time is up and SIGKILL does not end it, this
+        returns, too; then it may be called once more."""
         while not self._reaped() and not self._is_stuck():
             self._step()
         if self._status is None:
@@ -151,7 +151,7 @@ class Watch:
             os.kill(os.getpid(), signal.SIGSTOP)  # until somebody continues both
 
     def _send(self, number: int) -> None:
-        # It may be another user's by now, as sudo's: then it is not ours to end.
+        # The process may be another user's by now, as with sudo. Then we may not end it.
         with contextlib.suppress(OSError):
             (os.killpg if self._own_group else os.kill)(self._pid, number)
 
@@ -167,7 +167,7 @@ class Watch:
         if len(self._sent) < 2:
             number = signal.SIGKILL if self._sent else signal.SIGTERM
             self._send(number)
-            self._send(signal.SIGCONT)  # one that was stopped could not end
+            self._send(signal.SIGCONT)  # a stopped process can't end
             self._sent.append(number)
         else:
             self._sent.append(0)  # nothing is left to do

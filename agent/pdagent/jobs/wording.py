@@ -28,7 +28,7 @@ def written(command: Sequence[str]) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A stretch of time: 0.4 s, 41 s, 12 min, 3 h 5 min."""
+    """A span of time: 0.4 s, 41 s, 12 min, 3 h 5 min."""
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -58,8 +58,8 @@ def signal_name(number: int) -> str:
 
 
 def last_lines(written: bytes, most: int) -> str:
-    """The last lines, without what a terminal would obey. Of a line that was written over and over,
-    as progress is, the last state."""
+    """The last lines, without what a terminal would obey. A line that was overwritten again and
+    again, such as a progress bar, is shown in its last state."""
     if most <= 0:
         return ""
     lines = _SEQUENCE.sub(b"", written).replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")[-most:]

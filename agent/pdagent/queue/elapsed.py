@@ -1,8 +1,8 @@
 """Elapsed time, across restarts, clock steps and sleep.
 
-Within one boot the kernel's count of seconds since the boot tells how much time went by: nobody can
-step it, and it goes on while the host sleeps. Across boots there is the wall clock alone, but so
-much is sure: the time since this boot has gone by as well. Pure, but for `present`.
+Within one boot the kernel counts the seconds since the boot. Nobody can step that count, and it
+goes on while the host sleeps. Across boots there is only the wall clock, but at least the time
+since this boot has gone by. Pure, except for `present`.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-# The service's sandbox hides /proc/sys (ProcSubset=pid); so its unit hands the boot's id over.
+# The service's sandbox hides /proc/sys (ProcSubset=pid), so the unit hands the boot's id over.
 BOOT_VARIABLE = "PDAGENT_BOOT_ID"
 _BOOT_FILE = "/proc/sys/kernel/random/boot_id"
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
@@ -20,9 +20,9 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment by all clocks, in seconds. `wall`: since the epoch; `running`: since the boot;
-    `awake`: of these, those in which the host did not sleep. `boot` names the boot, "" if it is not
-    known."""
+    """A moment by all clocks, in seconds. `wall` counts since the epoch, `running` since the boot,
+    and `awake` since the boot without the time in which the host slept. `boot` names the boot; it
+    is "" if that is not known."""
 
     wall: float
     running: float
@@ -30,7 +30,7 @@ class Moment:
     boot: str
 
     def fields(self) -> dict[str, object]:
-        """As JSON has it."""
+        """The moment as a JSON object."""
         return {
             "wall": self.wall,
             "running": self.running,
@@ -40,7 +40,7 @@ class Moment:
 
 
 def moment_of(fields: object) -> Moment:
-    """What `fields` was made of; hostile. Raises ValueError."""
+    """The moment in a JSON object, which anyone may have written. Raises ValueError."""
     if not isinstance(fields, dict):
         raise ValueError("it says no moment")
     numbers = [fields.get(name) for name in ("wall", "running", "awake")]
@@ -84,16 +84,16 @@ def is_same_boot(one: Moment, other: Moment) -> bool:
 
 
 def elapsed(since: Moment, now: Moment) -> float:
-    """Seconds from `since` to `now`, never less than none."""
+    """Seconds from `since` to `now`; 0 at least."""
     if is_same_boot(since, now):
         return max(0.0, now.running - since.running)
     if not since.boot or not now.boot:
-        return max(0.0, now.wall - since.wall)  # it may be this boot: its seconds prove nothing
+        return max(0.0, now.wall - since.wall)  # it may be this boot, so `running` says nothing
     return max(now.wall - since.wall, now.running)
 
 
 def asleep(since: Moment, now: Moment) -> float:
-    """Of these seconds, those in which the host slept, as far as is known."""
+    """For how many of these seconds the host slept, as far as that is known."""
     if not is_same_boot(since, now):
         return 0.0
     return max(0.0, (now.running - since.running) - (now.awake - since.awake))
@@ -108,6 +108,6 @@ def was_off(since: Moment, now: Moment, term: float) -> bool:
 
 
 def due(since: Moment, term: float, now: Moment) -> float:
-    """Seconds from `now` until `term` seconds have elapsed; at most none if they have."""
+    """Seconds from `now` until `term` seconds have elapsed; 0 or less if they have."""
     left = term - elapsed(since, now)
     return left if math.isfinite(left) else 0.0

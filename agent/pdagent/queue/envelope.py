@@ -1,19 +1,21 @@
 """Envelopes: what tools send to an integration's own address, kept as it came.
 
 PagerDuty gives many integrations an address with the key in it, `/integration/KEY/enqueue`, and
-orchestrations one of the form `/x-ere/KEY`. What is sent there is the tool's own, in any form, and
-PagerDuty makes an event of it. So it lies in the spool as a text in an envelope, which is JSON and
-names the key, as every event there does.
+orchestrations one of the form `/x-ere/KEY`. Tools send there in forms of their own, and PagerDuty
+makes events of that. So in the spool it is a text in an envelope, which is JSON and names the key,
+as every event there does.
 
-Pure: knows bytes.
+Pure: it knows bytes.
 """
 
 import json
 from typing import NamedTuple
 
+from pdagent.api import V2_KEY
+
 PATHS = {"integration": "/integration/{}/enqueue", "x-ere": "/x-ere/{}"}
 MARK = "pdagent_form"
-_TYPE, _BODY, _KEY = "content_type", "body", "routing_key"
+_TYPE, _BODY = "content_type", "body"
 _TYPE_CHARS = 200
 DEFAULT_TYPE = "application/json"
 
@@ -30,7 +32,7 @@ def seal(key: str, envelope: Envelope) -> bytes:
     """As it lies in the spool. Bytes that are no UTF-8 come out as they went in."""
     body = envelope.data.decode("utf-8", "surrogateescape")
     kind = envelope.content_type[:_TYPE_CHARS]
-    fields = {_KEY: key, MARK: envelope.form, _TYPE: kind, _BODY: body}
+    fields = {V2_KEY: key, MARK: envelope.form, _TYPE: kind, _BODY: body}
     return json.dumps(fields).encode()
 
 

@@ -75,8 +75,8 @@ def understood(data: bytes) -> Expectation:
 
 
 def identity(owner: int, expectation: Expectation) -> str:
-    """What the next call of the same user, for the same keys, has in common with this one; a name
-    for a file. One user's is never another's."""
+    """The name of an expectation: the same for all calls of one user with the same keys. No two
+    users have the same. It can be a file's name."""
     with importing:
         from hashlib import sha256  # an idle daemon does without
 
@@ -87,7 +87,7 @@ def identity(owner: int, expectation: Expectation) -> str:
 
 
 def owner_of(identity: str) -> int | None:
-    """The user in an identity, None where this is none."""
+    """The user in an identity; None if the text is no identity."""
     owner, hyphen, digest = identity.partition("-")
     good = owner.isascii() and owner.isdigit() and len(owner) <= 10
     digits = len(digest) == 40 and not digest.strip("0123456789abcdef")

@@ -1,18 +1,18 @@
 """The expectations that there are: files in `expect/`, where any user's `pd-send` puts them, and in
 `expected/`, where the daemon keeps them.
 
-A file in `expected/` is called as the expectation's `identity`; one that has lapsed has a mark
-behind that. What holds, whoever dies when:
+The name of a file in `expected/` is the expectation's `identity`, with a mark behind it if the
+expectation has lapsed. What holds, whoever dies when:
 
-- A renewal takes the place of the one before it by one rename: there is always one of them.
-- A lapse is marked before its event is enqueued, and the mark is made durable. Else a daemon might
-  die in between, and the next one, who finds a renewal, would not know that there is something to
-  resolve. The trigger of a lapse that was marked, and no more, is enqueued once more: the same
+- A renewal takes the place of the one before it by a rename, so there is always one of them.
+- A lapse is marked before its event is enqueued, and the mark is made durable. Without the mark, a
+  daemon could die in between, and the next daemon, which finds a renewal, would not know that there
+  is something to resolve. A crash after the mark: the trigger is enqueued once more, with the same
   dedup key, so to PagerDuty it is the same incident.
-- A renewal after a lapse enqueues the resolve, then renames. Crash in between: once more, which to
-  PagerDuty is nothing new.
-- The files stay their senders' own, who can change what is in them, and harm nobody else by it:
-  they are hostile at each reading.
+- A renewal after a lapse first enqueues the resolve and then renames. A crash in between: the
+  resolve is enqueued once more, which changes nothing for PagerDuty.
+- The files still belong to their senders, who can change what is in them. That harms nobody else,
+  since the files count as hostile each time they are read.
 """
 
 import contextlib
@@ -42,12 +42,12 @@ from pdagent.queue.pending import Hostile
 from pdagent.spool import Spool, poke, wake_fifo
 from pdagent.threads import pause
 
-# Expectations of one user, and of all. What is beyond is a page at once, which says so.
+# Expectations of one user, and of all users. One beyond these bounds pages at once, and says why.
 OWNER_MOST = 1000
 ALL_MOST = 20_000
-# Names of one user that one look keeps. The rest of them wait for the next one.
+# So many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
-WAKE_LINE = "expect/"  # no event's name, so daemons that know nothing of expectations pass it over
+WAKE_LINE = "expect/"  # it is no event's name, so daemons that know no expectations pass it over
 
 _LOOK_SECONDS = 0.005
 _LAPSING = ".lapsing"
@@ -64,7 +64,7 @@ class ExpectationSpool(Spool):
 
     def __init__(self, root: str, clock_ns: Callable[[], int] = time.time_ns) -> None:
         super().__init__(root, clock_ns)
-        self._name_there = ""  # once a daemon was told of it
+        self._name_there = ""  # the file's name, once a daemon was told of it
 
     def wake(self, name: str) -> bool:
         heard = poke(wake_fifo(self.root), f"\n{WAKE_LINE}\n".encode())
@@ -72,7 +72,8 @@ class ExpectationSpool(Spool):
         return heard
 
     def see_taken(self, seconds: float) -> None:
-        """Waits until the daemon, if one runs, has taken it over; for so long at most."""
+        """Waits until the daemon has taken the expectation over, if a daemon runs, for so many
+        seconds at most."""
         deadline = time.monotonic() + seconds
         path = f"{self.root}/{EXPECT}/{self._name_there}"
         while self._name_there and os.path.lexists(path) and time.monotonic() < deadline:
@@ -109,7 +110,7 @@ class Taken(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An expectation in `expected/`, for one look of a person. `lapsed`: whether it has."""
+    """An expectation in `expected/`, for one look of a person. `lapsed`: whether it has lapsed."""
 
     owner: int
     expectation: Expectation
@@ -117,7 +118,7 @@ class Kept:
 
 
 def kept(root: str) -> Iterator[Kept]:
-    """What is kept. What can't be read is left out. Raises OSError."""
+    """The expectations that are kept. A file that can't be read is left out. Raises OSError."""
     for name in _names(root):
         with contextlib.suppress(Hostile, OSError):
             found, owner = _opened(f"{root}/{EXPECTED}/{name}")
@@ -125,7 +126,7 @@ def kept(root: str) -> Iterator[Kept]:
 
 
 def counted(root: str) -> tuple[int, int]:
-    """How many there are that have not lapsed, and that have. Raises OSError."""
+    """How many expectations have not lapsed, and how many have. Raises OSError."""
     lapsed = ["." in name for name in _names(root)]
     return lapsed.count(False), lapsed.count(True)
 
@@ -157,7 +158,8 @@ class Expected:
     # --- what is kept ---------------------------------------------------------------------------
 
     def load(self) -> list[str]:
-        """Finds what is kept, by names alone. Returns identities. Raises OSError."""
+        """Finds the expectations that are kept, by their names alone. Returns identities. Raises
+        OSError."""
         self._marks, self._owners, self.lapsed = {}, Counter(), 0
         for name in sorted(os.listdir(self._kept)):  # so a mark comes behind what it marks
             found, dot, rest = name.partition(".")
@@ -250,7 +252,8 @@ class Expected:
             os.unlink(path)
             return known, found, Taken.CANCELLED
         if mark is None and (len(self._marks) >= ALL_MOST or self._owners[owner] >= OWNER_MOST):
-            # Nobody would hear of it otherwise: its sender was told that it is accepted.
+            # It pages, since nobody would hear of it otherwise: its sender was told that it is
+            # accepted.
             note = "not watched: there are too many expectations"
             self._enqueue(found.key, trigger(found, now, note), None)
             os.unlink(path)
@@ -263,8 +266,8 @@ class Expected:
         return known, found, Taken.KEPT
 
     def _place(self, name: str, mark: str, now: Moment) -> int | None:
-        """Where in the queue the resolve belongs that a renewal of this name asks for: where the
-        renewal was accepted, so before what was accepted later; but behind the trigger."""
+        """Where in the queue the resolve belongs that follows from the renewal `name`: at the time
+        when the renewal was accepted, but behind the trigger."""
         _, _, triggered = mark.partition(_LAPSED)
         if key_of(name) is None or not triggered.isdigit():
             return None
@@ -272,7 +275,7 @@ class Expected:
 
     def _move(self, path: str, target: str) -> None:
         os.rename(path, target)
-        # Its owner may have put a directory in its place after we have read it.
+        # After we read the file, its owner may have put a directory in its place.
         if stat.S_ISDIR(os.lstat(target).st_mode):
             os.rename(target, path)
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
@@ -280,8 +283,9 @@ class Expected:
     # --- lapses ---------------------------------------------------------------------------------
 
     def lapse(self, identity: str, now: Moment) -> Expectation | None:
-        """It was not renewed in time: enqueues its event, unless it is not due after all. Returns
-        it, None if it is there no more. Raises Hostile, SpoolError, OSError."""
+        """Enqueues the event of an expectation that was not renewed in time, unless it is not due
+        after all. Returns the expectation; None if it is gone. Raises Hostile, SpoolError,
+        OSError."""
         found = self.read(identity)
         if found is None:  # a person has removed it
             self.forget(identity)

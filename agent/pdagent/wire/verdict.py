@@ -155,7 +155,7 @@ def _taken(
 def named(body: bytes) -> str | None:
     """The dedup key of the event that PagerDuty says it has taken; None if it names none."""
     answer = _object(body) or {}
-    key = answer.get("dedup_key") or answer.get("incident_key")
+    key = answer.get(api.V2_DEDUP_KEY) or answer.get(api.V1_DEDUP_KEY)
     return key if isinstance(key, str) else None
 
 
