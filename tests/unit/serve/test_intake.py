@@ -203,3 +203,49 @@ def test_what_is_no_time_is_the_present(kind: Kind, given: object) -> None:
     assert isinstance(payload, dict)
     assert payload["timestamp"] == "2023-11-14T22:13:20.123Z"
     assert taken.remarks == ["payload.timestamp can't be read as a time; the present one is sent"]
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_long_summary_is_cut(kind: Kind) -> None:
+    """To what PagerDuty takes, where that version has it, and nowhere else."""
+    long = "x" * 2000
+    others = {"payload": PAYLOAD | {"summary": long}, "description": long}
+    taken = posted(read(kind, GOOD[kind] | others))
+    payload = taken["payload"]
+    assert isinstance(payload, dict)
+    lengths = (len(payload["summary"]), len(str(taken["description"])))
+    assert lengths == ((2000, 1024) if kind == "v1" else (1024, 2000))
+
+
+def test_an_event_without_texts() -> None:
+    """A resolve needs none."""
+    body = {"routing_key": KEY, "event_action": "resolve", "dedup_key": "d"}
+    taken = read("v2", body)
+    assert (taken.action, taken.remarks, posted(taken)) == ("resolve", [], body)
+
+
+def test_what_is_done() -> None:
+    """The body says; a change event is one."""
+    assert [read(kind, GOOD[kind]).action for kind in GOOD] == ["trigger", "change", "trigger"]
+
+
+def test_nothing_is_said_of_what_was_right() -> None:
+    """Links that have all they need stay, without a word."""
+    links = {"links": [{"href": "https://example.com", "text": "x"}]}
+    assert read("v2", GOOD["v2"] | links).remarks == []
+
+
+def test_why_it_is_not_taken() -> None:
+    """In words, all of them."""
+    with pytest.raises(Invalid) as invalid:
+        read("v2", {"routing_key": " ", "event_action": "explode"})
+    assert len(invalid.value.errors) == 2
+    assert str(invalid.value) == "; ".join(invalid.value.errors)
+    with pytest.raises(NotJson, match="Expecting"):
+        intake.read(b"{", "v2", lambda size: b"\x01" * size)
+
+
+def test_numbers_that_json_has_not() -> None:
+    """Become texts: a body with them would be refused."""
+    data = json.dumps(GOOD["v2"] | {"x": float("nan")}).encode()
+    assert posted(intake.read(data, "v2", lambda size: b"\x01" * size))["x"] == "NaN"
