@@ -171,7 +171,7 @@ class Day:
         actions = (
             [self._send] * 6
             + [self._meddle] * 2
-            + [*(self._retry, self._purge, self._reload, self._start_another)]
+            + [*(self._retry, self._retry, self._purge, self._reload, self._start_another)]
             + [self._step_the_clock] * 2 * self.steps
             + [self._expect] * (not self.errors)
         )

@@ -12,7 +12,16 @@ RESET = ConnectionResetError(104, "Connection reset by peer")
 HTML = "Content-Type: text/html"
 KINDS = (
     *("yes", "yes", "interim", "closing", "twice", "stale", "late", "torn", "reset", "silence"),
-    *("taken and lost", "refused", "throttled", "throttled for", "trouble", "portal", "forbidden"),
+    *(
+        "taken and lost",
+        "refused",
+        "refused",
+        "throttled",
+        "throttled for",
+        "trouble",
+        "portal",
+        "forbidden",
+    ),
 )
 # What a proxy says to CONNECT. After some of these what follows must be nobody's answer.
 GATES = (

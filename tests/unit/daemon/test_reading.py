@@ -157,7 +157,36 @@ def test_a_file_that_is_being_written(desk: Desk, monkeypatch: pytest.MonkeyPatc
     desk.patient = False
     assert desk.read() == Aside(again)
     desk.patient = True
-    assert isinstance(desk.read(NOW + INCOMPLETE_SECONDS), Unfit)
+    why = "it is not JSON: it does not end with '}'"
+    assert desk.read(NOW + INCOMPLETE_SECONDS) == Unfit(why)
+
+
+def test_others_are_asked_for_their_patience(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an enqueue under way, and with a file that is being written, each for so long."""
+    monkeypatch.setattr(backlog, "INCOMPLETE_SECONDS", 1e9)
+    asked: list[tuple[str, float]] = []
+
+    def is_patient(what: str, seconds: float) -> bool:
+        asked.append((what, seconds))
+        return True
+
+    desk.path.write_bytes(event())
+    os.link(desk.path, desk.root / "tmp" / "second")
+    desk.reading.read(desk.entry, NOW, desk.config, is_patient)
+    desk.path.write_bytes(b"")
+    desk.reading.read(desk.entry, NOW, desk.config, is_patient)
+    assert asked == [("unfinished", UNFINISHED_SECONDS), ("incomplete", INCOMPLETE_SECONDS)]
+
+
+def test_a_second_name_that_can_not_be_looked_for(desk: Desk) -> None:
+    """It is the disk's error, and waits as any other."""
+    desk.path.write_bytes(event())
+    os.link(desk.path, desk.root / "second")
+    (desk.root / "tmp").rmdir()
+    desk.read()
+    why = os.strerror(errno.ENOENT)
+    now = NOW + UNFINISHED_SECONDS
+    assert desk.read(now) == Later(now + AGAIN_SECONDS, f"an event can't be read: {why}", why)
 
 
 # what can't be read
