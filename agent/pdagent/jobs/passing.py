@@ -62,11 +62,6 @@ class Passing:
                 self._streams.append(first)
             self.outputs[fd] = first.end
 
-    @property
-    def keeps(self) -> bool:
-        """Whether anything is kept. It is not if all goes to a terminal, or nowhere."""
-        return bool(self._streams)
-
     def started(self) -> None:
         """Closes our copies of the command's ends, since it has been started."""
         for stream in self._streams:
