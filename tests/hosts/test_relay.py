@@ -119,6 +119,7 @@ def site(host: Host, api: EventsApi, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.only("systemd")
+@pytest.mark.only("deb")
 @pytest.mark.latest
 def test_two_relays_and_ten_senders(site: Site, api: EventsApi) -> None:
     """PagerDuty is away, then a relay dies with what it holds: nothing is lost, and the chains of
