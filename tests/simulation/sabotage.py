@@ -133,7 +133,7 @@ FAULTS: dict[str, list[Any]] = {
         mock.patch.object(answer.Reader, "has_more", False),
         mock.patch.object(delivery, "named", return_value=_Anything()),
     ],
-    "nobody is called": [mock.patch.object(workers.Workers, "_call_for_hands", _do_nothing)],
+    "nobody is called": [mock.patch.object(workers.Workers, "_call_worker", _do_nothing)],
     "a lapse is not marked first": [
         mock.patch.object(expected.Expected, "lapse", _enqueue_then_mark)
     ],

@@ -98,7 +98,7 @@ class Handling:
         self._backlog = backlog
         self._large = Turn()
         self._reading = Reading(backlog, self._large)
-        self._overtaking = self._look_anew()
+        self._overtaking = self._new_overtaking()
         self._unnamed: set[str] = set()  # said once
         self.path = Path(config)
         self.tally = Tally()
@@ -110,15 +110,15 @@ class Handling:
         with self._lock:
             self._unnamed.clear()
             self._config = config
-            self._overtaking = self._look_anew()
+            self._overtaking = self._new_overtaking()
         self.path.configure(config)
 
     def start_over(self, scheduler: Scheduler) -> None:
         """Takes another scheduler. Nothing may be claimed, and the caller holds the lock."""
         self._scheduler = scheduler
 
-    def _look_anew(self) -> Overtaking:
-        config = self._config  # another one may name the keys in another way
+    def _new_overtaking(self) -> Overtaking:
+        config = self._config  # with another configuration, keys may have other names
         return Overtaking(self._backlog, lambda key: lane(key, config), self._large)
 
     # --- one event ------------------------------------------------------------------------------

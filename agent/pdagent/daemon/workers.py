@@ -68,7 +68,7 @@ class Workers:
         self._idle = 0
         self._stopping = False
         self._handling = Handling(
-            config, backlog, settlement, self._scheduler, self._changed, self._call_for_hands
+            config, backlog, settlement, self._scheduler, self._changed, self._call_worker
         )
         self.tally = self._handling.tally
         self.left_out = 0  # pending events that are not kept in mind
@@ -97,13 +97,13 @@ class Workers:
         for start in range(0, len(arrived), BATCH):
             with self._changed:
                 self.tally.count_accepted(self._line_up(arrived[start : start + BATCH], retried))
-                self._call_for_hands()
+                self._call_worker()
 
     def finished(self, name: str) -> None:
         """The sender of a known event is done with it."""
         with self._changed:
             self._scheduler.finish(name)
-            self._call_for_hands()
+            self._call_worker()
 
     def lane(self, name: str) -> str:
         """The lane of an event's name, whatever the configuration calls its key."""
@@ -133,7 +133,7 @@ class Workers:
         with self._changed:
             self._scheduler.configure(_limits(config))
             self._renew()
-            self._call_for_hands()
+            self._call_worker()
 
     def _renew(self) -> None:
         # Names of keys mean other keys now, so events belong into other lanes. Once nothing is on
@@ -156,7 +156,7 @@ class Workers:
             for number, thread in list(self._threads.items()):
                 if not thread.is_alive():  # it had too little memory to take itself off the list
                     del self._threads[number]
-            self._call_for_hands()
+            self._call_worker()
             if len(self._threads) > self._idle:
                 due = min(now + 1.0, due)
             self._tend_at = due
@@ -215,7 +215,7 @@ class Workers:
 
     # --- in the workers' threads ----------------------------------------------------------------
 
-    def _call_for_hands(self) -> None:
+    def _call_worker(self) -> None:
         # To call one worker is enough, since a worker that finds an event calls the next one (see
         # `_next`). Only a claim decides whether an event may go, so a worker may find nothing. That
         # costs one wake-up.
@@ -253,10 +253,10 @@ class Workers:
             while not self._stopping:
                 now = time.monotonic()
                 entry = None if self._renewing else self._scheduler.claim(now)
-                self._see_tended(now, entry is not None)
+                self._nudge_if_due(now, entry is not None)
                 if entry is not None:
                     self._claimed += 1
-                    self._call_for_hands()  # where one event was, there may be more
+                    self._call_worker()  # where one event was, there may be more
                     return entry
                 # This claim has seen all that was added, or whose hold ended, while this thread
                 # waited for the lock. Whoever adds an event later finds this thread counted as
@@ -273,7 +273,7 @@ class Workers:
             self._threads.pop(number, None)
             return None
 
-    def _see_tended(self, now: float, busy: bool) -> None:
+    def _nudge_if_due(self, now: float, busy: bool) -> None:
         # The main thread sleeps until the moment that was due when it last asked. A hold or a post
         # that began since may be due earlier.
         due = self._due(now)

@@ -198,7 +198,7 @@ class Scheduler:
     def forget(self, entry: Entry) -> None:
         """A claimed event has left the queue: it was settled, set aside or removed by a person."""
         lane = self._lanes[entry.key]
-        self._got_past(entry, lane)
+        self._end_delay(entry, lane)
         if self._tries.forget(entry.name):
             self.changes += 1
         if lane.held_by(entry) is not None and lane.leave_chain(entry).told is not None:
@@ -246,7 +246,7 @@ class Scheduler:
         next one.
         """
         lane = self._lanes[entry.key]
-        self._got_past(entry, lane)
+        self._end_delay(entry, lane)
         known = self._experience.known(entry, lane, verdict, started, now, reached)
         rule = RULES[type(verdict), known]
         is_taken = rule.fate in (Fate.DELIVERED, Fate.REFUSED)
@@ -285,13 +285,13 @@ class Scheduler:
             self._put_back(entry, lane, now)
         return Ruling(rule.fate, rule.holds[-1], longest)
 
-    def _got_past(self, entry: Entry, lane: Lane) -> None:
+    def _end_delay(self, entry: Entry, lane: Lane) -> None:
         if entry.delays:
             entry.delays = False
             self._end_hold(lane)
 
     def _end_outage(self, entry: Entry, now: float, taken: bool) -> None:
-        """PagerDuty, or a relay, has answered an event. Who waited for that need not any longer."""
+        """PagerDuty, or a relay, has answered an event. Events that waited for that may go."""
         self.changes += self._outage.hold is not None
         for name in [*self._outage.answered(taken), *self.relays.answered(entry.relay)]:
             if (waits := self._known.get(name)) is None:
