@@ -15,8 +15,8 @@ QUICK = {
     "an answer is read twice",
     "an event is not synced",
     "settled before the answer",
+    "the spool's lock is not taken",
     "threads import at once",
-    "two share a connection",
     "unlinked, then linked",
 }
 

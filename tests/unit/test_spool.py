@@ -371,3 +371,29 @@ def test_a_wake_up_that_fails_is_no_failure(root: Path, kind: str) -> None:
         assert (root / "precious").read_bytes() == b""
     if fd >= 0:
         os.close(fd)
+
+
+def test_an_event_that_is_not_queued_comes_back(root: Path) -> None:
+    """With its key and its body, for those who deliver it in another way; and with the remedy."""
+    (root / "pdq").rmdir()
+    with pytest.raises(SpoolError, match="started once") as problem:
+        Spool(str(root)).enqueue("K", b"{}")
+    assert (problem.value.key, problem.value.body) == ("K", b"{}")
+    assert not list((root / "tmp").iterdir())
+
+
+def test_whether_anybody_listens(root: Path) -> None:
+    """A wake says so. What is no FIFO is not written to."""
+    spool = Spool(str(root))
+    fifo = Path(wake_fifo(str(root)))
+    fifo.parent.mkdir(exist_ok=True)
+    os.mkfifo(fifo)
+    assert not spool.wake("x")
+    fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    assert spool.wake("1_\udcff.txt")
+    assert os.read(fd, 100) == b"\n1_\xff.txt\n"
+    os.close(fd)
+    fifo.unlink()
+    fifo.write_text("whole")
+    assert not spool.wake("x")
+    assert fifo.read_text() == "whole"

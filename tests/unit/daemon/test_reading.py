@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pdagent import api
 from pdagent.config import Config
 from pdagent.daemon import reading
 from pdagent.daemon.large import Turn
@@ -159,6 +160,16 @@ def test_a_file_that_is_being_written(desk: Desk, monkeypatch: pytest.MonkeyPatc
     desk.patient = True
     why = "it is not JSON: it does not end with '}'"
     assert desk.read(NOW + INCOMPLETE_SECONDS) == Unfit(why)
+
+
+def test_a_large_event_is_cut_to_what_pagerduty_takes(desk: Desk) -> None:
+    """Once it has one of the places for such."""
+    desk.path.write_bytes(event(details="x" * 2 * api.BODY_BYTES))
+    assert desk.read() == Heavy()
+    desk.entry.heavy = True
+    found = desk.read()
+    assert isinstance(found, Ready)
+    assert len(found.pending.data) <= api.BODY_BYTES
 
 
 def test_others_are_asked_for_their_patience(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

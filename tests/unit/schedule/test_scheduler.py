@@ -814,3 +814,33 @@ def test_a_delay_of_a_key_ends_with_its_event(desk: Desk, cause: Cause) -> None:
     assert desk.send() == "A:x:1"
     assert desk.scheduler.held(desk.now).holds == ()
     assert desk.drain() == ["A:y:2"]
+
+
+def test_an_event_that_steps_aside(desk: Desk) -> None:
+    """By itself, under its own name, and people are told why. The rest of its key goes on."""
+    desk.add("A:x:1", "A:y:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    begun, changes = desk.now, desk.scheduler.changes
+    desk.scheduler.postpone(entry, begun, begun + 5, "may not be read")
+    assert desk.scheduler.changes > changes
+    why = Hold(
+        Scope.CHAIN, Cause.UNREADABLE, "may not be read", begun, begun + 5, "A", "A:x:1"
+    )  # fmt: skip
+    assert desk.scheduler.held(begun).holds == (why,)
+    figures = desk.scheduler.figures()
+    assert (figures.pending, figures.oldest, figures.holds["chain"]) == (2, "A:x:1", (1, 1))
+    assert desk.drain() == ["A:y:2"]
+    desk.now = begun + 5
+    assert desk.send() == "A:x:1"
+
+
+def test_a_large_event_finds_one_of_the_places_for_such(desk: Desk) -> None:
+    """It keeps its turn in its key."""
+    desk.add("A:x:1", "A:y:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    assert not entry.heavy
+    desk.scheduler.make_heavy(entry, desk.now)
+    assert desk.scheduler.claim(desk.now) is entry
+    assert entry.heavy
