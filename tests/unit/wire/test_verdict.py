@@ -312,3 +312,18 @@ def test_a_wait_until_a_date() -> None:
     date = {"Retry-After": "Mon, 23 Nov 2026 02:52:36 GMT"}
     assert judge(429, date, b"", now=NOW) == Throttled(429, 0.0)
     assert judge(429, date, b"", now=NOW - 5) == Throttled(429, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "taken"),
+    [
+        (202, "text/plain", b"OK", True),
+        (202, "text/html", b"OK", False),
+        (202, "text/plain", HTML, False),
+        (203, "text/plain", b"OK", False),
+    ],
+)
+def test_an_integrations_own_address(status: int, kind: str, body: bytes, taken: bool) -> None:
+    """Its yes has any form, but for a web page."""
+    found = verdict(status, body, {"Content-Type": kind}, version="own")
+    assert found == Delivered(202) if taken else isinstance(found, Unreachable)
