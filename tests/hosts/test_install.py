@@ -19,7 +19,7 @@ def test_policy_keeps_it_off(bare: Host, packages_url: str) -> None:
     """A preset that names the agent counts; one line says what is left to do."""
     bare.sh(f"mkdir -p {POLICY.rpartition('/')[0]}; echo 'disable pdagent.service' >{POLICY}")
     bare.packages.add_repository(f"{packages_url}/current/pdagent")
-    said = bare.sh("yum install -y pdagent")  # -q hides what scripts say
+    said = bare.sh("yum install -y pdagent 2>&1")  # -q hides what scripts say
     assert not bare.service.is_running
     assert not bare.service.is_enabled
     command = re.findall("events wait until you say: (.*)", said)
