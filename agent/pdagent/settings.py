@@ -58,7 +58,7 @@ def _url(text: str) -> "Reading":
     host, _, port = rest.partition("/")[0].rpartition("@")[2].rpartition(":")
     is_port = not port or (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536)
     if host and not is_port and not port.endswith("]"):
-        return None, "has a port that is no number from 1 to 65535"
+        return None, "has a port that is not a number from 1 to 65535"
     return url, ""
 
 

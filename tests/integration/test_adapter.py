@@ -82,7 +82,7 @@ def test_errors_of_requests(tls_api: EventsApi) -> None:
         post(adapter(tls_api.url))
     with pytest.raises(SSLError, match="/nonexistent"):
         post(adapter(tls_api.url, ca_file="/nonexistent"))
-    with pytest.raises(InvalidURL, match="events_url is no address"):
+    with pytest.raises(InvalidURL, match="events_url is not an address"):
         post(adapter("https://127.0.0.1:99999"))
     with serving(Silent) as server, pytest.raises(requests.Timeout, match="timed out"):
         post(adapter(server.url), seconds=0.2)

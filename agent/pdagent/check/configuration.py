@@ -156,7 +156,7 @@ def region(settings: Config) -> Iterator[Finding]:
     url = settings.shown_url
     parts = split(settings.base_url)
     if parts is None:
-        yield failed(REGION, f"{url} is no address that can be used", "Correct events_url.")
+        yield failed(REGION, f"{url} is not an address that can be used", "Correct events_url.")
     elif is_open_to_all(settings):
         text = f"integration keys go to {url} without encryption"
         yield warning(REGION, text, "Let events_url begin with https://.")

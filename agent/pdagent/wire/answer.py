@@ -88,7 +88,7 @@ class Reader:
                 return Answer(int(found[2]), headers)
             name_part, colon, value_part = line.partition(b":")
             if not colon or not _NAME.fullmatch(name_part):
-                raise NoAnswer("its answer has a header that is none")
+                raise NoAnswer("its answer has an invalid header")
             name = name_part.decode("ascii").lower()
             value = value_part.strip(b" \t").decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -108,7 +108,7 @@ class Reader:
         elif length is not None:
             lengths = {part.strip() for part in length.split(",")}
             if len(lengths) != 1 or not re.fullmatch(r"[0-9]{1,15}", length := lengths.pop()):
-                raise NoAnswer("its answer has a length that is none")
+                raise NoAnswer("its answer has an invalid length")
             answer.whole = self._read_into(answer, int(length))
         else:  # the answer ends where its connection ends
             answer.last = True
@@ -119,7 +119,7 @@ class Reader:
         while True:
             size = re.match(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;|$)", self._line())
             if size is None:
-                raise NoAnswer("its answer has a chunk that is none")
+                raise NoAnswer("its answer has an invalid chunk")
             if not int(size[1], 16):
                 break
             if not self._read_into(answer, int(size[1], 16)):

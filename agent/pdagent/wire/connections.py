@@ -256,7 +256,7 @@ class Connection:
             # The proxy's own words are not quoted: the password could be in them.
             raise Unreached("proxy", f"{self._peer} answered {said(status)}")
         if reader.has_more:
-            raise Unreached("proxy", f"{self._peer}: it says more than it was asked")
+            raise Unreached("proxy", f"{self._peer}: it sent more than its answer")
 
     def _wrap(self, host: str, seconds: float, stage: str = "tls") -> None:
         try:

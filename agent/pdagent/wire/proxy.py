@@ -96,10 +96,12 @@ def parse(text: str, source: str) -> Proxy:
     if not colon or place.endswith("]"):
         host, port = place, ""
     if not _HOST.fullmatch(host):
-        raise BadProxy(f"{source} names no proxy's host: write http://HOST:PORT")
+        raise BadProxy(f"{source} names no host: write http://HOST:PORT")
     number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
     if port and not 0 < number < 65_536:
-        raise BadProxy(f"{source} has a port that is no number up to 65535: write http://HOST:PORT")
+        raise BadProxy(
+            f"{source} has a port that is not a number up to 65535: write http://HOST:PORT"
+        )
     return Proxy(
         scheme, host.strip("[]"), number or _PORTS[scheme], source, _authorization(user_part)
     )

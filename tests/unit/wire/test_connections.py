@@ -279,7 +279,7 @@ def test_a_tunnel(server: RawServer) -> None:
             "proxy",
             f"{where} answered 407 Proxy Authentication Required",
         )
-        assert stage(connection) == ("proxy", f"{where}: it says more than it was asked")
+        assert stage(connection) == ("proxy", f"{where}: it sent more than its answer")
     [first, _] = asked
     lines = first.decode().split("\r\n")
     assert lines[0] == "CONNECT events.example:443 HTTP/1.1"
