@@ -112,7 +112,7 @@ def test_a_ca_file_that_is_none(api: EventsApi, agent: Agent) -> None:
 
 def test_connections_are_kept(api: EventsApi, agent: Agent) -> None:
     """A TLS handshake is for a connection, not for each event."""
-    agent.configure(events_url=api.url, ca_file=api.ca_file)
+    agent.configure(events_url=api.url, ca_file=api.ca_file, max_per_key=1)
     for number in range(20):
         enqueue(agent, KEY, f"{number}", "x")
     agent.start()
