@@ -11,10 +11,9 @@ from unittest import mock
 from pdagent import spool
 from pdagent.daemon import handling, life, path, services, workers
 from pdagent.daemon.handling import Taken
+from pdagent.event import encode
 from pdagent.queue import backlog, expected, layout, overtaking, pending, settlement, state
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.elapsed import due
-from pdagent.queue.expectation import trigger
 from pdagent.spool import DELIVERED
 from pdagent.wire import adapter, answer, connections, delivery
 
@@ -88,13 +87,8 @@ def _reworded(name: str, data: bytes, fitting: bool = False) -> Any:
     return _understand(name, data.replace(b'", "', b'","'), fitting)
 
 
-def _enqueue_then_mark(self: Any, identity: str, now: Any) -> Any:
-    found = self.read(identity)
-    if found is None or due(found.since, found.term, now) > 0:
-        return found
-    at = self._enqueue(found.key, trigger(found, now), None)
-    self._remark(identity, f".lapsed-{at}")
-    return found
+def _again(found: Any) -> bytes:
+    return encode(found.trigger)
 
 
 class _Anything:
@@ -134,9 +128,7 @@ FAULTS: dict[str, list[Any]] = {
         mock.patch.object(delivery, "named", return_value=_Anything()),
     ],
     "nobody is called": [mock.patch.object(workers.Workers, "_call_worker", _do_nothing)],
-    "a lapse is not marked first": [
-        mock.patch.object(expected.Expected, "lapse", _enqueue_then_mark)
-    ],
+    "a renewal resolves nothing": [mock.patch.object(expected, "resolve", _again)],
     "threads import at once": [
         mock.patch.object(module, "importing", contextlib.nullcontext())
         for module in (path, services)
