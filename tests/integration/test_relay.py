@@ -141,21 +141,26 @@ def test_a_reload_takes_up_a_new_certificate(agent: Agent, relay: Relay) -> None
 
 
 @pytest.mark.parametrize("missing", ["listen_cert", "listen_tokens_file"])
-def test_without_all_of_it_the_daemon_does_not_start(
-    agent: Agent, api: EventsApi, missing: str
-) -> None:
-    """The line names what to set."""
+def test_without_all_of_it_nobody_gets_in(agent: Agent, api: EventsApi, missing: str) -> None:
+    """The log and the check name what to set. Pages go out, and once it is set, a reload opens."""
     relay = Relay(agent, api)
     text = agent.conf.read_text()
     lines = [line for line in text.splitlines() if not line.startswith(missing)]
     if missing == "listen_cert":
         lines = [line for line in lines if not line.startswith("listen_key")]
     agent.conf.write_text("\n".join(lines) + "\n")
-    agent.start(wait=False)
-    assert agent.daemon is not None
-    assert agent.daemon.wait(timeout=30) == 78
+    agent.start()
     assert f"set {missing}" in agent.log
     assert str(relay.port) in agent.log
+    with pytest.raises(OSError, match="refused"):
+        relay.ask(WEB1)
+    assert agent.run("pd-send", "-k", KEY, "-t", "trigger", "-d", "x").returncode == 0
+    api.wait_for(lambda requests: len(requests) == 1)
+    wait_until(lambda: f"set {missing}" in agent.run("pdagent", "check").stdout.decode())
+    agent.conf.write_text(text)
+    relay.reload()
+    wait_until(lambda: "Listening at" in agent.log)
+    assert relay.ask(WEB1) == 202
 
 
 CLIENT = """

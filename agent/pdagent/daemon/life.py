@@ -84,7 +84,7 @@ class Daemon:
         log.info("*** pdagentd starting! pid=%d", os.getpid())
         log.info("Agent version: %s", __version__)
         log.info("Agent ID: %s", self._agent_id)
-        self._services.check(self._path)
+        self._admit()
         self._expecting.start()
         self._arrivals.start()
         self._workers.tally.begin()
@@ -94,6 +94,16 @@ class Daemon:
         log.info("Ready: %d events pending in %s", self._workers.pending, self._root)
         self._serve()
         return self._stop()
+
+    def _admit(self) -> None:
+        # Pages go out without an endpoint. One that was safe for an earlier version, or whose
+        # certificate is gone, must not stop them.
+        if why := self._services.problem(self._config):
+            log.error("%s: %s", self._path, why)
+            log.error("the local Events API stays closed until then; events are sent all the same")
+            self._bulletin.reloaded(time.monotonic(), f"{self._path}: {why}")
+        else:
+            self._services.configure(self._config)
 
     # --- the loop -------------------------------------------------------------------------------
 

@@ -9,10 +9,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from pdagent import exits
 from pdagent.config import Config
 from pdagent.daemon.workers import Workers
-from pdagent.queue.layout import CannotRun
 from pdagent.spool import Spool
 from pdagent.threads import importing, pause
 
@@ -57,18 +55,13 @@ class Services:
         self._heartbeat: Heartbeat | None = None
         self._failed: dict[str, str] = {}  # what could not begin, and why, so that it is said once
 
-    def check(self, path: str) -> None:
-        """Raises CannotRun for a `listen` that would let the whole network in."""
-        problem = self.problem(self._settings)
-        if problem:
-            raise CannotRun(f"{path}: {problem}", exits.BAD_CONFIG)
-        self.configure(self._settings)
-
     def problem(self, settings: Config) -> str:
         """What keeps the endpoint from serving with these settings, "" if nothing does; `configure`
         is the next call then. Reads the files that they name."""
         if not self._listens_at:
             return ""
+        if self._admission is None:  # the endpoint is closed, so it may open anywhere
+            self._listens_at = settings.listen
         with importing:
             from pdagent.serve.admission import Admission, NotSafe
         try:
@@ -138,7 +131,8 @@ class Services:
             self._listener.tend()
             return
         admission = self._admission
-        assert admission is not None  # `check` came first
+        if admission is None:
+            return  # closed: it would not be safe
         with importing:
             from pdagent.serve.endpoint import BOUNDS, Endpoint
             from pdagent.serve.listen import Listener
