@@ -241,6 +241,8 @@ def test_a_hundred_thousand(api: EventsApi, agent: Agent, mount: Mount) -> None:
     if ROOT:  # many file systems take minutes to remove so many files
         mount("-t", "tmpfs", "-o", "size=1g,mode=755", "tmpfs", agent.spool)
         agent.create_spool()
+    # The others are no events: none is to be read beside the one that is throttled.
+    agent.configure(events_url=api.url, max_per_key=1)
     api.always(KEY, Answer(429, retry_after=300))
     enqueue(agent, KEY, "a", "throttled")
     pending = os.open(agent.spool / "pdq", os.O_RDONLY)

@@ -157,7 +157,7 @@ def test_the_daemons_first_start_on_a_full_disk(
 def test_an_error_on_a_full_disk(api: EventsApi, agent: Agent, full_disk: FillUp) -> None:
     """A refused event is set aside though its reason can't be written, and others flow on."""
     api.script(KEY, Answer(400))
-    agent.configure(events_url=api.url, send_interval_secs=1)
+    agent.configure(events_url=api.url, send_interval_secs=1, max_per_key=1)
     agent.drop("no event's name", b"x")
     refused = enqueue(agent, KEY, "a", "x")
     enqueue(agent, KEY, "b", "x")
