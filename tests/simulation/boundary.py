@@ -26,6 +26,7 @@ import pdagent.queue.waiting
 EARLY = frozenset(sys.modules)  # which a daemon has before it has threads
 
 # The rest is imported here all the same: what comes later would reach the real system.
+import pdagent.daemon.expecting  # noqa: E402
 import pdagent.serve.heartbeat  # noqa: E402
 import pdagent.wire.delivery  # noqa: E402, F401
 import tests.support.power.disk  # noqa: E402

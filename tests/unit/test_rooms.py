@@ -39,6 +39,7 @@ TESTED_ELSEWHERE = {
     "daemon.background": "integration/test_lifecycle.py",
     "daemon.bulletin": "integration/test_condition.py",
     "daemon.expecting": "integration/test_expecting.py",
+    "daemon.outlook": "integration/test_expecting.py",
     "daemon.life": "integration/test_lifecycle.py",
     "daemon.services": "integration/test_insight.py",
     "serve.insight": "integration/test_insight.py",

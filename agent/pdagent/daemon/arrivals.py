@@ -27,8 +27,7 @@ from pdagent.daemon.shortage import is_shortage
 from pdagent.daemon.window import Window
 from pdagent.daemon.workers import Workers
 from pdagent.queue.backlog import Backlog, Seen
-from pdagent.queue.expected import WAKE_LINE
-from pdagent.queue.layout import CannotRun, make_directories, open_wake
+from pdagent.queue.layout import WAKE_LINE, CannotRun, make_directories, open_wake
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
 from pdagent.shown import masked_name

@@ -19,8 +19,8 @@ from pdagent import log as logs
 from pdagent.config import Config
 from pdagent.daemon.arrivals import Arrivals
 from pdagent.daemon.bulletin import Bulletin
-from pdagent.daemon.expecting import Expecting
 from pdagent.daemon.notify import Notifier
+from pdagent.daemon.outlook import Outlook
 from pdagent.daemon.services import Services
 from pdagent.daemon.shortage import is_shortage
 from pdagent.daemon.signals import Signals
@@ -66,7 +66,7 @@ class Daemon:
         nudge = self._signals.nudge
         self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
         self._bulletin = Bulletin(path, settings, workers, notifier, nudge)
-        self._expecting = Expecting(settings, state, workers.tally, nudge)
+        self._outlook = Outlook(settings, state, workers.tally, nudge)
         self._arrivals = Arrivals(
             settings, backlog, self._settlement, workers, self._asked, self._expected
         )
@@ -85,7 +85,7 @@ class Daemon:
         log.info("Agent version: %s", __version__)
         log.info("Agent ID: %s", self._agent_id)
         self._admit()
-        self._expecting.start()
+        self._outlook.start()
         self._arrivals.start()
         self._workers.tally.begin()
         self._services.tick()
@@ -128,7 +128,7 @@ class Daemon:
         next_sweep = self._upkeep.sweep_if_due(now)
         due = self._workers.tend(now)
         next_bulletin = self._bulletin.tend(now)
-        next_lapse = self._expecting.tend(now)
+        next_lapse = self._outlook.tend(now)
         until = min(next_tick, next_sweep, next_bulletin, next_lapse)
         until = until if due is None else min(until, due)
         if poll.poll(max(0.0, until - time.monotonic()) * 1000 + 1):
@@ -158,7 +158,7 @@ class Daemon:
         if not self._missed and not self._arrivals.is_stuck(now):
             self._notifier.alive()  # otherwise systemd restarts the daemon, which may help
         self._arrivals.tick(now)
-        self._expecting.tick()
+        self._outlook.tick()
         self._counters.save()
         self._services.tick()
         self._bulletin.tick(now)
@@ -173,7 +173,7 @@ class Daemon:
 
     def _expected(self) -> None:
         """Somebody expects something; from another thread."""
-        self._expecting.want()
+        self._outlook.want()
         self._signals.nudge()
 
     def _tell(self, held: Held) -> None:
@@ -212,7 +212,7 @@ class Daemon:
             self._config = settings
             for part in (
                 *(self._workers, self._upkeep, self._services, self._bulletin),
-                self._expecting,
+                self._outlook,
             ):
                 part.configure(settings)
             self._bulletin.reloaded(began)

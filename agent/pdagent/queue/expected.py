@@ -35,7 +35,7 @@ from pdagent.queue.expectation import (
     trigger,
     understood,
 )
-from pdagent.queue.layout import EXPECT, EXPECTED
+from pdagent.queue.layout import EXPECT, EXPECTED, WAKE_LINE
 from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.opening import Large, opened
 from pdagent.queue.pending import Hostile
@@ -47,7 +47,6 @@ OWNER_MOST = 1000
 ALL_MOST = 20_000
 # So many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
-WAKE_LINE = "expect/"  # it is no event's name, so daemons that know no expectations pass it over
 
 _LOOK_SECONDS = 0.005
 _LAPSING = ".lapsing"

@@ -13,6 +13,7 @@ from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, poke, wake_fi
 
 EXPECT = "expect"  # expectations come here, as events come to pdq/
 EXPECTED = "expected"  # and are kept here
+WAKE_LINE = "expect/"  # it is no event's name, so daemons that know no expectations pass it over
 # Anyone may add a file. Nobody may list the directory, or rename and remove the files of others.
 DROP_MODE = 0o3733
 PRIVATE_MODE = 0o2750
