@@ -73,7 +73,7 @@ class Outlook:
         try:
             for name in (EXPECT, EXPECTED):
                 with os.scandir(f"{self._settings.spool_dir}/{name}") as entries:
-                    if next(entries, None) is not None:
+                    for _ in entries:
                         return True
         except OSError:
             return True  # `Expecting` finds out what is wrong, and says it
