@@ -343,7 +343,7 @@ def test_apt_never_asks(host: Host, packages_url: str) -> None:
     edited = host.sh("cat /etc/pdagent.conf")
     host.packages.install()
     assert host.sh("cat /etc/pdagent.conf") == edited
-    assert host.sh("ls /etc/pdagent.conf*") == "/etc/pdagent.conf"
+    assert host.sh("ls -d /etc/pdagent.conf*") == "/etc/pdagent.conf\n/etc/pdagent.conf.d"
     host.packages.remove()
     assert host.sh("cat /etc/pdagent.conf") == edited
     host.packages.install()
