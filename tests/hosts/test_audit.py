@@ -33,6 +33,7 @@ def rows(family: str) -> list[Row]:
     return found
 
 
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_what_an_auditor_asks(host: Host, api: EventsApi) -> None:
     """On a host that has delivered something."""
