@@ -443,10 +443,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert not self.names(), "not done in time"
 
     def deliver(self, entry: Entry) -> None:
-        if self.may_send(entry):
-            self.scheduler.settle(entry, DELIVERED, self.now, self.now)
-            self.answered_by_pagerduty(DELIVERED)
-            self.leave(entry)
+        self.settle(entry, DELIVERED)
 
 
 TestScheduler = SchedulerMachine.TestCase
