@@ -30,5 +30,7 @@ def agent(api: EventsApi) -> Iterator[Agent]:
     """An agent that sends to `api`; its daemon is not started yet. Whatever a test does with it, no
     integration key may show in what it logs and says."""
     with directory() as root, Agent(root, api.url) as agent:
+        agent.in_order = True
+        agent.configure(events_url=api.url)
         yield agent
         assert agent.shown_keys({request.key for request in api.requests}) == []

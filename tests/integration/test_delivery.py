@@ -87,6 +87,21 @@ def test_a_failing_incident_holds_back_itself_alone(api: EventsApi, agent: Agent
     wait_until(lambda: first in agent.names("suc"))
 
 
+def test_incidents_of_one_key_go_side_by_side(api: EventsApi, agent: Agent) -> None:
+    """One that gets no answer keeps no other waiting, and those of one incident stay in order."""
+    agent.configure(events_url=api.url, max_per_key=3)
+    api.script(KEY, Answer(hang=True))
+    enqueue(agent, KEY, "slow", "slow 1")
+    agent.start()
+    api.wait_for(1)
+    enqueue(agent, KEY, "slow", "slow 2")
+    for number in range(3):
+        enqueue(agent, KEY, "quick", f"quick {number}")
+    api.wait_accepted(3)
+    assert chains(api.accepted) == {(KEY, "quick"): ["quick 0", "quick 1", "quick 2"]}
+    wait_until(lambda: len(agent.names("pdq")) == 2)
+
+
 def test_a_throttled_key_waits_alone_for_as_long_as_it_is_told(
     api: EventsApi, agent: Agent
 ) -> None:

@@ -58,7 +58,9 @@ def from_program(program: Path) -> Command:
 
 
 class Agent:
-    """An agent with its configuration, spool, logs and daemon below `root`."""
+    """An agent with its configuration, spool, logs and daemon below `root`. `in_order`: its events
+    of one integration key go one by one, unless a test says otherwise; so what arrives can be told
+    in advance."""
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class Agent:
         **settings: object,
     ) -> None:
         self.root = root
+        self.in_order = False
         self.command = command or from_source()
         self.data_dir = root / "lib"
         self.spool = self.data_dir / "outqueue"
@@ -103,6 +106,7 @@ class Agent:
         lines = ["[Main]", f"data_dir = {self.data_dir}"]
         lines += [f"log_dir = {self.root}/log", f"run_dir = {self.root}/run"]
         lines += [f"{key} = {value}" for key, value in settings.items()]
+        lines += ["max_per_key = 1"] if self.in_order and "max_per_key" not in settings else []
         self.conf.write_text("\n".join(lines) + "\n")
         self.conf.chmod(0o644)
 
