@@ -388,7 +388,6 @@ class Day:
         text = f"{SETTINGS}events_url = {' '.join(f'{self.scheme}://{h}' for h in self.hosts)}\n"
         text += f"max_per_key = {self.choice.choice([1, 2, 8])}\n"
         text += f"max_connections = {self.choice.choice(self.connections)}\n"
-        text += f"max_per_key = {self.choice.choice([1, 2, 8])}\n"
         text += f"cleanup_interval_secs = {self.choice.choice([20, 10_800])}\n"
         text += f"heartbeat = {self.choice.choice(['on', 'off'])}\n"
         if self.proxies and self.choice.random() < 0.7:
