@@ -71,13 +71,15 @@ def test_an_answer_that_is_not_final_is_none(server: tuple[RawServer, str], stat
 def test_what_is_behind_an_answer_is_nobodys(
     server: tuple[RawServer, str], behind: bytes, later: float
 ) -> None:
-    """Whether it comes at once, or when the next event is on its way."""
+    """Whether it comes at once, or when the next event is on its way. Words that come before the
+    answer to that event spoil that answer: the event is then sent again, though it was taken."""
     play = Play({"b": [Said("an error")] * 2}, Said(behind=behind, later=later))
     deliver = start(server, play)
     assert deliver("a") == Delivered(202)
-    while not isinstance(deliver("b"), Delivered):
-        assert "b" not in play.taken
-    assert play.seen["b"] == 3
+    while not isinstance(verdict := deliver("b"), Delivered):
+        assert isinstance(verdict, Troubled | Unreachable)
+    assert "b" in play.taken
+    assert play.seen["b"] >= 3
 
 
 def test_a_sound_connection_is_kept(server: tuple[RawServer, str]) -> None:
