@@ -9,7 +9,7 @@ export RUNTIME ?= own
 ARCHES ?= $(if $(filter stock,$(RUNTIME)),amd64,amd64 arm64)
 export ARCHES
 
-.PHONY: arm64 selinux fleet help setup demo test lint faults simulation mutants bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
+.PHONY: arm64 selinux fleet help setup demo test busy lint faults simulation mutants bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -23,12 +23,21 @@ $(VENV)/.ready: ci/setup.sh ci/system-packages.sh ci/packages.txt ci/requirement
 demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
 
+# A machine may stall beside any test. One that fails is run once more, and the summary names it: `make busy` has no such mercy.
+AGAIN := --reruns 1
+
 test: lint ## every test but the slow peers, those of the packages on hosts included (as root)
-	@$(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration tests/simulation
+	@$(PYTHON) -m pytest --numprocesses 4 $(AGAIN) tests/unit tests/integration tests/simulation
 	@$(MAKE) --no-print-directory repos
-	@$(PYTHON) -m pytest tests/package
-	@$(PYTHON) -m pytest --numprocesses 4 tests/faults
-	@VENV=$(VENV) ci/hosts/run.sh
+	@$(PYTHON) -m pytest $(AGAIN) tests/package
+	@$(PYTHON) -m pytest --numprocesses 4 $(AGAIN) tests/faults
+	@VENV=$(VENV) ci/hosts/run.sh $(AGAIN)
+
+busy: freeze ## the tests that need no host, three times beside six busy loops, and once in eight processes: none may mind
+	@for time in first second third; do \
+		echo "beside six busy loops, for the $$time time"; \
+		ci/busy.sh $(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration tests/simulation tests/faults || exit; done
+	@$(PYTHON) -m pytest --numprocesses 8 tests/unit tests/integration tests/simulation tests/faults
 
 lint: setup ## ruff, mypy --strict, the arrows between rooms, shellcheck
 	@$(VENV)/bin/ruff check .
