@@ -72,8 +72,7 @@ def _make(path: str, mode: int | None) -> None:
     try:
         if not os.path.isdir(path):
             _make_above(path)
-            os.mkdir(path)
-            os.chmod(path, mode or 0o755)
+            _make_one(path, mode or 0o755)
         elif mode and stat.S_IMODE(os.stat(path).st_mode) != mode:
             # The old agent's directories had no sticky bit. The package's scripts set it where
             # they can. The unit forbids the daemon to do so, so this is for agents that run
@@ -98,8 +97,18 @@ def _make_above(path: str) -> None:
     above = os.path.dirname(path)
     if not os.path.isdir(above):
         _make_above(above)
-        os.mkdir(above)
-        os.chmod(above, 0o755)  # noqa: S103  (it is the point)
+        _make_one(above, 0o755)
+
+
+def _make_one(path: str, mode: int) -> None:
+    """Two daemons that start at once both find that a directory is missing, and both make it. The
+    second one finds that it is there. The lock, which comes later, tells which one serves."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    os.chmod(path, mode)
 
 
 def lock_file(root: str) -> str:

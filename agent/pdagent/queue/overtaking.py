@@ -64,7 +64,9 @@ class Overtaking:
                 delivered.is_listed = True
             while delivered.unread:
                 with self._reading:
-                    self._read(delivered.unread.popleft(), delivered.youngest)
+                    self._read(delivered.unread[0], delivered.youngest)
+                # Only now: where reading failed, the next event of this key has to know of it too.
+                delivered.unread.popleft()
             found = delivered.youngest.get(chain)
         return found if found is not None and order(found) > order(name) else None
 

@@ -39,6 +39,24 @@ def test_directories_have_their_modes(made: Path, tmp_path: Path) -> None:
     assert {mode(path) for path in private} == {PRIVATE_MODE}
 
 
+def test_two_daemons_that_start_at_once_make_the_same_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one makes each a moment before. What else lies in a directory's place is told."""
+    mkdir = os.mkdir
+
+    def second(path: str) -> None:
+        mkdir(path)
+        mkdir(path)
+
+    monkeypatch.setattr(os, "mkdir", second)
+    make_directories(Config({"data_dir": f"{tmp_path}/srv/pdagent"}))
+    assert mode(tmp_path / "srv/pdagent/outqueue/pdq") == DROP_MODE
+    (tmp_path / "pdagent").write_text("")
+    with pytest.raises(CannotRun, match="cannot make the directory"):
+        make_directories(Config({"data_dir": f"{tmp_path}/pdagent"}))
+
+
 def test_a_spool_has_one_daemon(made: Path) -> None:
     """The second learns the pid of the first. The lock ends with its holder."""
     lock = take_lock(str(made))

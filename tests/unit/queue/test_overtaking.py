@@ -1,12 +1,16 @@
 """Whether an event in error may still be sent, by what was delivered of its incident."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from pdagent.queue import opening
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.overtaking import MEMORY_SECONDS, Overtaking
+from tests.support.calls import Calls, Fault
 
 NAMES = {"@a": "A"}
 
@@ -79,4 +83,28 @@ def test_what_is_cleaned_up_meanwhile(root: Path, overtaking: Overtaking) -> Non
     """It is not read, and not missed."""
     overtaking.by("10_A.txt", "A", "=x")
     overtaking.delivered("20_A.txt")
+    assert overtaking.by("10_A.txt", "A", "=x") is None
+
+
+def test_what_could_not_be_read_is_read_again(
+    root: Path, overtaking: Overtaking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the disk holds back the event that met it, and hides nothing from the next."""
+    deliver(root, "20_A.txt", "x")
+    calls = Calls(os)
+    monkeypatch.setattr(opening, "os", calls)
+    calls.inject(Fault(1, errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        overtaking.by("10_A.txt", "A", "=x")
+    assert overtaking.by("11_A.txt", "A", "=x") == "20_A.txt"
+
+
+def test_what_its_owner_has_shut_keeps_nobody_waiting(
+    root: Path, overtaking: Overtaking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who still has the file open can take away the right to read it."""
+    deliver(root, "20_A.txt", "x")
+    calls = Calls(os)
+    monkeypatch.setattr(opening, "os", calls)
+    calls.inject(Fault(1, errno.EACCES))
     assert overtaking.by("10_A.txt", "A", "=x") is None
