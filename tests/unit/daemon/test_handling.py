@@ -1,21 +1,102 @@
-"""An event whose handling came to no good end is put back, whatever memory there is for that."""
+"""Handling takes each event as far as it gets: settled, counted and told of, or put back."""
 
+import json
+import logging
+import os
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pdagent.api import BODY_BYTES
 from pdagent.config import Config
-from pdagent.daemon.handling import Handling
+from pdagent.daemon import reading
+from pdagent.daemon.handling import OVERTAKEN, Handling
+from pdagent.daemon.logbook import SAID_MOST
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.holds import Cause, Scope
+from pdagent.queue.pending import HEAVY_BYTES
 from pdagent.queue.settlement import Settlement
-from pdagent.queue.state import Counters, State
+from pdagent.queue.state import Counters, Reason, State
 from pdagent.schedule.entry import Entry
+from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
 from pdagent.schedule.limits import Limits
+from pdagent.schedule.patience import EVERY_SECONDS
 from pdagent.schedule.scheduler import Scheduler
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, file_name
+from tests.support.events import KEY, OTHER, summaries
+from tests.support.events_api import Answer, EventsApi
 
 FAR = 1e12
 NAME = "1_key.txt"
+FIRST, SECOND, THIRD = (file_name(number, KEY) for number in (1, 2, 3))
+
+
+class Bench:
+    """Handling, with a real spool and a real Events API, and one worker: the test."""
+
+    def __init__(self, top: Path, events_url: str) -> None:
+        self.spool = top / "outqueue"
+        for name in ("tmp", PENDING, DELIVERED, IN_ERROR):
+            (self.spool / name).mkdir(parents=True)
+        (top / "db").mkdir()
+        self.called = 0
+        self.state = State(str(top))
+        self.config = Config({"events_url": events_url}, {"db": KEY})
+        self.backlog = Backlog(str(self.spool))
+        settlement = Settlement(self.backlog, self.state, Counters(self.state, 0.0))
+        limits = Limits(60.0, 3, 8, 8, self.config.relays)
+        self.scheduler = Scheduler(limits, lambda: 0.5)
+        lock = threading.Condition()
+        self.handling = Handling(
+            self.config, self.backlog, settlement, self.scheduler, lock, self._call
+        )
+
+    def _call(self) -> None:
+        self.called += 1
+
+    def write(
+        self, name: str, summary: str = "x", key: str = KEY, dedup_key: str = "a", **more: object
+    ) -> None:
+        payload = {"summary": summary, "source": "db1", "severity": "error"}
+        body = {"routing_key": key, "event_action": "trigger", "dedup_key": dedup_key}
+        event = {**body, "payload": payload, **more}
+        (self.spool / PENDING / name).write_text(json.dumps(event))
+
+    def take(self, name: str, key: str = KEY, retried: bool = False, owner: int = 0) -> Entry:
+        """The event of that name, claimed."""
+        self.scheduler.add(name, key, retried, owner)
+        return self.next()
+
+    def next(self, now: float | None = None) -> Entry:
+        entry = self.scheduler.claim(time.monotonic() if now is None else now)
+        assert entry is not None
+        return entry
+
+    def handle(self, name: str, key: str = KEY, retried: bool = False) -> None:
+        self.handling.handle(self.take(name, key, retried))
+
+    def names(self, place: str) -> list[str]:
+        return sorted(os.listdir(self.spool / place))
+
+    def reason(self, name: str) -> Reason:
+        found = self.state.reason(name)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def bench(tmp_path: Path, api: EventsApi) -> Iterator[Bench]:
+    made = Bench(tmp_path, events_url=api.url)
+    yield made
+    made.handling.path.abort_all()
+
+
+def said(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == level]
 
 
 class Chance:
@@ -44,6 +125,9 @@ def claimed(scheduler: Scheduler, chain: str | None) -> Entry:
     return entry
 
 
+# put back
+
+
 @pytest.mark.parametrize("chain", ["dedup", None])
 @pytest.mark.parametrize("failures", [0, 1, 3])
 def test_is_put_back_once_there_is_memory(tmp_path: Path, chain: str | None, failures: int) -> None:
@@ -60,3 +144,339 @@ def test_is_put_back_once_there_is_memory(tmp_path: Path, chain: str | None, fai
         scheduler.forget(entry)
     assert sorted(names) == [NAME, "2_key.txt"]
     assert not len(scheduler)
+
+
+def test_what_a_bug_put_back_is_told_of(bench: Bench) -> None:
+    """Its key waits for a while if nobody knows its chain, else its chain does."""
+    bench.write(FIRST)
+    entry, now = bench.take(FIRST), time.monotonic()
+    bench.handling.try_again(entry)
+    [hold] = bench.scheduler.held(now).holds
+    assert (hold.scope, hold.why) == (Scope.KEY, "internal error")
+    assert now + reading.AGAIN_SECONDS <= hold.until < now + reading.AGAIN_SECONDS + 60
+    entry = bench.next(hold.until)
+    assert bench.scheduler.may_send(entry, "a")
+    bench.handling.try_again(entry)
+    [hold] = bench.scheduler.held(now).holds
+    assert (hold.scope, hold.cause, hold.why) == (Scope.CHAIN, Cause.FAILING, "internal error")
+    assert hold.since >= now
+
+
+# settled
+
+
+def test_what_pagerduty_takes(bench: Bench, api: EventsApi) -> None:
+    """It is in suc/, counted with the time that it took since it was accepted, and its key's next
+    may go beside it."""
+    accepted = time.time() - 100
+    name = file_name(int(accepted * 1e6), KEY)
+    bench.write(name)
+    bench.handle(name)
+    assert (bench.names(PENDING), bench.names(DELIVERED)) == ([], [name])
+    tally = bench.handling.tally
+    assert (tally.delivered, tally.removed, sum(tally.refused.values())) == (1, 0, 0)
+    assert 100 <= tally.seconds < 200
+    assert tally.delivered_at is not None
+    assert accepted + 100 <= tally.delivered_at <= time.time()
+    assert not len(bench.scheduler)
+    assert bench.called == 1
+    assert len(api.accepted) == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind", "why"),
+    [
+        (f"no such thing as {KEY}", "event", "no; no such thing as *0617"),
+        ("routing_key", "key", "no; routing_key (and as v1: no; routing_key)"),
+    ],
+)
+def test_what_pagerduty_refuses(
+    bench: Bench, api: EventsApi, errors: str, kind: str, why: str
+) -> None:
+    """It is in error, with PagerDuty's words without the key, and counted by what they blame."""
+    body = {"status": "invalid", "message": "no", "errors": [errors]}
+    api.always(KEY, Answer(503))
+    bench.write(FIRST)
+    bench.handle(FIRST)
+    assert bench.handling.tally.retries == {"troubled": 1}
+    assert bench.names(PENDING) == [FIRST]
+    api.always(KEY, Answer(400, body=body))
+    bench.handling.handle(bench.next(FAR))
+    assert (bench.names(PENDING), bench.names(IN_ERROR)) == ([], [FIRST])
+    reason = bench.reason(FIRST)
+    assert (reason.status, reason.reason, reason.attempts) == (400, why, 2)
+    assert bench.handling.tally.refused == {kind: 1}
+    assert not len(bench.scheduler)
+
+
+def test_what_was_tried_often_and_long_enough(bench: Bench, api: EventsApi) -> None:
+    """Its reason says how often, and what came of it the last time."""
+    api.always(OTHER, None)
+    api.always(KEY, Answer(503, body={"status": "x", "message": f"not {KEY}"}))
+    bench.write(FIRST)
+    entry = bench.take(FIRST)
+    entry.troubles = 6
+    entry.troubled_since = time.monotonic() - LEAST_TROUBLE_SECONDS
+    entry.troubled_at = entry.troubled_since
+    bench.scheduler._experience.delivered(time.monotonic())
+    bench.handling.handle(entry)
+    reason = bench.reason(FIRST)
+    assert (reason.status, reason.attempts) == (503, 7)
+    assert reason.reason == "given up after 7 tries: answered 503: not *0617"
+    assert bench.names(IN_ERROR) == [FIRST]
+    assert bench.handling.tally.refused == {"given_up": 1}
+
+
+def test_what_is_throttled_waits(bench: Bench, api: EventsApi) -> None:
+    """It is counted, and stays."""
+    api.always(KEY, Answer(429, retry_after=300))
+    bench.write(FIRST)
+    bench.handle(FIRST)
+    assert bench.handling.tally.retries == {"throttled": 1}
+    assert bench.names(PENDING) == [FIRST]
+    assert FIRST in bench.scheduler
+
+
+def test_what_is_no_event(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """It is set aside and counted. The log says so of a user's first files only."""
+    number = SAID_MOST + 5
+    for name in (file_name(n, KEY) for n in range(number)):
+        (bench.spool / PENDING / name).write_text("[]")
+        bench.handling.handle(bench.take(name, owner=1003))
+    assert len(bench.names(IN_ERROR)) == number
+    assert bench.handling.tally.refused == {"unreadable": number}
+    reason = bench.reason(file_name(0, KEY))
+    assert (reason.status, reason.attempts) == (None, 0)
+    lines = said(caplog, logging.WARNING)
+    assert len(lines) == SAID_MOST
+    assert lines[0] == f"in error: {0:016}_*0617: {reason.reason}"
+
+
+def test_what_was_overtaken_is_not_sent(
+    bench: Bench, api: EventsApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is in error again, and counted before. Only an event that is retried is asked about."""
+    bench.write(SECOND, "later")
+    bench.handle(SECOND)
+    bench.write(FIRST, "earlier")
+    bench.handle(FIRST, retried=True)
+    assert summaries(api.accepted) == ["later"]
+    assert (bench.reason(FIRST).reason, bench.reason(FIRST).attempts) == (OVERTAKEN, 0)
+    assert bench.handling.tally.refused == {}
+    assert said(caplog, logging.WARNING) == [f"in error: {1:016}_*0617: {OVERTAKEN}"]
+    assert not len(bench.scheduler)
+    bench.write(FIRST, "earlier")
+    bench.handle(FIRST)
+    assert summaries(api.accepted) == ["later", "earlier"]
+
+
+def test_what_is_delivered_meanwhile_overtakes(bench: Bench, api: EventsApi) -> None:
+    """The memory of what is in suc/ is told of each event. So it is if keys have got other names
+    since, of which it hears with the configuration."""
+    for number in (1, 2):
+        bench.write(file_name(number, KEY), str(number), dedup_key=str(number))
+        bench.handle(file_name(number, KEY), retried=True)
+    named = file_name(8, "@late")
+    bench.write(named, "8", "@late", dedup_key="8")
+    bench.handling.configure(Config({"events_url": api.url}, {"late": KEY}))
+    bench.handle(named)
+    bench.write(file_name(7, KEY), "7", dedup_key="8")
+    bench.handle(file_name(7, KEY), retried=True)
+    assert bench.names(IN_ERROR) == [file_name(7, KEY)]
+
+
+def test_a_memory_that_cannot_be_read_keeps_the_event(bench: Bench, api: EventsApi) -> None:
+    """Whether it was overtaken is not known, so it waits."""
+    bench.write(FIRST)
+    (bench.spool / DELIVERED).rmdir()
+    bench.handle(FIRST, retried=True)
+    assert bench.names(PENDING) == [FIRST]
+    assert not api.requests
+    [hold] = bench.scheduler.held(time.monotonic()).holds
+    assert hold.why == "an event can't be read: No such file or directory"
+    (bench.spool / DELIVERED).mkdir()
+    bench.handling.handle(bench.next(FAR))
+    assert bench.names(DELIVERED) == [FIRST]
+
+
+def test_what_is_gone(bench: Bench) -> None:
+    """A person's purge is counted. A directory of its owner's is not: it is left there."""
+    bench.handle(FIRST)
+    assert bench.handling.tally.removed == 1
+    (bench.spool / PENDING / SECOND).mkdir()
+    bench.handle(SECOND)
+    assert bench.handling.tally.removed == 1
+    assert bench.names(PENDING) == [SECOND]
+    assert not len(bench.scheduler)
+
+
+# kept
+
+
+def test_a_name_that_nobody_has(
+    bench: Bench, api: EventsApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its events are kept, and looked at again after a while. The log says so once, and once more
+    with another configuration."""
+    first, second = file_name(1, "@later"), file_name(2, "@later")
+    bench.write(first, key="@later")
+    bench.write(second, key="@later", dedup_key="b")
+    now = time.monotonic()
+    bench.handle(first, "@later")
+    [hold] = bench.scheduler.held(now).holds
+    assert (hold.scope, hold.cause) == (Scope.KEY, Cause.UNNAMED)
+    assert hold.why == "no integration key is named @later"
+    wait = float(bench.config.backoff_interval_secs)
+    assert now + wait <= hold.until < now + wait + 60
+    bench.scheduler.add(second, "@later")
+    bench.handling.handle(bench.next(hold.until))
+    line = (
+        "no integration key is named @later: its events are kept. "
+        "Add it to [Keys], then: systemctl reload pdagent"
+    )
+    assert said(caplog, logging.ERROR) == [line]
+    bench.handling.configure(bench.config)
+    bench.handling.handle(bench.next(FAR))
+    assert said(caplog, logging.ERROR) == [line, line]
+    bench.handling.configure(Config({"events_url": api.url}, {"later": KEY}))
+    bench.handling.handle(bench.next(2 * FAR))
+    assert [request.key for request in api.accepted] == [KEY]
+
+
+def test_what_cannot_be_written_with_its_key(bench: Bench, api: EventsApi) -> None:
+    """A script's event, which fits with its key's name, and no longer with its key."""
+    name = file_name(1, "@db")
+    text = '{"agent":"","event_action":"trigger","routing_key":"@db"}'
+    text = text.replace('""', '"' + "x" * (BODY_BYTES - len(text)) + '"')
+    (bench.spool / PENDING / name).write_text(text)
+    bench.handle(name, "@db")
+    bench.handling.handle(bench.next())  # it is large
+    assert not api.requests
+    assert bench.names(IN_ERROR) == [name]
+    assert bench.reason(name).reason == "it can't be written with its key"
+
+
+def test_a_large_event_takes_a_large_place(bench: Bench, api: EventsApi) -> None:
+    """It is read once it has one."""
+    bench.write(FIRST, links=[{"href": f"http://{'x' * HEAVY_BYTES}"}])
+    entry = bench.take(FIRST)
+    assert not entry.heavy
+    bench.handling.handle(entry)
+    assert not api.requests
+    again = bench.next()
+    assert again is entry
+    assert again.heavy
+    bench.handling.handle(again)
+    assert bench.names(DELIVERED) == [FIRST]
+
+
+def test_an_unfinished_event_waits_by_itself(bench: Bench) -> None:
+    """With what follows it in its incident; nobody is told."""
+    bench.write(FIRST)
+    os.link(bench.spool / PENDING / FIRST, bench.spool / "tmp" / FIRST)
+    now = time.monotonic()
+    bench.handle(FIRST)
+    assert bench.scheduler.held(now).holds == ()
+    due = bench.scheduler.next_due(now)
+    assert due is not None
+    assert due >= now + reading.UNFINISHED_SECONDS
+    bench.write(SECOND)
+    bench.handle(SECOND)
+    assert bench.scheduler.claim(time.monotonic()) is None
+    assert bench.names(PENDING) == [FIRST, SECOND]
+
+
+def test_patience_is_for_each_owner(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's unfinished files make others wait for a while in each minute, all together. Another
+    user's files are waited for besides."""
+    now = 1000.0
+    clock = SimpleNamespace(monotonic=lambda: now, time=time.time)
+    monkeypatch.setattr("pdagent.daemon.handling.time", clock)
+    for number, owner, at, waits in [
+        (1, 1001, 0.0, True),
+        (2, 1001, reading.UNFINISHED_SECONDS, False),
+        (3, 1002, reading.UNFINISHED_SECONDS, True),
+        (4, 1001, EVERY_SECONDS, True),
+    ]:
+        now = 1000.0 + at
+        name = file_name(number, KEY)
+        bench.write(name, dedup_key=name)
+        os.link(bench.spool / PENDING / name, bench.spool / "tmp" / name)
+        bench.scheduler.add(name, KEY, owner=owner)
+        while (entry := bench.scheduler.claim(now)) is not None:
+            bench.handling.handle(entry)
+        assert bench.names(PENDING) == [name] * waits
+
+
+def test_a_file_that_stays_unreadable_is_told_of(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time while its key waits for it, since nobody else's event of the key goes."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    bench.write(FIRST)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.backlog, "load", failing)
+        bench.handle(FIRST)
+    assert said(caplog, logging.ERROR) == [f"cannot read {1:016}_*0617: Input/output error"]
+    [hold] = bench.scheduler.held(time.monotonic()).holds
+    assert (hold.scope, hold.why) == (Scope.KEY, "an event can't be read: Input/output error")
+    bench.handling.handle(bench.next(FAR))
+    assert bench.names(DELIVERED) == [FIRST]
+
+
+# where PagerDuty is not reached
+
+
+def test_an_outage_is_said_once(
+    tmp_path: Path, api: EventsApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And once that it is over. An event of one key alone makes no outage."""
+    bench = Bench(tmp_path, events_url="http://127.0.0.1:1")
+    caplog.set_level(logging.WARNING)
+    for number, key in enumerate((KEY, OTHER, KEY), 1):
+        bench.write(file_name(number, key), key=key, dedup_key=str(number))
+    for name, key in ((FIRST, KEY), (file_name(2, OTHER), OTHER)):
+        bench.handle(name, key)
+    outage = (
+        "PagerDuty cannot be reached at http://127.0.0.1:1: PagerDuty at 127.0.0.1:1: "
+        "Connection refused. Events are kept, and sent as soon as it can be."
+    )
+    assert said(caplog, logging.ERROR) == [outage]
+    bench.scheduler.add(THIRD, KEY)
+    bench.handling.handle(bench.next(FAR))
+    assert said(caplog, logging.ERROR) == [outage]
+    assert bench.handling.tally.retries == {"unreachable": 3}
+    caplog.clear()
+    bench.handling.configure(Config({"events_url": api.url}))
+    bench.handling.handle(bench.next(2 * FAR))
+    assert said(caplog, logging.WARNING) == ["PagerDuty is reachable again; 3 events pending"]
+    assert said(caplog, logging.ERROR) == []
+
+
+def test_a_relay_that_is_lost_is_said_once(
+    tmp_path: Path, api: EventsApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What would go there waits for it. The rest goes to the other."""
+    lost = "http://127.0.0.1:1"
+    bench = Bench(tmp_path, events_url=f"{lost} {api.url}")
+    names = [file_name(number, KEY) for number in range(40)]
+    for name in names:
+        bench.write(name, dedup_key=name)
+        bench.handle(name)
+    assert [line.partition(":1: ")[0] for line in said(caplog, logging.ERROR)] == [
+        "http://127.0.0.1:1 cannot be reached: PagerDuty at 127.0.0.1"
+    ]
+    assert bench.handling.tally.retries == {"unreachable": 1}
+    assert 0 < len(bench.names(PENDING)) == len(names) - len(api.accepted) < len(names)
+
+
+def test_who_dislikes_an_event_is_asked_without_it(bench: Bench, api: EventsApi) -> None:
+    """PagerDuty is reached all the same, so the event is to blame."""
+    api.always(KEY, Answer(200, html="<p>no</p>"))
+    bench.write(FIRST)
+    bench.handle(FIRST)
+    [hold] = bench.scheduler.held(time.monotonic()).holds
+    assert (hold.scope, hold.cause) == (Scope.CHAIN, Cause.FAILING)

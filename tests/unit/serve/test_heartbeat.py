@@ -39,10 +39,10 @@ def test_introduces_itself_once(
     """The host is described until somebody has taken it, and not any more then."""
     times.setattr(heartbeat, "_AGAIN_SECONDS", 0.01)
     times.setattr(heartbeat, "_LEAST_SECONDS", 0.01)
-    api.script(PATH, Answer(503), Answer(200, SOON))
+    api.script(PATH, Answer(503), Answer(404, SOON), Answer(200, SOON), Answer(404, SOON))
     beating.tend()
-    beats = [json.loads(request.body) for request in api.wait_for(3)[:3]]
-    assert ["system_info" in beat for beat in beats] == [True, True, False]
+    beats = [json.loads(request.body) for request in api.wait_for(5)[:5]]
+    assert ["system_info" in beat for beat in beats] == [True, True, True, False, False]
     assert beats[0]["agent_stats"]["snapshot"] == {"pending_events": {"count": 3}}
 
 
@@ -80,3 +80,5 @@ def test_stops_in_the_middle_of_a_wait(
     assert beating._thread is thread
     beating.stop()
     wait_until(lambda: not thread.is_alive())
+    beating.tend()
+    assert beating._thread is not thread
