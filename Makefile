@@ -71,7 +71,7 @@ runtime-lock: setup ## record the newest sources and hashes for the runtime
 
 newer: ## what Debian has newer than the runtime's sources; fails when a fix that we need can be had, or nothing is known of it
 	@mkdir -p build
-	@ci/runtime/newer.sh >build/newer
+	@ci/runtime/newer.sh build/changelogs >build/newer
 	@cat build/newer
 	@python3 ci/release/vulnerabilities.py gate <build/newer
 
@@ -86,7 +86,7 @@ repos: packages ## signed apt and yum repositories in dist/repo
 
 release: newer repos ## packages, repositories and notes in dist/; not while a fix that we need can be had
 	@RUNTIME_WORK=$(abspath build/sources) ci/runtime/fetch.sh
-	@ci/release/notes.sh >dist/release-notes.md
+	@ci/release/notes.sh <build/newer >dist/release-notes.md
 	@echo "release: dist/repo, and dist/release-notes.md to publish with it"
 
 verify: setup ## PACKAGE=FILE: make a released package again from what it says it was made from, and compare

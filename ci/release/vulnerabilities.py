@@ -1,12 +1,13 @@
 """What is known of vulnerabilities in the bundled parts: ci/runtime/vex.toml, read in one place.
 
-    ci/runtime/newer.sh >FILE && python3 ci/release/vulnerabilities.py gate <FILE
-    python3 ci/release/vulnerabilities.py notes [EARLIER-LOCK]
+    ci/runtime/newer.sh build/changelogs >FILE
+    python3 ci/release/vulnerabilities.py gate <FILE
+    python3 ci/release/vulnerabilities.py notes EARLIER-LOCK <FILE
 
-`gate` fails where Debian has a newer source than the lock of which nothing is said, or one that can
-be had and mends what affects the program. `notes` writes the tables of the release notes. It
-knows nothing of the network: what is newer it is told. It needs Python's own library only, since it
-runs before anything is installed.
+`gate` fails where Debian has a newer source than the lock of which nothing is said, or not all that
+Debian's changelog names, or one that can be had and mends what affects the program. `notes` writes
+the tables of the release notes. It knows nothing of the network: what is newer it is told. It needs
+Python's own library only, since it runs before anything is installed.
 """
 
 import os
@@ -21,6 +22,7 @@ from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+CHANGELOGS = ROOT / "build" / "changelogs"
 STATES = ("not-affected", "affected", "fixed")
 # CycloneDX's words for why something does not affect a program.
 JUSTIFICATIONS = {
@@ -38,7 +40,8 @@ JUSTIFICATIONS = {
 
 @dataclass(frozen=True)
 class Source:
-    """A version of Debian's, and what it fixes that the lock's version has."""
+    """A version of Debian's, and what it fixes that the lock's version has, and the sources before
+    it do not."""
 
     package: str
     version: str
@@ -74,12 +77,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class Newer:
-    """One line of newer.sh."""
+    """One line of newer.sh, and the CVEs that Debian's changelog, where it can be had, names since
+    the lock's version."""
 
     package: str
     version: str
     suite: str
     here: bool
+    named: frozenset[str] = frozenset()
 
 
 class Known:
@@ -97,16 +102,27 @@ class Known:
         if unsaid:
             raise ValueError(f"no statement on {', '.join(sorted(unsaid))}")
 
+    def fixed_by(self, row: Newer) -> set[str]:
+        """By that source, or by an earlier one, whose fixes it holds, too."""
+        return {
+            cve
+            for source in self.sources
+            if source.package == row.package and not newer_than(source.version, row.version)
+            for cve in source.fixes
+        }
+
     def complaints(self, newer: Iterable[Newer]) -> Iterator[str]:
         """Why a release must not be made, one line a reason."""
-        listed = {(source.package, source.version): source for source in self.sources}
+        listed = {(source.package, source.version) for source in self.sources}
         for row in newer:
             name = f"{row.package} {row.version} ({row.suite})"
-            source = listed.get((row.package, row.version))
-            if source is None:
+            if (row.package, row.version) not in listed:
                 yield f"{name}: ci/runtime/vex.toml does not say what it fixes"
                 continue
-            for cve in source.fixes:
+            fixes = self.fixed_by(row)
+            for cve in sorted(row.named - fixes):
+                yield f"{name}: fixes {cve}, which ci/runtime/vex.toml does not say"
+            for cve in sorted(fixes):
                 if self.statements[cve].state == "affected" and row.here:
                     yield f"{name}: can be had, and {cve} affects us: make runtime-lock"
 
@@ -121,9 +137,12 @@ def locked(lock: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def not_had(lock: str) -> list[str]:
-    """What Debian lists and the mirror did not have when the lock was written."""
-    return [line[2:] for line in lock.splitlines() if re.match(r"# \S+ \S+ \S+: ", line)]
+def linked(cve: str) -> str:
+    return f"[{cve}](https://www.cve.org/CVERecord?id={cve})"
+
+
+def by_number(cve: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", cve)]
 
 
 def changelog(lock: str) -> dict[str, str]:
@@ -148,7 +167,7 @@ def fixed(log: str, earlier: str) -> Iterator[tuple[str, str]]:
     """CVEs that a changelog names after a version, each with the version that fixed it. Without an
     earlier version: those of Debian's own versions of the newest release of upstream's."""
     entries = re.findall(r"^\S+ \(([^)]+)\)[^\n]*\n(.*?)^ -- ", log, re.DOTALL | re.MULTILINE)
-    base = entries[0][0].rpartition("-")[0]
+    base = entries[0][0].rpartition("-")[0] if entries else ""
     for version, text in entries:
         if not (newer_than(version, earlier) if earlier else version.startswith(base + "-")):
             return
@@ -156,16 +175,29 @@ def fixed(log: str, earlier: str) -> Iterator[tuple[str, str]]:
             yield cve, version
 
 
-def notes(lock: str, earlier: str = "") -> str:
+def read_newer(text: str, have: dict[str, str], changelogs: Path = CHANGELOGS) -> Iterator[Newer]:
+    """What newer.sh says, and the changelogs that it found."""
+    for line in text.splitlines():
+        package, version, suite, here = line.split()
+        changelog = changelogs / f"{package}_{version}"
+        log = changelog.read_text() if changelog.exists() else ""
+        named = frozenset(cve for cve, _ in fixed(log, have[package]))
+        yield Newer(package, version, suite, here == "here", named)
+
+
+def notes(lock: str, newer: Iterable[Newer], earlier: str = "") -> str:
     said, before = known(), locked(earlier)
     rows = {}
-    for package, log in sorted(changelog(lock).items()):
+    for package, log in changelog(lock).items():
         # Named twice, it was fixed well by the later version only.
         for cve, version in reversed(list(fixed(log, before.get(package, "")))):
-            rows[cve] = f"| {cve} | {package} | {version} |"
+            rows[cve] = (package, version)
     for cve, row in said.statements.items():
         if row.state == "fixed":
-            rows[cve] = f"| {cve} | {row.part} | {row.fixed} |"
+            rows[cve] = (row.part, row.fixed)
+    mending = {
+        cve: f"{row.package} {row.version}" for row in reversed(said.sources) for cve in row.fixes
+    }
     since = "since the release before" if earlier else "by Debian on top of the release that it has"
     lines = [
         "## Vulnerabilities of the bundled parts",
@@ -176,23 +208,31 @@ def notes(lock: str, earlier: str = "") -> str:
         "",
         "| | part | in |",
         "|---|---|---|",
-        *sorted(rows.values()),
+        *(f"| {linked(cve)} | {' | '.join(rows[cve])} |" for cve in sorted(rows, key=by_number)),
         "",
         "### Open",
         "",
-        "Debian's newer sources that the mirror does not have yet, and what is known besides them.",
+        "Debian's newer sources, which this release is not built from:",
         "",
-        *(f"- {line}" for line in not_had(lock)),
+        *(
+            f"- {row.package} {row.version} ({row.suite}): "
+            + ("it mends nothing that affects the agent" if row.here else "it cannot be had yet")
+            for row in newer
+        ),
         "",
-        "| | part | severity | | why, or what bounds it |",
-        "|---|---|---|---|---|",
+        "What is known and not fixed in this release:",
+        "",
+        "| | part | severity | | why, or what bounds it | fixed in |",
+        "|---|---|---|---|---|---|",
     ]
     opened = [row for row in said.statements.values() if row.state != "fixed"]
-    for row in sorted(opened, key=lambda row: (row.state != "affected", row.part, row.cve)):
+    for row in sorted(
+        opened, key=lambda row: (row.state != "affected", row.part, by_number(row.cve))
+    ):
         state = "**affected**" if row.state == "affected" else "not affected"
         lines.append(
-            f"| {row.cve} | {row.part} | {row.severity} | {state} | "
-            f"{row.about}. {row.bounded or row.why} |"
+            f"| {linked(row.cve)} | {row.part} | {row.severity} | {state} | "
+            f"{row.about}. {row.bounded or row.why} | {mending.get(row.cve, '')} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -201,16 +241,16 @@ def main(arguments: list[str]) -> int:
     lock = (ROOT / "ci" / "runtime" / "lock").read_text()
     match arguments:
         case ["gate"]:
-            rows = [line.split() for line in sys.stdin.read().splitlines()]
-            newer = [Newer(row[0], row[1], row[2], row[3] == "here") for row in rows]
+            newer = read_newer(sys.stdin.read(), locked(lock))
             complaints = list(known().complaints(newer))
             for line in complaints:
                 print(f"release: {line}", file=sys.stderr)
             if not complaints:
-                print(f"Debian has {len(newer)} newer sources; ci/runtime/vex.toml speaks of each")
+                print("ci/runtime/vex.toml speaks of each source that Debian has newer")
             return 1 if complaints else 0
-        case ["notes", *rest]:
-            sys.stdout.write(notes(lock, Path(rest[0]).read_text() if rest else ""))
+        case ["notes", earlier]:
+            newer = read_newer(sys.stdin.read(), locked(lock))
+            sys.stdout.write(notes(lock, newer, Path(earlier).read_text()))
             return 0
     print(__doc__, file=sys.stderr)
     return 2

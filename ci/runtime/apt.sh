@@ -9,7 +9,7 @@ later='forky sid'
 # usage: series PACKAGE: the releases of upstream's that may take each other's place, as the start of a version
 series() {
     case $1 in
-        zlib) echo 1.3.1 ;; # 1.3.2 has a heap overflow that 1.3.1 has not: CVE-2026-85091
+        zlib) echo 1.3.1 ;; # that 1.3.2 has CVE-2026-85091 nobody disputes
         openssl) echo 3.5 ;;
         *) echo "$python" ;;
     esac

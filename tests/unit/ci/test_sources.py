@@ -20,6 +20,14 @@ LOCKED = "3.5.7-1~deb13u2"
 APT_GET = """#!/bin/sh
 case "$*" in
     indextargets*) printf 'http://mirror/debian/\\nhttp://mirror/debian-security/\\n' ;;
+    download*)
+        grep -qx "$2" "$MIRROR/made" 2>/dev/null || { echo "404 Not Found: $2" >&2; exit 100; }
+        name=${2%%=*}
+        mkdir -p "root/DEBIAN" "root/usr/share/doc/$name"
+        printf '%s\\n' "Package: $name" 'Version: 1' 'Architecture: all' 'Maintainer: a' \\
+            'Description: a' >root/DEBIAN/control
+        echo "changelog of $2" | gzip >"root/usr/share/doc/$name/changelog.Debian.gz"
+        dpkg-deb --build root "${name}_1_all.deb" >/dev/null ;;
     *update*) exit "${NO_MIRROR:-0}" ;;
     *source*)
         for wanted; do :; done
@@ -49,7 +57,7 @@ class Mirror:
             self.files.append(f"{package}={version}")
 
     def fetch(
-        self, lock: str, script: str = "fetch.sh", **environment: str
+        self, lock: str, *script: str | Path, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         (self.root / "lists").write_text(
             "".join(
@@ -60,7 +68,8 @@ class Mirror:
         (self.root / "files").write_text("".join(f"{file}\n" for file in self.files))
         (self.root / "runtime" / "lock").write_text(lock)
         return subprocess.run(
-            ["sh", self.root / "runtime" / script],
+            ["sh", *(script or ["fetch.sh"])],
+            cwd=self.root / "runtime",
             env={
                 "PATH": f"{self.root}/bin:{os.environ['PATH']}",
                 "HOME": str(self.root),
@@ -200,20 +209,35 @@ def test_without_a_mirror_the_lock_stands(mirror: Mirror) -> None:
     assert "no earlier download" in mirror.fetch(lock(), NO_MIRROR="1").stderr
 
 
-def test_what_is_newer(mirror: Mirror) -> None:
+def test_what_is_newer(mirror: Mirror, tmp_path: Path) -> None:
     """What the stable release lists that is newer than the lock's, and whether it can be had."""
     mirror.has("openssl", "3.5.9-1~deb13u1", STABLE, files=False)
     mirror.has("openssl", "3.5.7-1~deb13u3", SECURITY)
     mirror.has("openssl", "3.6.5-1", FORKY, SID)
-    assert mirror.fetch(lock(), "newer.sh").stdout.splitlines() == [
+    found = tmp_path / "changelogs"
+    assert mirror.fetch(lock(), "newer.sh", found).stdout.splitlines() == [
         "openssl 3.5.9-1~deb13u1 trixie missing",
         "openssl 3.5.7-1~deb13u3 trixie-security here",
     ]
+    assert [path.name for path in found.iterdir()] == []
 
 
-def test_nobody_knows_without_a_mirror(mirror: Mirror) -> None:
+def test_the_changelog_of_what_is_newer(mirror: Mirror, tmp_path: Path) -> None:
+    """Out of what Debian made of the source, which a mirror may have without the source."""
+    mirror.has("openssl", "3.5.9-1~deb13u1", STABLE, files=False)
+    mirror.has("openssl", "3.5.7-1~deb13u3", SECURITY, files=False)
+    (tmp_path / "made").write_text("libssl3t64=3.5.9-1~deb13u1\n")
+    found = tmp_path / "changelogs"
+    done = mirror.fetch(lock(), "newer.sh", found)
+    assert len(done.stdout.splitlines()) == 2
+    texts = {path.name: path.read_text() for path in found.iterdir()}
+    assert texts == {"openssl_3.5.9-1~deb13u1": "changelog of libssl3t64=3.5.9-1~deb13u1\n"}
+    assert "openssl 3.5.7-1~deb13u3: its changelog cannot be had" in done.stderr
+
+
+def test_nobody_knows_without_a_mirror(mirror: Mirror, tmp_path: Path) -> None:
     """That is no leave to release."""
-    done = mirror.fetch(lock(), "newer.sh", NO_MIRROR="1")
+    done = mirror.fetch(lock(), "newer.sh", tmp_path / "changelogs", NO_MIRROR="1")
     assert done.returncode != 0
     assert "nobody knows what is newer" in done.stderr
 

@@ -1,10 +1,23 @@
 """What keeps a release from being made, and what its notes say."""
 
+import re
+import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from ci.release.vulnerabilities import Known, Newer, fixed, known, locked, notes
+from ci.release.vulnerabilities import (
+    Known,
+    Newer,
+    fixed,
+    known,
+    locked,
+    newer_than,
+    notes,
+    read_newer,
+)
+from pdagent import __version__
 from tests.support.documents import REPOSITORY
 
 LOCK = (REPOSITORY / "ci" / "runtime" / "lock").read_text()
@@ -32,9 +45,42 @@ why = "no-quic"
 """
 
 
-def complaints(version: str, *, here: bool, said: str = SAID) -> str:
-    row = Newer("openssl", version, "trixie-security", here)
-    return "\n".join(Known(said).complaints([row]))
+LATER = """
+[[source]]
+package = "openssl"
+version = "3.5.9-1~deb13u1"
+basis = "release notes"
+fixes = []
+"""
+CHANGELOG = """openssl (3.5.9-1~deb13u1) trixie; urgency=medium
+
+  * Import 3.5.9
+
+ -- A <a@example.com>  Sat, 03 Oct 2026 18:00:50 +0200
+
+openssl (3.5.7-1~deb13u3) trixie-security; urgency=medium
+
+  * CVE-2026-1 ("It grows")
+  * CVE-2026-2 and CVE-2026-3 ("others")
+
+ -- A <a@example.com>  Tue, 29 Sep 2026 22:10:28 +0200
+
+openssl (3.5.7-1~deb13u2) trixie-security; urgency=medium
+
+  * CVE-2026-4 ("What the lock's has fixed")
+
+ -- A <a@example.com>  Sun, 23 Aug 2026 17:26:22 +0200
+"""
+
+
+def complaints(version: str, *, here: bool, said: str = SAID, log: str = "") -> str:
+    """About one newer source, with what the changelog says of it."""
+    with TemporaryDirectory() as changelogs:
+        if log:
+            (Path(changelogs) / f"openssl_{version}").write_text(log)
+        row = f"openssl {version} trixie-security {'here' if here else 'missing'}\n"
+        rows = read_newer(row, {"openssl": "3.5.7-1~deb13u2"}, Path(changelogs))
+        return "\n".join(Known(said).complaints(rows))
 
 
 def test_a_source_of_which_nothing_is_said() -> None:
@@ -45,6 +91,27 @@ def test_what_affects_us_is_no_excuse_once_it_can_be_had() -> None:
     """While the mirror lacks the fix, a statement of what bounds it does."""
     assert complaints("3.5.7-1~deb13u3", here=False) == ""
     assert "make runtime-lock" in complaints("3.5.7-1~deb13u3", here=True)
+
+
+def test_a_source_holds_what_those_before_it_fix() -> None:
+    """So it is no excuse that the one which mends it first cannot be had."""
+    said = SAID + LATER
+    assert complaints("3.5.9-1~deb13u1", here=False, said=said) == ""
+    assert "CVE-2026-1 affects us" in complaints("3.5.9-1~deb13u1", here=True, said=said)
+
+
+@pytest.mark.parametrize("version", ["3.5.7-1~deb13u3", "3.5.9-1~deb13u1"])
+def test_the_lists_are_held_to_debians_changelog(version: str) -> None:
+    """What it names since the lock's version; a source without one is taken at our word."""
+    said = SAID + LATER
+    told = complaints(version, here=False, said=said, log=CHANGELOG)
+    assert told == (
+        f"openssl {version} (trixie-security): "
+        "fixes CVE-2026-3, which ci/runtime/vex.toml does not say"
+    )
+    assert (
+        complaints(version, here=False, said=said, log=CHANGELOG.replace("2026-3", "2026-2")) == ""
+    )
 
 
 def test_what_does_not_affect_us_may_wait() -> None:
@@ -91,15 +158,45 @@ openssl (3.5.6-1~deb13u2) trixie-security; urgency=medium
 
 
 def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each statement is in the table of what is open, what affects us first; so is each source that
-    could not be had."""
+    """Each statement is in the table of what is open, what affects us first, with the source that
+    mends it; so is each source that the release is not built from."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # no sources: nothing is said to be fixed
-    text = notes(LOCK)
-    assert all(cve in text for cve in known().statements)
-    rows = [line for line in text.splitlines() if line.startswith("| CVE")]
+    newer = [
+        Newer("openssl", "3.5.9-1~deb13u1", "trixie", here=False),
+        Newer("zlib", "1:1.3.dfsg+really1.3.1-1+deb13u1", "trixie", here=True),
+    ]
+    text = notes(LOCK, newer)
+    rows = [line for line in text.splitlines() if line.startswith("| [CVE")]
+    assert {row[3 : row.index("]")] for row in rows} == known().statements.keys()
     states = ["**affected**" in row for row in rows]
     assert states == sorted(states, reverse=True)
-    assert all(f"- {line[2:]}" in text for line in LOCK.splitlines()[1:] if line.startswith("# "))
+    for source in known().sources:
+        for cve in source.fixes:
+            (row,) = (row for row in rows if f"[{cve}]" in row)
+            assert row.endswith(f"| {source.package} {source.version} |")
+    assert "- openssl 3.5.9-1~deb13u1 (trixie): it cannot be had yet" in text
+    assert "deb13u1 (trixie): it mends nothing that affects the agent" in text
+
+
+def test_what_a_release_is_called() -> None:
+    """By its version and its commit's day, with the changes that no earlier release had."""
+    done = subprocess.run(
+        ["sh", REPOSITORY / "ci/release/notes.sh"],
+        check=True,
+        input="",
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    first, *lines = done.stdout.splitlines()
+    assert re.fullmatch(rf"# PagerDuty Agent {re.escape(__version__)}, \d{{4}}-\d\d-\d\d", first)
+    assert "## Unreleased" not in lines
+    heading = next(line for line in lines if line.startswith("## "))
+    assert heading == "## Vulnerabilities of the bundled parts"
+    changes = (REPOSITORY / "CHANGELOG.md").read_text()
+    for section in re.split(r"^## ", changes, flags=re.MULTILINE)[1:]:
+        title, _, text = section.partition("\n")
+        ours = title == "Unreleased" or title.startswith(__version__)
+        assert (text.strip().splitlines()[0] in lines) == ours
 
 
 def test_the_lock_and_the_statements_agree() -> None:
@@ -109,7 +206,7 @@ def test_the_lock_and_the_statements_agree() -> None:
     assert {source.package for source in known().sources} <= have.keys()
     assert {row.part for row in known().statements.values()} <= {"OpenSSL", "CPython", "zlib"}
     for source in known().sources:
-        assert source.version != have[source.package], "taken: its CVEs are fixed now"
+        assert newer_than(source.version, have[source.package]), "taken: its CVEs are fixed now"
 
 
 def test_what_the_statements_say_of_our_own_code() -> None:
