@@ -2,14 +2,16 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from pdagent.acceptance import accept, body, doubt, receipt, say
+from pdagent.acceptance import accept, body, confirm, doubt, enqueue, receipt, say
 from pdagent.config import Config
-from pdagent.event import Event
-from pdagent.spool import SpoolError
+from pdagent.event import BadEvent, Event
+from pdagent.spool import Spool, SpoolError
+from pdagent.submission import Submission
 from tests.support.events import KEY
 
 CONFIG = Config({"data_dir": "/nowhere"})
@@ -30,6 +32,51 @@ def test_accepting_writes_what_dry_run_shows(root: Path) -> None:
     assert written == shown
 
 
+@pytest.mark.parametrize(
+    ("setting", "option", "field"),
+    [
+        ("auto", None, "routing_key"),
+        ("v2", None, "routing_key"),
+        ("v1", None, "service_key"),
+        ("v1", "v2", "routing_key"),
+        ("v2", "v1", "service_key"),
+    ],
+)
+def test_the_api_is_the_events_own_or_the_configurations(
+    setting: str, option: str | None, field: str
+) -> None:
+    """The moment of enqueue is in it, in either form."""
+    event = Event(KEY, "trigger", description="x", dedup_key="i", events_api=option)
+    before = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    made = json.loads(body(event, Config({"events_api": setting})))
+    assert made[field] == KEY
+    stamp = made["payload"]["timestamp"] if "payload" in made else made["agent"]["queued_at"]
+    assert before <= stamp <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def test_a_name_that_no_key_has(root: Path) -> None:
+    """It is refused where all names can be read: in a typo's words, before anything is queued.
+    Where they can't, the daemon knows."""
+    event = Event("@web", "trigger", description="x", dedup_key="i")
+    known = Config({"data_dir": str(root.parent)}, {"db": KEY})
+    with pytest.raises(BadEvent) as problem:
+        accept(event, known)
+    assert str(problem.value) == "no integration key is named @web. The event was not queued."
+    assert list((root / "pdq").iterdir()) == []
+    accept(event, Config({"data_dir": str(root.parent)}, None))
+    accept(Event("@db", "trigger", description="x", dedup_key="i"), known)
+    names = sorted(path.name.partition("_")[2] for path in (root / "pdq").iterdir())
+    assert names == ["@db.txt", "@web.txt"]
+    accept(Event("db", "trigger", description="x", dedup_key="i"), known)  # PagerDuty's to judge
+
+
+def test_who_has_a_spool_of_his_own_says_so(root: Path) -> None:
+    """Such as one whose sender waits."""
+    accept(EVENT, CONFIG, Spool(str(root)))
+    enqueue(KEY, b"{}", CONFIG, Spool(str(root)))
+    assert len(list((root / "pdq").iterdir())) == 2
+
+
 def test_what_cannot_be_accepted_raises(tmp_path: Path) -> None:
     """The caller decides about direct delivery."""
     config = Config({"data_dir": str(tmp_path)})
@@ -45,8 +92,14 @@ def test_a_queue_that_nobody_serves_takes_nothing_from_who_may_be_wrong_about_it
     unread = Config({"data_dir": str(root.parent)}, knows_spool=False)
     (root.parent / "db").mkdir(exist_ok=True)
     os.mkfifo(root.parent / "db" / "wake")
-    with pytest.raises(SpoolError, match=f"no daemon serves {root}, .*The event was not queued"):
+    with pytest.raises(SpoolError) as problem:
         accept(EVENT, unread)
+    assert str(problem.value) == (
+        f"no daemon serves {root}, and the configuration may name another queue. "
+        "The event was not queued. Let this user read the configuration; start pdagentd."
+    )
+    assert problem.value.key == KEY
+    assert json.loads(problem.value.body)["routing_key"] == KEY
     assert list((root / "pdq").iterdir()) + list((root / "tmp").iterdir()) == []
 
     accept(EVENT, Config({"data_dir": str(root.parent)}))
@@ -69,6 +122,13 @@ def test_the_receipt() -> None:
     [
         (KEY, ""),
         ("@db", ""),
+        ("R" + KEY[1:], ""),
+        (KEY + "0", "the integration key does not look like one (33 characters, not 32)."),
+        ("\u00e9" * 32, "the integration key does not look like one (something else than letters "
+         "and digits is in it)."),
+        ("web", "the integration key does not look like one (3 characters, not 32)."),
+        ("filed", "the integration key does not look like one (5 characters, not 32): did you mean "
+         "@filed?"),
         ("short", "the integration key does not look like one (5 characters, not 32)."),
         ("-" * 32, "the integration key does not look like one (something else than letters and "
          "digits is in it)."),
@@ -76,9 +136,13 @@ def test_the_receipt() -> None:
          "@db?"),
     ],
 )  # fmt: skip
-def test_a_key_that_pagerduty_will_hardly_know_is_doubted(key: str, said: str) -> None:
-    """In words that do not hold the key, unless it is the name of one."""
-    config = Config({}, {"db": KEY})
+def test_a_key_that_pagerduty_will_hardly_know_is_doubted(
+    tmp_path: Path, key: str, said: str
+) -> None:
+    """In words that do not hold the key, unless it is the name of one: in the configuration or in
+    the file of keys."""
+    (tmp_path / "keys").write_text(f"[Keys]\nfiled = {KEY}\n")
+    config = Config({"keys_file": str(tmp_path / "keys")}, {"db": KEY})
     assert doubt(Event(key, "trigger", description="x", dedup_key="i"), config) == said
 
 
@@ -87,7 +151,10 @@ def test_a_key_for_routing_is_doubted_with_change_events_only() -> None:
     key = "R" + KEY[1:]
     trigger = Event(key, "trigger", description="x", dedup_key="i")
     assert doubt(trigger, CONFIG) == ""
-    assert "no change events" in doubt(Event(key, "change", description="x"), CONFIG)
+    assert doubt(Event(key, "change", description="x"), CONFIG) == (
+        "PagerDuty takes no change events by integration keys that begin with R."
+    )
+    assert doubt(CHANGE, CONFIG) == ""
 
 
 @pytest.mark.parametrize(
@@ -110,3 +177,42 @@ def test_say_survives_a_closed_output() -> None:
     say("x", writer)
     os.close(writer)
     say("x", writer)
+
+
+class Silent(Submission):
+    """A command whose output is not for people."""
+
+    confirms = False
+
+
+ACCEPTED = "Event processed. Incident Key: i\n"
+DOUBT = (
+    "pd-send: warning: the integration key does not look like one (1 characters, not 32). "
+    "The event was accepted all the same.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "quiet", "key", "printed", "said"),
+    [
+        (Submission, False, KEY, ACCEPTED, ""),
+        (Submission, False, "K", ACCEPTED, DOUBT),
+        (Submission, True, "K", "", ""),
+        (Silent, False, "K", "", DOUBT),
+        (Silent, False, KEY, "", ""),
+    ],
+)
+def test_what_a_sender_is_told(
+    capfd: pytest.CaptureFixture[str],
+    command: type[Submission],
+    quiet: bool,
+    key: str,
+    printed: str,
+    said: str,
+) -> None:
+    """The receipt on stdout, and the doubt on stderr. Whoever is quiet hears nothing."""
+    request = command()
+    request.quiet = quiet
+    confirm(request, Event(key, "trigger", description="x", dedup_key="i"), CONFIG)
+    told = capfd.readouterr()
+    assert (told.out, told.err) == (printed, said)

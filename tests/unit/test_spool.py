@@ -1,17 +1,29 @@
 """Whatever happens on the way, an event is in the spool whole and for good, or not at all."""
 
+import contextlib
+import errno
 import os
+import posix
 import re
 import resource
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pdagent.spool import FILE_MODE, Spool, SpoolError, file_name, wake_fifo
+from pdagent.spool import (
+    FILE_MODE,
+    Spool,
+    SpoolError,
+    file_name,
+    open_fifo,
+    poke,
+    wake_fifo,
+)
 from tests.support.agent import directory
 from tests.support.faults import LINK, UNLINK, calls, mounted, python, traced
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER
@@ -29,6 +41,15 @@ except SpoolError as error:
 
 def names(root: Path, name: str) -> list[str]:
     return sorted(os.listdir(root / name))
+
+
+def open_files(below: Path) -> list[str]:
+    """Those that this process has open."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return [path for path in found if path.startswith(str(below))]
 
 
 def enqueue(root: Path, size: int = 100) -> list[str]:
@@ -112,10 +133,21 @@ def test_a_hundred_names_in_the_way_are_reported(root: Path, place: str) -> None
     """It ends, in words, and leaves nothing."""
     for n in range(150):
         (root / place / file_name(n, "K")).touch()
-    with pytest.raises(SpoolError, match="File exists"):
+    with pytest.raises(SpoolError) as caught:
         Spool(str(root), lambda: 0).enqueue("K", b"{}")
+    assert str(caught.value) == f"cannot write to {root}/{place}: File exists. {ODD}"
     assert len(names(root, place)) == 150
     assert names(root, "pdq" if place == "tmp" else "tmp") == []
+
+
+@pytest.mark.parametrize("place", ["tmp", "pdq"])
+def test_ninety_nine_names_in_the_way_are_not(root: Path, place: str) -> None:
+    """The next one is free."""
+    for n in range(99):
+        (root / place / file_name(n, "K")).touch()
+    name = Spool(str(root), lambda: 0).enqueue("K", b"{}")
+    assert (root / "pdq" / name).read_bytes() == b"{}"
+    assert name == file_name(99 if place == "pdq" else 0, "K")
 
 
 @pytest.mark.skipif(not ROOT, reason="needs several users")
@@ -215,6 +247,125 @@ def test_a_fault_leaves_no_open_file(root: Path, tmp_path: Path, call: str) -> N
     before, said, after = sent.stdout.decode().splitlines()
     assert "Input/output error" in said
     assert before == after
+
+
+def inject(
+    patch: pytest.MonkeyPatch, call: str, result: Callable[[int], object] = lambda _: None
+) -> list[str]:
+    """Has a system call of this process do something else: `result` is handed the number of the
+    call. None lets it go on as always. Returns what it is called with: names of files."""
+    real, named = getattr(posix, call), list[str]()
+
+    def called(*arguments: Any) -> object:
+        first = arguments[0]
+        named.append(os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else first)
+        found = result(len(named))
+        return real(*arguments) if found is None else found
+
+    patch.setattr(posix, call, called)
+    return named
+
+
+FULL = "The event was not queued. Free some space."
+ODD = "The event was not queued."
+READ_ONLY = (
+    "The event was not queued. Mount the file system writable. In a systemd unit with "
+    "ProtectSystem=strict or DynamicUser=yes, add the line ReadWritePaths={root}."
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "when", "error", "said"),
+    [
+        ("fchmod", 1, OSError(errno.EIO, ""), f"tmp: Input/output error. {ODD}"),
+        ("write", 1, OSError(errno.ENOSPC, ""), f"tmp: No space left on device. {FULL}"),
+        ("fsync", 1, OSError(errno.EIO, ""), f"tmp: Input/output error. {ODD}"),
+        ("link", 1, OSError(errno.EROFS, ""), f"pdq: Read-only file system. {READ_ONLY}"),
+        ("link", 1, OSError("odd"), f"pdq: Input/output error. {ODD}"),
+        ("fsync", 2, OSError(errno.EIO, ""), f"pdq: Input/output error. {ODD}"),
+        ("fsync", 2, KeyboardInterrupt(), ""),
+    ],
+)
+def test_whatever_fails_nothing_is_left(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    when: int,
+    error: BaseException,
+    said: str,
+) -> None:
+    """Neither a file nor an open one, and the text says where it was, why, and what to do."""
+
+    def failing(number: int) -> None:
+        if number == when:
+            raise error
+
+    calls = inject(monkeypatch, call, failing)
+    with pytest.raises((SpoolError, KeyboardInterrupt)) as caught:
+        Spool(str(root)).enqueue("K", b"{}")
+    assert len(calls) == when
+    assert names(root, "pdq") == names(root, "tmp") == []
+    assert open_files(root) == []
+    assert str(caught.value) == (said and f"cannot write to {root}/{said.format(root=root)}")
+
+
+def test_an_error_has_its_parts() -> None:
+    """For those who say it in other words."""
+    error = SpoolError("K", b"{}", "cannot", "Do.")
+    assert (error.key, error.body, error.cause, error.remedy) == ("K", b"{}", "cannot", "Do.")
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_disk_may_take_a_part_at_a_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """The body is whole all the same."""
+    real = posix.write
+    monkeypatch.setattr(posix, "write", lambda fd, data: real(fd, data[:size]))
+    name = Spool(str(root)).enqueue("K", b'{"a":"0123456789"}')
+    assert (root / "pdq" / name).read_bytes() == b'{"a":"0123456789"}'
+
+
+def test_a_disk_that_takes_nothing_is_full(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody tries for ever."""
+    inject(monkeypatch, "write", lambda _: 0)
+    with pytest.raises(SpoolError) as caught:
+        Spool(str(root)).enqueue("K", b"{}")
+    assert str(caught.value) == f"cannot write to {root}/tmp: No space left on device. {FULL}"
+
+
+def test_a_file_is_never_anybodys(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even before it has its mode, whatever the umask lets others do."""
+    modes = []
+
+    def looks(_: int) -> None:
+        [path] = (root / "tmp").iterdir()
+        modes.append(stat.S_IMODE(path.stat().st_mode))
+
+    inject(monkeypatch, "fchmod", looks)
+    before = os.umask(0)
+    try:
+        Spool(str(root)).enqueue("K", b"{}")
+    finally:
+        os.umask(before)
+    assert modes == [FILE_MODE]
+
+
+@pytest.mark.parametrize("may_open", [True, False])
+def test_what_makes_the_link_last(
+    root: Path, monkeypatch: pytest.MonkeyPatch, may_open: bool
+) -> None:
+    """The directory. Whoever may not open that syncs the file, once more."""
+
+    def forbidden(number: int) -> None:
+        if number == 2 and not may_open:
+            raise PermissionError(errno.EACCES, "")
+
+    inject(monkeypatch, "open", forbidden)
+    synced = inject(monkeypatch, "fsync")
+    name = Spool(str(root), lambda: 5_000).enqueue("K", b"{}")
+    assert synced == [f"{root}/tmp/{name}", f"{root}/pdq" if may_open else f"{root}/tmp/{name}"]
+    assert open_files(root) == []
 
 
 def limited() -> None:
@@ -392,8 +543,14 @@ def test_whether_anybody_listens(root: Path) -> None:
     fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     assert spool.wake("1_\udcff.txt")
     assert os.read(fd, 100) == b"\n1_\xff.txt\n"
+    assert poke(str(fifo), b"x" * 1_048_576)  # more than it holds
+    assert spool.wake("full")
     os.close(fd)
     fifo.unlink()
     fifo.write_text("whole")
     assert not spool.wake("x")
     assert fifo.read_text() == "whole"
+    with pytest.raises(OSError, match="not a FIFO") as caught:
+        open_fifo(str(fifo))
+    assert caught.value.errno == errno.EINVAL
+    assert open_files(root.parent) == []
