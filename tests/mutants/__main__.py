@@ -35,8 +35,8 @@ PARTS = {
     "pdagent.queue.keys": ["unit/queue/test_keys.py"],
     "pdagent.schedule.scheduler": [*SCHEDULE, "unit/daemon/test_handling.py"],
     "pdagent.schedule.lane": SCHEDULE,
-    "pdagent.schedule.chains": SCHEDULE,
-    "pdagent.schedule.entry": [*SCHEDULE, "unit/schedule/test_entry.py"],
+    "pdagent.schedule.chains": ["unit/schedule/test_chains.py", "unit/schedule/test_lane.py"],
+    "pdagent.schedule.entry": ["unit/schedule/test_entry.py", "unit/schedule/test_lane.py"],
     "pdagent.schedule.outage": [*SCHEDULE, "unit/schedule/test_outage.py"],
     "pdagent.wire.verdict": ["unit/wire/test_verdict.py"],
     "pdagent.wire.connections": [

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdagent import api
-from pdagent.encoding import dumps, shorten, shorten_key
+from pdagent.encoding import MARK, dumps, shorten, shorten_key, text_chars
 
 JSON = st.recursive(
     st.none()
@@ -85,3 +85,57 @@ def test_shorten_never_goes_past_the_limit(text: str, limit: int) -> None:
     short = shorten(text, limit)
     assert len(short) <= limit
     assert short == text or len(text) > limit
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "short"),
+    [
+        ("x" * 20, 20, "x" * 20),
+        ("x" * 21, 20, "x" * 5 + MARK),
+        ("x" * 21, len(MARK), MARK),
+        ("x" * 21, 3, "..."),
+        ("x", 0, ""),
+    ],
+)
+def test_what_is_left_of_a_text(text: str, limit: int, short: str) -> None:
+    """As much as fits before the mark, or as much of the mark as fits."""
+    assert shorten(text, limit) == short
+
+
+@pytest.mark.parametrize(
+    ("key", "short"),
+    [
+        ("x" * 300, "x" * 222 + "~0ca87c95ae2960615decdb050f1a92bd"),
+        ("\udcff", "\ufffd~a68ae8481c8b5822836dbc78741a04aa"),
+        ("a\ud800\udfff", "a\ufffd\ufffd~9d014f2bb84ff78da9a075b603890920"),
+        ("\ud7ff\ue000", "\ud7ff\ue000"),
+    ],
+)
+def test_a_dedup_key_is_shortened_for_ever_alike(key: str, short: str) -> None:
+    """The resolve of another version of the agent has to find the trigger of this one."""
+    assert shorten_key(key) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (" ~\x1f\x7f", r'" ~\u001f\u007f"'),
+        ('"\\\n\r\t\b\f', r'"\"\\\n\r\t\b\f"'),
+        ("\ud7ff\ud800\udfff\ue000", r'"\ud7ff\ufffd\ufffd\ue000"'),
+        ("\uffff\U00010000\U0010ffff", r'"\uffff\ud800\udc00\udbff\udfff"'),
+        ("\u00e9" * 10_000, '"' + r"\u00e9" * 10_000 + '"'),
+    ],
+)
+def test_how_a_text_is_written(text: str, written: str) -> None:
+    """At the bounds of what has to be escaped, and over many pieces."""
+    assert dumps(text) == written
+
+
+def test_other_values_are_written_as_texts() -> None:
+    """What no JSON has a form for."""
+    assert dumps({"a": (1, 2)}) == '{"a":"(1, 2)"}'
+
+
+def test_how_many_characters_are_in_a_value() -> None:
+    """Those of its texts, and of the names of its fields, at any depth."""
+    assert text_chars({"ab": ["c", 1, {"d": "ef", "g": None}], "hi": ""}) == 2 + 1 + 1 + 2 + 1 + 2

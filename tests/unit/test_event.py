@@ -7,8 +7,10 @@ from pdagent.encoding import MARK
 from pdagent.event import (
     BadEvent,
     Event,
+    bare_key,
     check_key,
     generated_dedup_key,
+    is_key_name,
     timestamp,
 )
 from tests.support.events import body_of
@@ -128,6 +130,10 @@ def test_v2_acknowledge_and_resolve_need_no_payload(action: str) -> None:
     noted = body_of(Event("K", action, dedup_key="d", details={"by": "me"}).body("v2", CLOCK))
     assert noted["payload"]["summary"] == "d"
     assert noted["payload"]["custom_details"] == {"by": "me"}
+    said = body_of(Event("K", action, description="done", dedup_key="d").body("v2", CLOCK))
+    assert said["payload"]["summary"] == "done"
+    nameless = body_of(Event("K", action, details={"by": "me"}).body("v2", CLOCK))
+    assert nameless["payload"]["summary"] == ""
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -143,6 +149,36 @@ def test_change_body_is_the_same_for_either_version(version: str) -> None:
             "custom_details": {"by": "me"},
         },
     }
+
+
+def test_a_change_event_has_links() -> None:
+    """Each with the parts that were given."""
+    links = (("http://run/7", "Run 7"), ("http://bare", ""))
+    body = body_of(Event("K", "change", description="x", links=links).body("v2", CLOCK))
+    assert body["links"] == [{"href": "http://run/7", "text": "Run 7"}, {"href": "http://bare"}]
+
+
+def test_a_body_at_the_limit_stays_whole() -> None:
+    """One more byte, and it is cut."""
+    event = Event("K", "trigger", description="x", details={"a": ""})
+    room = api.BODY_BYTES - len(event.body("v2", CLOCK))
+    event.details = {"a": "x" * room}
+    assert len(event.body("v2", CLOCK)) == api.BODY_BYTES
+    event.details = {"a": "x" * (room + 1)}
+    assert len(event.body("v2", CLOCK)) < api.BODY_BYTES
+    event.details = {"a": "\0" * (room // 6 + 1)}  # few characters, many bytes
+    assert len(event.body("v2", CLOCK)) < api.BODY_BYTES
+
+
+def test_what_makes_no_body() -> None:
+    """The sender hears why."""
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(BadEvent, match="nested too deep"):
+        Event("K", "trigger", description="x", details={"a": deep}).body("v2", CLOCK)
+    with pytest.raises(BadEvent, match="can't be cut down to 512000 bytes"):
+        Event("K", "trigger", agent_id="x" * api.BODY_BYTES).body("v1", CLOCK)
 
 
 def test_a_body_is_the_same_bytes_every_time() -> None:
@@ -207,6 +243,32 @@ def test_unusable_keys_are_refused_without_being_quoted(key: str) -> None:
     with pytest.raises(BadEvent) as caught:
         check_key(key)
     assert not key.strip("/") or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("around", [" ", "\t\r\n", "\"'`", "\u2018\u2019\u201c\u201d", "\ufeff"])
+def test_what_is_around_a_key(around: str) -> None:
+    """Copying and editing leave it there."""
+    assert bare_key(f"{around}K 1{around}") == "K 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_name"),
+    [
+        ("@db", True),
+        ("@" + "a-b.c_" * 5, True),
+        ("@" + "a-b.c_" * 5 + "d", False),
+        ("@-", True),
+        ("@", False),
+        ("db", False),
+        ("xdb", False),
+        ("@a b", False),
+        ("@a/b", False),
+        ("@\u00e9", False),
+    ],
+)
+def test_the_name_of_a_key(text: str, is_name: bool) -> None:
+    """Shorter than any key, so that no key is taken for one and shown."""
+    assert is_key_name(text) is is_name
 
 
 def test_generated_dedup_keys_hold_all_of_their_randomness() -> None:

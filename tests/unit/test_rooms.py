@@ -25,7 +25,6 @@ TESTED_ELSEWHERE = {
     # parts of something that is tested as a whole
     "lines": "unit/test_config.py",
     "integrations.report": "unit/integrations/test_nagios.py",
-    "schedule.chains": "unit/schedule/test_lane.py",
     "schedule.experience": "unit/schedule/test_scheduler.py",
     "schedule.telling": "unit/queue/test_holds.py",
     "serve.awaiting": "unit/serve/test_endpoint.py",

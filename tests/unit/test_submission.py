@@ -9,7 +9,7 @@ import pytest
 from pdagent import submission
 from pdagent.config import Config
 from pdagent.event import Event
-from pdagent.submission import Submission, UsageError, agent_id
+from pdagent.submission import Request, Submission, UsageError, agent_id
 
 CONFIG = Config({"data_dir": "/nowhere"}, {})
 
@@ -29,6 +29,40 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, bytes]:
     empty: dict[bytes, bytes] = {}
     monkeypatch.setattr(submission.posix, "environ", empty)  # type: ignore[attr-defined]
     return empty
+
+
+# the command line
+
+
+def test_nothing_was_given() -> None:
+    """Each option is None or empty then."""
+    made = Submission()
+    names = [*Request.__slots__, *Submission.__slots__]
+    given = {name: getattr(made, name) for name in names}
+    empty: dict[str, object] = {name: [] for name in ("fields", "links", "images")}
+    switches = dict.fromkeys(["quiet", "dry_run", "change"], False)
+    assert given == {**dict.fromkeys(names), **empty, **switches, "_key": ""}
+    assert made.confirms
+
+
+def test_a_plain_line() -> None:
+    """Options with a text, as one word or two; the last one wins."""
+    made = Submission()
+    line = ["-q", "-k", "K", "--description=a=b", "-f", "a=1", "--field=b=2", "-i", "x", "-i", ""]
+    assert made.read(line)
+    assert (made.quiet, made.key, made.description) == (True, "K", "a=b")
+    assert (made.fields, made.incident_key) == (["a=1", "b=2"], "")
+    assert Submission().read(["--quiet"])
+    assert Submission().read([])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["-k"], ["-k", "-t"], ["-k=K", "x"], ["word", "x"], ["--change"], ["-d", ""][:1], ["-f", "-"]],
+)
+def test_a_line_that_is_not_plain(line: list[str]) -> None:
+    """The complete way is asked."""
+    assert not Submission().read(["-q", *line])
 
 
 # the event
@@ -175,6 +209,9 @@ def test_an_unusable_key_is_named_by_its_origin(
     environment: dict[bytes, bytes], tmp_path: Path
 ) -> None:
     """A person wants to know where to look; the key itself is not quoted."""
+    environment[b"PD_SERVICE_KEY"] = b"\xff"
+    with pytest.raises(UsageError, match=r"^PD_SERVICE_KEY: the integration key contains"):
+        asked(key=None).event(CONFIG)
     environment[b"PD_SERVICE_KEY"] = b"sec/ret"
     with pytest.raises(UsageError, match=r"^PD_SERVICE_KEY: ") as caught:
         asked(key=None).event(CONFIG)
@@ -203,8 +240,11 @@ def test_a_key_file_may_be_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_text, args=("FROM_PIPE\n",), daemon=True)
     writer.start()
-    assert asked(key=None, key_file=str(path)).event(CONFIG).key == "FROM_PIPE"
+    request = asked(key=None, key_file=str(path))
+    assert request.event(CONFIG).key == "FROM_PIPE"
     writer.join()
+    path.unlink()
+    assert request.event(CONFIG).key == "FROM_PIPE"  # read once
 
 
 # the agent's id
