@@ -17,6 +17,10 @@ from waitress.parser import HTTPRequestParser, ParsingError
 
 # In a request's environment: the name in the certificate that the client has shown, if any.
 CERTIFICATE = "pdagent.certificate"
+# Requests that a client may send before the first is answered. No client that we know sends two.
+AHEAD_MOST = 10
+# Who has sent nothing for a shorter time does not keep us waiting: the network takes some time.
+WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Channel(HTTPChannel):
         self.has_asked = True
         if request is not None and self.request is request:
             self.last_activity = began
+        if len(self.requests) > AHEAD_MOST:
+            self.will_close = True
         self._crowd.make_room()
 
     @property
@@ -94,9 +100,10 @@ def _peer(connection: socket.socket, address: tuple[str, int]) -> str | int:
 class Crowd:
     """The connections of one server, and what they may cost together.
 
-    If they cost too much, the peer with the most connections loses the one that has kept us waiting
+    If there are too many, the peer with the most of them loses the one that has kept us waiting
     longest. So whoever fills all places takes them from himself. A client that sends its request at
-    once is served before its connection could be the one that has waited longest.
+    once is served before its connection could be the one that has waited longest. If the bodies are
+    too large together, the same goes for the peer whose bodies are the largest.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -106,15 +113,34 @@ class Crowd:
     def make_room(self) -> None:
         """Closes a connection if there are too many, or their bodies take up too much."""
         found = self._open()
-        size = sum(channel.body_bytes for channel in found)
-        if len(found) <= self._bounds.connections and size <= self._bounds.all_bytes:
-            return
+        if len(found) > self._bounds.connections:
+            self._close_one(found)
+        elif sum(channel.body_bytes for channel in found) > self._bounds.all_bytes:
+            self._close_largest(found)
+
+    def _close_one(self, found: list[Channel]) -> None:
         number = Counter(channel.peer for channel in found)
+
+        def order(channel: Channel) -> tuple[int, float]:
+            return -number[channel.peer], channel.last_activity
+
         waiting = [channel for channel in found if not channel.is_served]
+        chosen = min(waiting or found, key=order)
+        if time.time() - chosen.last_activity < WAIT_SECONDS:
+            # A peer whose connections are all busy would have everybody who comes turned away. So
+            # a peer that has many loses one that is busy.
+            most = min(found, key=order)
+            if number[most.peer] > self._bounds.connections / 10:
+                chosen = most
+        chosen.will_close = True
+
+    def _close_largest(self, found: list[Channel]) -> None:
+        size: Counter[str | int] = Counter()
+        for channel in found:
+            size[channel.peer] += channel.body_bytes
+        waiting = [channel for channel in found if channel.body_bytes and not channel.is_served]
         if waiting:
-            # The loop closes it in its next round. If it were closed at once, its descriptor could
-            # become another connection's in this round.
-            min(waiting, key=lambda c: (-number[c.peer], c.last_activity)).will_close = True
+            min(waiting, key=lambda c: (-size[c.peer], c.last_activity)).will_close = True
 
     def seconds_left(self) -> float:
         """How long it is until `close_late` has something to do. If nobody is connected, the answer
@@ -124,11 +150,17 @@ class Crowd:
         return max(0.0, min(ends, default=float(self._bounds.seconds)))
 
     def close_late(self) -> None:
-        """Closes the connections whose clients have kept us waiting for too long."""
+        """Closes the connections whose clients have kept us waiting for too long, and those that
+        were chosen meanwhile. Called between two rounds of the loop: within a round, a descriptor
+        that was closed could become another connection's.
+
+        waitress would close them once they can be written to. A client that does not read would
+        keep its place for ever.
+        """
         now = time.time()
-        for channel in self._open():
-            if self._end(channel) <= now:
-                channel.will_close = True
+        for channel in list(self.channels.values()):
+            if isinstance(channel, Channel) and (channel.will_close or self._end(channel) <= now):
+                channel.handle_close()
 
     def _open(self) -> list[Channel]:
         return [

@@ -96,7 +96,8 @@ def _is_open(path: str) -> bool:
 
 
 class Encryption:
-    """What new connections are encrypted with. `renew` changes nothing about older ones."""
+    """What new connections are encrypted with. Older ones go on after `renew`, unless clients have
+    to show certificates: a certificate counts for as long as its authority does."""
 
     def __init__(self, made: ssl.SSLContext) -> None:
         self._context = made
@@ -104,6 +105,10 @@ class Encryption:
 
     def renew(self, made: ssl.SSLContext) -> None:
         self._context = made
+
+    def is_over(self, made: ssl.SSLContext) -> bool:
+        """Whether nothing more may come over a connection of this context."""
+        return made is not self._context and self._context.verify_mode is ssl.CERT_REQUIRED
 
     def channel(
         self, crowd: Crowd, server: object, connection: socket.socket, *args: Any, **kwargs: Any
@@ -169,6 +174,10 @@ class EncryptedChannel(Channel):
             return
         if not self._has_met:
             self._meet()
+            return
+        assert isinstance(self.socket, ssl.SSLSocket)
+        if self._encryption.is_over(self.socket.context):
+            self.will_close = True
             return
         with contextlib.suppress(_Nothing):
             super().handle_read()

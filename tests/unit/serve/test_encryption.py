@@ -57,7 +57,10 @@ def client(listener: Listener, tls: ssl.SSLContext | None = None) -> http.client
 
 
 def ask(listener: Listener, tls: ssl.SSLContext | None = None, body: bytes = b"") -> bytes:
-    connection = client(listener, tls)
+    return ask_over(client(listener, tls), body)
+
+
+def ask_over(connection: http.client.HTTPConnection, body: bytes) -> bytes:
     connection.request("POST", "/", body)
     return connection.getresponse().read()
 
@@ -217,16 +220,36 @@ def test_a_new_certificate(settings: Config, tmp_path: Path) -> None:
     encryption = Encryption(context(settings))
     listener = Listener("127.0.0.1:0", echo, BOUNDS, encryption)
     before = client(listener)
-    before.request("POST", "/", b"1")
-    assert before.getresponse().read() == b"1"
+    assert ask_over(before, b"1") == b"1"
     other = CertificateAuthority()
     cert, key = other.files(str(tmp_path), "127.0.0.1")
     encryption.renew(context(Config({"listen_cert": cert, "listen_key": key})))
-    before.request("POST", "/", b"2")
-    assert before.getresponse().read() == b"2"
+    assert ask_over(before, b"2") == b"2"
     with pytest.raises(ssl.SSLCertVerificationError):
         ask(listener)
     assert ask(listener, ssl.create_default_context(cafile=other.ca_file), b"3") == b"3"
+    listener.close()
+
+
+def test_an_authority_that_counts_no_longer(settings: Config, tmp_path: Path) -> None:
+    """Nothing more comes over a connection that it let in. Others show their certificates anew."""
+    other = CertificateAuthority()
+    settings.listen_client_ca = other.ca_file
+    encryption = Encryption(context(settings))
+    listener = Listener("127.0.0.1:0", echo, BOUNDS, encryption)
+    tls = trusting()
+    tls.load_cert_chain(*other.files(str(tmp_path), "web1"))
+    before = client(listener, tls)
+    assert ask_over(before, b"1") == b"1"
+    settings.listen_client_ca = CA.ca_file
+    encryption.renew(context(settings))
+    with pytest.raises(OSError, match=r"(?i)closed|reset|eof|broken"):
+        ask_over(before, b"2")
+    with pytest.raises(OSError, match="alert"):
+        ask(listener, tls)
+    tls = trusting()
+    tls.load_cert_chain(*CA.files(str(tmp_path), "web2"))
+    assert ask(listener, tls) == b"web2"
     listener.close()
 
 

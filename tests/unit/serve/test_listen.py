@@ -1,10 +1,13 @@
 """What listens is reached by those who may, and nobody can make it work without end."""
 
+import contextlib
+import gc
 import http.client
 import os
 import socket
 import ssl
 import stat
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,10 +19,11 @@ import pytest
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.encryption import Encryption
 from pdagent.serve.listen import Listener, is_local
+from tests.support.agent import wait_until
 from tests.support.events_api.certificates import CertificateAuthority
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class _Tls:
@@ -42,6 +46,7 @@ def wire(request: pytest.FixtureRequest) -> None:
 
 
 BOUNDS = Bounds(body_bytes=1000, connections=20, threads=2, seconds=1)
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def echo(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
@@ -51,8 +56,10 @@ def echo(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
 
 
 @contextmanager
-def listening(address: str = "127.0.0.1:0", bounds: Bounds = BOUNDS) -> Iterator[Listener]:
-    listener = Listener(address, echo, bounds, Encryption(_TLS.context) if _TLS.on else None)
+def listening(
+    address: str = "127.0.0.1:0", bounds: Bounds = BOUNDS, app: "WSGIApplication" = echo
+) -> Iterator[Listener]:
+    listener = Listener(address, app, bounds, Encryption(_TLS.context) if _TLS.on else None)
     yield listener
     listener.close()
 
@@ -213,14 +220,18 @@ def test_whoever_holds_all_connections_keeps_nobody_out() -> None:
         assert is_cut_off(held[0])
 
 
+def of_this_host() -> str:
+    """An address of this host that is not on the loopback interface, so that it is another peer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
+
+
 def test_a_crowd_does_not_take_the_places_of_others() -> None:
     """It is the peer with the most connections who loses one, however old those of others are."""
     bounds = Bounds(1000, connections=3, seconds=3600, header_seconds=3600)
     with listening("0.0.0.0:0", bounds) as listener:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 9))  # sends nothing
-            address = probe.getsockname()[0]
-        quiet = to(address, listener)
+        quiet = to(of_this_host(), listener)
         quiet.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
         held = [connect(listener) for _ in range(10)]
         last = client(listener)
@@ -228,6 +239,75 @@ def test_a_crowd_does_not_take_the_places_of_others() -> None:
         quiet.sendall(b"y")
         assert quiet.recv(100).startswith(b"HTTP/1.1 200")
         assert is_cut_off(held[0])
+
+
+def test_a_busy_crowd_does_not_take_the_places_of_others() -> None:
+    """Not even one whose connections all wait for an answer: it loses one of these."""
+    bounds = Bounds(1000, connections=3, threads=1, seconds=3600, header_seconds=3600)
+    go_on = threading.Event()
+
+    def slow(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        go_on.wait()
+        return echo(environ, start)
+
+    with listening("0.0.0.0:0", bounds, slow) as listener:
+        busy = [connect(listener) for _ in range(3)]
+        for connection in busy:
+            connection.sendall(GET)
+        other = to(of_this_host(), listener)
+        other.sendall(GET)
+        assert is_cut_off(busy[0])
+        go_on.set()
+        assert other.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_one_client_cannot_fill_the_line() -> None:
+    """If it sends hundreds of requests before it reads an answer, it is cut off. A few are fine."""
+    with listening() as listener, connect(listener) as eager, connect(listener) as few:
+        few.sendall(GET * 5)
+        answers = b""
+        while answers.count(b"200 OK") < 5:
+            answers += few.recv(1000)
+        eager.sendall(GET * 500)
+        answers = b""
+        with contextlib.suppress(ConnectionResetError, ssl.SSLEOFError):
+            while part := eager.recv(10_000):
+                answers += part
+        assert answers.count(b"200 OK") < 500
+
+
+def test_a_client_that_does_not_read_is_cut_off() -> None:
+    """The system keeps what it can of an answer, and the rest would wait for ever."""
+
+    def much(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        start("200 OK", [("Content-Length", "16000000")])
+        return [b"x" * 16_000_000]
+
+    with listening(app=much) as listener:
+        gc.collect()  # what others have left open
+        before = len(os.listdir("/proc/self/fd"))
+        with connect(listener) as deaf:
+            wait_until(lambda: len(os.listdir("/proc/self/fd")) > before + 1)
+            deaf.sendall(GET)
+            wait_until(lambda: len(os.listdir("/proc/self/fd")) == before + 1)
+
+
+def test_large_bodies_take_no_places_of_others() -> None:
+    """Who sends large ones loses one, and not who has more connections."""
+    bounds = Bounds(100_000, all_bytes=250_000, seconds=3600)
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n"
+    with listening("0.0.0.0:0", bounds) as listener:
+        many = [to(of_this_host(), listener) for _ in range(9)]
+        for connection in many:
+            connection.sendall(GET)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        held = [connect(listener) for _ in range(5)]
+        for connection in held:
+            connection.sendall(head + b"x" * 90_000)
+        assert [is_cut_off(connection) for connection in held[:3]] == [True] * 3
+        for connection in many:
+            connection.sendall(GET)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 def test_all_bodies_together_are_bounded() -> None:
