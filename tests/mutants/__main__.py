@@ -30,7 +30,7 @@ PARTS = {
     "pdagent.submission": ["unit/test_submission.py", "unit/test_quick.py"],
     "pdagent.event": ["unit/test_event.py", "unit/test_submission.py"],
     "pdagent.encoding": ["unit/test_event.py", "unit/test_encoding.py"],
-    "pdagent.queue.backlog": ["unit/queue/test_backlog.py", "unit/queue/test_intervention.py"],
+    "pdagent.queue.backlog": ["unit/queue/test_backlog.py", "unit/daemon/test_reading.py"],
     "pdagent.queue.settlement": ["unit/queue/test_settlement.py", "unit/queue/test_waiting.py"],
     "pdagent.queue.keys": ["unit/queue/test_keys.py"],
     "pdagent.schedule.scheduler": [*SCHEDULE, "unit/daemon/test_handling.py"],

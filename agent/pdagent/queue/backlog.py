@@ -7,7 +7,6 @@ names. It does not know HTTP or holds.
 """
 
 import contextlib
-import errno
 import os
 import stat
 import threading
@@ -288,7 +287,7 @@ class Backlog:
         # go back, since its owner could go on writing into it in suc/ or err/.
         if stat.S_ISDIR(os.lstat(moved).st_mode):
             os.rename(moved, old)
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+            raise IsADirectoryError(name)
         return new
 
     def _free(self, name: str, target: str) -> str:

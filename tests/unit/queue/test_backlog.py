@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from pdagent.queue import backlog as backlog_module
 from pdagent.queue.backlog import Backlog, Count
 from pdagent.queue.names import key_of
 from pdagent.queue.opening import Directory
@@ -59,15 +60,24 @@ def test_scan_opens_nothing(root: Path) -> None:
 def test_no_change_is_missed_and_quiet_is_noticed(root: Path) -> None:
     """Two scans have to see the same time stamp before the directory counts as unchanged."""
     backlog = Backlog(str(root))
+    assert not backlog.is_quiet()
     assert backlog.changed()
+    assert not backlog.is_quiet()
     assert backlog.changed()
+    assert backlog.is_quiet()
     assert not backlog.changed()
     assert not backlog.changed()
+    assert backlog.is_quiet()
     path = put(root)
     os.utime(root / "pdq", ns=(1, 1))
+    assert not backlog.is_quiet()
     assert [backlog.changed() for _ in range(3)] == [True, True, False]
+    assert backlog.is_quiet()
     path.unlink()
+    assert not backlog.is_quiet()
     assert backlog.changed()
+    (root / "pdq").rmdir()
+    assert not backlog.is_quiet()
 
 
 def test_a_scan_that_fails_has_seen_nothing(root: Path) -> None:
@@ -284,6 +294,43 @@ def test_adopting_what_is_gone(root: Path) -> None:
         Backlog(str(root)).adopt(NAME)
 
 
+def test_what_takes_the_second_names_place_stays(root: Path) -> None:
+    """The look at tmp/ may be old: the name is another file's by now."""
+    for name in ("1_K.txt", "2_K.txt"):
+        os.link(put(root, name, place="tmp"), root / "pdq" / name)
+    backlog = Backlog(str(root))
+    backlog.adopt("1_K.txt", time.monotonic())
+    (root / "tmp" / "2_K.txt").unlink()
+    put(root, "2_K.txt", place="tmp")
+    backlog.adopt("2_K.txt", backlog._half_done_at)  # no younger look is needed
+    assert os.listdir(root / "tmp") == ["2_K.txt"]
+
+
+def test_a_look_at_tmp_is_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clean-up removes the rest."""
+    monkeypatch.setattr(backlog_module, "ADOPTED_MOST", 3)
+    for number in range(10):
+        put(root, f"{number}_K.txt", place="tmp")
+    os.link(root / "tmp" / "1_K.txt", root / "pdq" / NAME)
+    backlog = Backlog(str(root))
+    backlog.adopt(NAME)
+    assert len(backlog._half_done) + 10 - len(os.listdir(root / "tmp")) == 3
+
+
+def test_an_old_look_at_tmp_is_forgotten(root: Path) -> None:
+    """Its names take memory."""
+    for name in ("1_K.txt", "2_K.txt"):
+        os.link(put(root, name, place="tmp"), root / "pdq" / name)
+    backlog = Backlog(str(root))
+    backlog.adopt("1_K.txt")
+    backlog.rest(3600.0)
+    assert list(backlog._half_done.values()) == ["2_K.txt"]
+    backlog.rest(-1.0)
+    assert backlog._half_done == {}
+    backlog.adopt("2_K.txt")
+    assert os.listdir(root / "tmp") == []
+
+
 # moving on
 
 
@@ -311,6 +358,31 @@ def test_settling_over_a_dangling_link_does_not_replace_it(root: Path) -> None:
     assert Backlog(str(root)).settle_in_error(NAME) == file_name(6, "KEY1")
 
 
+def test_what_is_set_aside_may_come_from_elsewhere(root: Path) -> None:
+    """As an expectation does. What its name would be there is known before."""
+    backlog = Backlog(str(root))
+    put(root, place="err")
+    assert backlog.name_in_error(NAME) == file_name(6, "KEY1")
+    put(root, place="expected")
+    assert backlog.settle_in_error(NAME, "expected") == file_name(6, "KEY1")
+    assert os.listdir(root / "expected") == []
+    assert backlog.name_in_error("5_X.txt") == "5_X.txt"
+
+
+def test_zeros_keep_a_place(root: Path) -> None:
+    """As many as a name can have. After that the next number has to do."""
+    backlog = Backlog(str(root))
+    zeros = ["0" * number + NAME for number in range(5)]
+    for number, name in enumerate(zeros):
+        assert backlog.name_in_place(NAME, "pdq") == name
+        assert key_of(name) == "KEY1"
+        put(root, name, data=b"%d" % number)
+    assert backlog.name_in_place(NAME, "pdq") == "5_KEY1.txt"
+    put(root, "5_KEY1.txt")
+    assert backlog.name_in_place(NAME, "pdq") == file_name(6, "KEY1")
+    assert backlog.name_in_place(NAME, "err") == NAME
+
+
 def test_settling_what_is_gone(root: Path) -> None:
     """Says so."""
     with pytest.raises(FileNotFoundError):
@@ -329,6 +401,26 @@ def test_purge_takes_what_is_there(root: Path) -> None:
     entries.append(("pdq", "8_K.txt"))
     assert Backlog(str(root)).purge(entries) == [*entries[:1], *entries[2:]]
     assert [path for path in root.rglob("*") if path.parent != root] == []
+
+
+def test_purge_of_a_link_to_a_directory(root: Path) -> None:
+    """The link goes, and what it leads to stays."""
+    (root / "theirs").mkdir()
+    (root / "theirs" / "file").touch()
+    (root / "pdq" / NAME).symlink_to(root / "theirs")
+    assert Backlog(str(root)).purge([("pdq", NAME)]) == [("pdq", NAME)]
+    assert os.listdir(root / "theirs") == ["file"]
+    assert os.listdir(root / "pdq") == os.listdir(root / "tmp") == []
+
+
+def test_a_purge_that_fails_half_way(root: Path) -> None:
+    """What was taken until then is gone for good."""
+    put(root)
+    put(root, "6_K.txt")
+    with pytest.raises(OSError, match="File name too long"):
+        Backlog(str(root)).purge([("pdq", NAME), ("pdq", "x" * 300), ("pdq", "6_K.txt")])
+    assert os.listdir(root / "pdq") == ["6_K.txt"]
+    assert os.listdir(root / "tmp") == []
 
 
 def test_purge_of_an_event_whose_sender_died(root: Path) -> None:
@@ -387,6 +479,7 @@ def test_one_entry_is_seen(root: Path) -> None:
     seen = backlog.seen(NAME)
     assert seen is not None
     assert (seen.name, seen.owner, seen.is_directory) == (NAME, path.stat().st_uid, False)
+    assert seen.changed == path.stat().st_ctime_ns
     directory = backlog.seen("5_D.txt")
     assert directory is not None
     assert directory.is_directory
@@ -401,7 +494,7 @@ def test_a_directory_is_never_moved(root: Path) -> None:
     with pytest.raises(Directory):
         backlog.load(NAME)
     for settle in (backlog.settle_in_error, backlog.settle_delivered):
-        with pytest.raises(IsADirectoryError):
+        with pytest.raises(IsADirectoryError, match=NAME):
             settle(NAME)
     assert os.listdir(root / "pdq") == [NAME]
     assert os.listdir(root / "err") == os.listdir(root / "suc") == []
@@ -425,6 +518,60 @@ def test_what_comes_during_a_look_is_left_for_the_next(root: Path) -> None:
     assert "6_A.txt" not in first
     assert backlog.changed()
     assert "6_A.txt" in {seen.name for seen in backlog.look(lambda _: False)}
+
+
+def test_what_is_known_is_passed_over(root: Path) -> None:
+    """And what goes meanwhile: the look goes on behind it."""
+    names = [f"{number}_K.txt" for number in range(50)]
+    for name in names:
+        put(root, name)
+    backlog, asked = Backlog(str(root)), list[str]()
+
+    def known(name: str) -> bool:
+        asked.append(name)
+        if len(asked) == 2:
+            (root / "pdq" / name).unlink()
+        return len(asked) == 1
+
+    found = [seen.name for seen in backlog.look(known)]
+    assert found == asked[2:]
+    assert len(asked) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("began", "now", "is_found"), [(0, 0, True), (-1, 0, False), (-2, -1, True)]
+)
+def test_only_what_came_after_the_beginning_came_during_a_look(
+    root: Path, monkeypatch: pytest.MonkeyPatch, began: int, now: int, is_found: bool
+) -> None:
+    """And not later than now: such a stamp is from before a step of the clock."""
+    changed = put(root).stat().st_ctime_ns
+    times = iter([changed + began, changed + now])
+    monkeypatch.setattr(time, "time_ns", lambda: next(times))
+    assert [seen.name for seen in Backlog(str(root)).look(lambda _: False)] == [NAME] * is_found
+
+
+def test_whose_queue_it_is(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent's, if it may do everything there, and new files get its group."""
+    backlog = Backlog(str(root))
+    assert backlog.is_ours()
+    asked = []
+
+    def access(path: str, mode: int) -> bool:
+        asked.append((path, mode))
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", access)
+        assert not backlog.is_ours()
+    assert asked == [(f"{root}/pdq", os.R_OK | os.W_OK | os.X_OK)]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getegid", lambda: 12_345)
+        assert not backlog.is_ours()
+    (root / "pdq").rmdir()
+    assert not backlog.is_ours()
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    assert not backlog.is_ours()
 
 
 def test_a_clock_that_was_set_back_hides_nothing(root: Path) -> None:
@@ -477,7 +624,8 @@ def test_many_names_in_a_row_that_are_taken(root: Path) -> None:
     looks = Counted(os.path.lexists)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os.path, "lexists", looks)
-        Backlog(str(root)).settle_in_error(NAME)
+        # After 100 the steps grow: 2, 4, 8, and so on.
+        assert Backlog(str(root)).settle_in_error(NAME) == file_name(2151, "KEY1")
     assert looks.calls < 200
     assert len(os.listdir(root / "err")) == 2001
 
