@@ -721,6 +721,15 @@ def test_new_limits_count_from_the_next_failure(desk: Desk) -> None:
     assert desk.settle(desk.take(), UNREACHABLE).seconds <= 2.0
 
 
+def test_new_limits_count_from_the_next_claim(desk: Desk) -> None:
+    """More of a key's events go at once, and more of all."""
+    desk.add("A:x:1", "A:y:2", "A:z:3")
+    assert names(iter(desk.take, None)) == ["A:x:1"]
+    desk.scheduler.configure(replace(ONE_BY_ONE, per_key=3))
+    desk.add("A:w:4")
+    assert names(iter(desk.take, None)) == ["A:y:2", "A:z:3"]
+
+
 # retried by a person
 
 
@@ -844,3 +853,158 @@ def test_a_large_event_finds_one_of_the_places_for_such(desk: Desk) -> None:
     desk.scheduler.make_heavy(entry, desk.now)
     assert desk.scheduler.claim(desk.now) is entry
     assert entry.heavy
+    assert desk.scheduler.may_send(entry, "x")
+    desk.settle(entry, DELIVERED)
+    second = desk.take()
+    assert second is not None
+    assert (second.name, second.heavy) == ("A:y:2", False)
+
+
+def test_an_event_that_stepped_aside_joins_its_chain(busy: Desk) -> None:
+    """Once its file can be read: what is of its incident waits for it, and it for what went."""
+    busy.add("A:x:1", "A:y:2", "A:x:3", "A:y:4")
+    first = busy.scheduler.claim(busy.now)
+    assert first is not None
+    busy.scheduler.postpone(first, busy.now, busy.now + 5, "may not be read")
+    ahead = busy.take()
+    assert ahead is not None
+    assert ahead.name == "A:y:2"
+    told = busy.scheduler.changes
+    busy.now += 5
+    assert busy.scheduler.claim(busy.now) is first
+    assert not busy.scheduler.may_send(first, "y")
+    assert busy.scheduler.changes == told + 1
+    assert busy.scheduler.held(busy.now).holds == ()
+    assert names(iter(busy.take, None)) == ["A:x:3"]
+    busy.settle(ahead, DELIVERED)
+    assert busy.scheduler.claim(busy.now) is first
+    assert busy.scheduler.may_send(first, "x")  # a file that changes does not change its chain
+    assert first.chain == "y"
+    busy.settle(first, DELIVERED)
+    assert names(iter(busy.take, None)) == ["A:y:4"]
+
+
+def test_what_is_told_of_is_counted(desk: Desk) -> None:
+    """`changes` grows with each hold that begins or ends, and with each try in vain, so that it is
+    told anew. It does not grow where all is well, or where nobody is told."""
+    scheduler, seen = desk.scheduler, [0]
+
+    def grown() -> int:
+        seen.append(scheduler.changes)
+        return seen[-1] - seen[-2]
+
+    desk.add("A:x:1")
+    assert desk.drain() == ["A:x:1"]
+    assert grown() == 0
+    desk.add("A:x:2")
+    desk.settle(desk.take(), TROUBLED)
+    assert grown() == 1  # a try in vain
+    desk.wait()
+    assert desk.drain() == ["A:x:2"]
+    assert grown() == 2  # it is no longer tried, and the chain no longer held
+    desk.add("A:x:3")
+    desk.settle(desk.take(), THROTTLED)
+    assert grown() == 2  # a try, and the key's hold
+    desk.wait()
+    assert desk.drain() == ["A:x:3"]
+    assert grown() == 2  # the hold ends, and the event is no longer tried
+    desk.add("A:x:4")
+    entry = desk.take()
+    assert entry is not None
+    scheduler.postpone(entry, desk.now, desk.now + 5)
+    desk.wait()
+    assert desk.drain() == ["A:x:4"]
+    assert grown() == 0  # nobody was told
+    desk.add("A:x:5")
+    entry = desk.take()
+    assert entry is not None
+    scheduler.postpone(entry, desk.now, desk.now + 5, "may not be read")
+    assert grown() == 1
+    desk.wait()
+    assert desk.drain() == ["A:x:5"]
+    assert grown() == 1
+    desk.add("A:x:6")
+    entry = scheduler.claim(desk.now)
+    assert entry is not None
+    scheduler.delay(entry, desk.now, desk.now + 5, "can't be read")
+    assert grown() == 1
+    desk.wait()
+    assert desk.drain() == ["A:x:6"]
+    assert grown() == 1
+    desk.add("A:x:7", "B:x:8")
+    desk.settle(desk.take(), UNREACHABLE)
+    desk.settle(desk.take(), UNREACHABLE)
+    assert grown() == 2
+    desk.wait()
+    desk.settle(desk.take(), REFUSED)
+    assert grown() == 2  # the outage is over, and the event is no longer tried
+    assert len(desk.drain()) == 1
+    assert grown() == 1
+
+
+def test_the_oldest_event(desk: Desk) -> None:
+    """What is no event does not count."""
+    assert desk.scheduler.oldest is None
+    desk.scheduler.add("junk", "/junk")
+    assert desk.scheduler.oldest is None
+    desk.add("A:x:1", "A:y:2")
+    assert desk.scheduler.oldest == "A:x:1"
+    assert desk.scheduler.figures().oldest == "A:x:1"
+    assert desk.scheduler.figures().pending == 3
+
+
+def test_nothing_is_remembered_of_keys_that_have_no_events(desk: Desk) -> None:
+    """There may be as many keys as events."""
+    desk.add("A:x:1", "A:x:2", "B:y:3")
+    desk.settle(desk.take(), TROUBLED)
+    assert desk.take() is not None
+    assert desk.take() is None
+    assert sorted(desk.scheduler._lanes) == ["A", "B"]
+    desk.wait()
+    assert desk.drain() == ["A:x:1", "A:x:2"]
+    assert sorted(desk.scheduler._lanes) == ["B"]
+
+
+def test_whether_an_event_is_on_its_way(desk: Desk) -> None:
+    """One that is not gets another turn if its lane has lost it. One that is gone is not."""
+    desk.add("A:x:1", "A:y:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    assert desk.scheduler.is_claimed(entry)
+    assert desk.scheduler.may_send(entry, "x")
+    assert desk.scheduler.is_claimed(entry)
+    desk.settle(entry, TROUBLED)
+    assert not desk.scheduler.is_claimed(entry)
+    desk.wait()
+    assert desk.drain() == ["A:x:1", "A:y:2"]
+    assert not desk.scheduler.is_claimed(entry)
+    assert desk.scheduler.claim(desk.now) is None
+
+
+def test_when_something_is_due_in_an_outage(desk: Desk) -> None:
+    """When the next probe may go, if there is anything that could be it."""
+    desk.add("A:x:1", "B:y:2", "C:z:3")
+    for _ in range(2):
+        desk.settle(desk.take(), UNREACHABLE)
+    [hold] = desk.scheduler.held(desk.now).holds
+    assert hold.until == desk.now + 1.0
+    assert desk.scheduler.next_due(desk.now) == hold.until
+    desk.now = hold.until
+    probe = desk.take()
+    assert probe is not None
+    assert probe.name == "C:z:3"
+    assert desk.scheduler.next_due(desk.now) is None  # until the probe is back
+
+
+def test_a_sender_who_is_done_with_what_is_not_waited_for(desk: Desk) -> None:
+    """It may be gone, or on its way, or in trouble: all stays as it is."""
+    desk.scheduler.finish("A:x:1")
+    desk.add("A:x:1")
+    entry = desk.take()
+    desk.scheduler.finish("A:x:1")
+    assert desk.take() is None
+    desk.settle(entry, TROUBLED)
+    desk.scheduler.finish("A:x:1")
+    assert desk.take() is None
+    assert desk.wait() == 0.5
+    assert desk.drain() == ["A:x:1"]
