@@ -288,12 +288,48 @@ def test_no_lines_and_no_pipe(agent: Agent) -> None:
     assert "output" not in page(agent)[1]
 
 
-def test_a_full_disk_behind_stdout_is_not_the_commands_end(agent: Agent) -> None:
-    """What is lost is lost, and the command runs on."""
+def test_a_full_disk_behind_stdout_is_the_commands_to_see(agent: Agent) -> None:
+    """Else half a dump would look like a whole one."""
     with open("/dev/full", "wb") as full:
-        process = begun(agent, "--", "sh", "-c", "echo x; echo x; exit 5", stdout=full)
+        process = begun(agent, "--", "sh", "-c", "echo x || exit 5", stdout=full)
         assert process.wait(timeout=30) == 5
-    assert page(agent)[1]["output"] == "x\nx"
+    assert page(agent)[1]["exit"] == 5
+
+
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_a_file_is_the_commands_own(agent: Agent, mode: str) -> None:
+    """The page has the last lines of standard error's, and only of this run."""
+    log = agent.root / "log.txt"
+    log.write_text("before\n")
+    script = "readlink /proc/$$/fd/1; echo err >&2; exit 1"
+    with log.open(mode) as file:
+        process = begun(agent, "--", "sh", "-c", script, stdout=file, stderr=file)
+        assert process.wait(timeout=30) == 1
+    written = f"{log}\nerr"
+    assert log.read_text() == ("before\n" if mode == "ab" else "") + written + "\n"
+    assert page(agent)[1]["output"] == written
+
+
+def test_data_in_a_file_are_not_for_a_page(agent: Agent) -> None:
+    """Standard output that goes to a file of its own may be anything, such as a dump."""
+    with (agent.root / "dump").open("wb") as dump:
+        process = begun(
+            agent, "--", "sh", "-c", "echo private; echo err >&2; exit 1",
+            stdout=dump, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert process.communicate(timeout=30)[1] == b"err\n"
+    assert (agent.root / "dump").read_text() == "private\n"
+    assert page(agent)[1]["output"] == "err"
+
+
+def test_output_that_nobody_wants_is_in_the_page(agent: Agent) -> None:
+    """As with cron's >/dev/null 2>&1."""
+    process = begun(
+        agent, "--", "sh", "-c", "echo out; echo err >&2; exit 1",
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.wait(timeout=30) == 1
+    assert page(agent)[1]["output"] == "out\nerr"
 
 
 def test_children_are_not_waited_for(agent: Agent) -> None:
@@ -301,28 +337,33 @@ def test_children_are_not_waited_for(agent: Agent) -> None:
     agent.root.chmod(0o777)
     later = "while [ ! -e go ]; do sleep 0.05; done; echo later; echo and later"
     script = f"({later}) & echo now; exit 6"
-    out = agent.root / "out"
-    with out.open("wb") as file:
-        process = begun(agent, "--", "sh", "-c", script, stdout=file)
-        assert process.wait(timeout=30) == 6
-    assert out.read_text() == "now\n"
+    process = begun(agent, "--", "sh", "-c", script, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"now\n"
+    assert process.wait(timeout=30) == 6
     assert len(events(agent)) == 1
     (agent.root / "go").touch()
-    wait_until(lambda: out.read_text() == "now\nlater\nand later\n")
+    assert process.stdout.read() == b"later\nand later\n"
 
 
 # --- signals and time ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "USR1", "QUIT"])
-def test_signals_are_handed_on(agent: Agent, name: str) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT),
+        *(signal.SIGPWR, signal.SIGABRT, signal.SIGRTMIN + 3),
+    ],
+)
+def test_signals_are_handed_on(agent: Agent, number: int) -> None:
     """What somebody sends to pd-send reaches the command, which decides."""
     agent.root.chmod(0o777)
-    script = f"trap 'echo got; exit 7' {name}; echo ready; while :; do sleep 0.05; done"
+    script = f"trap 'echo got; exit 7' {int(number)}; echo ready; while :; do sleep 0.05; done"
     process = begun(agent, "--", "sh", "-c", script, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    process.send_signal(getattr(signal, f"SIG{name}"))
+    process.send_signal(number)
     assert process.stdout.read() == b"got\n"
     assert process.wait(timeout=30) == 7
     assert page(agent)[1]["exit"] == 7
@@ -379,7 +420,9 @@ def test_stopped_and_continued(agent: Agent) -> None:
 
 def test_time_out(agent: Agent) -> None:
     """Ends the whole of it: a shell's children do not live on."""
-    done = run(agent, "--timeout", "1s", "--", "sh", "-c", "sleep 1234 & echo $!; wait; :")
+    script = "sleep 1234 & echo $!; wait; :"
+    # Whoever runs the tests may have a terminal.
+    done = run(agent, "--timeout", "1s", "--", "sh", "-c", script, under=["setsid", "--wait"])
     assert done.returncode == 128 + signal.SIGTERM
     wait_until(lambda: not Path(f"/proc/{int(done.stdout)}").exists())
     summary, details = page(agent)
@@ -392,6 +435,14 @@ def test_time_out_is_no_success(agent: Agent) -> None:
     script = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
     assert run(agent, "--timeout", "1", "--", "sh", "-c", script).returncode == 124
     assert "timed out after" in page(agent)[0]
+
+
+@pytest.mark.parametrize("time", ["366d", "99999999999d"])
+def test_a_time_out_may_be_far_away(agent: Agent, time: str) -> None:
+    """The kernel waits for 24 days at once, and no longer."""
+    done = run(agent, "--timeout", time, "--", "sh", "-c", "exit 4")
+    assert (done.returncode, done.stderr) == (4, b"")
+    assert page(agent)[1]["exit"] == 4
 
 
 # --- a terminal ---------------------------------------------------------------------------------
@@ -415,6 +466,19 @@ def test_a_terminal_stays_one(agent: Agent) -> None:
     summary, details = page(agent)
     assert "exit 8" in summary
     assert "output" not in details
+
+
+def test_a_question_on_the_terminal_can_be_answered(agent: Agent) -> None:
+    """Such as ssh's for a password, wherever the streams go, and with a time-out too."""
+    ask = "echo ask >/dev/tty; read answer </dev/tty; echo got $answer >/dev/tty; exit 8"
+    command = [*agent.command("pd-send"), "--config", str(agent.conf), "run", "-k", KEY]
+    command += ["--timeout", "1h", "--", "sh", "-c", ask]
+    script = '"$@" </dev/null >/dev/null 2>&1'
+    with Terminal(["sh", "-c", script, "sh", *command], agent.environment) as terminal:
+        terminal.until("ask")
+        terminal.type("yes\n")
+        terminal.until("got yes")
+        assert terminal.end() == 8
 
 
 # --- what is kept -------------------------------------------------------------------------------

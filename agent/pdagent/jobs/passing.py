@@ -1,15 +1,19 @@
 """Passing on what a command writes, and keeping its last part.
 
-If standard output or error is a terminal, the command gets the terminal itself. Then nothing is
-kept, since that would need a pseudo-terminal. Otherwise the command writes into a pipe, and each
-piece is passed on as soon as there is room for it. Nothing is read ahead, so a slow reader slows
-the command down, as it would without us.
+Where standard output or error is a pipe, a socket or /dev/null, the command writes into a pipe of
+ours, and each piece is passed on as soon as there is room for it. Nothing is read ahead, so a slow
+reader slows the command down, as it would without us.
+
+Everything else the command gets itself. A terminal would be one no longer. And with a file or a
+tape, only the command knows what to do if the disk is full: with a pipe in between, half a dump
+would look like a whole one. The last part of a file is read after the end of the command.
 
 The command may leave children behind that write to the same pipe. Nobody waits for them: a process
 of ours stays behind for them, and ends when they do.
 """
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -22,6 +26,7 @@ _PIECE = 65_536
 _SURE = 4096
 # After the command has ended, its pipe can hold so many bytes (/proc/sys/fs/pipe-max-size).
 _LEFT_MOST = 1_048_576
+_NULL = os.makedev(1, 3)  # /dev/null
 
 
 class _Stream:
@@ -33,9 +38,6 @@ class _Stream:
         os.set_blocking(self.source, False)
         self.waiting = b""  # read, and not yet passed on
         self.open = True
-        found = os.fstat(target)
-        # Files take whatever they are given. Pipes and sockets could make us wait.
-        self.most = _PIECE if stat.S_ISREG(found.st_mode) else _SURE
 
     def close(self) -> None:
         """Closes the pipe, so that whoever still writes gets SIGPIPE or EPIPE."""
@@ -44,14 +46,44 @@ class _Stream:
             self.open = False
 
 
+class _File:
+    """A file that the command writes to, by a descriptor of ours."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._began = self._place()
+
+    def _place(self) -> int:
+        """Where the next piece goes. Our descriptor has one place with the command's."""
+        if fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_APPEND:
+            return os.fstat(self._fd).st_size
+        return os.lseek(self._fd, 0, os.SEEK_CUR)
+
+    def last(self) -> bytes:
+        """The last that was written since the start; nothing where we may not read the file."""
+        try:
+            place = self._place()
+            began = self._began if self._began <= place else 0  # somebody has emptied it
+            size = min(place - began, KEPT_BYTES)
+            fd = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return os.pread(fd, size, place - size)
+            finally:
+                os.close(fd)
+        except OSError:
+            return b""
+
+
 class Passing:
     """Passes on what a command writes to standard output and error. `keeps`: whether its last part
     is wanted; if not, the command gets our descriptors as they are."""
 
     def __init__(self, keeps: bool) -> None:
-        self.last = b""  # KEPT_BYTES at most
         self.outputs: dict[int, int] = {}  # descriptors for the command, in the place of ours
+        self._kept = b""  # KEPT_BYTES at most
         self._streams: list[_Stream] = []
+        # A file behind standard output alone holds data, such as a dump, and no page is for that.
+        self._file = _File(2) if keeps and _is_file(2) else None
         first: _Stream | None = None
         for fd in (1, 2) if keeps else ():
             if not _can_be_kept(fd):
@@ -61,6 +93,10 @@ class Passing:
                 first = _Stream(fd)
                 self._streams.append(first)
             self.outputs[fd] = first.end
+
+    def last(self) -> bytes:
+        """The last part of what the command has written, KEPT_BYTES at most."""
+        return (self._kept + (self._file.last() if self._file else b""))[-KEPT_BYTES:]
 
     def started(self) -> None:
         """Closes our copies of the command's ends, since it has been started."""
@@ -108,21 +144,17 @@ class Passing:
             stream.close()
             return False
         stream.waiting += piece
-        self.last = (self.last + piece)[-KEPT_BYTES:]
+        self._kept = (self._kept + piece)[-KEPT_BYTES:]
         return True
 
     def _write(self, stream: _Stream) -> None:
         try:
-            written = os.write(stream.target, stream.waiting[: stream.most])
+            written = os.write(stream.target, stream.waiting[:_SURE])
         except BlockingIOError:
             return
-        except BrokenPipeError:
+        except OSError:  # the reader is gone, and the command is to know
             stream.waiting = b""
             stream.close()
-        except OSError:
-            # Such as a full disk. Without us the command would have got the error, and most
-            # commands ignore it. So this piece is lost, and the command runs on.
-            stream.waiting = b""
         else:
             stream.waiting = stream.waiting[written:]
 
@@ -157,6 +189,18 @@ class Passing:
 
 def _can_be_kept(fd: int) -> bool:
     """Whether a pipe may take the place of this descriptor."""
+    if not _is_open(fd) or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        return False
+    found = os.fstat(fd)
+    is_null = stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL
+    return is_null or stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
+
+
+def _is_file(fd: int) -> bool:
+    return _is_open(fd) and stat.S_ISREG(os.fstat(fd).st_mode)
+
+
+def _is_open(fd: int) -> bool:
     # If a descriptor was closed when we were started, we have put a file there that no command
     # inherits.
-    return os.get_inheritable(fd) and not os.isatty(fd)
+    return os.get_inheritable(fd)

@@ -1,8 +1,9 @@
 """Starting a command: as `env` does, with all that this process was given.
 
 The command gets the environment, the directory, every open descriptor and the ignored signals that
-`pd-send` was started with. It stays in the process group of `pd-send`, so that a terminal's ^C and
-^Z reach it as ever, unless it is to have one of its own.
+`pd-send` was started with; only SIGPIPE and SIGXFSZ, which Python ignores, are never ignored. It
+stays in the process group of `pd-send`, so that a terminal's ^C and ^Z reach it as ever, unless it
+is to have one of its own.
 """
 
 import errno
@@ -22,7 +23,7 @@ def is_not_found(error: OSError) -> bool:
 def start(
     command: list[str],
     outputs: Mapping[int, int],
-    dispositions: Mapping[signal.Signals, signal.Handlers],
+    dispositions: Mapping[int, signal.Handlers],
     mask: set[int],
     own_group: bool,
 ) -> int:
@@ -51,7 +52,7 @@ def start(
 def _become(
     command: list[str],
     outputs: Mapping[int, int],
-    dispositions: Mapping[signal.Signals, signal.Handlers],
+    dispositions: Mapping[int, signal.Handlers],
     mask: set[int],
     own_group: bool,
     tell: int,

@@ -16,14 +16,20 @@ from pdagent.jobs import starting
 from pdagent.jobs.passing import Passing
 
 GRACE_SECONDS = 10.0  # from SIGTERM to SIGKILL, and from SIGKILL to saying that it did not help
-_HANDED_ON = (
-    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1),
-    *(signal.SIGUSR2, signal.SIGALRM, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT),
-)
-# A terminal sends these to all of its foreground group.
-_BY_TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH)
+_POLL_SECONDS = 86_400.0  # of one poll(2); it takes no more than 24 days
 # Python ignores these two, and the command must not inherit that.
 _PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
+# These are about pd-send itself, whoever sends them: its end, its stop, its own child, its limits,
+# its mistakes, and its place in the background of a terminal, which the command shares.
+_ITS_OWN = (
+    *(signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, *_PYTHONS, signal.SIGXCPU),
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP),
+    *(signal.SIGTTIN, signal.SIGTTOU),
+)
+# All others are meant for the command: KillSignal= of a unit may be any.
+_HANDED_ON = tuple(signal.valid_signals() - set(_ITS_OWN))
+# A terminal sends these to all of its foreground group.
+_BY_TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH)
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _TIMED_OUT = 124  # as timeout(1) has it
 
@@ -55,9 +61,10 @@ class Watch:
         self._command = command
         self._passing = passing
         self._timeout = timeout
-        # Without a terminal the command need not be in our process group. A group of its own can be
-        # ended as a whole, with the children of a shell.
-        self._own_group = timeout is not None and not any(map(os.isatty, (0, 1, 2)))
+        # A group of its own can be ended as a whole, with the children of a shell. But whom a
+        # terminal serves has to stay in our process group, to read from it, and to get its ^C.
+        has_terminal = any(map(os.isatty, (0, 1, 2))) or _is_in_foreground()
+        self._own_group = timeout is not None and not has_terminal
         self._pid = 0
         self._status: int | None = None
         self._began = time.monotonic()
@@ -65,6 +72,7 @@ class Watch:
         self._sent: list[int] = []  # the signals that were sent after time was up
         self._wake, self._woken = os.pipe()
         self._is_stopped = False  # True once a signal says to stop passing on what is left
+        self._ignored: set[int] = set()  # signals that we were started to ignore
 
     def begin(self) -> Ending | None:
         """Starts the command. If that fails, returns how."""
@@ -73,9 +81,9 @@ class Watch:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HANDED_ON, signal.SIGCHLD))
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         before = {n: signal.signal(n, _note) for n in (*_HANDED_ON, signal.SIGCHLD)}
-        theirs = {
-            number: signal.SIG_IGN if handler == signal.SIG_IGN else signal.SIG_DFL
-            for number, handler in before.items()
+        self._ignored = {number for number, handler in before.items() if handler == signal.SIG_IGN}
+        theirs: dict[int, signal.Handlers] = {
+            n: signal.SIG_IGN if n in self._ignored else signal.SIG_DFL for n in before
         }
         theirs.update(dict.fromkeys(_PYTHONS, signal.SIG_DFL))
         self._began = time.monotonic()
@@ -127,7 +135,8 @@ class Watch:
         for fd, events in self._passing.interests() if self._may_pass() else ():
             poller.register(fd, events)
         rest = most if self._next is None else max(0.0, self._next - time.monotonic())
-        ready = {fd for fd, _ in poller.poll(None if rest is None else rest * 1000 + 1)}
+        wait = None if rest is None else min(rest, _POLL_SECONDS) * 1000 + 1
+        ready = {fd for fd, _ in poller.poll(wait)}
         self._passing.step(ready)
         if self._wake in ready:
             for number in os.read(self._wake, 4096):
@@ -143,11 +152,12 @@ class Watch:
         if number == signal.SIGCHLD:
             return  # the loop looks
         if self._status is not None:
-            self._is_stopped = self._is_stopped or number in _ENDING
+            if number in _ENDING and number not in self._ignored:
+                self._is_stopped = True
             return
         if self._own_group or number not in _BY_TERMINAL or not _is_in_foreground():
             self._send(number)
-        if number == signal.SIGTSTP:
+        if number == signal.SIGTSTP and number not in self._ignored:
             os.kill(os.getpid(), signal.SIGSTOP)  # until somebody continues both
 
     def _send(self, number: int) -> None:

@@ -13,8 +13,8 @@ from pdagent.shown import printable
 COMMAND_CHARS = 2048
 LINES = 20  # of output that a page has, unless another number is wanted
 LINE_CHARS = 1000
-# Colours, and what else terminals obey.
-_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# Colours, and what else terminals obey. A title that has no end hides its own line only.
+_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
 def name_of(command: Sequence[str]) -> str:

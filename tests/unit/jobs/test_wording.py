@@ -39,6 +39,7 @@ def test_what_was_written() -> None:
     assert wording.last_lines(b"", 5) == ""
     assert wording.last_lines(b"a\n", 0) == ""
     assert wording.last_lines(b"\x1b[1;31mred\x1b[0m\x1b]0;t\x1b\\.\x07", 5) == "red.?"
+    assert wording.last_lines(b"\x1b]no end\nerror\n", 5) == "error"
     assert wording.last_lines(b"1%\r2%\r", 5) == "2%"
     assert wording.last_lines("\u202egnp".encode(), 5) == "?gnp"
     assert len(wording.last_lines(b"x" * 5000, 5)) == wording.LINE_CHARS

@@ -15,6 +15,7 @@ from pdagent.queue.pending import summary
 from pdagent.queue.state import iso
 from pdagent.shown import escaped, masked, redacted
 
+_KEY = 5  # at least: names of keys are shown whole
 _DEDUP_KEY = 20
 _USER = 10
 
@@ -103,8 +104,9 @@ def remark(view: View) -> str:
 
 def table(view: View, found: list[Awaited], columns: int | None) -> Iterator[str]:
     """Line by line."""
-    heading = f"EXPECTED BY       TERM STATE   {'USER':<{_USER}} KEY   {'DEDUP KEY':<{_DEDUP_KEY}} "
-    yield f"{heading}SUMMARY"[:columns] + "\n"
+    room = max(_KEY, max((len(masked(each.key)) for each in found), default=0))
+    heading = f"EXPECTED BY       TERM STATE   {'USER':<{_USER}} {'KEY':<{room}} "
+    yield f"{heading}{'DEDUP KEY':<{_DEDUP_KEY}} SUMMARY"[:columns] + "\n"
     for each in found:
         by = hour(min(max(each.until, 0.0), 32_503_680_000.0), view.wall)
         state = "lapsed" if each.lapsed else "waits"
@@ -112,7 +114,7 @@ def table(view: View, found: list[Awaited], columns: int | None) -> Iterator[str
         if columns is not None:
             dedup_key = padded(dedup_key, _DEDUP_KEY)
         line = f"{by:<16} {span(each.term):>5} {state:<7} {_user(each.owner):<{_USER}} "
-        line += f"{masked(each.key):<5} {dedup_key:<{_DEDUP_KEY}} "
+        line += f"{masked(each.key):<{room}} {dedup_key:<{_DEDUP_KEY}} "
         line += escaped(redacted(each.summary, each.key))
         yield (line if columns is None else cut(line, columns)).rstrip() + "\n"
 

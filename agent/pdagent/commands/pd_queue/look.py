@@ -92,18 +92,26 @@ def list_events(view: View, options: argparse.Namespace) -> int:
         common.emit(documents.stream(head, events))
         return exits.DONE
     columns = screen.columns()
-    lines = _list(view, records, columns)
-    if expected:
-        lines = chain(lines, ["\n"], awaited.table(view, expected, columns))
-    common.emit(lines)
+    common.emit(_list(view, records, expected, columns))
     return exits.DONE
 
 
-def _list(view: View, records: Iterator[Record], columns: int | None) -> Iterator[str]:
+def _list(
+    view: View, records: Iterator[Record], expected: list[awaited.Awaited], columns: int | None
+) -> Iterator[str]:
     first = next(records, None)
-    if first is None:
+    if first is not None:
+        yield from _events(view, first, records, columns)
+    elif not expected:
         yield "Nothing to report.\n"
-        return
+    if expected:
+        yield from [] if first is None else ["\n"]
+        yield from awaited.table(view, expected, columns)
+
+
+def _events(
+    view: View, first: Record, records: Iterator[Record], columns: int | None
+) -> Iterator[str]:
     wrong_key = False
 
     def watched() -> Iterator[Record]:

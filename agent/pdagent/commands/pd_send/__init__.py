@@ -38,7 +38,6 @@ def parser() -> common.Parser:
         "pd-send",
         "Queue up a trigger, acknowledge, or resolve event to PagerDuty. "
         "With the first word change: a change event. With run: a command, and a page if it fails. "
-        "With the first word change: a change event. With run: a command, and a page if it fails. "
         "With expect: a page unless this is said again in time. With unit: the end of a systemd "
         "unit.",
         (

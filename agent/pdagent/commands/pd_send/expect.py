@@ -75,7 +75,7 @@ def seconds(text: str, share: float = 1.0) -> float:
     """A term, `share` times as long as the text says. Raises ValueError."""
     found = parse_span(text) * share
     if not TERM_LEAST <= found <= TERM_MOST:
-        raise ValueError(f"must be from {TERM_LEAST:.0f}s to {TERM_MOST / 86_400:.0f}d")
+        raise ValueError(f"must be from {TERM_LEAST:.0f}s to {int(TERM_MOST / share / 86_400)}d")
     return found
 
 

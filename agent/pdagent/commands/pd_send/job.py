@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> int:
     watch = Watch(job.words, passing, job.timeout)
     ending = watch.begin() or watch.end()
     try:
-        _conclude(job, conclusion, ending, passing.last)
+        _conclude(job, conclusion, ending, passing.last())
         if term and not ending.failed:
             _expect(job, settings, description, term)
     except Exception as error:  # which must not become the command's
