@@ -39,10 +39,7 @@ PARTS = {
     "pdagent.schedule.entry": ["unit/schedule/test_entry.py", "unit/schedule/test_lane.py"],
     "pdagent.schedule.outage": [*SCHEDULE, "unit/schedule/test_outage.py"],
     "pdagent.wire.verdict": ["unit/wire/test_verdict.py"],
-    "pdagent.wire.connections": [
-        *("unit/wire/test_connections.py", "unit/wire/test_trust.py", "unit/wire/test_question.py"),
-        *("integration/test_adapter.py", "integration/test_tls.py", "integration/test_proxies.py"),
-    ],
+    "pdagent.wire.connections": ["unit/wire/test_connections.py"],
     "pdagent.daemon.handling": ["unit/daemon"],
     "pdagent.daemon.reading": ["unit/daemon"],
     "pdagent.serve.intake": ["unit/serve/test_intake.py"],

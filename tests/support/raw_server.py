@@ -85,7 +85,8 @@ def serving(
 ) -> Iterator[RawServer]:
     """Such a server, in a thread of its own."""
     with RawServer(handler, port, tls) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # It looks so often whether it is to end, and each test waits for that.
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
 
