@@ -333,6 +333,37 @@ def test_two_relays(
     wait_until(lambda: f"{relay.url} is reachable again" in sender.log)
 
 
+def test_a_circle(api: EventsApi, agent: Agent) -> None:
+    """An agent that sends to itself keeps its events, says why, and sends them once it is mended;
+    so do two that send to each other."""
+    here, there = free_port(), free_port()
+    agent.configure(
+        listen=f"127.0.0.1:{here}", events_url=f"http://127.0.0.1:{here}", backoff_interval_secs=1
+    )
+    agent.start()
+    agent.send(KEY, "trigger", "-i", "a", "-d", "x")
+    wait_until(lambda: "the relay answered 508" in agent.log)
+    with directory() as root, Agent(root, api.url) as other:
+        text = agent.conf.read_text()
+        agent.conf.write_text(text.replace(f"http://127.0.0.1:{here}", f"http://127.0.0.1:{there}"))
+        other.configure(
+            listen=f"127.0.0.1:{there}",
+            events_url=f"http://127.0.0.1:{here}",
+            backoff_interval_secs=1,
+        )
+        other.start()
+        assert agent.daemon is not None
+        agent.daemon.send_signal(signal.SIGHUP)
+        wait_until(lambda: "the relay answered 508" in other.log)
+        assert (len(agent.names("pdq")), len(other.names("pdq"))) == (0, 1)
+        assert "in a circle" in checked(other)
+        text = other.conf.read_text()
+        other.conf.write_text(text.replace(f"http://127.0.0.1:{here}", api.url))
+        assert other.daemon is not None
+        other.daemon.send_signal(signal.SIGHUP)
+        api.wait_accepted(1)
+
+
 @pytest.mark.parametrize("form", ["/integration/{}/enqueue", "/x-ere/{}"])
 def test_an_integrations_own_address(
     api: EventsApi, agent: Agent, relay: Relay, sender: Agent, form: str

@@ -19,6 +19,7 @@ from pdagent.queue.holds import Hold
 from pdagent.queue.state import State
 from pdagent.settings import CREDENTIALS
 from pdagent.spool import poke, wake_fifo
+from pdagent.wire.verdict import CIRCLE
 
 SUBJECT = "delivery"
 ANSWER_SECONDS = 5.0
@@ -105,6 +106,9 @@ def _unreachable(
 ) -> Finding:
     since = f"since {hour(found.since, now)}"
     text = f"PagerDuty cannot be reached {since}: {found.unreachable}{waits}"
+    if CIRCLE in found.unreachable:  # which the question does not find, as it is not sent on
+        remedy = "Let one of the agents in the circle send to PagerDuty: events_url. Then reload it"
+        return failed(SUBJECT, text, remedy)
     answer = ask()
     if answer.why:
         return failed(SUBJECT, text, remedy_of(answer, settings))

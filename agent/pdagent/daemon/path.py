@@ -12,6 +12,7 @@ import time
 from pdagent.config import Config
 from pdagent.queue.pending import Pending
 from pdagent.threads import importing
+from pdagent.wire.passage import Passage
 from pdagent.wire.verdict import Unreachable, Verdict
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ class Path:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self.passage = Passage()
         self._lock = threading.Lock()
         self._deliveries: dict[str, Delivery] = {}
         self._asking = threading.Lock()
@@ -36,6 +38,7 @@ class Path:
         """Takes up a new configuration, from the next post on."""
         with self._lock:
             self._config = config
+            self.passage.renew()
             for relay, delivery in self._deliveries.items():
                 delivery.configure(config.toward(relay))
 
@@ -70,5 +73,5 @@ class Path:
                 with importing:
                     from pdagent.wire.delivery import Delivery
 
-                self._deliveries[relay] = Delivery(self._config.toward(relay))
+                self._deliveries[relay] = Delivery(self._config.toward(relay), self.passage)
             return self._deliveries[relay]

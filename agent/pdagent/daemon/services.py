@@ -149,6 +149,7 @@ class Services:
             admission.local,
             lambda: (self._admission or admission).senders,
             self._workers.tally,
+            self._workers.passage,
         )
         self._listener = Listener(address, app, BOUNDS, self._encryption)
         log.info("Listening at %s", address)

@@ -71,6 +71,7 @@ class Workers:
             config, backlog, settlement, self._scheduler, self._changed, self._call_worker
         )
         self.tally = self._handling.tally
+        self.passage = self._handling.path.passage
         self.left_out = 0  # pending events that are not kept in mind
 
     # --- from the thread that learns of arrivals --------------------------------------------------

@@ -27,6 +27,7 @@ from pdagent.serve.tally import Tally
 from pdagent.serve.tokens import Senders
 from pdagent.shown import masked
 from pdagent.spool import Spool, SpoolError
+from pdagent.wire.passage import HEADER, Passage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -38,10 +39,11 @@ log = logging.getLogger("pdagent.endpoint")
 BOUNDS = Bounds(body_bytes=2 * 1024 * 1024, connections=200, threads=16, seconds=30)
 RETRY_SECONDS = 30  # what clients are asked to wait for when there is no room
 
+_PASSED = "HTTP_" + HEADER.upper().replace("-", "_")
 _KINDS: dict[str, Kind] = {api.V2_PATH: "v2", api.CHANGE_PATH: "change", api.V1_PATH: "v1"}
 # Not PagerDuty's: what `pd-send expect` is on a host with an agent of its own.
 EXPECT_PATH = "/pdagent/expect"
-_PASSED = re.compile(r"/(?P<integration>integration)/([^/]+)/enqueue|/x-ere/([^/]+)")
+_INTEGRATIONS = re.compile(r"/(?P<integration>integration)/([^/]+)/enqueue|/x-ere/([^/]+)")
 _REASONS = {
     200: "OK",
     202: "Accepted",
@@ -52,6 +54,7 @@ _REASONS = {
     413: "Content Too Large",
     429: "Too Many Requests",
     503: "Service Unavailable",
+    508: "Loop Detected",
 }
 
 
@@ -65,7 +68,8 @@ class Answer(NamedTuple):
 
 class Endpoint:
     """Takes events for a spool, by the settings of the moment. `pending` gives the number of events
-    in it; `local`: only this host can ask; `senders`: who may send, where a token is wanted."""
+    in it; `local`: only this host can ask; `senders`: who may send, where a token is wanted;
+    `passage`: which agents send here."""
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class Endpoint:
         local: bool,
         senders: Callable[[], Senders],
         tally: Tally,
+        passage: Passage,
     ) -> None:
         self._settings = settings
         self._spool = spool
@@ -82,6 +87,7 @@ class Endpoint:
         self._local = local
         self._senders = senders
         self._tally = tally
+        self._passage = passage
         # A body takes up to 25 times its size once it is parsed: so one at a time.
         self._parsing = threading.Lock()
         tally.turned_away.update({status: 0 for status in _REASONS if status >= 400})
@@ -102,7 +108,7 @@ class Endpoint:
     def _answer(self, environ: "WSGIEnvironment") -> Answer:
         settings = self._settings()
         path = environ.get("PATH_INFO", "").rstrip("/")
-        kind, passed = _KINDS.get(path), _PASSED.fullmatch(path)
+        kind, passed = _KINDS.get(path), _INTEGRATIONS.fullmatch(path)
         if kind is None and passed is None and path != EXPECT_PATH:
             return Answer(
                 404, _said("not found", "Not Found", "This is not a path of the Events API")
@@ -114,6 +120,9 @@ class Endpoint:
         if sender is None:
             body = _said("unauthorized", "Unauthorized", "No token that is known here was sent")
             return Answer(401, body, (("WWW-Authenticate", "Bearer"),))
+        if self._passage.has_seen(environ.get(_PASSED, "")):
+            body = _said("loop detected", "Loop Detected", "Events that are sent on come back here")
+            return Answer(508, body)
         if self._pending() >= settings.listen_pending_most:
             return _later(429, f"{settings.listen_pending_most} events are pending")
         if kind is not None:

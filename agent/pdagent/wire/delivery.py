@@ -31,6 +31,8 @@ from pdagent.queue.pending import Pending
 from pdagent.wire import question
 from pdagent.wire.adapter import Adapter
 from pdagent.wire.connections import Post
+from pdagent.wire.identity import is_pagerduty
+from pdagent.wire.passage import HEADER, Passage
 from pdagent.wire.v1 import as_v1
 from pdagent.wire.verdict import (
     Delivered,
@@ -55,9 +57,10 @@ class _Again(Exception):
 
 
 class Delivery:
-    """Delivers events as `config` says."""
+    """Delivers events as `config` says. `passage`: whom the events may have passed, for relays."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, passage: Passage | None = None) -> None:
+        self._passage = passage
         self._posts: set[Post] = set()
         self._config = config
         self._adapter = _adapter(config)
@@ -129,12 +132,15 @@ class Delivery:
     def _request(self, version: str, data: bytes) -> PreparedRequest:
         """Raises InvalidURL, ProxyError."""
         if version not in envelope.PATHS:
-            return self._adapter.request(_PATHS[version], data)
-        body = json.loads(data)
-        form, kind, inner = envelope.unseal(body)
-        key = quote(str(body[api.V2_KEY]), safe="")
-        request = self._adapter.request(envelope.PATHS[form].format(key), inner)
-        request.headers["Content-Type"] = kind
+            request = self._adapter.request(_PATHS[version], data)
+        else:
+            body = json.loads(data)
+            form, kind, inner = envelope.unseal(body)
+            key = quote(str(body[api.V2_KEY]), safe="")
+            request = self._adapter.request(envelope.PATHS[form].format(key), inner)
+            request.headers["Content-Type"] = kind
+        if self._passage is not None and not is_pagerduty(self._config):
+            request.headers[HEADER] = self._passage.header()
         return request
 
     def _post(self, version: str, data: bytes, dedup_key: str | None) -> Verdict | TooLarge:
@@ -168,7 +174,7 @@ class Delivery:
                 response.content,
                 now=time.time(),
                 version=version,
-                pagerduty=self._config.base_url in api.BASE_URLS.values(),
+                pagerduty=is_pagerduty(self._config),
                 proxy=adapter.answering_proxy,
             )
             its_own = isinstance(verdict, Delivered) and named(response.content) == dedup_key

@@ -17,6 +17,7 @@ RETRY_AFTER_MOST = 300.0
 REASON_CHARS = 500
 RELAY_ANSWERED = "the relay answered"
 RELAY = "pdagent"  # what an agent's endpoint calls itself in the header Server
+CIRCLE = "it sends them back to this host, in a circle (events_url)"
 # What a relay says of itself or of us, and not of this event: others have nothing else to expect.
 _RELAYS = {
     401: "it does not know this host's token (events_token_file)",
@@ -26,6 +27,15 @@ _RELAYS = {
     429: "it is full, since it does not get its own events out",
     503: "it cannot write its queue; its log says why",
     507: "its disk is full",
+    508: CIRCLE,
+}
+# A gateway before a relay may call itself the server. These words are the endpoint's own.
+_RELAYS_WORDS = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not found",
+    405: "method not allowed",
+    508: "loop detected",
 }
 
 
@@ -110,7 +120,7 @@ def judge(
     if 200 <= status < 300:
         return _taken(status, headers, body, version, pagerduty)
     words = _pagerdutys_words(body)
-    if not pagerduty and status in _RELAYS and _header(headers, "server") == RELAY:
+    if not pagerduty and status in _RELAYS and _is_relays(status, headers, body):
         return Unreachable(f"{RELAY_ANSWERED} {status}: {_RELAYS[status]}", sure=True)
     if status == 429 or (version == "v1" and status == 403 and not _is_html(headers, body)):
         return Throttled(status, retry_after(headers, now))
@@ -131,6 +141,14 @@ def judge(
     if status in _PATH_STATUSES or _is_html(headers, body):
         return Unreachable(f"answered {status}, and not in PagerDuty's words")
     return Troubled(f"answered {status}, and not in PagerDuty's words", status)
+
+
+def _is_relays(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether an agent's endpoint has written this answer."""
+    if _header(headers, "server") == RELAY:
+        return True
+    said = (_object(body) or {}).get("status")
+    return said is not None and said == _RELAYS_WORDS.get(status)
 
 
 def _taken(

@@ -19,6 +19,7 @@ from pdagent.serve.endpoint import Endpoint
 from pdagent.serve.tally import Tally
 from pdagent.serve.tokens import Senders
 from pdagent.spool import Spool
+from pdagent.wire.passage import Passage
 from tests.support.events import KEY
 from tests.support.events_api import answers, schema
 
@@ -41,6 +42,7 @@ class Desk:
         self.local = True
         self.named: dict[str, str] = {}
         self.tally = Tally()
+        self.passage = Passage()
         self.configure()
 
     def configure(self, **values: str | int) -> None:
@@ -56,6 +58,7 @@ class Desk:
             self.local,
             lambda: Senders(self.settings.listen_token, self.named),
             self.tally,
+            self.passage,
         )
         request = {
             "PATH_INFO": path,
@@ -209,6 +212,23 @@ def test_a_token(desk: Desk, given: str, status: int) -> None:
     desk.configure(listen_token="s3cr3t")
     assert desk.ask(api.V2_PATH, ALERT, HTTP_AUTHORIZATION=given)[0] == status
     assert len(desk.queued()) == (status == 202)
+
+
+def test_an_event_that_comes_back(desk: Desk) -> None:
+    """Is not taken: it would go round without end. That is no stranger's business."""
+    here = {"HTTP_PDAGENT_PASSED": desk.passage.header()}
+    assert desk.ask(api.V2_PATH, ALERT, **here)[:2] == (
+        508,
+        {
+            "status": "loop detected",
+            "message": "Loop Detected",
+            "errors": ["Events that are sent on come back here"],
+        },
+    )
+    assert desk.queued() == []
+    assert desk.ask(api.V2_PATH, ALERT, HTTP_PDAGENT_PASSED=Passage().header())[0] == 202
+    desk.configure(listen_token="s3cr3t")
+    assert desk.ask(api.V2_PATH, ALERT, **here)[0] == 401
 
 
 def test_other_hosts_need_a_token(desk: Desk) -> None:

@@ -261,7 +261,7 @@ def test_every_answer_gets_a_verdict(
         assert isinstance(json.loads(body), dict)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 405, 429, 503, 507])
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 429, 503, 507, 508])
 @pytest.mark.parametrize("version", ["v2", "v1"])
 def test_a_relay_speaks_of_itself(status: int, version: str) -> None:
     """Its words look like PagerDuty's, but they are about the relay or this host: the event is
@@ -272,6 +272,25 @@ def test_a_relay_speaks_of_itself(status: int, version: str) -> None:
     assert found.sure
     assert found.why.startswith(f"the relay answered {status}: ")
     assert verdict(status, words, {"Server": "pdagent"}, version, pagerduty=True) != found
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "unauthorized"),
+        (403, "forbidden"),
+        (404, "not found"),
+        (405, "method not allowed"),
+        (508, "loop detected"),
+    ],
+)
+def test_a_gateway_before_a_relay(status: int, said: str) -> None:
+    """Where it gives itself out as the server, the relay is known by its words."""
+    words = json.dumps({"status": said, "message": "x", "errors": ["y"]}).encode()
+    found = verdict(status, words, {"Server": "nginx"})
+    assert isinstance(found, Unreachable)
+    assert found.sure
+    assert not isinstance(verdict(status, words, {"Server": "nginx"}, pagerduty=True), Unreachable)
 
 
 def test_a_relay_refuses_an_event() -> None:
