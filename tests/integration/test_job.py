@@ -1,5 +1,6 @@
 """`pd-send run`: a command runs as if nobody watched, and its failure pages."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -311,15 +312,17 @@ def test_a_file_is_the_commands_own(agent: Agent, mode: str) -> None:
 
 
 def test_data_in_a_file_are_not_for_a_page(agent: Agent) -> None:
-    """Standard output that goes to a file of its own may be anything, such as a dump."""
+    """Standard output that goes to a file of its own may be anything, such as a dump. The command
+    need not be in it either."""
     with (agent.root / "dump").open("wb") as dump:
         process = begun(
-            agent, "--", "sh", "-c", "echo private; echo err >&2; exit 1",
+            agent, "-f", "command=dump", "--", "sh", "-c", "echo private; echo err >&2; exit 1",
             stdout=dump, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert process.communicate(timeout=30)[1] == b"err\n"
     assert (agent.root / "dump").read_text() == "private\n"
-    assert page(agent)[1]["output"] == "err"
+    details = page(agent)[1]
+    assert (details["output"], details["command"]) == ("err", "dump")
 
 
 def test_output_that_nobody_wants_is_in_the_page(agent: Agent) -> None:
@@ -557,6 +560,19 @@ def test_runs_at_the_same_time(agent: Agent) -> None:
         assert found[-1] == "resolve"
     run(agent, "-i", "job", "--", "true")
     assert (actions(agent)[-1], files(agent)) == ("resolve", [])
+
+
+def test_a_run_that_takes_long_to_page(agent: Agent) -> None:
+    """As with direct delivery. A success beside it does not wait for it, and leaves it to the next
+    one to resolve what it may open yet."""
+    run(agent, "-i", "job", "--", "false")
+    [name] = files(agent)
+    with (agent.spool / "jobs" / name).open("rb") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        assert run(agent, "-i", "job", "--", "true").returncode == 0
+    assert (actions(agent), files(agent)) == (["trigger", "resolve"], [name])
+    run(agent, "-i", "job", "--", "true")
+    assert (actions(agent), files(agent)) == (["trigger", "resolve", "resolve"], [])
 
 
 def test_a_file_that_was_not_written_in_time(agent: Agent) -> None:

@@ -38,7 +38,7 @@ def expectations(settings: Config, host: Host) -> Iterator[Finding]:
         more = f" and {len(lapsed) - _SHOWN} more" if len(lapsed) > _SHOWN else ""
         text = f"not heard of in time, and paged: {names}{more}"
         remedy = "See why it does not run. What is to be expected no longer: "
-        yield warning(SUBJECT, text, f"{remedy}pd-send expect --cancel, as that user")
+        yield warning(SUBJECT, text, f"{remedy}sudo pd-queue cancel -i KEY")
     elif found and good:
         yield ok(SUBJECT, f"{len(found)} waited for, none has lapsed")
 

@@ -19,7 +19,9 @@ What a crash leaves:
   that undoes the removal: the next success resolves once more.
 - crash or a full disk after the file was made: it is empty, and counts as above.
 - Two runs of one job at a time: each holds the file's lock for its file and its event, so that a
-  resolve is never enqueued before the trigger whose file it removes.
+  resolve is never enqueued before the trigger whose file it removes. A run does not wait for ever
+  for the other one, which may be delivering directly. Then its resolve may come before the
+  trigger, so it leaves the file, and the next success resolves once more.
 """
 
 import contextlib
@@ -67,6 +69,7 @@ class Opening:
         self._makes = makes
         self._fd = -1
         self._is_new = False
+        self._is_held = False  # another run holds the lock, and we went on without it
         self.failures: int | None = 0
         self.is_open = False
 
@@ -103,8 +106,8 @@ class Opening:
         return True
 
     def remove(self) -> None:
-        """Removes the file, since the job is well."""
-        if self._fd >= 0:
+        """Removes the file, since the job is well, unless another run is not done with it."""
+        if self._fd >= 0 and not self._is_held:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
 
@@ -144,9 +147,11 @@ class Opening:
         while True:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._is_held = False
                 break
             except OSError as error:
-                if error.errno != errno.EWOULDBLOCK or time.monotonic() > deadline:
+                self._is_held = error.errno == errno.EWOULDBLOCK
+                if not self._is_held or time.monotonic() > deadline:
                     break  # go on without the lock: a resolve too many is better than no page
             threads.pause(_LOCK_PAUSE)
         return os.fstat(self._fd).st_nlink > 0
