@@ -61,7 +61,7 @@ def test_only_a_yes_of_its_own_delivers_an_event(
                     enqueue(agent, key(number % 3), name, name): name
                     for number, name in enumerate(names)
                 }
-                wait_until(lambda: agent.names("pdq") == [], seconds=60)
+                wait_until(lambda: agent.names("pdq") == [], seconds=180)
                 in_suc = {files[name] for name in agent.names("suc") if name in files}
                 in_err = {files[name] for name in agent.names("err") if name in files}
                 assert in_suc <= play.taken

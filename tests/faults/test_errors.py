@@ -49,7 +49,7 @@ def test_daemon(trial: Trial, trace: Path, error: str) -> None:
     works.work(f"{WRITING},{OPEN},{LOOK}")
     found = points(trace, trial.agent.data_dir, trial.agent.log_file.parent)
     own = ERRORS.index(error)  # each error its own points, so that the short form sees most
-    for point in found if trial.long else found[own :: len(found) // 3]:
+    for point in trial.some(found, 3, own):
         works.work(f"{point}:error={error}")
     works.are_well()
 
@@ -86,7 +86,7 @@ class Works:
         with attached(self._pid, fault, self._trace):
             for key in (KEY, REFUSED):
                 assert trial.send(f"{self._round}", key=key).returncode == 0
-            wait_until(lambda: self._happened() or self._counted() >= settled, 60)
+            wait_until(lambda: self._happened() or self._counted() >= settled)
         trial.injected(self._happened())
 
     def are_well(self) -> None:
@@ -94,10 +94,10 @@ class Works:
         trial = self._trial
         agent = trial.agent
         assert trial.found.injections > 0
-        wait_until(lambda: agent.names("pdq") == [], 60)
-        wait_until(lambda: self._counted() >= 2 * self._round, 60)
+        wait_until(lambda: agent.names("pdq") == [])
+        wait_until(lambda: self._counted() >= 2 * self._round)
         reasons = agent.data_dir / "db" / "reasons"
-        wait_until(lambda: all((reasons / name).exists() for name in agent.names("err")), 60)
+        wait_until(lambda: all((reasons / name).exists() for name in agent.names("err")))
         trial.recovers()
         assert agent.daemon is not None
         assert agent.daemon.pid == self._pid

@@ -79,7 +79,8 @@ def test_pd_send_expect(trial: Trial, trace: Path) -> None:
     assert expect(trial, "due", "1s") == 0
     trial.recovers()
     heard(trial, "due", "trigger")
-    assert trial.agent.names("expect") == trial.agent.names("err") == []
+    wait_until(lambda: trial.agent.names("expect") == [])
+    assert trial.agent.names("err") == []
     assert len(trial.agent.names("expected")) >= len(accepted)
 
 

@@ -1,7 +1,9 @@
 """Disks that really are full, of bytes or of inodes: pages go out, and with room again all goes on
 by itself."""
 
+import contextlib
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,8 +55,19 @@ def written(agent: Agent, count: int) -> bool:
     return (
         len(names) == count
         and all((db / "reasons" / name).is_file() for name in names)
+        and (db / "aggregates").exists()
         and f'"failed_events_count": {count},' in (db / "aggregates").read_text()
     )
+
+
+def stands_still(agent: Agent) -> bool:
+    """Whether each thread of the daemon is stopped, so that none is in the middle of a call."""
+    assert agent.daemon is not None
+    for task in Path(f"/proc/{agent.daemon.pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            if task.read_text().rpartition(") ")[2][0] != "T":
+                return False
+    return True
 
 
 @BOTH
@@ -71,19 +84,22 @@ def test_data(trial: Trial, data: Volume, what: str) -> None:
         assert trial.send("before", key=key).returncode == 0
     api.wait_for(2)
 
+    assert agent.daemon is not None
+    # A file that the daemon replaces makes room for an event, so it stands still for a while.
+    agent.daemon.send_signal(signal.SIGSTOP)
+    wait_until(lambda: stands_still(agent))
     data.fill(what)
     trial.injected()
     queue_only.write_text(agent.conf.read_text() + "direct_delivery = off\n")
     result = trial.send("direct", key=OTHER)
     assert result.returncode == 0, result
     assert b"directly" in result.stderr
-    data.fill(what)  # a file that the daemon was just replacing has made room for one
     result = trial.send("none", "trigger", "--config", str(queue_only), key=OTHER)
     assert result.returncode == 75, result
+    agent.daemon.send_signal(signal.SIGCONT)
     api.always(KEY, None)
     api.always(REFUSED, Answer(400))
     wait_until(lambda: agent.names("pdq") == [])
-    assert agent.daemon is not None
     pid = agent.daemon.pid
 
     data.empty()
@@ -144,7 +160,10 @@ def test_no_log(trial: Trial, tmp_path: Path) -> None:
     agent = trial.agent
     directory = agent.log_file.parent
     agent.start()
-    shutil.rmtree(directory)
+    # The daemon may write its log while rmtree looks through the directory, so it is moved first.
+    moved = directory.with_name("log.moved")
+    directory.rename(moved)
+    shutil.rmtree(moved)
     trial.injected()
     assert trial.send("without").returncode == 0
     wait_until(lambda: agent.names("pdq") == [])

@@ -189,8 +189,8 @@ def test_a_hard_link_elsewhere(api: EventsApi, agent: Agent) -> None:
     agent.configure(events_url=api.url, send_interval_secs=1)
     path = agent.drop(f"1_{KEY}.txt", good(KEY), STRANGER)
     os.link(path, agent.root / "kept")
-    agent.start()
     agent.send(KEY, "trigger", "-d", "other", "-i", "other")
+    agent.start()
     assert api.wait_for(1)[0].dedup_key == "other"
     api.wait_for(2)
     wait_until(lambda: agent.names("pdq") == [])

@@ -48,7 +48,7 @@ def test_start(trial: Trial, trace: Path) -> None:
         trial.send("b", key=REFUSED)
         nearly_fill_log(trial.agent)
         trial.agent.start(wait=False, under=under)
-        wait_until(lambda: died(trial) or trial.agent.names("pdq") == [], 60)
+        wait_until(lambda: died(trial) or trial.agent.names("pdq") == [])
         stop(trial)
 
     start(tracing(calls(trial), log=trace))
@@ -71,7 +71,7 @@ def test_settle(trial: Trial, trace: Path) -> None:
             for key in (REFUSED, KEY):
                 trial.send("a", key=key)
                 trial.send("a", "resolve", key=key)
-            wait_until(lambda: died(trial) or trial.agent.names("pdq") == [], 60)
+            wait_until(lambda: died(trial) or trial.agent.names("pdq") == [])
         stop(trial)
 
     settle(calls(trial))
@@ -79,6 +79,11 @@ def test_settle(trial: Trial, trace: Path) -> None:
         settle(f"{point}:signal=KILL")
     assert trial.found.injections > 0
     trial.recovers()
+
+
+def written(path: Path) -> int:
+    """When it was last written, in ns, 0 where it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @pytest.mark.fault("pdagentd killed at each write of state and log")
@@ -92,13 +97,13 @@ def test_remember(trial: Trial, trace: Path) -> None:
     def remember(fault: str) -> None:
         agent.start()
         assert agent.daemon is not None
-        before = counted.stat().st_mtime_ns if counted.exists() else 0
+        before = written(counted)
         nearly_fill_log(agent)
         with attached(agent.daemon.pid, fault, trace):
             trial.send("a", key=REFUSED)
-            wait_until(lambda: died(trial) or agent.names("pdq") == [], 60)
+            wait_until(lambda: died(trial) or agent.names("pdq") == [])
             if agent.daemon is not None:
-                wait_until(lambda: died(trial) or counted.stat().st_mtime_ns > before, 60)
+                wait_until(lambda: died(trial) or written(counted) > before)
         stop(trial)
 
     remember(f"{WRITING},{OPEN}")
@@ -126,15 +131,14 @@ def test_clean_up(trial: Trial, trace: Path) -> None:
         trial.api.always(OTHER, Answer(429))
         trial.send("pending", key=OTHER)
         trial.agent.configure(events_url=trial.api.url, **settings)
-        trial.agent.start()
-        assert trial.agent.daemon is not None
-        with attached(trial.agent.daemon.pid, fault, trace):
-            wait_until(lambda: died(trial) or trial.agent.names("suc") == [], 60)
+        # from its first call on: the clean-up may come as soon as it has started
+        trial.agent.start(wait=False, under=tracing(fault, log=trace))
+        wait_until(lambda: died(trial) or trial.agent.names("suc") == [])
         stop(trial)
         trial.api.always(OTHER, None)
 
     clean_up(calls(trial))
-    for point in trial.some(points(trace), 4):
+    for point in trial.some(points(trace, trial.agent.spool / "suc"), 4):
         clean_up(f"{point}:signal=KILL")
     trial.agent.configure(events_url=trial.api.url, send_interval_secs=1)
     assert trial.found.injections > 0

@@ -30,9 +30,11 @@ pytestmark = pytest.mark.needs_root
 
 # The promise, in seconds in which the daemon and this test had the processor when they wanted it:
 # other tests run beside this one. The faults that this is about took from 45 to 170 s, or for ever.
-PAGE_SECONDS = 5.0
-PAGE_CPU_SECONDS = 5.0
-SILENT_SECONDS = 10.0
+# A second of the processor is less work where others wear out its caches, and nobody tells how long
+# a thread waited for the disk; so the bounds are far from what it takes, and from those.
+PAGE_SECONDS = 15.0
+PAGE_CPU_SECONDS = 15.0
+SILENT_SECONDS = 30.0
 MEMORY_KB = 200 * 1024
 OTHER_STRANGER = User(64004, 64004)
 THROTTLED, FAILING, DISLIKED = key(9001), key(9002), key(9003)
@@ -196,7 +198,7 @@ def watch(agent: Agent) -> Iterator[Watch]:
 def drop(agent: Agent, own: Path, kind: str, count: int, user: User, mark: int) -> None:
     names = f"KEY, THROTTLED, FAILING, DISLIKED = {(KEY, THROTTLED, FAILING, DISLIKED)!r}\n"
     command = python(names + DROP, str(agent.spool), str(own), kind, str(count), str(mark))
-    subprocess.run(command, check=True, timeout=120, **user.popen())
+    subprocess.run(command, check=True, timeout=300, **user.popen())
 
 
 def is_out(page: str, seen: tuple[Request, ...]) -> bool:
@@ -267,7 +269,7 @@ def test_a_hostile_neighbour(
             mark = next(marks)
             drop(agent, own, kind, count * 10 if long else count // 3, user, mark)
             # The daemon has been told to look at the directory since.
-            wait_until(partial(has_been_heard, watch, watch.heard + 2), 60)
+            wait_until(partial(has_been_heard, watch, watch.heard + 2), 120)
             worked, waited, began = cpu_seconds(agent), waits(agent), time.monotonic()
             page = f"page {mark}"
             agent.send(KEY, "trigger", "-d", page, "-i", page)

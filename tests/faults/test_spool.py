@@ -182,7 +182,7 @@ def test_delivered_events_make_room(api: EventsApi, agent: Agent, full_disk: Fil
     full_disk()
     wait_until(lambda: agent.names("suc") == [])
     assert len(agent.names("err")) == 1
-    assert "the disk is short" in agent.log
+    wait_until(lambda: "the disk is short" in agent.log)
 
 
 def test_the_spool_goes_away(api: EventsApi, agent: Agent) -> None:

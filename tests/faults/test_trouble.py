@@ -85,7 +85,7 @@ def test_one_event(trial: Trial, answer: Answer) -> None:
     api.wait_accepted(5)
     wait_until(lambda: len(agent.names("pdq")) == 1)
     api.always(CHANGE, None)
-    wait_until(lambda: agent.names("pdq") == [], seconds=60)
+    wait_until(lambda: agent.names("pdq") == [], seconds=180)
     trial.recovers()
 
 

@@ -34,7 +34,7 @@ def adapter(url: str, **settings: object) -> Adapter:
     return Adapter(Config({"events_url": url, **settings}), url)  # type: ignore[dict-item]
 
 
-def post(to: Adapter, data: bytes = b"{}", seconds: float = 20) -> requests.Response:
+def post(to: Adapter, data: bytes = b"{}", seconds: float = 60) -> requests.Response:
     return to.send(to.request(PATH, data), timeout=Post(time.monotonic() + seconds))
 
 

@@ -30,6 +30,7 @@ def told(agent: Agent) -> Condition:
 def test_anybody_may_read_it(api: EventsApi, agent: Agent) -> None:
     """It is fresh after an empty line on the FIFO, says what waits and why, names no key and
     nothing of an event; and it is gone with the daemon."""
+    agent.configure(events_url=api.url, backoff_interval_secs=1)
     api.stop()
     agent.start()
     assert told(agent).pending == 0
@@ -74,6 +75,7 @@ def test_it_says_at_once_what_it_cannot_read(api: EventsApi, agent: Agent) -> No
     agent.send(KEY, "trigger", "-d", "x")
     line = f"the service cannot write {agent.spool}/pdq: Permission denied. "
     wait_until(lambda: line in agent.log)
+    wait_until(lambda: told(agent).troubles)  # one that was told of before may come in between
     [trouble] = told(agent).troubles
     assert (trouble.kind, trouble.path) == ("queue", str(agent.spool / "pdq"))
     for _ in range(3):
@@ -81,7 +83,7 @@ def test_it_says_at_once_what_it_cannot_read(api: EventsApi, agent: Agent) -> No
     assert agent.log.count(line) == 1
     os.chown(agent.spool / "pdq", SENDER.uid + 1, SENDER.gid)
     (agent.spool / "pdq").chmod(0o777)
-    assert told(agent).troubles == ()
+    wait_until(lambda: told(agent).troubles == ())
     wait_until(lambda: "no longer so: the service cannot write" in agent.log)
 
 

@@ -1,5 +1,6 @@
 """From pd-send to the Events API, with real processes."""
 
+import itertools
 import json
 import threading
 
@@ -107,13 +108,15 @@ def test_a_throttled_key_waits_alone_for_as_long_as_it_is_told(
 ) -> None:
     """429 with Retry-After holds that key for so long, and no other; then its events follow in
     order."""
-    api.script(KEY, Answer(429, retry_after=2))
+    api.always(KEY, Answer(429, retry_after=2))
     for number in range(3):
         enqueue(agent, KEY, "same", f"throttled {number}")
     agent.start()
     api.wait_for(1)
     for number in range(20):
         enqueue(agent, OTHER, f"{number}", "flows")
+    api.wait_accepted(20)
+    api.always(KEY, None)
     api.wait_accepted(23)
     order = [request.key for request in api.accepted]
     assert order == [OTHER] * 20 + [KEY] * 3
@@ -181,12 +184,13 @@ def test_one_probe_at_a_time_in_an_outage(api: EventsApi, agent: Agent) -> None:
     """An unreachable PagerDuty is probed by one event at a time, not by all that wait."""
     agent.configure(events_url=api.url, backoff_interval_secs=1)
     api.always(None, Answer(404, html="<h1>not PagerDuty</h1>", delay=0.05))
-    for number in range(40):
-        enqueue(agent, key(number), "a", "waits")
+    enqueue(agent, key(0), "a", "finds it out")
     agent.start()
-    at_first = 32  # before the first answer nobody knows
-    requests = api.wait_for(at_first + 6)
-    for earlier, later in zip(requests[at_first:], requests[at_first + 1 :], strict=False):
+    wait_until(lambda: "cannot be reached" in agent.log)
+    for number in range(1, 40):
+        enqueue(agent, key(number), "a", "waits")
+    requests = api.wait_for(len(api.requests) + 6)
+    for earlier, later in itertools.pairwise(requests):
         assert earlier.answered is not None
         assert later.arrived >= earlier.answered - 0.05
     api.always(None, None)
@@ -328,12 +332,14 @@ def test_dropped_files_are_found_without_a_wake(api: EventsApi, agent: Agent) ->
 def test_a_pending_file_that_a_person_removes_is_not_sent(api: EventsApi, agent: Agent) -> None:
     """Removing a file from pdq/ takes the event out of the queue, while it waits too."""
     agent.configure(events_url=api.url, backoff_interval_secs=1)
-    api.script(KEY, Answer(429, retry_after=1))
+    api.always(KEY, Answer(429, retry_after=1))
     first = enqueue(agent, KEY, "a", "removed")
     enqueue(agent, KEY, "a", "sent")
     agent.start()
     api.wait_for(1)
     (agent.spool / "pdq" / first).unlink()
+    api.wait_for(lambda seen: "sent" in summaries(seen))
+    api.always(KEY, None)
     [request] = api.wait_accepted(1)
     assert summaries([request]) == ["sent"]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.wire import direct
 from tests.support import syslog
-from tests.support.agent import Agent
+from tests.support.agent import Agent, beginning_with
 from tests.support.events import KEY, OTHER, enqueue, sent
 from tests.support.events_api import Answer, EventsApi
 from tests.support.users import SENDER
@@ -115,12 +116,15 @@ def test_refused(api: EventsApi, pd_send: Sender) -> None:
     assert len(api.requests) == 1
 
 
-def test_no_answer(api: EventsApi, pd_send: Sender) -> None:
-    """A server that takes its time is not waited for as long as it likes."""
+def test_no_answer(api: EventsApi, agent: Agent, pd_send: Sender) -> None:
+    """A server that takes its time is not waited for as long as it likes: 10 s, here 3."""
+    assert direct.TRY_SECONDS == 10
+    less = "import pdagent.wire.direct as direct; direct.TRY_SECONDS = 3"
+    agent.command = beginning_with(less, "pd-send")
     api.always(KEY, Answer(delay=60))
     code, _, problem = pd_send(*TRIGGER)
     assert code == 75
-    assert "no answer within 10 s" in problem
+    assert "no answer within 3 s" in problem
     assert len(api.requests) == 2
 
 

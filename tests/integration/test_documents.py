@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ from tests.support.agent import Agent, wait_until
 from tests.support.documents import REPOSITORY, Block, blocks, documents
 from tests.support.events import enqueue
 from tests.support.events_api import EventsApi
+from tests.support.ports import free_port
 
 COMMANDS = ("pd-send", "pd-queue", "pd-nagios", "pd-zabbix", "pd-sensu", "pdagent")
 RUN = [page for page in documents() if any(block.kind == "run" for block in blocks(page))]
@@ -64,9 +64,7 @@ class Place:
 
     def _port(self, found: re.Match[str]) -> str:
         if found[0] not in self._ports:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self._ports[found[0]] = str(probe.getsockname()[1])
+            self._ports[found[0]] = str(free_port())
         return self._ports[found[0]]
 
     def run(self, block: Block) -> None:
@@ -77,7 +75,7 @@ class Place:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             cwd=self._agent.root,
             env={
                 **self._agent.environment,

@@ -19,6 +19,7 @@ import pytest
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, sent
 from tests.support.events_api import Answer, EventsApi
+from tests.support.ports import free_port
 
 DOCUMENTED_KEY = "65d9cd0e14c04dae8ef86867277d138c"
 ALERTMANAGER = Path("/usr/bin/prometheus-alertmanager")
@@ -44,12 +45,6 @@ class Client(pagerduty.EventsApiV2Client):
     url = ""
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture
 def port(api: EventsApi, agent: Agent) -> int:
     """That of an agent which listens."""
@@ -68,7 +63,7 @@ def post(connection: HTTPConnection, body: object) -> tuple[int, dict[str, objec
 def test_accepted_and_delivered(api: EventsApi, agent: Agent, port: int) -> None:
     """With its dedup key in the answer; in the queue by then, though PagerDuty is away."""
     api.stop()
-    status, answer = post(HTTPConnection("127.0.0.1", port, timeout=20), ALERT)
+    status, answer = post(HTTPConnection("127.0.0.1", port, timeout=60), ALERT)
     assert status == 202
     assert len(agent.names("pdq")) == 1
     agent.end(signal.SIGKILL)
@@ -83,7 +78,7 @@ def test_over_a_unix_socket(api: EventsApi, agent: Agent) -> None:
     path = agent.root / "run" / "events.sock"
     agent.configure(events_url=api.url, listen=path)
     agent.start()
-    connection = HTTPConnection("agent", timeout=20)
+    connection = HTTPConnection("agent", timeout=60)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(path))
     assert post(connection, ALERT)[0] == 202
@@ -94,15 +89,15 @@ def test_over_a_unix_socket(api: EventsApi, agent: Agent) -> None:
 
 def test_an_address_that_is_taken(api: EventsApi, agent: Agent) -> None:
     """Is said, and tried again; pages by pd-send go out meanwhile."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         agent.configure(events_url=api.url, listen=f"127.0.0.1:{port}", send_interval_secs=1)
         agent.start()
         assert f"cannot listen at 127.0.0.1:{port}" in agent.log
         agent.send(KEY, "trigger", "-d", "x")
         api.wait_accepted(1)
     wait_until(lambda: f"Listening at 127.0.0.1:{port}" in agent.log)
-    assert post(HTTPConnection("127.0.0.1", port, timeout=20), ALERT)[0] == 202
+    assert post(HTTPConnection("127.0.0.1", port, timeout=60), ALERT)[0] == 202
     assert agent.log.count("cannot listen") == 1
 
 
@@ -153,7 +148,7 @@ def alertmanager(root: Path, port: int) -> Iterator[str]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        wait_until(lambda: answers(f"http://{address}/-/ready"), 60)
+        wait_until(lambda: answers(f"http://{address}/-/ready"))
         yield f"http://{address}"
     finally:
         process.kill()
@@ -162,7 +157,7 @@ def alertmanager(root: Path, port: int) -> Iterator[str]:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=20) as response:
             return bool(response.status == 200)
     except OSError:
         return False
@@ -179,7 +174,7 @@ def tell(url: str, *names: str, resolved: bool = False) -> None:
     request = urllib.request.Request(
         f"{url}/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}
     )
-    urllib.request.urlopen(request, timeout=20).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 def test_alertmanager(api: EventsApi, agent: Agent, port: int) -> None:
@@ -187,9 +182,9 @@ def test_alertmanager(api: EventsApi, agent: Agent, port: int) -> None:
     api.stop()
     with alertmanager(agent.root, port) as url:
         tell(url, "DiskFull", "HighLoad")
-        wait_until(lambda: len(agent.names("pdq")) == 2, 60)
+        wait_until(lambda: len(agent.names("pdq")) == 2)
         tell(url, "DiskFull", "HighLoad", resolved=True)
-        wait_until(lambda: len(agent.names("pdq")) == 4, 60)
+        wait_until(lambda: len(agent.names("pdq")) == 4)
     api.latency = 0.1
     api.start()
     actions: dict[object, list[str]] = {}

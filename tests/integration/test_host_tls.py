@@ -15,6 +15,7 @@ from tests.support.agent import Agent, directory, wait_until
 from tests.support.documents import REPOSITORY, blocks
 from tests.support.events import KEY, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
+from tests.support.ports import free_port
 
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 PAGERDUTY = "events.pagerduty.com"
@@ -35,12 +36,6 @@ def example() -> str:
     page = REPOSITORY / "docs" / "security.md"
     (block,) = (block for block in blocks(page) if block.argument == "haproxy.cfg")
     return block.text
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:

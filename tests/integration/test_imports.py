@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Agent, Command, directory, from_source, wait_until
+from tests.support.agent import Agent, beginning_with, directory, wait_until
 from tests.support.events import KEY, OTHER, enqueue
 from tests.support.events_api import Answer, EventsApi
 
@@ -31,15 +31,7 @@ def imported(api: EventsApi) -> Iterator[tuple[Agent, Path]]:
     """An agent, and the file that names what was imported beside running threads."""
     with directory() as root:
         path = root / "log" / "imported"
-
-        def command(name: str) -> list[str]:
-            *python, start, called = from_source()(name)
-            before, _, after = start.partition("from pdagent.__main__")
-            if name == "pdagentd":
-                before += f"exec({WATCH.format(path=str(path))!r}); "
-            return [*python, f"{before}from pdagent.__main__{after}", called]
-
-        watched: Command = command
+        watched = beginning_with(WATCH.format(path=str(path)), "pdagentd")
         with Agent(root, api.url, watched) as agent:
             yield agent, path
 
@@ -53,18 +45,18 @@ def test_threads_import_nothing(imported: tuple[Agent, Path], api: EventsApi) ->
         "events_url": api.url,
         "send_interval_secs": 1,
         "cleanup_interval_secs": 1,
-        "cleanup_threshold_secs": 3,  # more than an enqueue takes on a busy machine
         "max_delivered_events": 1,
         "backoff_interval_secs": 1,
         "listen": agent.root / "run" / "events.sock",
         "metrics_listen": agent.root / "run" / "metrics.sock",
         "metrics_file": agent.root / "run" / "pdagent.prom",
     }
-    agent.configure(**settings)
+    agent.configure(**settings, cleanup_threshold_secs=1)
     (agent.spool / "tmp" / "directory").mkdir()
     agent.start()
     wait_until(lambda: not (agent.spool / "tmp" / "directory").exists())
     assert agent.stop() == 0
+    agent.configure(**settings)
     for number in range(5):
         enqueue(agent, KEY, f"a{number}", "early")
     agent.start()

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, OTHER, enqueue, key
 from tests.support.events_api import Answer, EventsApi
+from tests.support.ports import free_port
 
 
 class Unix(http.client.HTTPConnection):
@@ -37,12 +38,6 @@ def values(text: str) -> dict[str, float]:
     return {" ".join([s.name, *s.labels.values()]): s.value for s in samples}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def address() -> str:
     return f"127.0.0.1:{free_port()}"
@@ -65,7 +60,9 @@ def test_a_days_work(api: EventsApi, agent: Agent, address: str) -> None:
     agent.drop("1_x.txt", b"nonsense")
     enqueue(agent, key(3), "a", "wakes it up")
     api.wait_accepted(5)
-    wait_until(lambda: len(agent.names("suc")) == 5 and len(agent.names("err")) == 2, 30)
+    wait_until(lambda: len(agent.names("suc")) == 5 and len(agent.names("err")) == 2)
+    # The workers forget an event a moment after its file has moved.
+    wait_until(lambda: not values(get(address, "/metrics")[1])["pdagent_events_pending"])
     status, text = get(address, "/metrics")
     found = values(text)
     assert status == 200

@@ -50,6 +50,7 @@ def test_words_that_quote_the_key(api: EventsApi, agent: Agent) -> None:
     agent.send(KEY, "trigger", "-d", "x", "-i", f"about {KEY}")
     agent.send(KEY, "trigger", "-d", "x", "-i", "y")
     wait_until(lambda: "refused" in agent.log and "delivered" in agent.log)
+    wait_until(lambda: agent.names("pdq") == [])
     assert KEY not in agent.log
     assert KEY not in "".join(f.read_text() for f in agent.data_dir.glob("db/reasons/*"))
 

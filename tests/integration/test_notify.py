@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.agent import Agent
+from tests.support.agent import PATIENCE_SECONDS, Agent
 from tests.support.events import KEY
 from tests.support.events_api import EventsApi
 
@@ -21,7 +21,7 @@ def systemd(agent: Agent) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(path)
         os.chmod(path, 0o777)
-        listener.settimeout(20)
+        listener.settimeout(PATIENCE_SECONDS)
         yield listener
 
 
@@ -79,6 +79,7 @@ def test_no_watchdog_unless_asked(systemd: socket.socket, agent: Agent, api: Eve
 
 def test_status(systemd: socket.socket, agent: Agent, api: EventsApi) -> None:
     """`systemctl status` says what holds events, since when and how many, and when that is over."""
+    agent.configure(events_url=api.url, backoff_interval_secs=1)
     api.stop()
     agent.start()
     assert heard(systemd, status=True) == b"STATUS=0 pending; nothing delivered yet"

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,7 @@ def test_an_event_that_is_none(agent: Agent, queue: Queue) -> None:
 
 def test_retry_keeps_the_incidents_order(api: EventsApi, agent: Agent, queue: Queue) -> None:
     """A refused trigger, set up for retry while its resolve is pending, goes before it."""
+    agent.configure(events_url=api.url, backoff_interval_secs=1)
     agent.start()
     refuse(api, agent, "x", "trigger")
     api.stop()
@@ -237,6 +239,7 @@ def test_retry_opens_no_incident_again(api: EventsApi, agent: Agent, queue: Queu
 
 def test_retry_by_reason(api: EventsApi, agent: Agent, queue: Queue) -> None:
     """Its text or status."""
+    agent.configure(events_url=api.url, send_interval_secs=1)
     agent.start()
     refuse(api, agent, "x", "x")
     agent.drop("5_K.txt", b"not JSON")
@@ -399,13 +402,15 @@ def test_purge_of_an_event_on_its_way(
     api: EventsApi, agent: Agent, queue: Queue, status: int
 ) -> None:
     """Whatever PagerDuty answers: it is gone, is not sent again, and the next one goes."""
-    api.script(KEY, Answer(status, delay=1.0))
+    gate = threading.Event()
+    api.script(KEY, Answer(status, gate=gate))
     agent.configure(events_url=api.url, backoff_interval_secs=1)
     agent.start()
     name = enqueue(agent, KEY, "x", "purged")
     api.wait_for(lambda requests: len(requests) == 1)
     assert queue("purge", name, "--yes") == "1 event(s) removed.\n"
     enqueue(agent, KEY, "x", "next")
+    gate.set()
     wait_until(lambda: len(agent.names("suc")) == 1)
     assert summaries(api.requests) == ["purged", "next"]
     assert [agent.names(place) for place in ("pdq", "err", "tmp")] == [[], [], []]

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -20,9 +19,9 @@ COLOUR = re.compile(rb"\033\[[0-9;]+m")
 def on_terminal(agent: Agent) -> OnTerminal:
     """Runs pd-queue on a terminal."""
 
-    def run(*arguments: str, **environment: str) -> Terminal:
+    def run(*arguments: str, columns: int = 100, rows: int = 30, **environment: str) -> Terminal:
         command = [*agent.command("pd-queue"), "--config", str(agent.conf), *arguments]
-        return Terminal(command, {**agent.environment, **environment})
+        return Terminal(command, {**agent.environment, **environment}, columns, rows)
 
     return run
 
@@ -70,14 +69,11 @@ def test_watch_follows(api: EventsApi, agent: Agent, on_terminal: OnTerminal) ->
         terminal.until("\\u001b]0;own\\u0007fire")
         terminal.until("held: key *0617: throttled: PagerDuty answered 429, since ")
         assert len(terminal.lines) == 30
-        assert terminal.lines[29] == "q quits"
+        terminal.until_line(29, "q quits")
         assert terminal.screen.cursor.hidden
         assert COLOUR.search(terminal.raw)
         terminal.resize(40, 12)
-        until = time.monotonic() + 10
-        while terminal.lines[11] != "q quits" and time.monotonic() < until:
-            terminal.read(0.1)
-        assert terminal.lines[11] == "q quits"
+        terminal.until_line(11, "q quits")
         assert all(len(line) <= 40 for line in terminal.lines)
         terminal.type("q")
         assert terminal.end() == 0
@@ -93,8 +89,7 @@ def test_watch_on_a_narrow_screen(agent: Agent, on_terminal: OnTerminal) -> None
     does where it has none; what is held is told to its end."""
     enqueue(agent, KEY, "disk/db1", "Disk is full")
     agent.send(KEY, "resolve", "-i", "disk/db1")
-    with on_terminal("watch") as terminal:
-        terminal.resize(72, 14)
+    with on_terminal("watch", columns=72, rows=14) as terminal:
         terminal.until("disk/db1     Disk is f~")
         terminal.until("disk/db1     resolve")
         assert "      start" in terminal.lines  # pdagentd, which is not running
@@ -120,21 +115,18 @@ def test_a_reason_is_readable_on_80_columns(
     """list, show and watch have all of it, in lines of their own, and say it once; what to do
     about a wrong key is there, and what does not fit is counted."""
     names = refuse(api, agent, 5)
-    with on_terminal("list") as terminal:
-        terminal.resize(80, 40)
+    with on_terminal("list", columns=80, rows=40) as terminal:
         assert terminal.end() == 0
         assert REASON in " ".join(terminal.text.split())
         assert terminal.text.count("\n                 as above") == 4
         assert "sudo pd-queue retry EVENT --to-key KEY" in " ".join(terminal.text.split())
-    with on_terminal("show", names[0][:16]) as terminal:
-        terminal.resize(80, 50)
+    with on_terminal("show", names[0][:16], columns=80, rows=50) as terminal:
         assert terminal.end() == 0
         said = " ".join(terminal.text.split())
         assert f"Reason Invalid; {REASON}" in said
         assert f"sudo pd-queue retry {names[0][:16]} --to-key KEY" in said
         assert not any(line[:11].strip() for line in terminal.lines[3:5])
-    with on_terminal("watch") as terminal:
-        terminal.resize(80, 16)
+    with on_terminal("watch", columns=80, rows=16) as terminal:
         terminal.until("and 4 more in error")
         assert terminal.lines[1] == "0 pending, 5 in error, 0 delivered; pdagentd is running"
         assert REASON in " ".join(terminal.text.split())

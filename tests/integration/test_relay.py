@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from pdagent.wire.ranking import ranked
-from tests.integration.test_endpoint import ALERT, free_port
+from tests.integration.test_endpoint import ALERT
 from tests.support.agent import Agent, directory, wait_until
 from tests.support.documents import REPOSITORY, blocks
 from tests.support.events import KEY, OTHER, sent
 from tests.support.events_api import Answer, EventsApi
 from tests.support.events_api.certificates import CertificateAuthority
+from tests.support.ports import free_port
 from tests.support.users import AGENT, ROOT
 
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
@@ -71,7 +72,7 @@ class Relay:
 
     def ask(self, token: str, ca: CertificateAuthority | None = None) -> int:
         tls = ssl.create_default_context(cafile=(ca or self.ca).ca_file)
-        made = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=tls)
+        made = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=tls)
         headers = {"Authorization": f"Bearer {token}"}
         made.request("POST", "/v2/enqueue", json.dumps(ALERT), headers)
         return made.getresponse().status
@@ -180,7 +181,7 @@ def test_the_python_client_as_it_is(api: EventsApi, agent: Agent, relay: Relay) 
         [sys.executable, "-c", CLIENT, KEY, url],
         env={**os.environ, "SSL_CERT_FILE": relay.ca.ca_file},
         check=True,
-        timeout=60,
+        timeout=120,
     )
     accepted = api.wait_accepted(4)
     actions = [sent(request).get("event_action") for request in accepted]
@@ -239,9 +240,10 @@ def test_a_relay_that_is_full(api: EventsApi, agent: Agent, relay: Relay, sender
     while full not in sender.log:  # what comes at once may be let in together
         sent_names.append(names.pop())
         sender.send(KEY, "trigger", "-i", sent_names[-1], "-d", "x")
+        wait_until(lambda: full in sender.log or not sender.names("pdq"))
     wait_until(lambda: sender.names("pdq"))
     assert sender.names("err") == []
-    assert "the relay answered 429" in checked(sender)
+    wait_until(lambda: "the relay answered 429" in checked(sender))
     api.start()
     accepted = api.wait_accepted(len(sent_names))
     assert {request.dedup_key for request in accepted} == set(sent_names)
@@ -266,7 +268,7 @@ def test_a_client_certificate_that_expires(
     assert "does not accept this host's certificate" in found
     assert "Renew the certificate in events_client_cert" in found
     assert (len(sender.names("pdq")), sender.names("err")) == (1, [])
-    assert "certificate has expired" in agent.log
+    wait_until(lambda: "certificate has expired" in agent.log)
     cert, key = relay.ca.files(str(sender.root), "web1")
     relay.own(Path(key))
     assert sender.daemon is not None
@@ -374,7 +376,7 @@ def test_an_integrations_own_address(
         conf.write(f"listen = 127.0.0.1:{port}\n")
     api.script(path, Answer(503), Answer(202, body={"status": "success"}))
     sender.start()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     body = b'{"Type": "Notification", "Message": "\xc3\xa4"}'
     connection.request("POST", path, body, {"Content-Type": "text/plain"})
     assert connection.getresponse().status == 202

@@ -65,6 +65,7 @@ def test_refused(api: EventsApi, agent: Agent) -> None:
 
 def test_not_yet(api: EventsApi, agent: Agent) -> None:
     """When the time is up the event is queued all the same, which no other exit code says."""
+    agent.configure(events_url=api.url, backoff_interval_secs=1)
     api.stop()
     agent.start()
     code, said, wrong = send(agent, "--wait", "0.2")
@@ -87,7 +88,7 @@ def test_before_the_daemon_runs(api: EventsApi, agent: Agent) -> None:
     """Said at once; the wait ends when it has been started."""
     sending = begin(agent, "--wait")
     agent.start()
-    said, wrong = sending.communicate(timeout=30)
+    said, wrong = sending.communicate(timeout=60)
     assert (sending.returncode, said) == (0, RECEIPT)
     assert b"pdagentd is not running" in wrong
     assert len(api.accepted) == 1
@@ -101,7 +102,7 @@ def test_the_daemon_dies_meanwhile(api: EventsApi, agent: Agent) -> None:
     api.wait_for(1)
     agent.end(signal.SIGKILL)
     agent.start()
-    assert sending.communicate(timeout=30)[0] == RECEIPT
+    assert sending.communicate(timeout=60)[0] == RECEIPT
     assert sending.returncode == 0
 
 
@@ -113,7 +114,7 @@ def test_the_sender_dies_meanwhile(api: EventsApi, agent: Agent, number: signal.
     sending = begin(agent, "--wait")
     wait_until(lambda: os.stat(agent.spool / "pdq" / agent.names("pdq")[0]).st_nlink == 1)
     sending.send_signal(number)
-    assert sending.wait(timeout=30) == (130 if number == signal.SIGINT else -number)
+    assert sending.wait(timeout=60) == (130 if number == signal.SIGINT else -number)
     api.always(KEY, None)
     api.wait_accepted(1)
     wait_until(lambda: len(agent.names("suc")) == 1)

@@ -20,6 +20,10 @@ Command = Callable[[str], list[str]]
 _LIBRARIES = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
 _RUN_TIME = ("pdagent", *_LIBRARIES, "prometheus_client", "waitress")
 
+# What is bound to happen may take that long on a machine that has other things to do. Nothing waits
+# so long on a quiet one, unless a test fails.
+PATIENCE_SECONDS = 60.0
+
 
 @cache
 def from_source() -> Command:
@@ -41,6 +45,18 @@ def from_source() -> Command:
     start = f"import sys; sys.path.insert(0, {copy.name!r}); from pdagent.__main__ import main; "
     start += "sys.argv[0] = sys.argv.pop(1); sys.exit(main())"
     return lambda name: [python, "-I", "-B", "-c", start, name]
+
+
+def beginning_with(code: str, only: str) -> Command:
+    """As `from_source`, but the command `only` begins with this code, before anything else."""
+
+    def command(name: str) -> list[str]:
+        *python, start, called = from_source()(name)
+        before, main, after = start.partition("from pdagent.__main__")
+        before += f"exec({code!r}); " if name == only else ""
+        return [*python, before + main + after, called]
+
+    return command
 
 
 def from_program(program: Path) -> Command:
@@ -142,7 +158,7 @@ class Agent:
     def end(self, number: signal.Signals) -> int:
         assert self.daemon is not None
         self.daemon.send_signal(number)
-        code = self.daemon.wait(timeout=30)
+        code = self.daemon.wait(timeout=PATIENCE_SECONDS)
         self.daemon = None
         return code
 
@@ -169,7 +185,7 @@ class Agent:
             env={**self.environment, **(environment or {})},
             cwd="/",
             preexec_fn=preexec,
-            timeout=60,
+            timeout=2 * PATIENCE_SECONDS,
             **(user.popen() if user else {}),
         )
         self.said += result.stderr.decode("utf-8", "replace")
@@ -216,8 +232,11 @@ class Agent:
         if self.spool.is_dir():
             names = [name for found in self.spool.glob("*/*") if "_" in (name := found.name)]
             keys = keys | {name.partition("_")[2].removesuffix(".txt") for name in names}
-        files = [self.output, *(self.root / "log").glob("*")]
-        text = self.said + "".join(f.read_text(errors="replace") for f in files if f.is_file())
+        text = self.said
+        for file in [self.output, *(self.root / "log").glob("*")]:
+            # a running daemon may rotate its log, or write a file anew, at any moment
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                text += file.read_text(errors="replace")
         # a word is no secret, and would be found anywhere
         return sorted(key for key in keys if key and len(key) >= 16 and key in text)
 
@@ -238,7 +257,18 @@ def directory() -> Iterator[Path]:
         yield Path(name)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def in_time(seconds: float, act: Callable[[int], None]) -> int:
+    """Does `act(0)`, `act(1)`... until one took less than that. On a machine that has other things
+    to do some may take longer, and come to something else. Returns the number of the one."""
+    for number in range(10):
+        began = time.monotonic()
+        act(number)
+        if time.monotonic() - began < seconds:
+            return number
+    raise AssertionError(f"nothing was done within {seconds} s, at ten attempts")
+
+
+def wait_until(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
     """Waits for what is bound to happen; fails loudly if it does not."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -75,8 +75,11 @@ def attached(pid: int, fault: str, log: Path | None = None) -> Iterator[None]:
 
 
 def _is_traced(pid: int) -> bool:
-    tasks = Path(f"/proc/{pid}/task").glob("*/status")
-    return all("TracerPid:\t0\n" not in task.read_text() for task in tasks)
+    for task in Path(f"/proc/{pid}/task").glob("*/status"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            if "TracerPid:\t0\n" in task.read_text():
+                return False
+    return True
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -105,7 +108,7 @@ def traced(
         ["strace", "-y", "-s", "4096", "-o", str(log), "-e", f"trace={TRACED}", *fault, *command],
         input=input,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.agent import wait_until
+from tests.support.ports import free_port
 from tests.support.users import AGENT, User
 
 USER, PASSWORD = "agent", "s3cr3t-of-the-proxy"
@@ -20,11 +21,7 @@ class Proxy:
     user: User | None = AGENT  # who runs it
 
     def __init__(self, port: int = 0) -> None:
-        self.port = port
-        if not port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+        self.port = port or free_port()
 
     @property
     def url(self) -> str:
@@ -46,17 +43,21 @@ class Proxy:
             start_new_session=True,
             **(self.user.popen() if self.user else {}),
         )
-        wait_until(self._listens)
+        wait_until(self._has_begun)
         return self
 
-    def _listens(self) -> bool:
+    def _has_begun(self) -> bool:
         assert self.process.poll() is None, "the proxy did not start"
+        return self._listens()
+
+    def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def __exit__(self, *_: object) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)  # proxy.py's processes are several
         self.process.wait()
+        wait_until(lambda: not self._listens())  # another one may get the port
 
 
 class Tinyproxy(Proxy):

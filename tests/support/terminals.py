@@ -14,6 +14,10 @@ from collections.abc import Mapping, Sequence
 
 import pyte
 
+from tests.support.agent import PATIENCE_SECONDS
+
+_LAST = b"\0"
+
 
 class Terminal:
     """Runs a command on a terminal of its own, as the leader of its session."""
@@ -73,20 +77,32 @@ class Terminal:
     def _resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def until(self, text: str, seconds: float = 20.0) -> None:
+    def until(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Until the screen shows this."""
         deadline = time.monotonic() + seconds
         while text not in self.text:
             assert time.monotonic() < deadline, f"no {text!r} on the screen:\n{self.text}"
             self.read(0.2)
 
-    def end(self, seconds: float = 20.0) -> int:
+    def until_line(self, number: int, text: str) -> None:
+        """Until a line of the screen is this."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.lines[number] != text:
+            assert time.monotonic() < deadline, f"no {text!r} in line {number}:\n{self.text}"
+            self.read(0.2)
+
+    def end(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Until the process has ended; its exit code."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"still running:\n{self.text}"
             self.read(0.05)
-        self.read(0.05)
+        # What it wrote last may be on its way through the kernel, where this follows it. Neither
+        # people nor the emulator see the character.
+        os.write(self._slave, _LAST)
+        while not self.raw.endswith(_LAST):
+            self.read(0.2)
+        self.raw = self.raw.removesuffix(_LAST)
         return self.process.returncode
 
     @property

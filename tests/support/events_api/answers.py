@@ -20,6 +20,7 @@ class Answer:
     body     bytes, text, or something to send as JSON
     html     a page, as proxies and gateways answer
     delay    seconds until the answer goes out; the event has taken effect before
+    gate     the answer goes out once this is set; the event has taken effect before
     hang     no answer at all, the connection stays open; the event takes no effect
     reset    the connection is reset: "before" the event takes effect, "after" it did but before
              the first byte of an answer, or half-way through the answer's body ("mid-body")
@@ -29,6 +30,7 @@ class Answer:
     body: object = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    gate: threading.Event | None = None
     hang: bool = False
     reset: Reset | None = None
     html: str | None = None

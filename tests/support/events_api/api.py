@@ -179,7 +179,7 @@ class EventsApi:
         return found
 
     def wait_for(
-        self, what: int | Callable[[tuple[Request, ...]], bool], timeout: float = 30.0
+        self, what: int | Callable[[tuple[Request, ...]], bool], timeout: float = 60.0
     ) -> tuple[Request, ...]:
         """Until so many requests arrived, or a look at them all is satisfied; else TimeoutError."""
         record = self._state.record
@@ -189,7 +189,7 @@ class EventsApi:
             record.wait(lambda: what(record.all()), timeout, "such requests")
         return record.all()
 
-    def wait_accepted(self, count: int, timeout: float = 30.0) -> tuple[Request, ...]:
+    def wait_accepted(self, count: int, timeout: float = 60.0) -> tuple[Request, ...]:
         """Until so many events took effect."""
         record = self._state.record
         record.wait(lambda: record.accepted_count >= count, timeout, f"{count} accepted events")
@@ -202,4 +202,4 @@ class EventsApi:
         return sock
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)

@@ -121,6 +121,8 @@ class Listener:
     ) -> web.StreamResponse:
         if wait := answer.delay + self._state.latency:
             await asyncio.sleep(wait)
+        while answer.gate is not None and not answer.gate.is_set():
+            await asyncio.sleep(0.01)
         if answer.hang:
             await asyncio.Event().wait()
         response = _response(reply)

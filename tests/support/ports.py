@@ -1,0 +1,16 @@
+"""Ports for servers that tests start: each is kept free for them."""
+
+import socket
+
+_kept: list[socket.socket] = []  # until the process ends
+
+
+def free_port() -> int:
+    """A port on loopback that nobody else gets until this process ends. It is bound and never
+    listened at, so clients are refused, no connection gets it for its own end, and a server gets it
+    that sets SO_REUSEADDR, as servers do: again and again."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    _kept.append(kept)
+    return int(kept.getsockname()[1])
