@@ -23,7 +23,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CHANGELOGS = ROOT / "build" / "changelogs"
+CVE = re.compile(r"CVE-\d+-\d+")
 STATES = ("not-affected", "affected", "fixed")
+# Where newer.sh found a newer source, and why a release is not built from it.
+PLACES = {
+    "here": "it mends nothing that affects the agent",
+    "missing": "it cannot be had yet",
+    "later": "it is of a release of Debian's to come",
+}
 # CycloneDX's words for why something does not affect a program.
 JUSTIFICATIONS = {
     "code_not_present",
@@ -83,7 +90,7 @@ class Newer:
     package: str
     version: str
     suite: str
-    here: bool
+    place: str  # a key of PLACES
     named: frozenset[str] = frozenset()
 
 
@@ -123,7 +130,7 @@ class Known:
             for cve in sorted(row.named - fixes):
                 yield f"{name}: fixes {cve}, which ci/runtime/vex.toml does not say"
             for cve in sorted(fixes):
-                if self.statements[cve].state == "affected" and row.here:
+                if self.statements[cve].state == "affected" and row.place == "here":
                     yield f"{name}: can be had, and {cve} affects us: make runtime-lock"
 
 
@@ -171,18 +178,22 @@ def fixed(log: str, earlier: str) -> Iterator[tuple[str, str]]:
     for version, text in entries:
         if not (newer_than(version, earlier) if earlier else version.startswith(base + "-")):
             return
-        for cve in re.findall(r"CVE-\d+-\d+", text):
+        for cve in CVE.findall(text):
             yield cve, version
 
 
 def read_newer(text: str, have: dict[str, str], changelogs: Path = CHANGELOGS) -> Iterator[Newer]:
     """What newer.sh says, and the changelogs that it found."""
+
+    def log(package: str, version: str) -> str:
+        path = changelogs / f"{package}_{version}"
+        return path.read_text() if path.exists() else ""
+
     for line in text.splitlines():
-        package, version, suite, here = line.split()
-        changelog = changelogs / f"{package}_{version}"
-        log = changelog.read_text() if changelog.exists() else ""
-        named = frozenset(cve for cve, _ in fixed(log, have[package]))
-        yield Newer(package, version, suite, here == "here", named)
+        package, version, suite, place = line.split()
+        named = {cve for cve, _ in fixed(log(package, version), have[package])}
+        patched = set(CVE.findall(log(package, have[package])))
+        yield Newer(package, version, suite, place, frozenset(named - patched))
 
 
 def notes(lock: str, newer: Iterable[Newer], earlier: str = "") -> str:
@@ -214,11 +225,7 @@ def notes(lock: str, newer: Iterable[Newer], earlier: str = "") -> str:
         "",
         "Debian's newer sources, which this release is not built from:",
         "",
-        *(
-            f"- {row.package} {row.version} ({row.suite}): "
-            + ("it mends nothing that affects the agent" if row.here else "it cannot be had yet")
-            for row in newer
-        ),
+        *(f"- {row.package} {row.version} ({row.suite}): {PLACES[row.place]}" for row in newer),
         "",
         "What is known and not fixed in this release:",
         "",

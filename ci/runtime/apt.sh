@@ -63,12 +63,13 @@ listed() {
 is_later() { case " $later " in *" $1 "*) ;; *) return 1 ;; esac }
 # What upstream calls a version of Debian's: 1.3.1 of 1:1.3.dfsg+really1.3.1-1+deb13u1. usage: upstream VERSION
 upstream() { echo "$1" | sed 's/^[0-9]*://; s/-[^-]*$//; s/.*really//'; }
+# usage: of_series PACKAGE VERSION
+of_series() { case $(upstream "$2") in "$(series "$1")" | "$(series "$1")".*) ;; *) return 1 ;; esac }
 # Whether a version of a later suite holds what the stable release's newest holds: its upstream is of the same series, no older
 # than that one's, and newer than what we have. Debian's own number tells nothing across suites: 1.3.1-3 comes after
 # 1.3.1-1+deb13u1 and lacks its fixes. usage: serves PACKAGE VERSION NEWEST LOCKED
 serves() {
-    case $(upstream "$2") in "$(series "$1")" | "$(series "$1")".*) ;; *) return 1 ;; esac
-    dpkg --compare-versions "$(upstream "$2")" ge "$(upstream "$3")" && dpkg --compare-versions "$(upstream "$2")" gt "$(upstream "$4")"
+    of_series "$1" "$2" && dpkg --compare-versions "$(upstream "$2")" ge "$(upstream "$3")" && dpkg --compare-versions "$(upstream "$2")" gt "$(upstream "$4")"
 }
 # The version in a lock file. usage: locked PACKAGE [FILE]
 locked() { awk -v package="$1" '$1 == package { print $2; exit }' "${2:-$here/lock}"; }

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Says what Debian's stable release has that is newer than the lock, one line a version: package, version, suite, and "here" or
-# "missing": whether the mirror has its files. Debian's changelog of each, where it can be had, goes to DIRECTORY/PACKAGE_VERSION.
-# What all that means, ci/release/vulnerabilities.py says. usage: newer.sh DIRECTORY
+# Says what Debian has that is newer than the lock, one line a version: package, version, suite, and "here" or "missing": whether the
+# mirror has its files. "later" is the newest of the same series in later suites, which often names fixes first. Debian's changelogs of
+# these, where they can be had, go to DIRECTORY/PACKAGE_VERSION. What all that means, ci/release/vulnerabilities.py says.
+# usage: newer.sh DIRECTORY
 set -eu
 . "$(dirname "$0")/env.sh"
 . "$here/apt.sh"
@@ -24,7 +25,7 @@ changelog() {
         *) name=lib$1-minimal ;;
     esac
     if [ ! -e indexed ]; then
-        sed 's/^deb-src/deb/' "$apt/stable.list" >"$apt/made.list"
+        sed 's/^deb-src/deb/' "$apt/sources.list" >"$apt/made.list"
         mkdir -p "$apt/made/partial"
         made apt-get update && touch indexed || return
     fi
@@ -35,10 +36,17 @@ changelog() {
 }
 for package in $packages; do
     want=$(locked "$package")
+    later_one=
     listed "$package" | while read -r version place; do
-        if is_later "$place" || ! dpkg --compare-versions "$version" gt "$want"; then continue; fi
+        if ! dpkg --compare-versions "$version" gt "$want"; then continue; fi
+        if is_later "$place"; then
+            if [ -n "$later_one" ] || ! of_series "$package" "$version"; then continue; fi
+            later_one=$version
+            echo "$package $version $place later"
+            # It names again what the lock's version has as patches.
+            changelog "$package" "$want" >&2 || say "$package $want: its changelog cannot be had"
         # The description is small, and lies beside the rest.
-        if private apt-get source -qq --download-only --dsc-only --only-source "$package=$version" >&2; then
+        elif private apt-get source -qq --download-only --dsc-only --only-source "$package=$version" >&2; then
             echo "$package $version $place here"
         else
             echo "$package $version $place missing"

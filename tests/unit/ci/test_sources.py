@@ -210,14 +210,18 @@ def test_without_a_mirror_the_lock_stands(mirror: Mirror) -> None:
 
 
 def test_what_is_newer(mirror: Mirror, tmp_path: Path) -> None:
-    """What the stable release lists that is newer than the lock's, and whether it can be had."""
+    """What the stable release lists that is newer than the lock's, and whether it can be had; the
+    newest of the same series in later suites."""
     mirror.has("openssl", "3.5.9-1~deb13u1", STABLE, files=False)
     mirror.has("openssl", "3.5.7-1~deb13u3", SECURITY)
     mirror.has("openssl", "3.6.5-1", FORKY, SID)
+    mirror.has("python3.13", "3.13.15-1", FORKY)
+    mirror.has("python3.13", "3.13.18-1", SID)
     found = tmp_path / "changelogs"
     assert mirror.fetch(lock(), "newer.sh", found).stdout.splitlines() == [
         "openssl 3.5.9-1~deb13u1 trixie missing",
         "openssl 3.5.7-1~deb13u3 trixie-security here",
+        "python3.13 3.13.18-1 sid later",
     ]
     assert [path.name for path in found.iterdir()] == []
 

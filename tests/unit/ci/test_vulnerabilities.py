@@ -73,50 +73,51 @@ openssl (3.5.7-1~deb13u2) trixie-security; urgency=medium
 """
 
 
-def complaints(version: str, *, here: bool, said: str = SAID, log: str = "") -> str:
-    """About one newer source, with what the changelog says of it."""
+def complaints(place: str, version: str, said: str = SAID, log: str = "", ours: str = "") -> str:
+    """About one newer source, with what its changelog says, and ours."""
     with TemporaryDirectory() as changelogs:
-        if log:
-            (Path(changelogs) / f"openssl_{version}").write_text(log)
-        row = f"openssl {version} trixie-security {'here' if here else 'missing'}\n"
+        for name, text in (version, log), ("3.5.7-1~deb13u2", ours):
+            (Path(changelogs) / f"openssl_{name}").write_text(text)
+        row = f"openssl {version} trixie-security {place}\n"
         rows = read_newer(row, {"openssl": "3.5.7-1~deb13u2"}, Path(changelogs))
         return "\n".join(Known(said).complaints(rows))
 
 
 def test_a_source_of_which_nothing_is_said() -> None:
-    assert "does not say what it fixes" in complaints("3.5.9-1~deb13u1", here=False)
+    assert "does not say what it fixes" in complaints("missing", "3.5.9-1~deb13u1")
 
 
 def test_what_affects_us_is_no_excuse_once_it_can_be_had() -> None:
     """While the mirror lacks the fix, a statement of what bounds it does."""
-    assert complaints("3.5.7-1~deb13u3", here=False) == ""
-    assert "make runtime-lock" in complaints("3.5.7-1~deb13u3", here=True)
+    assert complaints("missing", "3.5.7-1~deb13u3") == ""
+    assert "make runtime-lock" in complaints("here", "3.5.7-1~deb13u3")
 
 
 def test_a_source_holds_what_those_before_it_fix() -> None:
     """So it is no excuse that the one which mends it first cannot be had."""
-    said = SAID + LATER
-    assert complaints("3.5.9-1~deb13u1", here=False, said=said) == ""
-    assert "CVE-2026-1 affects us" in complaints("3.5.9-1~deb13u1", here=True, said=said)
+    assert complaints("missing", "3.5.9-1~deb13u1", SAID + LATER) == ""
+    assert "CVE-2026-1 affects us" in complaints("here", "3.5.9-1~deb13u1", SAID + LATER)
 
 
+@pytest.mark.parametrize("place", ["here", "missing", "later"])
 @pytest.mark.parametrize("version", ["3.5.7-1~deb13u3", "3.5.9-1~deb13u1"])
-def test_the_lists_are_held_to_debians_changelog(version: str) -> None:
+def test_the_lists_are_held_to_debians_changelog(version: str, place: str) -> None:
     """What it names since the lock's version; a source without one is taken at our word."""
-    said = SAID + LATER
-    told = complaints(version, here=False, said=said, log=CHANGELOG)
-    assert told == (
-        f"openssl {version} (trixie-security): "
-        "fixes CVE-2026-3, which ci/runtime/vex.toml does not say"
-    )
-    assert (
-        complaints(version, here=False, said=said, log=CHANGELOG.replace("2026-3", "2026-2")) == ""
-    )
+    unsaid = "fixes CVE-2026-3, which ci/runtime/vex.toml does not say"
+    assert unsaid in complaints(place, version, SAID + LATER, CHANGELOG)
+    known_ones = CHANGELOG.replace("2026-3", "2026-2")
+    assert "does not say" not in complaints(place, version, SAID + LATER, known_ones)
+
+
+def test_what_we_have_as_a_patch_is_not_asked_for_again() -> None:
+    """The changelog of a later suite names it for a version that we have not."""
+    ours = CHANGELOG.replace("3.5.7-1~deb13u3", "3.5.7-1~deb13u1")
+    assert complaints("later", "3.5.9-1~deb13u1", SAID + LATER, CHANGELOG, ours) == ""
 
 
 def test_what_does_not_affect_us_may_wait() -> None:
     harmless = SAID.replace('"CVE-2026-1", ', "")
-    assert complaints("3.5.7-1~deb13u3", here=True, said=harmless) == ""
+    assert complaints("here", "3.5.7-1~deb13u3", harmless) == ""
 
 
 @pytest.mark.parametrize(
@@ -162,8 +163,9 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mends it; so is each source that the release is not built from."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # no sources: nothing is said to be fixed
     newer = [
-        Newer("openssl", "3.5.9-1~deb13u1", "trixie", here=False),
-        Newer("zlib", "1:1.3.dfsg+really1.3.1-1+deb13u1", "trixie", here=True),
+        Newer("openssl", "3.5.9-1~deb13u1", "trixie", "missing"),
+        Newer("zlib", "1:1.3.dfsg+really1.3.1-1+deb13u1", "trixie", "here"),
+        Newer("python3.13", "3.13.18-1", "sid", "later"),
     ]
     text = notes(LOCK, newer)
     rows = [line for line in text.splitlines() if line.startswith("| [CVE")]
@@ -176,6 +178,7 @@ def test_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert row.endswith(f"| {source.package} {source.version} |")
     assert "- openssl 3.5.9-1~deb13u1 (trixie): it cannot be had yet" in text
     assert "deb13u1 (trixie): it mends nothing that affects the agent" in text
+    assert "- python3.13 3.13.18-1 (sid): it is of a release of Debian's to come" in text
 
 
 def test_what_a_release_is_called() -> None:
@@ -210,8 +213,10 @@ def test_the_lock_and_the_statements_agree() -> None:
 
 
 def test_what_the_statements_say_of_our_own_code() -> None:
-    """A relay's TLS has one context a connection, and no callback that gives it another."""
+    """A relay's TLS has one context a connection, and no callback that gives it another. No browser
+    is opened and no temporary directory made."""
     code = [path.read_text() for path in (REPOSITORY / "agent").rglob("*.py")]
     assert any("PROTOCOL_TLS_SERVER" in text for text in code)
     assert not any("sni_callback" in text for text in code)
-    assert not any("wrap_bio" in text for text in code)
+    for name in ("wrap_bio", "webbrowser", "TemporaryDirectory"):
+        assert not any(name in text for text in code)
