@@ -1,6 +1,9 @@
 """The package pdagent-selinux under a kernel that enforces: the daemon is confined, and everybody
 may add events as before. Nothing that the agent does is denied."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.selinux.conftest import RUNNING, Confined, Host
@@ -164,3 +167,32 @@ def test_removal(confined: Confined, api: EventsApi) -> None:
     confined.deliver("unconfined again")
     assert summaries(api.accepted) == ["unconfined again"]
     assert confined.denied() == []
+
+
+def test_interfaces(root: Path) -> None:
+    """Somebody else's policy names them. It is compiled by selinux-policy-dev and linked with ours.
+    (Last, since it leaves its modules in the root that the machine was made of.)"""
+    mine = root / "tmp/mine.te"
+    mine.write_text("""
+policy_module(mine, 1.0)
+gen_require(`
+    type staff_t, sysadm_t;
+')
+pdagent_read_log(staff_t)
+pdagent_admin(sysadm_t)
+""")
+    script = """
+        dpkg-deb --extract /packages/pdagent-selinux_*.deb /
+        cd /tmp
+        make --silent --file /usr/share/selinux/devel/Makefile mine.pp
+        semodule --noreload --priority 200 --install /usr/share/selinux/packages/pdagent.cil
+        semodule --noreload --install mine.pp
+        semodule --cil --extract mine
+        grep pdagent_ mine.cil
+    """
+    done = subprocess.run(
+        ["chroot", root, "sh", "-euc", script], check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert "(allow staff_t pdagent_log_t (file (" in done.stdout
+    assert "(allow sysadm_t pdagent_spool_t (dir (" in done.stdout
+    assert "(allow staff_t pdagent_spool_t" not in done.stdout
