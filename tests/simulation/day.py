@@ -78,6 +78,7 @@ class Day:
         self.steps = not (self.errors or self.forgetful) and self.choice.random() < 0.3
         # Nobody but others may be why one waits.
         self.steady = not (self.errors or self.outage or self.proxies) and self.connections[0] > 1
+        self.struck = False  # the daemon dies in the middle of a lapse
         self.looked_at = 0.0
         if tell is not None:
             self.world.tell = lambda what: tell(
@@ -103,6 +104,9 @@ class Day:
             self._kill(self.choice.choice(alive) if alive else self.daemon)
         if self.choice.random() < self.cuts:
             self._cut_power()
+        if self.struck:
+            self.struck = False
+            self._kill(self.daemon)
 
     def _cut_power(self) -> None:
         self.dark = True
@@ -117,9 +121,17 @@ class Day:
         for change in rename.changes:
             inode = change.new or change.old
             assert inode is not None
-            event = self.model.events.get(bytes(self.kernel.disk.tree.inodes[inode].data))
+            data = bytes(self.kernel.disk.tree.inodes[inode].data)
+            event = self.model.events.get(data)
             if event is not None:
                 self.model.it_leaves_in_three_ways(event, self.kernel.process.name)
+            elif self._is_of_a_lapse(data) and self.kills:
+                self.struck = self.choice.random() < 0.3
+
+    def _is_of_a_lapse(self, data: bytes) -> bool:
+        """Whether it is an expectation's trigger, and in the queue."""
+        mine = EXPECTED.encode() in data and b'"trigger"' in data
+        return mine and self.places.of(data) == PENDING
 
     def _excuse(self, path: str) -> None:
         """An error was put in."""
@@ -256,7 +268,10 @@ class Day:
             for _ in range(self.choice.randint(1, 4)):
                 self._renew(expected, self.choice.choice([3.0, 10.0, 30.0]))
                 self.world.sleep(self.choice.choice([0.0, 1.0, 8.0, 40.0]))
-            if self.choice.random() < 0.5:
+            last = self.choice.random()
+            if last < 0.25:
+                self.world.wait("a daemon that is dead", lambda: self.daemon.dead, 40.0)
+            if last < 0.5:
                 self._renew(expected, 0.0)
 
         self._begin(Process("watched", 1001), renew)

@@ -91,6 +91,14 @@ def _again(found: Any) -> bytes:
     return encode(found.trigger)
 
 
+_remark = expected.Expected._remark
+
+
+def _mark_once_it_is_paged(self: Any, identity: str, mark: str) -> None:
+    if mark != expected._LAPSING:
+        _remark(self, identity, mark)
+
+
 class _Anything:
     def __eq__(self, _: object) -> bool:
         return True
@@ -129,6 +137,9 @@ FAULTS: dict[str, list[Any]] = {
     ],
     "nobody is called": [mock.patch.object(workers.Workers, "_call_worker", _do_nothing)],
     "a renewal resolves nothing": [mock.patch.object(expected, "resolve", _again)],
+    "a lapse is not marked first": [
+        mock.patch.object(expected.Expected, "_remark", _mark_once_it_is_paged)
+    ],
     "threads import at once": [
         mock.patch.object(module, "importing", contextlib.nullcontext())
         for module in (path, services)
