@@ -19,30 +19,33 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = ROOT / "build" / "mutants"
 NAMED = ROOT / "tests" / "mutants" / "survivors.toml"
+DAYS = "mutants/test_days.py"
 SCHEDULE = [
     *("unit/schedule/test_lane.py", "unit/schedule/test_rules.py", "unit/queue/test_holds.py"),
-    "unit/schedule/test_scheduler.py",
+    *("unit/schedule/test_scheduler.py", DAYS),
 ]
-# By module: the tests that are about it. Days of the simulation are put to each of them, too.
+# By module: the tests that are about it. They run for each of its mutants, so they have to be few.
 PARTS = {
-    "pdagent.spool": ["unit/test_spool.py"],
-    "pdagent.acceptance": ["unit/test_acceptance.py", "unit/test_submission.py"],
-    "pdagent.submission": ["unit/test_submission.py", "unit/test_quick.py"],
-    "pdagent.event": ["unit/test_event.py", "unit/test_submission.py"],
-    "pdagent.encoding": ["unit/test_event.py", "unit/test_encoding.py"],
-    "pdagent.queue.backlog": ["unit/queue/test_backlog.py", "unit/daemon/test_reading.py"],
-    "pdagent.queue.settlement": ["unit/queue/test_settlement.py", "unit/queue/test_waiting.py"],
-    "pdagent.queue.keys": ["unit/queue/test_keys.py"],
+    "pdagent.spool": ["unit/test_spool.py", DAYS],
+    "pdagent.acceptance": ["unit/test_acceptance.py"],
+    "pdagent.submission": ["unit/test_submission.py"],
+    "pdagent.event": ["unit/test_event.py"],
+    "pdagent.encoding": ["unit/test_encoding.py"],
+    "pdagent.queue.backlog": ["unit/queue/test_backlog.py", "unit/daemon/test_reading.py", DAYS],
+    "pdagent.queue.settlement": [
+        *("unit/queue/test_settlement.py", "unit/queue/test_waiting.py", DAYS),
+    ],
+    "pdagent.queue.keys": ["unit/queue/test_keys.py", DAYS],
     "pdagent.schedule.scheduler": [*SCHEDULE, "unit/daemon/test_handling.py"],
     "pdagent.schedule.lane": SCHEDULE,
-    "pdagent.schedule.chains": ["unit/schedule/test_chains.py", "unit/schedule/test_lane.py"],
-    "pdagent.schedule.entry": ["unit/schedule/test_entry.py", "unit/schedule/test_lane.py"],
+    "pdagent.schedule.chains": ["unit/schedule/test_chains.py"],
+    "pdagent.schedule.entry": ["unit/schedule/test_entry.py"],
     "pdagent.schedule.outage": [*SCHEDULE, "unit/schedule/test_outage.py"],
-    "pdagent.wire.verdict": ["unit/wire/test_verdict.py"],
+    "pdagent.wire.verdict": ["unit/wire/test_verdict.py", DAYS],
     "pdagent.wire.connections": ["unit/wire/test_connections.py"],
-    "pdagent.daemon.handling": ["unit/daemon"],
-    "pdagent.daemon.reading": ["unit/daemon"],
-    "pdagent.serve.intake": ["unit/serve/test_intake.py"],
+    "pdagent.daemon.handling": ["unit/daemon/test_handling.py", DAYS],
+    "pdagent.daemon.reading": ["unit/daemon", DAYS],
+    "pdagent.serve.intake": ["unit/serve/test_intake.py", DAYS],
 }
 # Words in the names of tests that start programs: these can't import what mutmut puts into modules.
 ELSEWHERE = (
@@ -91,7 +94,7 @@ def staged(module: str) -> Path:
     for directory in ("tests", "docs", "init", "packaging", "ci"):  # which tests read
         shutil.copytree(ROOT / directory, stage / directory)
     only = [f"src/{module.replace('.', '/')}.py"]
-    tests = [f"tests/{test}" for test in [*PARTS[module], "mutants/test_days.py"]]
+    tests = [f"tests/{test}" for test in PARTS[module]]
     text = PYPROJECT.format(only=only, words=json.dumps(WORDS), tests=tests, elsewhere=ELSEWHERE)
     (stage / "pyproject.toml").write_text(text)
     return stage
