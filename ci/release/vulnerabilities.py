@@ -209,7 +209,7 @@ def notes(lock: str, newer: Iterable[Newer], earlier: str = "") -> str:
     mending = {
         cve: f"{row.package} {row.version}" for row in reversed(said.sources) for cve in row.fixes
     }
-    since = "since the release before" if earlier else "by Debian on top of the release that it has"
+    since = "since the release before" if earlier else "by Debian's patches"
     lines = [
         "## Vulnerabilities of the bundled parts",
         "",
