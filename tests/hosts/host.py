@@ -54,7 +54,7 @@ class Host:
             raise AssertionError(f"exit {done.rc} on {self.spec.name}\n{script.strip()}\n{said}")
         return str(done.stdout).strip()
 
-    def until(self, condition: str, seconds: int = 30) -> None:
+    def until(self, condition: str, seconds: int = 120) -> None:
         """Until a shell condition holds on the host."""
         self.sh(f"""
             for _ in $(seq {seconds * 10}); do

@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import tempfile
-import time
+
+from tests.support.agent import wait_until
+from tests.support.ports import free_port
 
 NAME = "proxy.test"
 
@@ -15,9 +17,7 @@ class Proxy:
     def __init__(self, user: str = "", password: str = "") -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="proxy-")
         self._log = os.path.join(self._directory.name, "log")
-        with socket.socket() as free:
-            free.bind(("", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port("")
         conf = os.path.join(self._directory.name, "conf")
         with open(conf, "w") as file:
             file.write(f'Port {self.port}\nTimeout 60\nMaxClients 20\nLogFile "{self._log}"\n')
@@ -26,15 +26,11 @@ class Proxy:
         self._process = subprocess.Popen(["tinyproxy", "-d", "-c", conf])
         credentials = f"{user}:{password}@" if user else ""
         self.url = f"http://{credentials}{NAME}:{self.port}/"
-        self._wait()
+        wait_until(self._listens)
 
-    def _wait(self) -> None:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise TimeoutError("tinyproxy does not listen")
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def log(self) -> str:
         with open(self._log) as file:

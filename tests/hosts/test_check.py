@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.hosts.host import KEY, Host
+from tests.support.agent import wait_until
 from tests.support.events_api import CertificateAuthority, EventsApi
 
 Line = dict[str, str]
@@ -18,8 +19,14 @@ def wrong(host: Host) -> list[Line]:
 
 
 def named(host: Host, subject: str, text: str) -> Line:
-    lines = [line for line in wrong(host) if line["subject"] == subject and text in line["text"]]
-    assert lines, wrong(host)
+    """The line of the check that says so. The daemon may find it out a moment later."""
+    lines: list[Line] = []
+
+    def is_there() -> bool:
+        lines.extend(w for w in wrong(host) if w["subject"] == subject and text in w["text"])
+        return bool(lines)
+
+    wait_until(is_there)
     return lines[0]
 
 

@@ -95,8 +95,8 @@ class Site:
             script = f"{conf} pd-send -q -k {KEY} -t {action} {what}"
             subprocess.run(self._islands.command(island, script), check=True)
 
-    def wait(self, condition: str, seconds: int = 60) -> None:
-        self._host.until(condition, seconds)
+    def wait(self, condition: str) -> None:
+        self._host.until(condition)
 
     def run(self, island: str, script: str) -> int:
         return subprocess.run(self._islands.command(island, script), check=False).returncode

@@ -64,7 +64,7 @@ SENDER = f"""
 @pytest.mark.latest
 def test_upgrade_under_load(host: Host, api: EventsApi) -> None:
     """1,000 events pend and more arrive: each is delivered once, in the order of its incident."""
-    api.always(None, Answer(delay=0.5))  # ten keys make it the work of a minute
+    api.always(None, Answer(delay=2))  # thirty chains make it the work of a minute
     host.service.stop()
     host.sh(DROP)
     host.service.start()
