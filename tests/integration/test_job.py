@@ -174,6 +174,16 @@ def test_a_wrong_command_line_runs_nothing(agent: Agent, words: list[str], says:
     assert (events(agent), files(agent)) == ([], [])
 
 
+@pytest.mark.parametrize("word", ["run", "expect", "unit", "change"])
+def test_a_word_that_does_not_stand_first(agent: Agent, word: str) -> None:
+    """As people type it who know git."""
+    done = agent.run("pd-send", "-k", KEY, word, "--", "true")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert (
+        f"If the word {word} is meant, it stands first: pd-send {word} -h".encode() in done.stderr
+    )
+
+
 def test_a_key_that_nobody_has(agent: Agent) -> None:
     """The command runs all the same, and the page waits for the key."""
     for option, name in ((["-k", "@nobody"], "@nobody"), ([], "@default")):

@@ -22,10 +22,14 @@ class Parser(argparse.ArgumentParser):
     help can't be written."""
 
     examples: Sequence[Example] = ()
+    first_words: Sequence[str] = ()  # which have options of their own
 
     def error(self, message: str, hint: str = "") -> NoReturn:
         """Ends the command. `hint` says what to type; without one, the usage is shown in one
         line."""
+        word = message.removeprefix("unrecognized arguments: ").partition(" ")[0]
+        if word in self.first_words:
+            hint = f"If the word {word} is meant, it stands first: {self.prog} {word} -h shows how"
         # Arguments may hold bytes that stderr can't show.
         text = f"{self.prog}: error: {message}".encode("utf-8", "backslashreplace").decode()
         say(f"{text}\n{hint or self.short_usage()}", 2)

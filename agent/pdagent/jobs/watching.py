@@ -63,8 +63,7 @@ class Watch:
         self._timeout = timeout
         # A group of its own can be ended as a whole, with the children of a shell. But whom a
         # terminal serves has to stay in our process group, to read from it, and to get its ^C.
-        has_terminal = any(map(os.isatty, (0, 1, 2))) or _is_in_foreground()
-        self._own_group = timeout is not None and not has_terminal
+        self._own_group = timeout is not None and not _has_terminal()
         self._pid = 0
         self._status: int | None = None
         self._began = time.monotonic()
@@ -192,6 +191,10 @@ class Watch:
 
 def _note(*_: object) -> None:
     """A signal came: Python has written its number into the pipe."""
+
+
+def _has_terminal() -> bool:
+    return any(map(os.isatty, (0, 1, 2))) or _is_in_foreground()
 
 
 def _is_in_foreground() -> bool:

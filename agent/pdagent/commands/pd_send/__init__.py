@@ -46,6 +46,7 @@ def parser() -> common.Parser:
             ('pd-send change -k @db -d "Deployed api 1.4.2"', "a change; @db is a key's name"),
         ),
     )
+    parser.first_words = (*WORDS, "change")
     group = common.options(parser)
     options.key(group)
     group.add_argument(
