@@ -145,11 +145,11 @@ def test_what_is_imported_only_when_it_is_wanted(api: EventsApi, agent: Agent) -
     agent.configure(events_url=api.url, listen=path, keys_file=agent.root / "keys")
     agent.start()
     event = ["-k", "@db", "-t", "trigger", "-d", "x"]
-    assert agent.run("pd-send", *event, "--wait=30").returncode == 0
+    assert agent.run("pd-send", *event, "--wait=120").returncode == 0
     body = {"routing_key": "@db", "event_action": "resolve", "dedup_key": "d"}
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
-        connection = HTTPConnection("agent", timeout=20)
+        connection = HTTPConnection("agent", timeout=60)
         connection.sock = client
         connection.request("POST", "/v2/enqueue", json.dumps(body))
         assert connection.getresponse().status == 202
@@ -370,7 +370,7 @@ def test_a_bug_leaves_a_traceback_in_the_log(agent: Agent) -> None:
     broken = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=poll:error=EFAULT"]
     agent.start(wait=False, under=broken)
     assert agent.daemon is not None
-    assert agent.daemon.wait(timeout=30) != 0
+    assert agent.daemon.wait(timeout=60) != 0
     log = agent.log_file.read_text()
     assert "Traceback (most recent call last)" in log
     assert "OSError: [Errno 14] Bad address" in log

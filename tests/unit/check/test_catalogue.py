@@ -59,7 +59,10 @@ def test_one_that_hangs_is_left_behind() -> None:
     def works() -> Iterator[Finding]:
         yield ok("works", "")
 
-    hung, fine = run([Check("hangs", hangs), Check("works", works)], seconds=0.2)
+    for seconds in (0.2, 2.0, 20.0):  # the other one needs some of it on a busy machine
+        hung, fine = run([Check("hangs", hangs), Check("works", works)], seconds=seconds)
+        if fine.level is Level.OK:
+            break
     for_ever.set()
     assert hung.level is Level.FAILED
     assert "no answer within" in hung.text

@@ -40,7 +40,7 @@ def to(url: str, proxy: Proxy | None = None, **settings: str) -> Connection:
     return Connection(Target(url), proxy, "", Tls(Config(dict(settings))))
 
 
-def soon(seconds: float = 20.0) -> Post:
+def soon(seconds: float = 60.0) -> Post:
     return Post(time.monotonic() + seconds)
 
 

@@ -32,7 +32,7 @@ def saying(text: bytes, authority: CertificateAuthority | None = None) -> Iterat
 
 def asked(server: RawServer, **settings: str) -> Answer:
     config = Config({"events_url": server.url, **settings})
-    return ask(config, Post(time.monotonic() + 20))
+    return ask(config, Post(time.monotonic() + 60))
 
 
 def test_pagerdutys_words() -> None:
@@ -57,7 +57,7 @@ def test_somebody_elses_words() -> None:
 
 def test_no_answer() -> None:
     """How far it got, and why not further."""
-    found = ask(Config({"events_url": "http://127.0.0.1:1"}), Post(time.monotonic() + 20))
+    found = ask(Config({"events_url": "http://127.0.0.1:1"}), Post(time.monotonic() + 60))
     assert (found.status, found.stage) == (None, "connection")
     assert found.why == "PagerDuty at 127.0.0.1:1: Connection refused"
 
