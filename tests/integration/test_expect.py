@@ -229,7 +229,7 @@ def test_a_job_whose_next_run_can_not_be_expected(agent: Agent) -> None:
     (agent.spool / "expect").rmdir()
     code, wrong = run(agent, "--every", "1d", "--", "true")
     assert code == 0
-    assert "that it runs again is not expected: cannot write" in wrong
+    assert "--every has no effect this time: cannot write" in wrong
 
 
 @pytest.mark.needs_root

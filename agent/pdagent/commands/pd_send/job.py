@@ -175,7 +175,7 @@ def _expect(job: Job, settings: Config, description: str | None, term: float) ->
         expect.expect(event, settings, term)
     except (SpoolError, BadEvent) as error:
         why = error.cause if isinstance(error, SpoolError) else str(error)
-        complain(f"that it runs again is not expected: {redacted(why, job.key or '')}")
+        complain(f"--every has no effect this time: {redacted(why, job.key or '')}")
 
 
 def _details(job: Job, ending: Ending, written: bytes) -> dict[str, object]:

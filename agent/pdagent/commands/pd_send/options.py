@@ -66,7 +66,7 @@ def lines(group: argparse._ArgumentGroup, what: str, none: str) -> None:
         "--output-lines",
         metavar="N",
         type=number(0, LINES_MOST),
-        help=f"tell the last N lines {what}, up to 32 kB (default: {LINES}; {none})",
+        help=f"put the last N lines {what} into the page, up to 32 kB (default: {LINES}; {none})",
     )
 
 
