@@ -106,9 +106,11 @@ def test_a_queue_that_nobody_serves_takes_nothing_from_who_may_be_wrong_about_it
     assert len(list((root / "pdq").iterdir())) == 1
 
     reader = os.open(root.parent / "db" / "wake", os.O_RDONLY | os.O_NONBLOCK)
+    before = set(os.listdir(root / "pdq"))
     accept(EVENT, unread)
+    [new] = set(os.listdir(root / "pdq")) - before
+    assert os.read(reader, 1000).decode() == f"\n{new}\n"  # nothing was said before it
     os.close(reader)
-    assert len(list((root / "pdq").iterdir())) == 2
 
 
 def test_the_receipt() -> None:

@@ -1,5 +1,6 @@
 """Handling takes each event as far as it gets: settled, counted and told of, or put back."""
 
+import errno
 import json
 import logging
 import os
@@ -33,6 +34,7 @@ from tests.support.events_api import Answer, EventsApi
 FAR = 1e12
 NAME = "1_key.txt"
 FIRST, SECOND, THIRD = (file_name(number, KEY) for number in (1, 2, 3))
+OTHER_ONE = file_name(1, OTHER)
 
 
 class Bench:
@@ -93,6 +95,18 @@ def bench(tmp_path: Path, api: EventsApi) -> Iterator[Bench]:
     made = Bench(tmp_path, events_url=api.url)
     yield made
     made.handling.path.abort_all()
+
+
+def failing(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Has the system open no pending file from now on, with this error."""
+    really = os.open
+
+    def opens(path: str, *rest: int) -> int:
+        if f"/{PENDING}/" in path:
+            raise OSError(number, os.strerror(number))
+        return really(path, *rest)
+
+    patch.setattr(os, "open", opens)
 
 
 def said(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
@@ -237,8 +251,12 @@ def test_what_is_throttled_waits(bench: Bench, api: EventsApi) -> None:
     assert FIRST in bench.scheduler
 
 
-def test_what_is_no_event(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    """It is set aside and counted. The log says so of a user's first files only."""
+def test_what_is_no_event(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is set aside and counted, and costs no fsync. The log says so of a user's first files."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
     number = SAID_MOST + 5
     for name in (file_name(n, KEY) for n in range(number)):
         (bench.spool / PENDING / name).write_text("[]")
@@ -247,6 +265,7 @@ def test_what_is_no_event(bench: Bench, caplog: pytest.LogCaptureFixture) -> Non
     assert bench.handling.tally.refused == {"unreadable": number}
     reason = bench.reason(file_name(0, KEY))
     assert (reason.status, reason.attempts) == (None, 0)
+    assert synced == []
     lines = said(caplog, logging.WARNING)
     assert len(lines) == SAID_MOST
     assert lines[0] == f"in error: {0:016}_*0617: {reason.reason}"
@@ -413,18 +432,69 @@ def test_a_file_that_stays_unreadable_is_told_of(
 ) -> None:
     """Each time while its key waits for it, since nobody else's event of the key goes."""
 
-    def failing(*_: object, **__: object) -> None:
-        raise OSError(5, "Input/output error")
-
     bench.write(FIRST)
     with monkeypatch.context() as patch:
-        patch.setattr(bench.backlog, "load", failing)
+        failing(patch, errno.EIO)
         bench.handle(FIRST)
     assert said(caplog, logging.ERROR) == [f"cannot read {1:016}_*0617: Input/output error"]
     [hold] = bench.scheduler.held(time.monotonic()).holds
     assert (hold.scope, hold.why) == (Scope.KEY, "an event can't be read: Input/output error")
     bench.handling.handle(bench.next(FAR))
     assert bench.names(DELIVERED) == [FIRST]
+
+
+def test_a_file_that_the_agent_may_not_read_waits_by_itself(
+    bench: Bench, api: EventsApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person is told why, and the log says so once, and of a user's first files only."""
+    number = SAID_MOST + 5
+    names = [file_name(n, KEY) for n in range(number)]
+    now = time.monotonic()
+    with monkeypatch.context() as patch:
+        failing(patch, errno.EACCES)
+        for name in names:
+            bench.write(name, dedup_key=name)
+            bench.handling.handle(bench.take(name, owner=1003))
+        for _ in names:
+            bench.handling.handle(bench.next(now + 3600))
+    holds = bench.scheduler.held(now).holds
+    assert {(hold.scope, hold.cause, hold.why) for hold in holds} == {
+        (Scope.CHAIN, Cause.UNREADABLE, "the agent may not read it")
+    }
+    assert sorted(hold.chain for hold in holds) == names
+    assert min(hold.until for hold in holds) >= now + reading.AGAIN_SECONDS
+    lines = said(caplog, logging.ERROR)
+    assert len(lines) == SAID_MOST
+    assert lines[0] == f"cannot read {0:016}_*0617: Permission denied; it waits"
+    bench.write(OTHER_ONE, key=OTHER)
+    bench.handle(OTHER_ONE, OTHER)
+    assert summaries(api.accepted) == ["x"]
+
+
+def test_what_the_log_leaves_out_is_counted(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In words that tell one kind from the other."""
+    for sparing in (bench.handling.denied, bench.handling.unfit):
+        for _ in range(SAID_MOST + 3):
+            sparing.may_say(1003)
+    monkeypatch.setattr("pdagent.daemon.logbook.SAID_SECONDS", 0.0)
+    bench.handling.denied.say_rest()
+    bench.handling.unfit.say_rest()
+    assert said(caplog, logging.WARNING) == [
+        "3 more files that cannot be read wait, those of uid 1003",
+        "3 more files that are no events were set aside, those of uid 1003",
+    ]
+
+
+def test_another_scheduler(bench: Bench, api: EventsApi) -> None:
+    """Which all events are lined up in anew."""
+    bench.scheduler = Scheduler(Limits(60.0, 3, 8, 8), lambda: 0.5)
+    bench.handling.start_over(bench.scheduler)
+    bench.write(FIRST)
+    bench.handle(FIRST)
+    assert len(api.accepted) == 1
+    assert not len(bench.scheduler)
 
 
 # where PagerDuty is not reached
@@ -448,6 +518,7 @@ def test_an_outage_is_said_once(
     bench.scheduler.add(THIRD, KEY)
     bench.handling.handle(bench.next(FAR))
     assert said(caplog, logging.ERROR) == [outage]
+    assert said(caplog, logging.WARNING) == []  # of single events
     assert bench.handling.tally.retries == {"unreachable": 3}
     caplog.clear()
     bench.handling.configure(Config({"events_url": api.url}))
