@@ -35,6 +35,8 @@ def test_people_are_told_of_one_hold() -> None:
     made.keep(UNFINISHED)
     assert kept(made) == (UNFINISHED, replace(later, since=10.0))
     assert chain().told == FAILING
+    backoff = Backoff(lambda: 0.5)
+    assert Chain(backoff, FAILING).backoff is backoff
 
 
 def test_a_chain_is_known_by_its_name() -> None:
