@@ -38,6 +38,8 @@ class _Stream:
         os.set_blocking(self.source, False)
         self.waiting = b""  # read, and not yet passed on
         self.open = True
+        # /dev/null takes whatever it is given. Pipes and sockets could make us wait.
+        self.most = _PIECE if stat.S_ISCHR(os.fstat(target).st_mode) else _SURE
 
     def close(self) -> None:
         """Closes the pipe, so that whoever still writes gets SIGPIPE or EPIPE."""
@@ -149,7 +151,7 @@ class Passing:
 
     def _write(self, stream: _Stream) -> None:
         try:
-            written = os.write(stream.target, stream.waiting[:_SURE])
+            written = os.write(stream.target, stream.waiting[: stream.most])
         except BlockingIOError:
             return
         except OSError:  # the reader is gone, and the command is to know
