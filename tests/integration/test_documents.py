@@ -104,7 +104,9 @@ class Place:
 
 
 def shape(text: str) -> str:
-    """What is the same each time: no numbers, no widths, no colours."""
+    """What is the same each time: no numbers, no widths, no colours, and no date of a time, which
+    has one once midnight has passed."""
+    text = re.sub(r"\b\d{4}-\d\d-\d\d (?=\d\d:\d\d\b)", "", text)
     return re.sub(r"\s+", " ", re.sub(r"\d+", "N", re.sub(r"=+", "=", text))).strip()
 
 
