@@ -24,6 +24,7 @@ TESTED_ELSEWHERE = {
     "schedule.limits": "unit/schedule/test_scheduler.py",
     # parts of something that is tested as a whole
     "lines": "unit/test_config.py",
+    "queue.beginning": "unit/queue/test_backlog.py",
     "integrations.report": "unit/integrations/test_nagios.py",
     "schedule.experience": "unit/schedule/test_scheduler.py",
     "schedule.telling": "unit/queue/test_holds.py",

@@ -166,13 +166,14 @@ class Expecting:
         now = present()
         with self._watched(f"cannot look into {self._root}/{EXPECT}"):
             changed = os.stat(f"{self._root}/{EXPECT}").st_mtime_ns
-            found, self._behind = self._expected.look()
-            self._new = {owner: deque(names) for owner, names in found.items()}
-            there = {name for names in found.values() for name in names}
+            found = self._expected.look()
+            self._behind = found.more
+            self._new = {owner: deque(names) for owner, names in found.names.items()}
+            there = {name for names in found.names.values() for name in names}
             self._unread = {n: since for n, since in self._unread.items() if n in there}
             # The kernel's stamps lag behind: the next file may get the very same one.
             is_old = abs(time.time_ns() - changed) > STAMP_NS
-            self._seen_mtime = changed if is_old else -1
+            self._seen_mtime = changed if is_old and not found.newer else -1
             self._wanted = self._wanted or bool(self._behind)
         # A renewal that was accepted in time was there when the look began.
         for identity in self._deadlines.take(now):

@@ -18,6 +18,7 @@ from itertools import islice
 from math import inf
 
 from pdagent.queue import waiting
+from pdagent.queue.beginning import Beginning
 from pdagent.queue.names import key_of, order, stamp
 from pdagent.queue.opening import opened
 from pdagent.queue.pending import (
@@ -30,12 +31,10 @@ from pdagent.queue.pending import (
     understand,
 )
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
-from pdagent.threads import importing, pause
+from pdagent.threads import importing
 
 # A script may write straight into pdq/. If so much time passes after a write, it was the last.
 INCOMPLETE_SECONDS = 1.0
-# Stamps of files lag behind the clock by a tick of the kernel, 10 ms at most.
-STAMP_SECONDS = 0.02
 ADOPTED_MOST = 100_000
 # So many names in a row are tried one after the other. Then the steps between them grow.
 _STEPS = 100
@@ -103,21 +102,10 @@ class Backlog:
 
     def look(self, known: Callable[[str], bool]) -> Iterator[Seen]:
         """The entries of pdq/ whose names are not `known`, in no order. This opens no file and
-        keeps no list. Raises OSError.
-
-        What comes while it looks is left for the next look. Else it might see an event, but not the
-        one before it of the same incident:
-
-            look: reads the first half of the directory
-            pd-send: links trigger, which lands in that half; pd-send: links resolve
-            look: reads the second half, and finds the resolve alone
-
-        So only files count whose inode changed before the look; link and rename change it. The
-        kernel's time stamps lag behind its clock by a tick or two. The look waits for as long
-        before it begins, and by then all files with older stamps are there.
+        keeps no list. What comes while it looks is left for the next look: see `beginning`. Raises
+        OSError.
         """
-        began = time.time_ns()
-        pause(STAMP_SECONDS)
+        beginning = Beginning()
         try:
             with os.scandir(f"{self.root}/{PENDING}") as entries:
                 for entry in entries:
@@ -126,7 +114,7 @@ class Backlog:
                     seen = self.seen(entry.name)
                     if seen is None:
                         continue
-                    if began < seen.changed <= time.time_ns():  # later than now: a stepped clock
+                    if beginning.precedes(seen.changed):
                         self._seen_mtime = -1
                         continue
                     yield seen

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pdagent.queue.beginning import Beginning
 from pdagent.queue.elapsed import Moment, due
 from pdagent.queue.expectation import (
     EXPECTATION_BYTES,
@@ -105,6 +106,16 @@ class Taken(Enum):
     KEPT = auto()
     CANCELLED = auto()
     TOO_MANY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """What a look finds in `expect/`. `names`: by user, the oldest first. `more`: the users that
+    have more of them. `newer`: whether any came during the look, and were left."""
+
+    names: dict[int, list[str]]
+    more: set[int]
+    newer: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +221,13 @@ class Expected:
 
     # --- what is new ----------------------------------------------------------------------------
 
-    def look(self) -> tuple[dict[int, list[str]], set[int]]:
-        """The names in `expect/` by user, the oldest first, and the users that have more of them.
-        Raises OSError."""
+    def look(self) -> Drops:
+        """What lies in `expect/`. What comes while it looks is left for the next look: see
+        `beginning`. Raises OSError."""
         found: dict[int, list[str]] = {}
         more = set()
+        newer = False
+        beginning = Beginning()
         with os.scandir(self._new) as entries:
             for entry in entries:
                 try:
@@ -223,6 +236,9 @@ class Expected:
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     continue  # left, as in pdq/: in a place of ours its owner could write into it
+                if beginning.precedes(status.st_ctime_ns):
+                    newer = True
+                    continue
                 names = found.setdefault(status.st_uid, [])
                 names.append(entry.name)
                 if len(names) >= 2 * NAMES_MOST:
@@ -231,7 +247,7 @@ class Expected:
                     del names[NAMES_MOST:]
         for names in found.values():
             names.sort(key=place)
-        return found, more
+        return Drops(found, more, newer)
 
     def take(self, name: str, now: Moment) -> tuple[str, Expectation, Taken] | None:
         """Takes over a file of `expect/`. Returns whose identity it has, and what became of it;

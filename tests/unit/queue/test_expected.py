@@ -11,7 +11,7 @@ from pdagent.event import Event
 from pdagent.queue import expected as module
 from pdagent.queue.elapsed import Moment
 from pdagent.queue.expectation import EXPECTATION_BYTES, written
-from pdagent.queue.expected import ExpectationSpool, Expected, Taken
+from pdagent.queue.expected import Drops, ExpectationSpool, Expected, Taken
 from pdagent.queue.pending import Hostile
 from pdagent.spool import SpoolError
 from tests.support.events import KEY
@@ -211,9 +211,25 @@ def test_a_directory_is_passed_over_and_the_rest_in_order(root: Path, expected: 
     """Of each user."""
     (root / "expect" / "1_x.txt").mkdir()
     names = [accept(root, at=at) for at in (9.0, 3.0, 6.0)]
-    found, more = expected.look()
-    assert found == {os.getuid(): sorted(names)}
-    assert more == set()
+    found = expected.look()
+    assert found == Drops({os.getuid(): sorted(names)}, set(), newer=False)
+
+
+def test_what_comes_during_a_look_is_left_for_the_next(
+    root: Path, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a look might find that an expectation is cancelled, and not the renewal before."""
+    before, scandir = accept(root, at=1.0), os.scandir
+    came = []
+
+    def late(path: str) -> "os._ScandirIterator[str]":
+        came.append(accept(root, at=2.0))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", late)
+    assert expected.look() == Drops({os.getuid(): [before]}, set(), newer=True)
+    monkeypatch.undo()
+    assert expected.look() == Drops({os.getuid(): [before, *came]}, set(), newer=False)
 
 
 def test_a_look_keeps_so_many_names(
@@ -222,10 +238,10 @@ def test_a_look_keeps_so_many_names(
     """The oldest, and says that there are more."""
     monkeypatch.setattr(module, "NAMES_MOST", 3)
     names = [accept(root, at=at) for at in range(10)]
-    found, more = expected.look()
-    assert found[os.getuid()][:3] == names[:3]
-    assert len(found[os.getuid()]) < 6
-    assert more == {os.getuid()}
+    found = expected.look()
+    assert found.names[os.getuid()][:3] == names[:3]
+    assert len(found.names[os.getuid()]) < 6
+    assert found.more == {os.getuid()}
 
 
 def test_what_its_owner_changes_later_is_hostile(
@@ -330,7 +346,7 @@ def test_a_daemon_dies_at_any_call(
             assert set(queue.actions) == {"trigger"}
             assert daemon.is_lapsed(identity)
             name = accept(root, at=64.0)
-        for each in daemon.look()[0].get(os.getuid(), []):
+        for each in daemon.look().names.get(os.getuid(), []):
             daemon.take(each, later(65.0))
         assert "trigger" in queue.actions
         assert queue.actions[-1] == "resolve"
