@@ -18,6 +18,7 @@ from pdagent.daemon import reading
 from pdagent.daemon.handling import OVERTAKEN, Handling
 from pdagent.daemon.logbook import SAID_MOST
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.history import LOGGER
 from pdagent.queue.holds import Cause, Scope
 from pdagent.queue.pending import HEAVY_BYTES
 from pdagent.queue.settlement import Settlement
@@ -49,12 +50,12 @@ class Bench:
         self.state = State(str(top))
         self.config = Config({"events_url": events_url}, {"db": KEY})
         self.backlog = Backlog(str(self.spool))
-        settlement = Settlement(self.backlog, self.state, Counters(self.state, 0.0))
+        self.settlement = Settlement(self.backlog, self.state, Counters(self.state, 0.0))
         limits = Limits(60.0, 3, 8, 8, self.config.relays)
         self.scheduler = Scheduler(limits, lambda: 0.5)
         lock = threading.Condition()
         self.handling = Handling(
-            self.config, self.backlog, settlement, self.scheduler, lock, self._call
+            self.config, self.backlog, self.settlement, self.scheduler, lock, self._call
         )
 
     def _call(self) -> None:
@@ -179,13 +180,21 @@ def test_what_a_bug_put_back_is_told_of(bench: Bench) -> None:
 # settled
 
 
-def test_what_pagerduty_takes(bench: Bench, api: EventsApi) -> None:
+def test_what_pagerduty_takes(
+    bench: Bench, api: EventsApi, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is in suc/, counted with the time that it took since it was accepted, and its key's next
-    may go beside it."""
+    may go beside it. The log has one line of it, with the time that this try took."""
+    caplog.set_level(logging.INFO)
     accepted = time.time() - 100
     name = file_name(int(accepted * 1e6), KEY)
     bench.write(name)
+    began = time.monotonic()
     bench.handle(name)
+    ended = time.monotonic()
+    [line] = [record.getMessage() for record in caplog.records if record.name == LOGGER]
+    assert line.startswith("delivered ")
+    assert 0 <= int(line.split()[-2]) <= 1 + 1000 * (ended - began)
     assert (bench.names(PENDING), bench.names(DELIVERED)) == ([], [name])
     tally = bench.handling.tally
     assert (tally.delivered, tally.removed, sum(tally.refused.values())) == (1, 0, 0)
@@ -329,6 +338,14 @@ def test_what_is_gone(bench: Bench) -> None:
     assert not len(bench.scheduler)
 
 
+def test_what_is_gone_after_it_was_retried(bench: Bench) -> None:
+    """The reason of its first failure goes with it."""
+    bench.state.write_reason(FIRST, Reason("2026-01-01T00:00:00Z", 400, "no", 1))
+    bench.settlement.retried([FIRST])
+    bench.handle(FIRST, retried=True)
+    assert bench.state.reason(FIRST) is None
+
+
 # kept
 
 
@@ -344,6 +361,7 @@ def test_a_name_that_nobody_has(
     bench.handle(first, "@later")
     [hold] = bench.scheduler.held(now).holds
     assert (hold.scope, hold.cause) == (Scope.KEY, Cause.UNNAMED)
+    assert hold.since >= now
     assert hold.why == "no integration key is named @later"
     wait = float(bench.config.backoff_interval_secs)
     assert now + wait <= hold.until < now + wait + 60
@@ -433,12 +451,14 @@ def test_a_file_that_stays_unreadable_is_told_of(
     """Each time while its key waits for it, since nobody else's event of the key goes."""
 
     bench.write(FIRST)
+    now = time.monotonic()
     with monkeypatch.context() as patch:
         failing(patch, errno.EIO)
         bench.handle(FIRST)
     assert said(caplog, logging.ERROR) == [f"cannot read {1:016}_*0617: Input/output error"]
     [hold] = bench.scheduler.held(time.monotonic()).holds
     assert (hold.scope, hold.why) == (Scope.KEY, "an event can't be read: Input/output error")
+    assert hold.since >= now
     bench.handling.handle(bench.next(FAR))
     assert bench.names(DELIVERED) == [FIRST]
 
@@ -463,6 +483,7 @@ def test_a_file_that_the_agent_may_not_read_waits_by_itself(
     }
     assert sorted(hold.chain for hold in holds) == names
     assert min(hold.until for hold in holds) >= now + reading.AGAIN_SECONDS
+    assert min(hold.since for hold in holds) >= now
     lines = said(caplog, logging.ERROR)
     assert len(lines) == SAID_MOST
     assert lines[0] == f"cannot read {0:016}_*0617: Permission denied; it waits"
