@@ -31,7 +31,10 @@ PARTS = {
     "pdagent.submission": ["unit/test_submission.py"],
     "pdagent.event": ["unit/test_event.py"],
     "pdagent.encoding": ["unit/test_encoding.py"],
-    "pdagent.queue.backlog": ["unit/queue/test_backlog.py", "unit/daemon/test_reading.py", DAYS],
+    "pdagent.queue.backlog": [
+        *("unit/queue/test_backlog.py", "unit/queue/test_waiting.py"),
+        *("unit/daemon/test_reading.py", DAYS),
+    ],
     "pdagent.queue.settlement": [
         *("unit/queue/test_settlement.py", "unit/queue/test_waiting.py", DAYS),
     ],

@@ -294,7 +294,9 @@ def test_adopting_what_is_gone(root: Path) -> None:
         Backlog(str(root)).adopt(NAME)
 
 
-def test_what_takes_the_second_names_place_stays(root: Path) -> None:
+def test_what_takes_the_second_names_place_stays(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The look at tmp/ may be old: the name is another file's by now."""
     for name in ("1_K.txt", "2_K.txt"):
         os.link(put(root, name, place="tmp"), root / "pdq" / name)
@@ -302,7 +304,9 @@ def test_what_takes_the_second_names_place_stays(root: Path) -> None:
     backlog.adopt("1_K.txt", time.monotonic())
     (root / "tmp" / "2_K.txt").unlink()
     put(root, "2_K.txt", place="tmp")
-    backlog.adopt("2_K.txt", backlog._half_done_at)  # no younger look is needed
+    monkeypatch.setattr(os, "scandir", looks := Counted(os.scandir))
+    backlog.adopt("2_K.txt", backlog._half_done_at)
+    assert looks.calls == 0  # no younger look is needed
     assert os.listdir(root / "tmp") == ["2_K.txt"]
 
 
@@ -349,6 +353,14 @@ def test_settling_never_overwrites(root: Path) -> None:
     assert (root / "suc" / NAME).read_bytes() == b"last"
     contents = Counter(path.read_bytes() for path in (root / "err").iterdir())
     assert contents == {b"0": 3, b"1": 3, b"2": 3}
+
+
+def test_a_long_name_is_cut(root: Path) -> None:
+    """So that there is room for what tells it from the other of its name."""
+    put(root, "j" * 255, place="err")
+    put(root, "j" * 255)
+    new, tilde, number = Backlog(str(root)).settle_in_error("j" * 255).partition("~")
+    assert (new, tilde, number.isdigit()) == ("j" * 200, "~", True)
 
 
 def test_settling_over_a_dangling_link_does_not_replace_it(root: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pdagent.queue.holds import Cause, Hold, Scope
+from pdagent.queue.holds import Cause, Hold, Scope, Tries
 from pdagent.schedule.entry import Entry
 from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
 from pdagent.schedule.limits import Limits
@@ -940,6 +940,32 @@ def test_what_is_told_of_is_counted(desk: Desk) -> None:
     assert grown() == 2  # the outage is over, and the event is no longer tried
     assert len(desk.drain()) == 1
     assert grown() == 1
+
+
+def test_what_was_tried_is_told(desk: Desk) -> None:
+    """How often, when last, and what came of it."""
+    desk.add("A:x:1")
+    first, began = desk.take(), desk.now
+    desk.settle(first, TROUBLED)
+    assert desk.scheduler.held(desk.now).tries == {"A:x:1": Tries(1, began, "answered 500")}
+    desk.wait()
+    desk.settle(desk.take(), THROTTLED)
+    tries = Tries(2, desk.now, "throttled: PagerDuty answered 429")
+    assert desk.scheduler.held(desk.now).tries == {"A:x:1": tries}
+    desk.wait()
+    again = desk.take()
+    assert again is first
+    assert not again.heavy
+    desk.settle(again, DELIVERED)
+    assert desk.scheduler.held(desk.now).tries == {}
+
+
+def test_whose_an_event_is(desk: Desk) -> None:
+    """Root's, unless it is said."""
+    desk.scheduler.add("1_A.txt", "A")
+    desk.scheduler.add("2_A.txt", "A", owner=1003)
+    assert desk.scheduler.pending() == [("1_A.txt", 0), ("2_A.txt", 1003)]
+    assert [desk.scheduler.turns.pending(uid) for uid in (0, 1003, 1)] == [1, 1, 0]
 
 
 def test_the_oldest_event(desk: Desk) -> None:
