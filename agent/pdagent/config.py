@@ -146,13 +146,14 @@ def load(path: str) -> tuple[Config, list[Problem]]:
     except (OSError, ValueError) as error:
         problems = [_unreadable("config file", path, error)]
     try:
-        # Most hosts have no pieces. There this is a single system call.
         names = _pieces(posix.listdir(path + ".d"))
-    except (FileNotFoundError, ValueError):  # a NUL in the path is a problem already, see above
+    except ValueError:  # a NUL in the path is a problem already, see above
         names = []
     except OSError as error:
-        names, knows_spool = [], False
-        problems.append(_unreadable("config directory", path + ".d", error))
+        names = []
+        if not isinstance(error, FileNotFoundError) or _is_there(path + ".d"):
+            knows_spool = False
+            problems.append(_unreadable("config directory", path + ".d", error))
     if len(names) > PIECES_MOST:
         said = f"{path}.d: more than {PIECES_MOST} files; the rest of them is not read"
         problems.append(Problem(said, True))
@@ -164,6 +165,7 @@ def load(path: str) -> tuple[Config, list[Problem]]:
             knows_spool = True
         elif [problem for problem in wrong if problem.hides_settings]:
             knows_spool = False
+    knows_spool = knows_spool and len(names) <= PIECES_MOST
     # A line that can't be understood may hold the key that somebody asks for.
     whole = not [problem for problem in problems if problem.fatal]
     return Config(values, keys if whole else None, knows_spool), problems

@@ -280,6 +280,19 @@ def test_too_many_pieces(tmp_path: Path) -> None:
     assert problem.text == f"{path}.d: more than 100 files; the rest of them is not read"
     assert problem.fatal
     assert settings.max_connections == 100
+    assert not settings.knows_spool  # the last could have moved it
+
+
+def test_a_directory_that_a_link_does_not_find(tmp_path: Path) -> None:
+    """Is not as good as none: what is set there is missing."""
+    path = pieces(tmp_path)
+    (tmp_path / "conf.d").rmdir()
+    assert load(path)[1] == []
+    (tmp_path / "conf.d").symlink_to("nowhere")
+    settings, [problem] = load(path)
+    assert "conf.d: No such file" in problem.text
+    assert problem.fatal
+    assert not settings.knows_spool
 
 
 @pytest.mark.parametrize(

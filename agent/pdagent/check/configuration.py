@@ -100,8 +100,7 @@ def files(path: str) -> list[str]:
 
 def _exposed(path: str) -> Iterator[Finding]:
     """Files with a password that every user can read, and files that every user can write."""
-    directory = path + ".d"
-    for file in [*files(path), directory]:
+    for file in [*files(path), path + ".d"]:
         try:
             mode = os.stat(file).st_mode
         except OSError:
@@ -109,7 +108,7 @@ def _exposed(path: str) -> Iterator[Finding]:
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             text = f"every user can write to {file}, and so change where events go"
             yield warning(SUBJECT, text, f"chmod o-w {file}")
-        if file != directory and mode & stat.S_IROTH and _has_password(file):
+        if stat.S_ISREG(mode) and mode & stat.S_IROTH and _has_password(file):
             text = f"{file} holds a password, and every user can read it"
             yield warning(SUBJECT, text, f"chgrp pdagent {file}; chmod 640 {file}")
 

@@ -81,14 +81,14 @@ def _no_password() -> str:
 
 
 def _see_readable(name: str, path: str) -> None:
+    remedy = "name a file in PEM form that the user pdagent can read"
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # OpenSSL would wait at a FIFO
+            raise BadCertificate(f"{name} = {path}: it is not a regular file: {remedy}")
         with open(path, "rb"):
             pass
     except OSError as error:
-        raise BadCertificate(
-            f"{name} = {path}: {error.strerror}: name a file in PEM form that the user pdagent "
-            "can read"
-        ) from error
+        raise BadCertificate(f"{name} = {path}: {error.strerror}: {remedy}") from error
 
 
 def _is_open(path: str) -> bool:

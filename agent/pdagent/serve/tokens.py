@@ -43,12 +43,18 @@ class Senders:
 def load(settings: Config) -> Senders:
     """The senders that the configuration knows. Raises BadTokens."""
     path = settings.listen_tokens_file
-    return Senders(settings.listen_token, _parsed(_read(path), path) if path else None)
+    if not path:
+        return Senders(settings.listen_token)
+    by_name = _parsed(_read(path), path)
+    if not by_name:  # its disk was full, say; it must not become an endpoint without tokens
+        raise BadTokens(f"listen_tokens_file = {path}: it names no sender: add NAME = TOKEN")
+    return Senders(settings.listen_token, by_name)
 
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        # With O_NONBLOCK, a FIFO in its place does not stop the daemon.
+        with open(path, encoding="utf-8", errors="replace", opener=_opened) as file:
             is_open = os.fstat(file.fileno()).st_mode & stat.S_IROTH
             text = file.read(FILE_BYTES + 1)
     except OSError as error:
@@ -62,6 +68,10 @@ def _read(path: str) -> str:
     if len(text) > FILE_BYTES:
         raise BadTokens(f"listen_tokens_file = {path}: it is larger than {FILE_BYTES} bytes")
     return text
+
+
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _parsed(text: str, path: str) -> dict[str, str]:

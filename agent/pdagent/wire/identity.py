@@ -22,13 +22,18 @@ def authorization(config: Config) -> str:
     if not path or is_pagerduty(config):
         return ""
     try:
-        with open(path, "rb") as file:
+        # With O_NONBLOCK, a FIFO in its place does not stop a page.
+        with open(path, "rb", opener=_opened) as file:
             token = file.read(TOKEN_BYTES).decode("utf-8", "replace").strip()
     except OSError as error:
         raise NoIdentity(f"events_token_file = {path}: {error.strerror}") from error
     if not (token.isascii() and token.isprintable() and token and " " not in token):
         raise NoIdentity(f"events_token_file = {path}: it must hold one token, and nothing else")
     return f"Bearer {token}"
+
+
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def show(context: ssl.SSLContext, config: Config) -> None:
@@ -41,6 +46,8 @@ def show(context: ssl.SSLContext, config: Config) -> None:
         if path and not os.access(path, os.R_OK):
             why = "Permission denied" if os.path.exists(path) else "No such file or directory"
             raise NoIdentity(f"{name} = {path}: {why}")
+        if path and not os.path.isfile(path):  # OpenSSL would wait at a FIFO
+            raise NoIdentity(f"{name} = {path}: it is not a regular file")
     try:
         context.load_cert_chain(cert, key or None, password=lambda: "")
     except OSError as error:  # ssl.SSLError is one

@@ -1,5 +1,6 @@
 """The configuration as `pdagent check` sees it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def test_pieces_are_counted(tmp_path: Path) -> None:
     """Who looks sees that there are some."""
     [first, *_] = with_piece(tmp_path, "[Main]\n")
     assert first.text == f"{tmp_path}/conf, and 1 file in {tmp_path}/conf.d"
+
+
+def test_a_pipe_for_a_piece(tmp_path: Path) -> None:
+    """Nobody waits until somebody writes to it."""
+    (tmp_path / "conf.d").mkdir(mode=0o755)
+    os.mkfifo(tmp_path / "conf.d" / "a.conf")
+    [bad] = [f for f in found(tmp_path / "conf", "[Main]\n") if f.level is not Level.OK]
+    assert bad.text == f"{tmp_path}/conf.d/a.conf is not a regular file"
 
 
 @pytest.mark.parametrize(

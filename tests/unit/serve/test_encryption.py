@@ -2,6 +2,7 @@
 in test_listen, with TLS and without."""
 
 import http.client
+import os
 import socket
 import ssl
 import time
@@ -264,6 +265,8 @@ def test_an_authority_that_counts_no_longer(settings: Config, tmp_path: Path) ->
 
 def test_files_that_are_no_use(settings: Config, tmp_path: Path) -> None:
     """Each is named, with its setting; a private key that all can read is none."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     bad = tmp_path / "bad.pem"
     bad.write_text("nothing")
     bad.chmod(0o600)
@@ -271,6 +274,7 @@ def test_files_that_are_no_use(settings: Config, tmp_path: Path) -> None:
     good = {"listen_cert": settings.listen_cert, "listen_key": settings.listen_key}
     for changed, said in [
         ({"listen_cert": "/nowhere"}, r"listen_cert = /nowhere: No such file"),
+        ({"listen_cert": str(pipe)}, r"listen_cert = .*pipe: it is not a regular file"),
         ({"listen_key": "/nowhere"}, r"listen_key = /nowhere: No such file"),
         ({"listen_cert": str(bad)}, r"bad.pem, .*PEM form"),
         ({"listen_key": str(bad)}, r"bad.pem: .*PEM form"),

@@ -1,5 +1,6 @@
 """Each sender has a name and a token; a file of them that can't be used is a mistake."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def test_the_shared_token_has_no_name() -> None:
         (f"web1 = {ONE}\nweb2 = {ONE}", "line 2: another sender has the same"),
         ("".join(f"n{n} = {ONE}{n}\n" for n in range(2001)), "line 2001: there are more than 2000"),
         ("#" * 1_100_000, "larger than"),
+        ("", "it names no sender"),
     ],
 )
 def test_a_mistake(file: Path, text: str, said: str) -> None:
@@ -63,3 +65,10 @@ def test_who_may_read_it(file: Path, tmp_path: Path) -> None:
         load(Config({"listen_tokens_file": str(file)}))
     with pytest.raises(BadTokens, match="No such file"):
         load(Config({"listen_tokens_file": str(tmp_path / "none")}))
+
+
+def test_a_pipe_in_its_place(tmp_path: Path) -> None:
+    """Nobody waits until somebody writes to it."""
+    os.mkfifo(tmp_path / "pipe", 0o640)
+    with pytest.raises(BadTokens, match="names no sender"):
+        load(Config({"listen_tokens_file": f"{tmp_path}/pipe"}))
