@@ -45,7 +45,6 @@ TESTED_ELSEWHERE = {
     "serve.insight": "integration/test_insight.py",
     "wire.adapter": "integration/test_adapter.py",
     "wire.direct": "integration/test_direct.py",
-    "wire.identity": "integration/test_relay.py",
     # commands
     "commands.common": _COMMANDS,
     "commands.integration": "integration/test_integrations.py",

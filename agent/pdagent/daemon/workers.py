@@ -110,7 +110,7 @@ class Workers:
         """The lane of an event's name, whatever the configuration calls its key."""
         return lane(key_of(name) or "", self._config)
 
-    def _line_up(self, arrived: Sequence[tuple[str, int]], retried: Collection[str] = ()) -> int:
+    def _line_up(self, arrived: Sequence[tuple[str, int]], retried: Collection[str]) -> int:
         """Hands names to the scheduler. Returns how many of them are events'."""
         events = 0
         for name, owner in arrived:
@@ -141,11 +141,11 @@ class Workers:
         # its way, all start anew, as after a restart: in the order of their names, without holds.
         if self._renewing and not self._claimed:
             self._renewing = False
-            pending = self._scheduler.pending()
+            pending, retried = self._scheduler.pending(), self._scheduler.retried()
             self._scheduler = Scheduler(_limits(self._config), _chance)
             self._handling.start_over(self._scheduler)
             self._told = -1  # the new scheduler counts its changes from 0
-            self._line_up(pending)
+            self._line_up(pending, retried)
 
     def tend(self, now: float) -> float | None:
         """Cuts off overdue posts, and calls workers for events whose holds have ended. Returns when

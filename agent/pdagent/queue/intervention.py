@@ -2,6 +2,7 @@
 starts or dies meanwhile, and beside one that has the very event on its way."""
 
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -96,7 +97,23 @@ class Intervention:
         the new one, and neither is sent by itself. The same command again finds the new file, and
         goes on from there.
         crash after that: the event is in error, with the new key, and the reason that it had.
+
+        Two persons with the same command would write the same new file. The one who finds the old
+        file gone would remove the new one, which is the other's. So it is done one at a time.
         """
+        with self._alone():
+            return self._readdress(name, key)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        fd = os.open(f"{self._root}/{IN_ERROR}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _readdress(self, name: str, key: str) -> str:
         try:
             body = understand(name, self._backlog.contents(IN_ERROR, name)).body
         except FileNotFoundError as error:

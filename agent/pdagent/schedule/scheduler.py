@@ -71,6 +71,10 @@ class Scheduler:
         """The names of all entries and their owners, in queue order."""
         return [(name, self._known[name].owner) for name in sorted(self._known, key=place)]
 
+    def retried(self) -> set[str]:
+        """The names of events that a person has retried."""
+        return {name for name, entry in self._known.items() if entry.retried}
+
     @property
     def oldest(self) -> str | None:
         """The name of the event that was accepted first."""

@@ -17,7 +17,7 @@ from pdagent.queue import backlog
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held
 from pdagent.queue.settlement import Settlement
-from pdagent.queue.state import Counters, State
+from pdagent.queue.state import Counters, Reason, State
 from pdagent.spool import IN_ERROR, PENDING, file_name
 from tests.support.agent import wait_until
 from tests.support.events import KEY, OTHER, key, summaries
@@ -238,6 +238,31 @@ def test_keys_that_get_other_names(crew: Crew, api: EventsApi) -> None:
     assert [request.key for request in api.accepted] == [OTHER, OTHER]
     assert summaries(api.accepted) == ["first", "second"]
     crew.until(lambda: crew.held.holds == ())
+
+
+def test_what_was_retried_is_known_when_keys_get_other_names(tmp_path: Path) -> None:
+    """An event that was overtaken is not sent after all."""
+    may_answer = threading.Event()
+
+    class Slow(Conversation):
+        def handle(self) -> None:
+            while self.read():
+                may_answer.wait(60)
+                self.request.sendall(OK)
+
+    with serving(Slow) as server:
+        crew = Crew(tmp_path, server.url)
+        crew.write(SECOND, written("second"))
+        crew.add(SECOND)
+        crew.until(lambda: server.requests == 1)
+        crew.state.keep_reason(FIRST, Reason("", 400, "no", 1))
+        crew.write(FIRST, written("first"))
+        crew.add(FIRST)
+        crew.workers.configure(Config({"events_url": server.url}, {"db": OTHER}))
+        may_answer.set()
+        crew.until(lambda: os.listdir(crew.spool / PENDING) == [])
+        assert os.listdir(crew.spool / IN_ERROR) == [FIRST]
+        crew.workers.stop(5.0)
 
 
 def test_threads_come_with_work_and_go_without(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from errno import EIO, ENOSPC
 from pathlib import Path
 
@@ -126,6 +127,34 @@ def test_somebody_else_was_faster(
     with pytest.raises(Gone):
         intervention.readdress(OLD, "RIGHT")
     assert names(root, "err") == []
+
+
+def test_two_persons_at_once(
+    root: Path, state: State, intervention: Intervention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same command: one of them does it, and the other does not undo that."""
+    put(root, "err", OLD)
+    sync = intervention._backlog.sync
+    gone: list[bool] = []
+
+    def another() -> None:
+        try:
+            Intervention(str(root), state, str).readdress(OLD, "RIGHT")
+        except Gone:
+            gone.append(True)
+
+    other = threading.Thread(target=another)
+
+    def another_comes(directories: tuple[str, ...]) -> None:
+        other.start()
+        other.join(0.5)  # it waits
+        sync(directories)
+
+    monkeypatch.setattr(intervention._backlog, "sync", another_comes)
+    assert intervention.readdress(OLD, "RIGHT") == NEW
+    other.join()
+    assert gone == [True]
+    assert names(root, "err") == [NEW]
 
 
 MODULES = (module, state_module, backlog)
