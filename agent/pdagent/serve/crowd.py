@@ -43,7 +43,10 @@ class _Parser(HTTPRequestParser):
     somebody between the client and us may have understood it in the other way."""
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # a length of 5,000 digits, an address with half a bracket
+            raise ParsingError("Bad header") from error
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length beside Transfer-Encoding")
 

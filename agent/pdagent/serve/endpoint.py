@@ -52,6 +52,7 @@ _REASONS = {
     404: "Not Found",
     405: "Method Not Allowed",
     413: "Content Too Large",
+    415: "Unsupported Media Type",
     429: "Too Many Requests",
     503: "Service Unavailable",
     508: "Loop Detected",
@@ -125,6 +126,10 @@ class Endpoint:
             return Answer(508, body)
         if self._pending() >= settings.listen_pending_most:
             return _later(429, f"{settings.listen_pending_most} events are pending")
+        coding = environ.get("HTTP_CONTENT_ENCODING", "identity").lower()
+        if coding != "identity":  # PagerDuty would not be told of it
+            said = "Send the body as it is, without Content-Encoding"
+            return Answer(415, _said("unsupported media type", "Unsupported Media Type", said))
         if kind is not None:
             answer = self._take(environ, kind, lambda event: accept(event, settings, self._spool))
         elif path == EXPECT_PATH:

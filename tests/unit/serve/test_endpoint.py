@@ -1,5 +1,6 @@
 """The local Events API answers as PagerDuty does, once the event is in the spool."""
 
+import gzip
 import io
 import json
 import os
@@ -172,6 +173,15 @@ def test_what_was_put_right_is_in_the_log(desk: Desk, caplog: pytest.LogCaptureF
     assert event["payload"]["timestamp"].endswith("Z")  # type: ignore[index]
     assert "payload.timestamp can't be read as a time" in caplog.text
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("path", [api.V2_PATH, "/x-ere/" + KEY])
+def test_a_body_that_is_coded(desk: Desk, path: str) -> None:
+    """Is refused while its sender is there: nobody further on would know how to read it."""
+    status, answer, _ = desk.ask(path, gzip.compress(b"{}"), HTTP_CONTENT_ENCODING="gzip")
+    assert (status, answer["status"]) == (415, "unsupported media type")
+    assert desk.queued() == []
+    assert desk.ask(path, ALERT, HTTP_CONTENT_ENCODING="Identity")[0] == 202
 
 
 def test_past_the_bound(desk: Desk) -> None:

@@ -196,6 +196,22 @@ def test_what_can_be_understood_in_two_ways_is_refused() -> None:
         assert both.recv(100).startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"9" * 5000,
+        b"POST http://[::1/ HTTP/1.1\r\nHost: localhost",
+        b"GET http://[x]y/ HTTP/1.1\r\nHost: localhost",
+    ],
+)
+def test_what_no_parser_expects_is_answered(start: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """And is nothing for the log, which strangers could fill with it."""
+    with listening() as listener, connect(listener) as stranger:
+        stranger.sendall(start + b"\r\n\r\n")
+        assert stranger.recv(100)[9:12] == b"400"
+    assert caplog.text == ""
+
+
 def test_headers_have_less_time_than_a_body() -> None:
     """A request's first line comes at once or never."""
     bounds = Bounds(1000, seconds=3600, header_seconds=1)
