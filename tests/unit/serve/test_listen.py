@@ -269,9 +269,10 @@ def test_a_busy_crowd_does_not_take_the_places_of_others() -> None:
         busy = [connect(listener) for _ in range(3)]
         for connection in busy:
             connection.sendall(GET)
+        wait_until(lambda: [c.is_served for c in listener._crowd._open()] == [True] * 3)
         other = to(of_this_host(), listener)
         other.sendall(GET)
-        assert is_cut_off(busy[0])
+        wait_until(lambda: [is_held(each, listener) for each in busy].count(True) == 2)
         go_on.set()
         assert other.recv(100).startswith(b"HTTP/1.1 200")
 
