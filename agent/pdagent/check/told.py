@@ -14,9 +14,9 @@ from pdagent.check.network import remedy_of
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
 from pdagent.queue import condition
-from pdagent.queue.condition import Condition, Trouble, hour
+from pdagent.queue.condition import Condition, Trouble
 from pdagent.queue.holds import Hold
-from pdagent.queue.state import State
+from pdagent.queue.state import State, hour
 from pdagent.settings import CREDENTIALS
 from pdagent.spool import poke, wake_fifo
 from pdagent.wire.verdict import CIRCLE

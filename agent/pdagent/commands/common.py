@@ -5,11 +5,14 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
 
 from pdagent import __version__, config, exits
 from pdagent.acceptance import say
 from pdagent.lines import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn  # to import it would cost a command 1 ms
 
 PIECE = 8192
 
@@ -24,7 +27,7 @@ class Parser(argparse.ArgumentParser):
     examples: Sequence[Example] = ()
     first_words: Sequence[str] = ()  # which have options of their own
 
-    def error(self, message: str, hint: str = "") -> NoReturn:
+    def error(self, message: str, hint: str = "") -> "NoReturn":
         """Ends the command. `hint` says what to type; without one, the usage is shown in one
         line."""
         word = message.removeprefix("unrecognized arguments: ").partition(" ")[0]

@@ -7,13 +7,15 @@ sent goes to the system's log too.
 import argparse
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
 
 from pdagent.commands import common, sending
 from pdagent.integrations import syslog
 from pdagent.shown import masked
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from pdagent.commands.sending import Sending
 
 # What may be an integration key in the wrong place.
@@ -23,7 +25,7 @@ _LIKE_A_KEY = re.compile(r"[0-9A-Za-z]{20,}")
 class Parser(common.Parser):
     """A command's parser. It logs a wrong command line to the system's log too."""
 
-    def error(self, message: str, hint: str = "") -> NoReturn:
+    def error(self, message: str, hint: str = "") -> "NoReturn":
         text = _LIKE_A_KEY.sub(lambda found: masked(found[0]), message)
         syslog.error(self.prog, f"{text}. Nothing was sent; {self.prog} -h shows the options")
         super().error(message, hint)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pdagent import __version__, config, exits
 from pdagent.check.configuration import configuration, piece, region
 from pdagent.check.finding import Finding, Level, few, worst
-from pdagent.commands import screen
+from pdagent.commands import terminal
 from pdagent.commands.common import fail, put
 from pdagent.event import BadEvent, check_key
 
@@ -184,8 +184,8 @@ def _document(findings: Sequence[Finding], level: Level, result: str) -> dict[st
 
 
 def _show(findings: Sequence[Finding], level: Level, result: str) -> None:
-    colours = screen.has_colours()
-    width = min(screen.columns() or 80, _WIDTH_MOST)
+    colours = terminal.has_colours()
+    width = min(terminal.columns() or 80, _WIDTH_MOST)
     for finding in findings:
         head = f"{finding.level.value:<9}{finding.subject:<{_INDENT - 9}}"
         [first, *rest] = _wrapped(finding.text, width - _INDENT) or [""]

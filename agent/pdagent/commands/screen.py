@@ -1,6 +1,6 @@
-"""The screen: how wide the terminal is, whether it shows colours, and the whole terminal as lines
-that are drawn again and again. However that ends, the terminal is left as it was found. All escape
-sequences are known to every terminal since the VT220."""
+"""The screen: the whole terminal as lines that are drawn again and again. However that ends, the
+terminal is left as it was found. All escape sequences are known to every terminal since the
+VT220."""
 
 import contextlib
 import os
@@ -20,28 +20,6 @@ STYLES = {"": "", "title": "1", "heading": "7", "held": "33", "error": "31", "fa
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 Line = tuple[str, str]  # a style of STYLES, and a text that was escaped
-
-
-def columns(fd: int = 1) -> int | None:
-    """How wide the terminal is; None if there is none."""
-    try:
-        return os.get_terminal_size(fd).columns or None
-    except OSError:
-        return None
-
-
-def has_colours(fd: int = 1) -> bool:
-    """Whether to write in colours: on a terminal that shows them, unless NO_COLOR is set."""
-    return not os.environ.get("NO_COLOR") and _can_be_drawn_on(fd)
-
-
-def has_screen() -> bool:
-    """Whether stdout is a terminal that can be drawn on."""
-    return _can_be_drawn_on(1)
-
-
-def _can_be_drawn_on(fd: int) -> bool:
-    return os.isatty(fd) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class Screen:

@@ -1,8 +1,6 @@
 """Sending, the complete way: all commands that send come here, with what the quick way has handed
 over or what argparse has read."""
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
-
 from pdagent import config, exits, quick
 from pdagent.acceptance import accept, body, confirm, receipt, say
 from pdagent.commands import common
@@ -13,32 +11,32 @@ from pdagent.shown import redacted
 from pdagent.spool import Spool, SpoolError
 from pdagent.submission import NothingToSend, Request, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Protocol, TypeVar
 
     from pdagent.event import Event
     from pdagent.serve.intake import Intake
     from pdagent.wire.direct import Outcome
 
     Submitted = Event | Intake
+    AnyRequest = TypeVar("AnyRequest", bound=Request)
 
-AnyRequest = TypeVar("AnyRequest", bound=Request)
+    class Sending(Protocol):
+        """What every command that sends fills in: a `Request` that makes its events."""
 
+        command: str
+        confirms: bool
+        config: str | None
+        quiet: bool
+        dry_run: bool
 
-class Sending(Protocol):
-    """What every command that sends fills in: a `Request` that makes its events."""
-
-    command: str
-    confirms: bool
-    config: str | None
-    quiet: bool
-    dry_run: bool
-
-    def read(self, arguments: list[str]) -> bool: ...
-    def events(self, settings: Config) -> "Sequence[Submitted]": ...
+        def read(self, arguments: list[str]) -> bool: ...
+        def events(self, settings: Config) -> Sequence[Submitted]: ...
 
 
-def understood(parser: common.Parser, request: AnyRequest, arguments: list[str]) -> AnyRequest:
+def understood(parser: common.Parser, request: "AnyRequest", arguments: list[str]) -> "AnyRequest":
     """The options of a command line. The quick way has read them, or argparse fills them into
     `request`."""
     handed = quick.handover.request
@@ -49,7 +47,7 @@ def understood(parser: common.Parser, request: AnyRequest, arguments: list[str])
     return request
 
 
-def settings_of(request: Sending) -> Config:
+def settings_of(request: "Sending") -> Config:
     """The configuration. A mistake in it is only warned of, since a page must not be lost for
     it."""
     settings, problems = config.load(config.path_from(request.config))
@@ -60,7 +58,7 @@ def settings_of(request: Sending) -> Config:
 
 def send(
     parser: common.Parser,
-    request: Sending,
+    request: "Sending",
     settings: Config,
     spool: Spool | None = None,
     unread: bool = False,

@@ -10,7 +10,10 @@ import errno
 import os
 import signal
 from collections.abc import Mapping
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 NOT_FOUND, CANNOT_RUN = 127, 126  # what env, nice and shells exit with
 
@@ -56,7 +59,7 @@ def _become(
     mask: set[int],
     own_group: bool,
     tell: int,
-) -> NoReturn:
+) -> "NoReturn":
     """The command, in the child. Tells why not."""
     number = errno.ENOEXEC
     try:

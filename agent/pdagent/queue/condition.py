@@ -9,12 +9,12 @@ tell the answer from an older one.
 """
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from pdagent.config import Config
 from pdagent.queue.regular import read_regular
+from pdagent.queue.state import hour
 
 VERSION = 1
 FILE_BYTES = 65_536
@@ -112,9 +112,3 @@ def read(settings: Config) -> Condition | None:
         return Condition.loads(read_regular(path_of(settings), FILE_BYTES))
     except (OSError, ValueError):
         return None
-
-
-def hour(wall: float | None, now: float) -> str:
-    """A moment in local time: "14:05" today, with its date on another day."""
-    there, here = time.localtime(wall or 0.0), time.localtime(now)
-    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)

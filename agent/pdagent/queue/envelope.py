@@ -9,7 +9,7 @@ Pure: it knows bytes.
 """
 
 import json
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from pdagent.api import V2_KEY
 
@@ -20,7 +20,8 @@ _TYPE_CHARS = 200
 DEFAULT_TYPE = "application/json"
 
 
-class Envelope(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Envelope:
     """`form`: which of the PATHS; `data`: the very bytes that came."""
 
     form: str

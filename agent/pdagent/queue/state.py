@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -257,3 +258,9 @@ def seconds_of(text: str) -> float:
 
 def _whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
+def hour(wall: float | None, now: float) -> str:
+    """A moment in local time: "14:05" today, with its date on another day."""
+    there, here = time.localtime(wall or 0.0), time.localtime(now)
+    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)

@@ -135,10 +135,11 @@ class Delivery:
             request = self._adapter.request(_PATHS[version], data)
         else:
             body = json.loads(data)
-            form, kind, inner = envelope.unseal(body)
+            sealed = envelope.unseal(body)
             key = quote(str(body[api.V2_KEY]), safe="")
-            request = self._adapter.request(envelope.PATHS[form].format(key), inner)
-            request.headers["Content-Type"] = kind
+            path = envelope.PATHS[sealed.form].format(key)
+            request = self._adapter.request(path, sealed.data)
+            request.headers["Content-Type"] = sealed.content_type
         if self._passage is not None and not is_pagerduty(self._config):
             request.headers[HEADER] = self._passage.header()
         return request

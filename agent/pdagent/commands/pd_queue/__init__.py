@@ -14,7 +14,7 @@ __all__ = ["main", "parser"]
 
 # Modules and their functions. Only the one that is asked for is imported: each takes its time.
 COMMANDS = {
-    "status": ("look", "status"),
+    "status": ("status", "status"),
     "list": ("look", "list_events"),
     "show": ("look", "show"),
     "watch": ("watch", "watch"),

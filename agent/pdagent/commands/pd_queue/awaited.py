@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pdagent.commands.pd_queue.documents import Document
 from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import cut, padded, span
-from pdagent.queue.condition import hour
 from pdagent.queue.elapsed import Moment, due, present
 from pdagent.queue.expected import Kept, counted, kept
 from pdagent.queue.pending import summary
-from pdagent.queue.state import iso
+from pdagent.queue.state import hour, iso
 from pdagent.shown import escaped, masked, redacted
 
 _KEY = 5  # at least: names of keys are shown whole

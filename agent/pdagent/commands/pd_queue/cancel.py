@@ -5,7 +5,7 @@ import os
 
 from pdagent import exits
 from pdagent.acceptance import say
-from pdagent.commands import common, screen
+from pdagent.commands import common, terminal
 from pdagent.commands.pd_queue import awaited
 from pdagent.commands.pd_queue.view import View
 from pdagent.encoding import dumps
@@ -24,7 +24,7 @@ def cancel(view: View, options: argparse.Namespace) -> int:
     if options.dry_run:
         now = present()
         lines = [awaited.awaited(each, now) for each in found]
-        common.emit(awaited.table(view, lines, screen.columns()))
+        common.emit(awaited.table(view, lines, terminal.columns()))
         return exits.DONE
     spool = None
     for number, each in enumerate(found):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pdagent import exits
 from pdagent.acceptance import say
-from pdagent.commands import common, screen
+from pdagent.commands import common, terminal
 from pdagent.commands.pd_queue import documents, words
 from pdagent.commands.pd_queue.arguments import query
 from pdagent.commands.pd_queue.documents import Document
@@ -75,7 +75,7 @@ def _purged(view: View, entries: list[Entry]) -> Iterator[Record]:
 
 
 def _confirmed(view: View, entries: list[Entry]) -> bool:
-    for line in words.table(view, _records(view, entries[:SHOWN]), screen.columns(2)):
+    for line in words.table(view, _records(view, entries[:SHOWN]), terminal.columns(2)):
         say(line[:-1], 2)
     if len(entries) > SHOWN:
         say(f"and {len(entries) - SHOWN} more", 2)
@@ -201,7 +201,7 @@ def _said(
             yield record
 
     if options.dry_run:
-        common.emit(words.table(view, counted(), screen.columns()))
+        common.emit(words.table(view, counted(), terminal.columns()))
     else:
         for _ in counted():
             pass

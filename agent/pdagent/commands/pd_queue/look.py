@@ -1,21 +1,17 @@
-"""`pd-queue status`, `list` and `show`: the sub-commands that look, and change nothing."""
+"""`pd-queue list` and `show`: the events themselves."""
 
 import argparse
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain, islice
 
 from pdagent import api, exits
-from pdagent.acceptance import say
-from pdagent.commands import common, screen
+from pdagent.commands import common, terminal
 from pdagent.commands.pd_queue import awaited, documents, words
 from pdagent.commands.pd_queue.arguments import query
 from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import moment
-from pdagent.queue.backlog import Backlog, Count
-from pdagent.queue.budget import many_pending, short_of_room
-from pdagent.queue.cleanup import disk_of
 from pdagent.queue.history import about as about_event
 from pdagent.queue.history import from_log
 from pdagent.queue.listing import NoSuchEvent, Record
@@ -24,58 +20,6 @@ from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import DELIVERED, PENDING
 
 RAW_BYTES = 4096  # so much is shown of a file that is no event
-
-
-def counts(view: View, key: str | None) -> Mapping[str, Count]:
-    """How many events there are, by key."""
-    found = Backlog(view.root).counts()
-    matches = view.listing().matches_key
-    return {k: count for k, count in found.items() if key is None or matches(k, key)}
-
-
-def status(view: View, options: argparse.Namespace) -> int:
-    found = counts(view, options.service_key)
-    if options.json:
-        document = documents.status(view, found, options.service_key)
-        document["expectations"] = awaited.counts(view)
-        common.emit([documents.dumps(document) + "\n"])
-        return exits.DONE
-    lines = words.counts(found) if found else ["Nothing to report."]
-    more = _beside_the_table(view, options.service_key, found)
-    if screen.columns() is None:
-        # Scripts read the table, so nothing else goes to stdout.
-        common.emit(line + "\n" for line in lines)
-        for line in more:
-            say(line, 2)
-    else:
-        expected = awaited.remark(view)
-        more += [expected] if expected else []
-        common.emit(line + "\n" for line in [*lines, *([""] if more else []), *more])
-    return exits.DONE
-
-
-def _beside_the_table(view: View, key: str | None, found: Mapping[str, Count]) -> list[str]:
-    """What keeps events back, and what else a person should know."""
-    columns = screen.columns()
-    pending = {key: count.pending for key, count in found.items()}
-    lines = []
-    # A script may look at a stopped agent again and again. It is not told each time on stderr.
-    held = words.held(view, key, pending) if view.running or columns is not None else []
-    if held:
-        lines += ["Held:", *(f"  {line}" for line in held)]
-    remarks = (
-        many_pending(sum(pending.values()), view.settings.pending_warning),
-        short_of_room(disk_of(view.root)),
-    )
-    lines += [f"Warning: {remark}." for remark in remarks if remark]
-    if columns is None:
-        return lines
-    indents = [line[: len(line) - len(line.lstrip())] for line in lines]
-    return [
-        part
-        for line, indent in zip(lines, indents, strict=True)
-        for part in words.wrapped(line.lstrip(), columns, indent, indent + "  ")
-    ]
 
 
 def list_events(view: View, options: argparse.Namespace) -> int:
@@ -91,7 +35,7 @@ def list_events(view: View, options: argparse.Namespace) -> int:
         head["expectations"] = [awaited.document(each) for each in expected]
         common.emit(documents.stream(head, events))
         return exits.DONE
-    columns = screen.columns()
+    columns = terminal.columns()
     common.emit(_list(view, records, expected, columns))
     return exits.DONE
 
@@ -143,7 +87,7 @@ def show(view: View, options: argparse.Namespace) -> int:
         document = {**documents.head(view, "show"), "event": event}
         common.emit([documents.dumps(document) + "\n"])
     else:
-        columns = screen.columns()
+        columns = terminal.columns()
         for line, indent in _page(view, record, happened):
             shown = [line] if columns is None else words.wrapped(line, columns, "", " " * indent)
             common.emit(f"{each}\n" for each in shown or [""])

@@ -5,11 +5,14 @@ import time
 
 from pdagent.config import Config
 from pdagent.queue.holds import Held, Hold
-from pdagent.queue.intervention import Intervention
 from pdagent.queue.keys import lane
 from pdagent.queue.layout import is_served
 from pdagent.queue.listing import Listing, matches_key
 from pdagent.queue.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdagent.queue.intervention import Intervention
 
 
 class View:
@@ -43,5 +46,7 @@ class View:
         """A listing of the events, with bounds of its own."""
         return Listing(self.root, self.state, self.held, self.lane)
 
-    def intervention(self) -> Intervention:
+    def intervention(self) -> "Intervention":
+        from pdagent.queue.intervention import Intervention  # for those who change something only
+
         return Intervention(self.root, self.state, self.lane)

@@ -11,7 +11,8 @@ from pdagent import exits
 from pdagent.commands import common
 from pdagent.commands.pd_queue import documents, words
 from pdagent.commands.pd_queue.view import View
-from pdagent.commands.screen import Line, Screen, has_colours, has_screen
+from pdagent.commands.screen import Line, Screen
+from pdagent.commands.terminal import has_colours, has_screen
 from pdagent.commands.text import moment, padded
 from pdagent.queue.backlog import Count
 from pdagent.queue.listing import STATES, Query, Record

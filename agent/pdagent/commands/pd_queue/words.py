@@ -7,9 +7,9 @@ from textwrap import wrap
 from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import cut, padded, span, width
 from pdagent.queue.backlog import Count
-from pdagent.queue.condition import hour
 from pdagent.queue.holds import Hold
 from pdagent.queue.listing import Record
+from pdagent.queue.state import hour
 from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import IN_ERROR, PENDING
 

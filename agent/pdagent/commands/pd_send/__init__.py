@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
 
 from pdagent import api, exits
 from pdagent.acceptance import say
@@ -14,7 +13,10 @@ from pdagent.commands.pd_send import options
 from pdagent.event import BadEvent
 from pdagent.submission import Submission, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from pdagent.commands.sending import Submitted
     from pdagent.config import Config
     from pdagent.queue.waiting import WaitingSpool

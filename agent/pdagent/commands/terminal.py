@@ -1,0 +1,25 @@
+"""The terminal: whether there is one, how wide it is, and whether it shows colours."""
+
+import os
+
+
+def columns(fd: int = 1) -> int | None:
+    """How wide the terminal is; None if there is none."""
+    try:
+        return os.get_terminal_size(fd).columns or None
+    except OSError:
+        return None
+
+
+def has_colours(fd: int = 1) -> bool:
+    """Whether to write in colours: on a terminal that shows them, unless NO_COLOR is set."""
+    return not os.environ.get("NO_COLOR") and _can_be_drawn_on(fd)
+
+
+def has_screen() -> bool:
+    """Whether stdout is a terminal that can be drawn on."""
+    return _can_be_drawn_on(1)
+
+
+def _can_be_drawn_on(fd: int) -> bool:
+    return os.isatty(fd) and os.environ.get("TERM", "dumb") != "dumb"
