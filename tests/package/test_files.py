@@ -211,6 +211,12 @@ def test_reproducible(dist: Path) -> None:
             path.chmod(0o700 if path.is_dir() or os.access(path, os.X_OK) else 0o600)
             os.utime(path, (1, 1))
 
+        # the order of names and what is a letter are others there, and i is no lower I
+        locales = Path(scratch) / "locales"
+        locales.mkdir()
+        turkish = locales / "tr_TR.UTF-8"
+        subprocess.run(["localedef", "-i", "tr_TR", "-f", "UTF-8", turkish], check=True)
+
         command = ["taskset", "-c", "0", "faketime", "2031-02-03 04:05:06", "ci/packages.sh", "out"]
         if os.geteuid() == 0:
             (Path(scratch) / "home").mkdir()
@@ -229,6 +235,7 @@ def test_reproducible(dist: Path) -> None:
             "PATH": os.environ["PATH"],
             "HOME": f"{scratch}/home",
             "LC_ALL": "tr_TR.UTF-8",
+            "LOCPATH": str(locales),
             "TZ": "Asia/Kathmandu",
             "COLUMNS": "37",
             "VENV": str((ROOT / os.environ.get("VENV", ".venv")).absolute()),
@@ -237,6 +244,10 @@ def test_reproducible(dist: Path) -> None:
             # who builds stands in the statement beside the package
             **{name: value for name, value in os.environ.items() if name.startswith("GITHUB_")},
         }
+        ordered = subprocess.run(
+            ["sort"], check=True, input=b"a\nB\n", stdout=subprocess.PIPE, env=environment
+        )
+        assert ordered.stdout == b"a\nB\n", "the locale is not in force"
         subprocess.run(command, check=True, cwd=tree, env=environment, umask=0o077)
         second = digests(tree / "out")
     assert digests(dist) == second
