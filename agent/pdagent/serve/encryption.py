@@ -48,16 +48,15 @@ def context(settings: Config) -> ssl.SSLContext:
     key = settings.listen_key or settings.listen_cert
     name = "listen_key" if settings.listen_key else "listen_cert"
     _see_readable("listen_cert", settings.listen_cert)
-    _see_readable(name, key)
-    if _is_open(key):
+    if _see_readable(name, key) & stat.S_IROTH:
         raise BadCertificate(
             f"{name} = {key}: every user can read this private key: "
             f"chgrp pdagent {key}; chmod 640 {key}"
         )
     try:
         made.load_cert_chain(settings.listen_cert, key, password=_no_password)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+    except OSError as error:  # ssl.SSLError is one; a file may have gone since it was looked at
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
             why = f"is not the private key of the certificate in {settings.listen_cert}"
             raise BadCertificate(f"{name} = {key}: {why}") from error
         raise BadCertificate(
@@ -69,7 +68,7 @@ def context(settings: Config) -> ssl.SSLContext:
         _see_readable("listen_client_ca", path)
         try:
             made.load_verify_locations(path)
-        except ssl.SSLError as error:
+        except OSError as error:
             why = "it must hold certificates of authorities in PEM form"
             raise BadCertificate(f"listen_client_ca = {path}: {why}") from error
         made.verify_mode = ssl.CERT_REQUIRED
@@ -80,19 +79,18 @@ def _no_password() -> str:
     return ""  # without this, OpenSSL would ask at the terminal
 
 
-def _see_readable(name: str, path: str) -> None:
+def _see_readable(name: str, path: str) -> int:
+    """The file's mode. Raises BadCertificate."""
     remedy = "name a file in PEM form that the user pdagent can read"
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # OpenSSL would wait at a FIFO
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):  # OpenSSL would wait at a FIFO
             raise BadCertificate(f"{name} = {path}: it is not a regular file: {remedy}")
         with open(path, "rb"):
             pass
     except OSError as error:
         raise BadCertificate(f"{name} = {path}: {error.strerror}: {remedy}") from error
-
-
-def _is_open(path: str) -> bool:
-    return bool(os.stat(path).st_mode & stat.S_IROTH)
+    return mode
 
 
 class Encryption:

@@ -275,6 +275,8 @@ def test_files_that_are_no_use(settings: Config, tmp_path: Path) -> None:
     for changed, said in [
         ({"listen_cert": "/nowhere"}, r"listen_cert = /nowhere: No such file"),
         ({"listen_cert": str(pipe)}, r"listen_cert = .*pipe: it is not a regular file"),
+        ({"listen_cert": "/proc/self/mem"}, r"listen_cert = /proc/self/mem, .*PEM form"),
+        ({"listen_client_ca": "/proc/self/mem"}, r"listen_client_ca = .*mem: it must hold"),
         ({"listen_key": "/nowhere"}, r"listen_key = /nowhere: No such file"),
         ({"listen_cert": str(bad)}, r"bad.pem, .*PEM form"),
         ({"listen_key": str(bad)}, r"bad.pem: .*PEM form"),
