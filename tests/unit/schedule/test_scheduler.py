@@ -955,6 +955,7 @@ def test_what_was_tried_is_told(desk: Desk) -> None:
     desk.wait()
     again = desk.take()
     assert again is first
+    assert again is not None
     assert not again.heavy
     desk.settle(again, DELIVERED)
     assert desk.scheduler.held(desk.now).tries == {}
