@@ -10,6 +10,7 @@ if [ "${PDAGENT_LAB:-}" = "" ]; then
     export PDAGENT_LAB
     # shellcheck disable=SC2317  # the trap calls it
     leave() {
+        kill -KILL "$lab" 2>/dev/null || true
         rm -rf "$PDAGENT_LAB"
         # Containers' cgroups outlive their namespaces. Those of another lab are not empty, so they stay.
         find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' -exec rmdir {} + 2>/dev/null || true
@@ -17,7 +18,10 @@ if [ "${PDAGENT_LAB:-}" = "" ]; then
     trap leave EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    unshare --mount --net --pid --ipc --uts --fork --kill-child --mount-proc --propagation private "$here" "$@"
+    # Neither unshare nor the first process in there ends by such a signal. pytest's workers would, each as if its test had crashed it.
+    unshare --mount --net --pid --ipc --uts --fork --kill-child --mount-proc --propagation private "$here" "$@" &
+    lab=$!
+    wait "$lab"
     exit
 fi
 
