@@ -628,6 +628,23 @@ def test_a_probe_that_is_gone_makes_room_for_the_next(desk: Desk) -> None:
     assert desk.take() is not None
 
 
+def test_an_event_that_is_gone_keeps_nobody_waiting(desk: Desk) -> None:
+    """It missed PagerDuty, and was removed. Who missed it after that goes when there is an
+    answer."""
+    desk.add("A:x:1", "C:z:3")
+    gone, other, begun = desk.take(), desk.take(), desk.now
+    desk.settle(gone, UNREACHABLE)
+    desk.wait()
+    assert desk.take() is gone
+    assert gone is not None
+    desk.scheduler.forget(gone)
+    desk.add("B:y:2")
+    desk.settle(desk.take(), UNREACHABLE)
+    assert desk.take() is None
+    desk.settle(other, DELIVERED, begun)
+    assert desk.drain() == ["B:y:2"]
+
+
 # files that are not ready
 
 

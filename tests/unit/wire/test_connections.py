@@ -17,6 +17,7 @@ from pdagent.wire.connections import AGENT, Connection, Post, Target, Tls, Unrea
 from pdagent.wire.proxy import Proxy
 from tests.support.agent import wait_until
 from tests.support.events_api import CertificateAuthority
+from tests.support.events_api.certificates import home_made
 from tests.support.raw_server import OK, Conversation, RawServer, black_hole, serving
 
 REQUEST = b"POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
@@ -407,12 +408,12 @@ def test_a_certificate_beyond_a_tunnel(
 ) -> None:
     """Who issued the one that is not believed is said, whatever is around it."""
     outer = authority.context() if scheme == "https" else None
-    other = CertificateAuthority(str(tmp_path))
-    with serving(Polite, tls=other.context()) as server, serving(Passing, tls=outer) as gate:
+    other, _ = home_made(str(tmp_path))
+    with serving(Polite, tls=other) as server, serving(Passing, tls=outer) as gate:
         proxy = Proxy(scheme, "localhost", gate.port, "proxy_url")
         found, why = stage(to(server.url, proxy, ca_file=authority.ca_file))
     assert found == "tls"
-    assert "; it was issued by " in why
+    assert '; it was issued by "Home-made Gateway CA"' in why
 
 
 def test_a_proxy_that_speaks_tls(authority: CertificateAuthority) -> None:
