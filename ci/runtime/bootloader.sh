@@ -24,7 +24,7 @@ for source in *.c; do
     quietly bootloader cc -O2 -g0 $harden $defines -I. -I"$out/include" -I"$out/include/python" -c "$source" -o "${source%.c}.o"
 done
 
-wrapped='dlopen dlsym dlclose pyi_getenv pyi_setenv pyi_unsetenv pyi_path_join'
+wrapped='pyi_getenv pyi_setenv pyi_unsetenv pyi_path_join'
 collect=-Wl,--gc-sections
 if [ -n "${TRAINING:-}" ]; then
     quietly bootloader-profile cc -O2 -c "$here/profile.c" -o profile.o
@@ -38,4 +38,4 @@ done
 # shellcheck disable=SC2086
 quietly bootloader-link cc -O2 $lto $wrap -o "$out/run" ./*.o "$out"/lib/libpython*.a "$out"/lib/libHacl*.a \
     "$out/lib/libssl.a" "$out/lib/libcrypto.a" "$out/lib/libz.a" \
-    -lm -lpthread -ldl -lrt -Wl,-s $collect -Wl,--build-id=none $harden_link
+    -lm -lpthread -lrt -Wl,-s $collect -Wl,--build-id=none $harden_link

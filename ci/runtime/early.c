@@ -1,19 +1,22 @@
-/* A plain pd-send, pd-nagios, pd-zabbix or pd-sensu ends before Python has quite started: in its core phase, which has built-in
- * and frozen modules, and no codecs, no sys.path and no sys.stdout. That phase costs four tenths of a whole start.
+/* A plain pd-send, pd-nagios, pd-zabbix or pd-sensu ends before Python has quite started: in its core phase, which has no codecs,
+ * no sys.path and no sys.stdout. Of that phase the last step is put off as well, importlib: here only what is built in is imported.
  *
  * The bootloader gets early_Py_InitializeFromConfig() in place of Py_InitializeFromConfig() (shim.c). It runs the archive's
  * module pdagent_hot between the two phases. What is plain ends the process there; whatever is not returns, and goes on as
  * if nothing had happened: pdagent_hot runs again, after the main phase, and sees that it has run.
  *
- * `_init_main`, `_Py_InitializeMain` and what set_codecs() writes are private to CPython (3.13). Nothing else here knows of them. A
- * CPython without them fails to compile this file; the agent needs them for speed alone.
+ * `_init_main`, `_install_importlib`, `_PyImport_InitCore`, `_Py_InitializeMain` and what is written into the interpreter's state are
+ * private to CPython (3.13). Nothing else here knows of them. A CPython without them fails to compile this file; the agent
+ * needs them for speed alone.
  */
 #define Py_BUILD_CORE
 #include <Python.h>
 #include <marshal.h>
 #include <signal.h>
 #include <wchar.h>
+#include "internal/pycore_import.h"
 #include "internal/pycore_interp.h"
+#include "internal/pycore_namespace.h"
 
 #include "pyi_global.h"
 #include "pyi_main.h"
@@ -89,13 +92,66 @@ static int set_codecs(void)
     return 0;
 }
 
+/* The built-in modules that the quick way imports. What the import statement does not find in sys.modules, it asks importlib for by
+ * _find_and_load(name, import). While there is no importlib, this answers. */
+PyObject *PyInit__json(void), *PyInit_errno(void), *PyMarshal_Init(void), *PyInit_posix(void), *PyInit_time(void), *PyInit_zlib(void);
+
+static PyObject *find_and_load(PyObject *module, PyObject *arguments)
+{
+    static const struct {
+        const char *name;
+        PyObject *(*definition)(void);
+    } built_in[] = {
+        {"_json", PyInit__json}, {"errno", PyInit_errno}, {"marshal", PyMarshal_Init},
+        {"posix", PyInit_posix}, {"time", PyInit_time}, {"zlib", PyInit_zlib},
+    };
+    (void)module;
+    const char *name;
+    PyObject *import;
+    if (!PyArg_ParseTuple(arguments, "sO", &name, &import))
+        return NULL;
+    size_t i = 0;
+    while (i < sizeof built_in / sizeof *built_in && strcmp(built_in[i].name, name) != 0)
+        i++;
+    if (i == sizeof built_in / sizeof *built_in)
+        return PyErr_Format(PyExc_ModuleNotFoundError, "%s is not built in", name);
+    /* All that a module wants of its spec is a name. importlib gives each module the right one later. */
+    PyObject *attributes = Py_BuildValue("{ss}", "name", name);
+    PyObject *spec = attributes ? _PyNamespace_New(attributes) : NULL;
+    PyModuleDef *definition = spec ? (PyModuleDef *)built_in[i].definition() : NULL; /* borrowed */
+    PyObject *made = definition ? PyModule_FromDefAndSpec(definition, spec) : NULL;
+    Py_XDECREF(attributes);
+    Py_XDECREF(spec);
+    if (made && (PyModule_ExecDef(made, definition) < 0 || PyDict_SetItemString(PyImport_GetModuleDict(), name, made) < 0))
+        Py_CLEAR(made);
+    return made;
+}
+
+static int set_importer(void)
+{
+    static PyMethodDef methods[] = {{"_find_and_load", find_and_load, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+    PyObject *importer = PyModule_New("importer");
+    PyInterpreterState_Get()->imports.importlib = importer;
+    return importer ? PyModule_AddFunctions(importer, methods) : -1;
+}
+
+/* What the core phase has left out, and then the main phase. */
+static PyStatus go_on(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    Py_CLEAR(thread->interp->imports.importlib);
+    thread->interp->config._install_importlib = 1;
+    PyStatus status = _PyImport_InitCore(thread, PyImport_AddModule("sys"), 1);
+    return PyStatus_Exception(status) ? status : _Py_InitializeMain();
+}
+
 /* Returns if the command line is not plain, or on an error, which is then Python's own. */
 static void run(const PyConfig *config)
 {
     const struct ARCHIVE *archive = global_pyi_ctx->archive;
     const struct TOC_ENTRY *entry = pyi_archive_find_entry_by_name(archive, "pdagent_hot");
     unsigned char *data = entry ? pyi_archive_extract(archive, entry) : NULL;
-    if (!data || set_codecs() < 0 || set_argv(&config->argv) < 0) {
+    if (!data || set_importer() < 0 || set_codecs() < 0 || set_argv(&config->argv) < 0) {
         free(data);
         return;
     }
@@ -112,7 +168,8 @@ PyStatus early_Py_InitializeFromConfig(const PyConfig *config)
 {
     if (!has_quick_way(config))
         return Py_InitializeFromConfig(config);
-    ((PyConfig *)config)->_init_main = 0; /* the bootloader's own, which it frees after this */
+    PyConfig *own = (PyConfig *)config; /* the bootloader's, which frees it after this */
+    own->_init_main = own->_install_importlib = 0;
     PyStatus status = Py_InitializeFromConfig(config);
     if (PyStatus_Exception(status))
         return status;
@@ -122,5 +179,5 @@ PyStatus early_Py_InitializeFromConfig(const PyConfig *config)
     signal(SIGXFSZ, SIG_IGN);
     run(config);
     PyErr_Clear(); /* a mistake of ours here must not cost a page: the complete way tells what is wrong */
-    return _Py_InitializeMain();
+    return go_on();
 }

@@ -1,7 +1,8 @@
 /* Linked with PyInstaller's unmodified bootloader, between it and libc, by ld --wrap. PyInstaller's "onedir" program opens
  * libpython in a directory beside itself, and finds it by setting LD_LIBRARY_PATH and starting itself again. Here:
  *
- * - libpython is part of this executable, so dlopen() and dlsym() of it look into a table, in which one function is ours (early.c);
+ * - libpython is part of this executable, so dlopen() and dlsym() of it look into a table, in which one function is ours (early.c),
+ *   and the program loads nothing else;
  * - the bootloader is told that it has been restarted already, which saves the second exec;
  * - of the environment it sees PATH alone, and writes nothing there: nobody can steer it by _PYI_*, and children get what we got;
  * - sys._MEIPASS, where Python looks for modules, is a name below a regular file, so nothing can ever lie there;
@@ -9,6 +10,7 @@
  *   large events. One heap costs no time, since Python runs one thread at a time.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,22 +39,20 @@ __attribute__((constructor)) static void share_heap(void)
 static char libpython; /* its address is our handle */
 extern char early_Py_InitializeFromConfig[];
 
-void *__real_dlopen(const char *path, int flags);
-void *__real_dlsym(void *handle, const char *name);
-int __real_dlclose(void *handle);
+/* Until 2.34 glibc has these in libraries of their own, libdl and libutil. To bind a library costs every pd-send two thirds of a
+ * hundredth, so they are here. They are hidden, since libc's own plug-ins (NSS) must get the real ones. */
+#pragma GCC visibility push(hidden)
 
-void *__wrap_dlopen(const char *path, int flags)
+void *dlopen(const char *path, int flags)
 {
+    (void)flags;
     const char *slash = path ? strrchr(path, '/') : NULL;
-    if (slash && strncmp(slash, "/libpython", 10) == 0)
-        return &libpython;
-    return __real_dlopen(path, flags);
+    return slash && strncmp(slash, "/libpython", 10) == 0 ? &libpython : NULL;
 }
 
-void *__wrap_dlsym(void *handle, const char *name)
+void *dlsym(void *handle, const char *name)
 {
-    if (handle != &libpython)
-        return __real_dlsym(handle, name);
+    (void)handle;
     if (strcmp(name, "Py_InitializeFromConfig") == 0)
         return early_Py_InitializeFromConfig;
     for (size_t i = 0; i < sizeof python_functions / sizeof *python_functions; i++)
@@ -61,10 +61,29 @@ void *__wrap_dlsym(void *handle, const char *name)
     return NULL;
 }
 
-int __wrap_dlclose(void *handle)
+int dlclose(void *handle)
 {
-    return handle == &libpython ? 0 : __real_dlclose(handle);
+    (void)handle;
+    return 0;
 }
+
+char *dlerror(void)
+{
+    return "this program loads no libraries";
+}
+
+static int no_terminal(void)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+/* Python offers them; the agent does not use them. */
+int openpty(void) { return no_terminal(); }
+int forkpty(void) { return no_terminal(); }
+int login_tty(void) { return no_terminal(); }
+
+#pragma GCC visibility pop
 
 char *__real_pyi_getenv(const char *name);
 int __real_pyi_setenv(const char *name, const char *value);

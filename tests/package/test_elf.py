@@ -18,7 +18,7 @@ from tests.support.frozen import ARM64_PROGRAM, PROGRAM, ROOT, needs_one_file
 pytestmark = needs_one_file
 
 # arm64 has the stack protector's guard in the dynamic linker
-LIBC = {"libc", "libm", "libpthread", "libdl", "librt", "libutil", "ld-linux-aarch64"}
+LIBC = {"libc", "libm", "libpthread", "librt", "ld-linux-aarch64"}
 SOURCES = (Path.home(), ROOT, Path("/tmp"))
 
 
