@@ -255,6 +255,21 @@ def test_others_are_served_beside_one_who_has_very_many(api: EventsApi, agent: A
     assert len(agent.names("expected")) == 2
 
 
+@pytest.mark.needs_root
+def test_a_resolve_that_waits_for_the_queue_stops_no_page(api: EventsApi, agent: Agent) -> None:
+    """Of the same user's: root may still write on a disk that is full for the agent's user."""
+    agent.start()
+    expect(agent, 1.0)
+    wait_until(lambda: actions(api) == [("trigger", "backup")])
+    os.chown(agent.spool / "pdq", 0, 0)
+    (agent.spool / "pdq").chmod(0o700)
+    expect(agent)
+    expect(agent, 1.0, "db")
+    wait_until(lambda: ("trigger", "db") in actions(api))  # delivered directly
+    assert len(agent.names("expect")) == 1
+    assert ("resolve", "backup") not in actions(api)
+
+
 def test_a_directory_that_is_missing_stops_nothing_else(api: EventsApi, agent: Agent) -> None:
     """Events are delivered. The daemon makes the directory where it may."""
     (agent.spool / "expect").rmdir()

@@ -193,7 +193,7 @@ class Expecting:
         except Hostile as error:
             self._set_aside(name, str(error))
         except SpoolError as error:
-            self._behind.add(owner)
+            # It is about something that has lapsed already, so no lapse has to wait for it.
             self._try_again(AGAIN_SECONDS)
             self._say("an expectation waits", str(error))
         except FileNotFoundError:

@@ -40,7 +40,7 @@ from pdagent.queue.layout import EXPECT, EXPECTED, WAKE_LINE
 from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.opening import Large, opened
 from pdagent.queue.pending import Hostile
-from pdagent.spool import Spool, poke, wake_fifo
+from pdagent.spool import Spool, SpoolError, poke, wake_fifo
 from pdagent.threads import pause
 
 # Expectations of one user, and of all users. One beyond these bounds pages at once, and says why.
@@ -160,6 +160,7 @@ class Expected:
         self._enqueue = enqueue
         self._marks: dict[str, str] = {}  # by identity, "" where it has not lapsed
         self._owners: Counter[int] = Counter()
+        self._stuck: set[str] = set()  # whose files wait for the queue, until the next look
         self.lapsed = 0  # of them
 
     def __len__(self) -> int:
@@ -224,6 +225,7 @@ class Expected:
     def look(self) -> Drops:
         """What lies in `expect/`. What comes while it looks is left for the next look: see
         `beginning`. Raises OSError."""
+        self._stuck.clear()
         found: dict[int, list[str]] = {}
         more = set()
         newer = False
@@ -251,13 +253,24 @@ class Expected:
 
     def take(self, name: str, now: Moment) -> tuple[str, Expectation, Taken] | None:
         """Takes over a file of `expect/`. Returns whose identity it has, and what became of it;
-        None if it is gone. Raises Hostile, Incomplete, SpoolError, or OSError: then it is left."""
-        path = f"{self._new}/{name}"
+        None if it is gone, or has to wait for an earlier one of its identity. Raises Hostile,
+        Incomplete, SpoolError, or OSError: then it is left."""
         try:
-            found, owner = _opened(path)
+            found, owner = _opened(f"{self._new}/{name}")
         except FileNotFoundError:
             return None
         known = identity(owner, found)
+        if known in self._stuck:
+            return None  # else the earlier file would undo it, as a renewal does a cancellation
+        try:
+            return known, found, self._follow(name, owner, known, found, now)
+        except SpoolError:
+            self._stuck.add(known)
+            raise
+
+    def _follow(self, name: str, owner: int, known: str, found: Expectation, now: Moment) -> Taken:
+        """What follows from a file of `expect/`, once it is read."""
+        path = f"{self._new}/{name}"
         mark = self._marks.get(known)
         if mark:
             self._enqueue(found.key, resolve(found), self._place(name, mark, now))
@@ -265,20 +278,20 @@ class Expected:
             # Crash between these two: it is cancelled once more.
             self.forget(known)
             os.unlink(path)
-            return known, found, Taken.CANCELLED
+            return Taken.CANCELLED
         if mark is None and (len(self._marks) >= ALL_MOST or self._owners[owner] >= OWNER_MOST):
             # It pages, since nobody would hear of it otherwise: its sender was told that it is
             # accepted.
             note = "not watched: there are too many expectations"
             self._enqueue(found.key, trigger(found, now, note), None)
             os.unlink(path)
-            return known, found, Taken.TOO_MANY
+            return Taken.TOO_MANY
         self._move(path, f"{self._kept}/{known}")
         self._mark(known, "")
         if mark:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self._kept}/{known}{mark}")
-        return known, found, Taken.KEPT
+        return Taken.KEPT
 
     def _place(self, name: str, mark: str, now: Moment) -> int | None:
         """Where in the queue the resolve belongs that follows from the renewal `name`: at the time

@@ -283,7 +283,29 @@ def test_a_full_disk_is_waited_out(root: Path, expected: Expected, queue: Queue)
     with pytest.raises(SpoolError):
         expected.take(name, later(70.0))
     queue.full = False
+    expected.look()
     expected.take(name, later(80.0))
+    assert queue.actions == ["trigger", "resolve"]
+
+
+def test_what_came_later_waits_for_what_the_queue_did_not_take(
+    root: Path, expected: Expected, queue: Queue
+) -> None:
+    """Else a renewal, which comes to its end after the disk was full, would undo a later
+    cancellation."""
+    taken = expected.take(accept(root), later(0.0))
+    assert taken is not None
+    expected.lapse(taken[0], later(60.0))
+    names = [accept(root, at=70.0), accept(root, term=0.0, at=71.0)]
+    queue.full = True
+    with pytest.raises(SpoolError):
+        expected.take(names[0], later(72.0))
+    queue.full = False
+    assert expected.take(names[1], later(72.0)) is None
+    expected.look()
+    for name in names:
+        assert expected.take(name, later(73.0)) is not None
+    assert kept(root) == []
     assert queue.actions == ["trigger", "resolve"]
 
 
