@@ -54,7 +54,7 @@ PARTS = {
 UNMEASURED = {
     *("pdagent.spool", "pdagent.acceptance", "pdagent.submission", "pdagent.event"),
     *("pdagent.encoding", "pdagent.queue.backlog", "pdagent.schedule.scheduler"),
-    *("pdagent.wire.connections", "pdagent.daemon.handling", "pdagent.schedule.entry"),
+    *("pdagent.wire.connections", "pdagent.daemon.handling"),
 }
 # Words in the names of tests that start programs: these can't import what mutmut puts into modules.
 ELSEWHERE = (
