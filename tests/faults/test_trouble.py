@@ -75,6 +75,7 @@ def test_one_event(trial: Trial, answer: Answer) -> None:
     """A proxy never lets one event pass, or PagerDuty always fails on it: those of its own key that
     come later arrive all the same, though at first there is nothing else that could."""
     agent, api = trial.agent, trial.api
+    agent.configure(events_url=api.url, send_interval_secs=1, backoff_interval_secs=2)
     api.always(CHANGE, answer)
     agent.start()
     agent.run("pd-send", "--change", "-k", KEY, "-d", "stopped on the way", check=True)
