@@ -7,12 +7,13 @@ import pytest
 
 from tests.hosts.host import KEY, Host
 from tests.support.documents import REPOSITORY, blocks
+from tests.support.events import OTHER
 from tests.support.events_api import EventsApi, Request
 
 PAGE = REPOSITORY / "docs" / "jobs.md"
 KEYS = f"""
     install -m 0640 -o root -g pdagent /dev/null /etc/pdagent.keys
-    printf '[Keys]\\ndefault = {KEY}\\n' >/etc/pdagent.keys"""
+    printf '[Keys]\\ndefault = {KEY}\\ndb = {OTHER}\\n' >/etc/pdagent.keys"""
 # Fails until there is a file /run/well.
 BACKUP = """
     printf '#!/bin/sh\\necho no space left\\n[ -e /run/well ]\\n' >/usr/local/bin/backup
@@ -34,7 +35,8 @@ def prepare(host: Host) -> None:
 
 def put(host: Host, path: str, text: str) -> None:
     """Writes a file as a person would who follows the page."""
-    host.sh(f"mkdir -p {path.rpartition('/')[0]}; printf %s {shlex.quote(text)} >{path}")
+    directory = shlex.quote(path.rpartition("/")[0])
+    host.sh(f"mkdir -p {directory}; printf %s {shlex.quote(text)} >{shlex.quote(path)}")
 
 
 def told(requests: tuple[Request, ...], action: str, dedup_key: str) -> list[dict[str, object]]:
@@ -124,7 +126,7 @@ def test_any_user(host: Host, api: EventsApi) -> None:
 @pytest.mark.only("systemd")
 def test_units(host: Host, api: EventsApi) -> None:
     """A hardened unit pages by OnFailure= alone, and is resolved by OnSuccess= where systemd has
-    it. A drop-in for all services is not for the one that pages."""
+    it. A drop-in for all services is not for the one that pages; another one changes the key."""
     prepare(host)
     version = int(host.sh("systemctl --version | sed 's/^systemd \\([0-9]*\\).*/\\1/; q'"))
     node = host.sh("uname -n")
@@ -154,14 +156,16 @@ def test_units(host: Host, api: EventsApi) -> None:
     for block in blocks(PAGE):
         if block.kind == "host":
             host.sh(f'sudo() {{ "$@"; }}\n{block.text}')
-    services = {"crashes": "/bin/sh -c 'kill -SEGV $$$$'", "noisy": "/bin/false"}
+    crashes = r"its\x2dcrash"
+    services = {crashes: "/bin/sh -c 'kill -SEGV $$$$'", "noisy": "/bin/false"}
     for name, command in services.items():
         text = f"[Service]\nExecStart={command}\n"
         put(host, f"/etc/systemd/system/{name}.service", text)
-    host.sh("systemctl daemon-reload; systemctl start noisy; systemctl start crashes")
+    host.sh("systemctl daemon-reload; systemctl start noisy")
+    host.sh(f"systemctl start '{crashes}'")
     if version >= 244:
-        summary = str(awaited(api, "trigger", f"{node}/crashes.service")["summary"])
-        assert summary.startswith(f"crashes.service failed on {node}: killed by SIGSEGV")
+        summary = str(awaited(api, "trigger", f"{node}/{crashes}.service")["summary"])
+        assert summary.startswith(f"{crashes}.service failed on {node}: killed by SIGSEGV")
         own = host.sh("systemctl show -p OnFailure --value pdagent-failed@noisy.service")
         assert own == ""
     # the unit that pages does not page for itself, whoever asks
@@ -170,6 +174,13 @@ def test_units(host: Host, api: EventsApi) -> None:
     assert len(told(api.accepted, "resolve", key)) <= 1
     for name in ("noisy.service", "pdagent-failed@noisy.service"):
         assert told(api.accepted, "trigger", f"{node}/{name}") == []
+
+    # another key, and other options
+    put(host, "/etc/systemd/system/pdagent-failed@.service.d/key.conf", shown("unit")[1])
+    host.sh("rm /run/well; systemctl daemon-reload; systemctl start my-backup && exit 1 || :")
+    found = api.wait_for(lambda seen: any(request.key == OTHER for request in seen), 60.0)
+    [payload] = told(tuple(request for request in found if request.key == OTHER), "trigger", key)
+    assert payload["severity"] == "error"
 
 
 @pytest.mark.latest
