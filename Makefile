@@ -112,10 +112,10 @@ peers: repos ## Nagios, Icinga 2 and Zabbix themselves, paging through the packa
 reference: setup ## docs/commands.md and docs/configuration.md, from the agent itself
 	@$(PYTHON) ci/reference.py docs
 
-fleet: repos ## Ansible's role, cloud-init and the container image, on hosts of their own (as root; minutes)
+fleet: repos ## Ansible's role, cloud-init, Puppet's manifest and the container image, on hosts of their own (as root; minutes)
 	@fleet=$$(ci/fleet.sh) && (cd packaging/ansible && PATH=$$fleet/bin:$$PATH ansible-lint --offline --profile production) && \
 		PDAGENT_FLEET=$$fleet HOSTS='ansible-deb ansible-rpm' PEERS= VENV=$(VENV) \
-		ci/hosts/run.sh -k 'test_ansible or test_cloud_init or test_container'
+		ci/hosts/run.sh -k 'test_ansible or test_cloud_init or test_container or test_puppet'
 
 requirements: setup ## pin the newest development tools into ci/requirements.txt
 	@ci/requirements.sh
