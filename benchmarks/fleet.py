@@ -23,6 +23,11 @@ PAGERDUTY_SECONDS = 0.1
 CAP, CONNECTIONS, PER_KEY = 60.0, 32, 8  # the defaults
 LOST_SECONDS = 2.0  # until a host notices that a relay does not answer
 
+# What benchmarks.relay measures: of a relay with 200 senders on the same two processors, and of an
+# event that waits there.
+PROCESSOR_SECONDS, RELAY_MEGABYTES = 2 / 630, 39
+FILE_BYTES, EVENT_BYTES = 4096, 600
+
 Then = Callable[[], None]
 Post = Callable[[Entry], tuple[float, Verdict, Then]]
 
@@ -96,12 +101,14 @@ class Node:
 @dataclass
 class Storm:
     """When each event reached PagerDuty, in that order; how often a key was throttled; how many
-    events each relay held at most; and how many posts went to another relay than the first."""
+    events each relay held at most; how many posts went to another relay than the first; and when
+    each event was safe on a relay's disk."""
 
     arrived: dict[str, float] = field(default_factory=dict)
     throttled: int = 0
     queued_most: dict[str, int] = field(default_factory=dict)
     moved: int = 0
+    safe: list[float] = field(default_factory=list)
 
 
 class Relay:
@@ -131,6 +138,7 @@ class Relay:
 
         def taken() -> None:
             self._pending += 1
+            self._storm.safe.append(self._world.now)
             most = self._storm.queued_most
             most[self.url] = max(most.get(self.url, 0), self._pending)
             self._node.add(entry.name)
@@ -237,9 +245,30 @@ def tables() -> str:
     return "\n".join(lines)
 
 
+def relays_table() -> str:
+    """What relays need, one of which is away all the time."""
+    lines = [
+        "| hosts | relays, one of them away | a second, at most | processors | all are safe after |"
+        " wait at one relay | disk | memory |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for hosts, relays in ((1000, 2), (10_000, 2), (20_000, 3)):
+        made = storm(20, 120, relays, hosts, away=(0.0, 3600.0))
+        assert len(made.arrived) == hosts
+        seconds = Counter(int(moment) for moment in made.safe)
+        rate = max(seconds.values()) / (relays - 1)
+        most = max(made.queued_most.values())
+        lines.append(
+            f"| {hosts:,} | {relays} | {rate:.0f} | {rate * PROCESSOR_SECONDS:.1f} | "
+            f"{_said(max(made.safe))} | {most:,} | {most * FILE_BYTES / 1e6:.0f} MB | "
+            f"{RELAY_MEGABYTES + most * EVENT_BYTES / 1e6:.0f} MB |"
+        )
+    return "\n".join(lines)
+
+
 def _said(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 if __name__ == "__main__":
-    print(tables())
+    print(tables(), relays_table(), sep="\n\n")
