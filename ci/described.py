@@ -118,6 +118,11 @@ MEANINGS = {
     "listen_pending_most": (
         "Pending events from which on that API answers 429. pd-send queues all the same."
     ),
+    "listen_pending_per_sender": (
+        "The same for the pending events of one sender: by the name of its token, the name in its "
+        "certificate, or else its address. Others are taken meanwhile. Senders of this host that "
+        "have no name have no such bound."
+    ),
     "max_connections": (
         "How many events may be on their way at once. Connections are made as they are needed. "
         "Where one user's events take them all, four more may go for users who have none there."

@@ -59,6 +59,7 @@ class Config:
     listen_key: str
     listen_client_ca: str
     listen_pending_most: int
+    listen_pending_per_sender: int
     max_connections: int
     max_per_key: int
     direct_delivery: bool

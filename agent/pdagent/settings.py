@@ -217,6 +217,7 @@ SETTINGS: "dict[str, tuple[Value, Parser]]" = {
     "listen_key": ("", _file),
     "listen_client_ca": ("", _file),
     "listen_pending_most": (100_000, _number(1, 10_000_000)),
+    "listen_pending_per_sender": (10_000, _number(1, 10_000_000)),
     "max_connections": (32, _number(1, 256)),
     "max_per_key": (8, _number(1, 64)),
     "direct_delivery": (True, _switch),

@@ -18,6 +18,7 @@ from tests.support.agent import PATIENCE_SECONDS, Agent, beginning_with, wait_un
 from tests.support.events import KEY, chains, enqueue, key, sent, summaries
 from tests.support.events_api import Answer, EventsApi
 from tests.support.faults import attached
+from tests.support.ports import free_port
 from tests.support.users import AGENT, ROOT, SENDER
 
 
@@ -153,13 +154,26 @@ def test_sighup_keeps_the_old_configuration_when_the_new_one_is_bad(
 
 
 def test_sighup_names_what_needs_a_restart(agent: Agent) -> None:
-    """A heartbeat or a directory that changed is not taken up by a reload, and the log says so."""
+    """A directory that changed, or an address where somebody listens, is not taken up by a reload,
+    and the log says so, however often it is reloaded."""
+    url, port = "http://127.0.0.1:1", free_port()
+    agent.configure(events_url=url, listen=f"127.0.0.1:{port}")
     agent.start()
     assert agent.daemon is not None
-    agent.configure(events_url="http://127.0.0.1:1", heartbeat="on", data_dir="/elsewhere")
-    agent.daemon.send_signal(signal.SIGHUP)
-    wait_until(lambda: "configuration reloaded" in agent.log)
-    assert "a new heartbeat, data_dir needs a restart" in agent.log
+    agent.configure(events_url=url, listen=f"127.0.0.2:{port}", data_dir="/elsewhere")
+    for number in (1, 2):
+        agent.daemon.send_signal(signal.SIGHUP)
+        wait_until(lambda number=number: agent.log.count("reloaded from") == number)  # type: ignore[misc]
+        assert agent.log.count("a new data_dir, listen needs a restart") == number
+
+
+def test_a_reload_opens_what_was_closed(agent: Agent) -> None:
+    """The first address that somebody asks for needs no restart."""
+    url, port = "http://127.0.0.1:1", free_port()
+    agent.start()
+    agent.configure(events_url=url, listen=f"127.0.0.1:{port}", send_interval_secs=1)
+    assert agent.run("pdagent", "reload").stderr == b""
+    wait_until(lambda: f"Listening at 127.0.0.1:{port}" in agent.log)
 
 
 # --- in the background --------------------------------------------------------------------------

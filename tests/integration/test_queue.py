@@ -122,7 +122,8 @@ def test_an_outage_and_a_restart(api: EventsApi, agent: Agent, queue: Queue) -> 
     assert stopped.stderr == b""
     assert document(queue, "status") | {"time": "", "version": ""} == {
         "schema": "pd-queue.status/1", "version": "", "time": "", "running": False,
-        "holds": [], "more_holds": 0, "expectations": {"waiting": 0, "lapsed": 0},
+        "holds": [], "more_holds": 0, "lost_relays": [],
+        "expectations": {"waiting": 0, "lapsed": 0},
         "keys": [{"key": "*0617", "pending": 1, "delivered": 0, "in_error": 0}],
     }  # fmt: skip
     assert "pdagentd is not running" in queue("show", name)

@@ -17,6 +17,7 @@ import pytest
 
 from pdagent.wire.ranking import ranked
 from tests.integration.test_endpoint import ALERT
+from tests.integration.test_insight import get, values
 from tests.support.agent import Agent, directory, wait_until
 from tests.support.documents import REPOSITORY, blocks
 from tests.support.events import KEY, OTHER, sent
@@ -249,6 +250,29 @@ def test_a_relay_that_is_full(api: EventsApi, agent: Agent, relay: Relay, sender
     assert {request.dedup_key for request in accepted} == set(sent_names)
 
 
+def test_one_sender_too_many(api: EventsApi, agent: Agent, relay: Relay, sender: Agent) -> None:
+    """What it sends beyond its bound it keeps, and others are taken: also by the relay's next
+    daemon, which finds whose the pending events are. The check and the log name it."""
+    api.stop()
+    with agent.conf.open("a") as conf:
+        conf.write("listen_pending_per_sender = 2\n")
+    relay.reload()
+    assert [relay.ask(WEB1) for _ in range(3)] == [202, 202, 429]
+    assert relay.ask(DB1) == 202
+    agent.end(signal.SIGKILL)
+    agent.start()
+    assert [relay.ask(WEB1), relay.ask(DB1), relay.ask(DB1)] == [429, 202, 429]
+    assert "web1 has 2 events pending" in agent.log
+    assert "no more events of web1 are taken: 2 of it are pending" in checked(agent)
+    sender.start()
+    sender.send(KEY, "trigger", "-i", "mine", "-d", "x")
+    wait_until(lambda: "the relay answered 429: it is full" in sender.log)
+    assert len(sender.names("pdq")) == 1
+    api.start()
+    assert "mine" in {request.dedup_key for request in api.wait_accepted(5)}
+    wait_until(lambda: relay.ask(WEB1) == 202)
+
+
 def test_a_client_certificate_that_expires(
     api: EventsApi, agent: Agent, relay: Relay, sender: Agent
 ) -> None:
@@ -310,6 +334,9 @@ def test_two_relays(
     and the check name it."""
     text = sender.conf.read_text().replace(relay.url, f"{relay.url}, {second.url}")
     sender.conf.write_text(text)
+    metrics = f"127.0.0.1:{free_port()}"
+    with sender.conf.open("a") as conf:
+        conf.write(f"metrics_listen = {metrics}\n")
     here, there = chain_of(relay, second), chain_of(second, relay)
     sender.start()
     sender.send(KEY, "trigger", "-i", here, "-d", "x")
@@ -325,10 +352,18 @@ def test_two_relays(
     accepted = api.wait_accepted(3)
     assert sent(accepted[2])["dedup_key"] == there
     wait_until(lambda: f"{relay.url} cannot be reached" in sender.log)
+    said = f"relay {relay.url}: not reached, since "
+    wait_until(lambda: said in sender.run("pd-queue", "status").stderr.decode())
+    [told] = json.loads(sender.run("pd-queue", "status", "--json").stdout)["lost_relays"]
+    assert told["relay"] == relay.url
+    series = values(get(metrics, "/metrics")[1])
+    assert series[f"pdagent_relay_reachable {relay.url}"] == 0
+    assert series[f"pdagent_relay_reachable {second.url}"] == 1
     assert f"{second.url} cannot be reached" not in sender.log
     found = checked(sender)
     assert f"failed events API {relay.url} cannot be reached" in found
     assert f"ok events API {second.url}" in found
+    assert f"warning delivery {relay.url} is not reached since" in found
     agent.start()
     actions = [sent(request)["event_action"] for request in api.wait_accepted(5)[3:]]
     assert actions == ["acknowledge", "resolve"]

@@ -9,6 +9,7 @@ from tests.support.agent import Agent, wait_until
 from tests.support.check import looked
 from tests.support.events import KEY
 from tests.support.events_api import EventsApi
+from tests.support.ports import free_port
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER
 
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root: several users")
@@ -66,6 +67,51 @@ def test_the_reason_is_what_is_wrong(agent: Agent) -> None:
     piece(agent, "b.conf", "nonsense\n")
     done = agent.run("pdagent", "reload", user=AGENT)
     assert b"b.conf, line 1: is neither" in done.stderr
+
+
+def test_what_a_reload_does_not_take_up(api: EventsApi, agent: Agent) -> None:
+    """The reload's own answer says it, the check says it until a restart, and all else is in
+    use."""
+    port = free_port()
+    file = piece(agent, "a.conf", f"[Main]\nlisten = 127.0.0.1:{port}\n")
+    agent.start()
+    file.write_text(f"[Main]\nlisten = 127.0.0.2:{port}\n[Keys]\ndb = {KEY}\n")
+    done = agent.run("pdagent", "reload", user=AGENT)
+    assert done.returncode == 0
+    assert b"warning: a new listen is not in use until a restart: " in done.stderr
+    agent.send("@db", "trigger", "-d", "x")
+    api.wait_accepted(1)
+    [line] = [line for line in looked(agent).lines if "not in use" in line.text]
+    assert (line.level, line.subject) == ("warning", "configuration")
+    file.write_text(f"[Main]\nlisten = 127.0.0.1:{port}\n")
+    done = agent.run("pdagent", "reload", user=AGENT)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not [line for line in looked(agent).lines if "not in use" in line.text]
+
+
+def test_a_closed_endpoint_keeps_nothing_else_back(api: EventsApi, agent: Agent) -> None:
+    """What was safe for an earlier version closes the endpoint, and nothing more: a key comes by a
+    reload, which says that the endpoint is closed still, as the check does. Another such mistake is
+    refused."""
+    listen = "listen = 0.0.0.0:1\nlisten_token = 0123456789abcdef\n"
+    file = piece(agent, "a.conf", f"[Main]\n{listen}", 0o640)
+    agent.start()
+    closed = "the local Events API is closed: listen = 0.0.0.0:1: lets other hosts in without"
+    file.write_text(f"[Main]\n{listen}[Keys]\ndb = {KEY}\n")
+    done = agent.run("pdagent", "reload", user=AGENT)
+    assert done.returncode == 0
+    assert f"pdagent reload: warning: {closed}" in done.stderr.decode()
+    assert "needs a restart" not in agent.log
+    agent.send("@db", "trigger", "-d", "x")
+    api.wait_accepted(1)
+    [line] = [line for line in looked(agent).lines if closed in line.text]
+    assert (line.level, line.subject) == ("failed", "delivery")
+    file.write_text("[Main]\nlisten = 0.0.0.0:2\n")
+    assert agent.run("pdagent", "reload", user=AGENT).returncode == 78
+    file.write_text("[Main]\n")
+    done = agent.run("pdagent", "reload", user=AGENT)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not [line for line in looked(agent).lines if "is closed" in line.text]
 
 
 def test_nobody_to_reload(agent: Agent) -> None:

@@ -141,6 +141,9 @@ class Kernel:
     def stat(self, path: str) -> SimpleNamespace:
         return self.lstat(path)
 
+    def getxattr(self, path: str, *_: object, **__: object) -> bytes:
+        raise _error(errno.ENODATA, path)  # nothing comes to the endpoint here
+
     def access(self, path: str, _: int) -> bool:
         self.world.wait(f"access {path}")
         return self.exists(path)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pdagent.daemon import life
+from pdagent.daemon import services
 from pdagent.settings import SETTINGS
 
 ROLE = Path(__file__).parents[2] / "packaging/ansible/roles/pdagent"
@@ -12,7 +12,7 @@ ROLE = Path(__file__).parents[2] / "packaging/ansible/roles/pdagent"
 def test_the_role_restarts_for_what_a_reload_does_not_take_up() -> None:
     """And reloads for all else, so that no setting waits for somebody's restart."""
     listed = re.findall(r"^  - (\w+)$", (ROLE / "vars/main.yml").read_text(), re.MULTILINE)
-    assert set(life.FIXED) <= set(listed) <= set(SETTINGS)
+    assert set(services.FIXED) <= set(listed) <= set(SETTINGS)
 
 
 def test_each_variable_is_described() -> None:

@@ -84,9 +84,12 @@ def test_nothing_is_asked_that_is_not_there(root: Path) -> None:
     tally.count_delivered(1.0, 2.0)
     tally.count_taken("web1")
     tally.count_turned_away(401)
+    tally.count_full("web1")
     holds = dict.fromkeys(("destination", "key", "chain"), (0, 0))
     registry = CollectorRegistry()
-    registry.register(Collected(tally, lambda: Figures(0, None, holds, True), str(root)))
+    figures = Figures(0, None, holds, True)
+    lost: dict[str, float | None] = {"https://relay1": 1.0}
+    registry.register(Collected(tally, lambda: figures, lambda: lost, dict, str(root)))
     shown = set(re.findall(r"^pdagent\w+", generate_latest(registry).decode(), re.MULTILINE))
     asked = set(re.findall(r"\bpdagent_\w+", "\n".join([*panels(), ALERTS.read_text()])))
     assert asked <= shown

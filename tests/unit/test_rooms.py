@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
     "queue.beginning": "unit/queue/test_backlog.py",
     "integrations.report": "unit/integrations/test_nagios.py",
     "schedule.experience": "unit/schedule/test_scheduler.py",
+    "queue.quota": "unit/queue/test_expected.py",
     "schedule.telling": "unit/queue/test_holds.py",
     "serve.awaiting": "unit/serve/test_endpoint.py",
     "serve.crowd": "unit/serve/test_listen.py",
@@ -43,6 +44,7 @@ TESTED_ELSEWHERE = {
     "daemon.life": "integration/test_lifecycle.py",
     "daemon.services": "integration/test_insight.py",
     "serve.insight": "integration/test_insight.py",
+    "serve.textfile": "unit/serve/test_metrics.py",
     "wire.adapter": "integration/test_adapter.py",
     "wire.direct": "integration/test_direct.py",
     # commands

@@ -37,6 +37,7 @@ DEFAULTS = {
     "listen_key": "",
     "listen_client_ca": "",
     "listen_pending_most": 100_000,
+    "listen_pending_per_sender": 10_000,
     "max_connections": 32,
     "max_per_key": 8,
     "direct_delivery": True,

@@ -14,7 +14,7 @@ from pdagent.check.host import Host
 from pdagent.check.service import pid_of
 from pdagent.config import Config
 from pdagent.queue import condition
-from pdagent.queue.condition import Trouble
+from pdagent.queue.condition import Condition
 
 ANSWER_SECONDS = 20.0  # a host may be that busy; systemd waits longer
 
@@ -27,8 +27,9 @@ class NotReloaded(Exception):
         self.code = code
 
 
-def reload(settings: Config, host: Host, send: Callable[[int, int], None] = os.kill) -> None:
-    """Returns once the new configuration is in use. Raises NotReloaded."""
+def reload(settings: Config, host: Host, send: Callable[[int, int], None] = os.kill) -> list[str]:
+    """Returns once the new configuration is in use; what it returns says what is not in use all the
+    same. Raises NotReloaded."""
     pid = pid_of(settings, host)
     if pid is None:
         raise NotReloaded(f"pdagentd does not run: {host.service('start')}", exits.TRY_AGAIN)
@@ -45,21 +46,26 @@ def reload(settings: Config, host: Host, send: Callable[[int, int], None] = os.k
         raise NotReloaded(text, exits.NOT_PERMITTED) from error
     except OSError as error:
         raise NotReloaded(f"pdagentd has just ended: {error}", exits.TRY_AGAIN) from error
-    refused = _answer(settings, host, asked)
-    if refused is not None:
+    found = _answer(settings, host, asked)
+    by_kind = {trouble.kind: str(trouble) for trouble in found.troubles}
+    if refused := by_kind.get("rejected"):
         raise NotReloaded(f"{refused}. pdagentd goes on with the old one.", exits.BAD_CONFIG)
+    remarks = [by_kind["endpoint"]] if "endpoint" in by_kind else []
+    if found.outdated:
+        names = ", ".join(found.outdated)
+        remarks.append(f"a new {names} is not in use until a restart: {host.service('restart')}")
+    return remarks
 
 
 def _owner(settings: Config) -> int:
     return os.stat(f"{settings.data_dir}/db").st_uid
 
 
-def _answer(settings: Config, host: Host, asked: float) -> Trouble | None:
-    """Why it was not taken up; None: it was."""
+def _answer(settings: Config, host: Host, asked: float) -> Condition:
     while host.monotonic() < asked + ANSWER_SECONDS:
         found = condition.read(settings)
         if found is not None and found.reloaded is not None and found.reloaded >= asked:
-            return next((each for each in found.troubles if each.kind == "rejected"), None)
+            return found
         host.sleep(0.02)
     text = (
         f"pdagentd did not say in {condition.path_of(settings)} whether it took the configuration "

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 from pdagent.check.configuration import REPAIR, credential
+from pdagent.check.configuration import SUBJECT as CONFIGURATION
 from pdagent.check.finding import Finding, failed, ok, several, warning
 from pdagent.check.host import Host
 from pdagent.check.network import remedy_of
@@ -45,6 +46,9 @@ def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Find
         return
     now = host.now()
     held = _held(settings)
+    if found.outdated:
+        text = f"a new {', '.join(found.outdated)} is not in use until a restart"
+        yield warning(CONFIGURATION, text, host.service("restart"))
     good = True
     for finding in _wrong(path, settings, host, found, held, ask, now):
         good = False
@@ -90,6 +94,14 @@ def _wrong(
         yield failed(SUBJECT, text, _remedy(trouble, host))
     if found.unreachable:
         yield _unreachable(settings, host, found, ask, now, waits)
+    else:
+        for url, since in found.lost.items():
+            text = f"{url} is not reached since {hour(since, now)}; its events go to another"
+            yield warning(SUBJECT, text, "Do what the line 'events API' says of it.")
+    for sender, number in found.full.items():
+        text = f"no more events of {sender} are taken: {number:,} of it are pending"
+        remedy = "It keeps them. See why it sends so many; or raise listen_pending_per_sender."
+        yield warning(SUBJECT, text, remedy)
     for cause, number in found.holds.items():
         whys = sorted({hold.why for hold in held if hold.cause == cause})
         yield from _held_for(cause, number, whys, path, host, waits)
@@ -147,7 +159,7 @@ def _remedy(trouble: Trouble, host: Host) -> str:
     path = trouble.path
     if trouble.kind == "disk":
         return f"Free some space where {path} is."
-    if trouble.kind == "rejected":
+    if trouble.kind in ("endpoint", "rejected"):
         return f"Correct {path}, then: {host.service('reload')}"
     if trouble.kind == "authorities":
         if host.has_systemd and path.startswith(_HIDDEN):

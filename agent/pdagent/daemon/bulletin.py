@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pdagent import threads
 from pdagent.config import Config
@@ -32,6 +32,8 @@ log = logging.getLogger("main")
 SECONDS = 0.5
 QUIET_SECONDS = 60.0  # between two bulletins while nothing is new and nobody asks
 FILE_MODE = 0o644  # every user may run `pdagent check`
+FULL_TOLD = 10  # senders
+_LOGGED = ("endpoint", "rejected")  # kinds of which the start, or the reload, has told in the log
 
 
 class Bulletin:
@@ -53,6 +55,8 @@ class Bulletin:
         self._file = path_of(settings)
         self._held = Held()
         self._reload: tuple[float | None, str] = None, ""  # when, and why it was refused
+        self._outdated: tuple[str, ...] = ()
+        self._closed = ""
         self._troubles: dict[tuple[str, str, str], float] = {}  # since when, on the wall clock
         self._wanted = True
         self.made = 0
@@ -66,9 +70,10 @@ class Bulletin:
 
     # --- from the main thread -------------------------------------------------------------------
 
-    def configure(self, settings: Config) -> None:
-        """A new configuration was taken up."""
-        self._settings = settings
+    def configure(self, settings: Config, outdated: Iterable[str], closed: str) -> None:
+        """A configuration was taken up, but for the settings that are `outdated` and need a
+        restart; `closed`: why the endpoint is."""
+        self._settings, self._outdated, self._closed = settings, tuple(outdated), closed
 
     def reloaded(self, began: float, refused: str = "") -> None:
         """The configuration was read again, from the moment `began` on; why it was not taken up,
@@ -134,6 +139,8 @@ class Bulletin:
         now, wall, held = time.monotonic(), time.time(), self._held
         needs = list(unmet(self._path, self._settings, os.environ))
         reloaded, refused = self._reload
+        if self._closed:
+            needs.append(("endpoint", self._path, self._closed))
         if refused:
             needs.append(("rejected", self._path, refused))
         self._note([(kind, path, _cut(why)) for kind, path, why in needs], wall)
@@ -143,6 +150,8 @@ class Bulletin:
             holds[hold.cause] = holds.get(hold.cause, 0) + 1
         self._told = pending, delivered = self._progress()
         oldest = self._workers.oldest
+        most = self._settings.listen_pending_per_sender
+        full = [(_cut(who), n) for who, n in self._workers.origins.numbers().items() if n >= most]
         return Condition(
             pid=os.getpid(),
             told=now,
@@ -155,6 +164,9 @@ class Bulletin:
             holds=holds,
             troubles=tuple(Trouble(*need, since) for need, since in self._troubles.items()),
             reloaded=reloaded,
+            outdated=self._outdated,
+            full=dict(full[:FULL_TOLD]),
+            lost={_cut(url): wall - (now - since) for url, since in held.lost.items()},
         )
 
     def _progress(self) -> tuple[int, float | None]:
@@ -164,10 +176,10 @@ class Bulletin:
         before = self._troubles
         self._troubles = {need: before.get(need, wall) for need in needs}
         for need in needs:
-            if need not in before and need[0] != "rejected":  # the reload has logged a rejection
+            if need not in before and need[0] not in _LOGGED:
                 log.error("%s. 'pdagent check' says what to do.", Trouble(*need, wall))
         for need in before:
-            if need not in self._troubles and need[0] != "rejected":
+            if need not in self._troubles and need[0] not in _LOGGED:
                 log.warning("no longer so: %s", Trouble(*need, wall))
 
     def _write(self, condition: Condition) -> None:

@@ -33,6 +33,7 @@ from pdagent.queue.history import LOGGER
 from pdagent.queue.holds import Cause
 from pdagent.queue.keys import Unnamed, filled_in, lane
 from pdagent.queue.names import stamp
+from pdagent.queue.origins import Origins
 from pdagent.queue.overtaking import Overtaking
 from pdagent.queue.pending import Hostile, Pending
 from pdagent.queue.settlement import Settlement
@@ -102,6 +103,7 @@ class Handling:
         self._unnamed: set[str] = set()  # said once
         self.path = Path(config)
         self.tally = Tally()
+        self.origins = Origins(backlog.root)
         self.denied = logbook.Sparing("files that cannot be read wait")
         self.unfit = logbook.Sparing("files that are no events were set aside")
 
@@ -248,11 +250,11 @@ class Handling:
         reached = isinstance(verdict, Unreachable) and self.path.is_open(verdict, entry.relay)
         now = time.monotonic()
         with self._lock:
-            was_unreachable = self._scheduler.unreachable
-            lost_before = self._scheduler.relays.out_of_reach()
+            was_unreachable = self._scheduler.unreachable_since is not None
+            lost_before = self._scheduler.relays.lost()
             ruling = self._scheduler.settle(entry, verdict, started, now, reached)
-            is_unreachable = self._scheduler.unreachable
-            lost = self._scheduler.relays.out_of_reach()
+            is_unreachable = self._scheduler.unreachable_since is not None
+            lost = self._scheduler.relays.lost()
         if was_unreachable and not is_unreachable:
             log.warning("PagerDuty is reachable again; %d events pending", len(self._scheduler))
         if isinstance(verdict, Unreachable) and is_unreachable and not was_unreachable:
@@ -262,7 +264,7 @@ class Handling:
                 self._config.shown_url,
                 verdict.why,
             )
-        if lost != lost_before:
+        if lost.keys() != lost_before.keys():
             logbook.note_relays(lost_before, lost, verdict)
         logbook.note(entry, pending, verdict, ruling, now - started, is_unreachable)
         self._settle(entry, verdict, ruling)
@@ -297,5 +299,6 @@ class Handling:
                 self._settlement.gone(entry.name)
                 if by_hand:
                     self.tally.count_removed()
+        self.origins.remove(entry.name)
         with self._lock:
             self._scheduler.forget(entry)

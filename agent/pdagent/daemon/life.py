@@ -38,11 +38,6 @@ log = logging.getLogger("main")
 
 STOP_SECONDS = 15.0
 ENDURE_SECONDS = 1.0  # between two tries, where memory or descriptors are short
-# Settings that only a restart takes up.
-FIXED = (
-    *("listen", "heartbeat", "heartbeat_url", "data_dir", "log_dir", "run_dir"),
-    *("metrics_listen", "metrics_remote", "metrics_file"),
-)
 
 
 class Daemon:
@@ -75,6 +70,7 @@ class Daemon:
         self._agent_id = state.agent_id()
         started_on = self._counters.started_on
         self._services = Services(settings, workers, nudge, self._agent_id, started_on)
+        self._closed = ""  # why the endpoint is
         self._next_tick = 0.0
         self._missed = False  # True after a turn of the main loop that failed
         self._stop_reason: int | None = None
@@ -101,9 +97,13 @@ class Daemon:
         if why := self._services.problem(self._config):
             log.error("%s: %s", self._path, why)
             log.error("the local Events API stays closed until then; events are sent all the same")
-            self._bulletin.reloaded(time.monotonic(), f"{self._path}: {why}")
-        else:
-            self._services.configure(self._config)
+        self._take_up(self._config, why)
+
+    def _take_up(self, settings: Config, closed: str) -> None:
+        """Serves by these settings from now on; `closed`: why the endpoint can't."""
+        self._config, self._closed = settings, closed
+        self._services.configure(settings)
+        self._bulletin.configure(settings, self._services.outdated(), closed)
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -195,8 +195,10 @@ class Daemon:
         settings, problems = config.load(self._path)
         key_problems = config.load_keys(settings)
         problems += key_problems
-        if why := self._services.problem(settings):
-            problems.append(Problem(f"{self._path}: {why}", True))
+        # What closed the endpoint before keeps nothing else from being taken up, such as a key.
+        closed = self._services.problem(settings)
+        if closed:
+            problems.append(Problem(f"{self._path}: {closed}", closed != self._closed))
         for problem in problems:
             log.warning("%s", problem.text)
         bad = [problem for problem in problems if problem.fatal or problem in key_problems]
@@ -204,17 +206,11 @@ class Daemon:
             log.error("the new configuration has errors; going on with the old one")
             self._bulletin.reloaded(began, bad[0].text)
         else:
-            moved = [
-                name for name in FIXED if getattr(settings, name) != getattr(self._config, name)
-            ]
-            if moved:
-                log.warning("a new %s needs a restart", ", ".join(moved))
-            self._config = settings
-            for part in (
-                *(self._workers, self._upkeep, self._services, self._bulletin),
-                self._outlook,
-            ):
+            for part in (self._workers, self._upkeep, self._outlook):
                 part.configure(settings)
+            self._take_up(settings, closed)
+            if outdated := self._services.outdated():
+                log.warning("a new %s needs a restart", ", ".join(outdated))
             self._bulletin.reloaded(began)
             log.info("configuration reloaded from %s", self._path)
         self._notifier.ready()

@@ -8,7 +8,7 @@ integration key is.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pdagent.config import shown
 from pdagent.queue.history import LOGGER, of_event
@@ -52,7 +52,8 @@ class Sparing:
             rest = [(uid, n - SAID_MOST) for uid, n in self._said.items() if n > SAID_MOST]
             self._began, self._said = self._monotonic(), {}
         for uid, number in rest[:SAID_MOST]:
-            log.warning("%d more %s, those of uid %d", number, self._what, uid)
+            whose = f"uid {uid}" if uid >= 0 else "a sender to the endpoint"
+            log.warning("%d more %s, those of %s", number, self._what, whose)
 
 
 def note(
@@ -89,14 +90,14 @@ def note(
             )
 
 
-def note_relays(before: frozenset[str], now: frozenset[str], verdict: Verdict) -> None:
+def note_relays(before: Collection[str], now: Collection[str], verdict: Verdict) -> None:
     """Says which relays are not reached any longer, and which are again."""
-    for url in now - before:
+    for url in set(now) - set(before):
         log.error(
             "%s cannot be reached: %s. Its events wait for %.0f s, and then go to another",
             shown(url),
             reason(verdict),
             MOVE_SECONDS,
         )
-    for url in before - now:
+    for url in set(before) - set(now):
         log.warning("%s is reachable again", shown(url))

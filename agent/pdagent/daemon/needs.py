@@ -14,7 +14,7 @@ from pdagent.queue.cleanup import disk_of
 from pdagent.queue.layout import EXPECT, EXPECTED
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
-KINDS = ("configuration", "keys", "authorities", "queue", "log", "disk", "rejected")
+KINDS = ("configuration", "keys", "authorities", "queue", "log", "disk", "endpoint", "rejected")
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 Need = tuple[str, str, str]  # kind, path, what is wrong with it

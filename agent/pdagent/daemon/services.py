@@ -7,7 +7,7 @@ threads of its own. The modules of a service that nobody wants are not imported.
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pdagent.config import Config
 from pdagent.daemon.workers import Workers
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("main")
 
 ANSWER_SECONDS = 5.0
+# Settings that a daemon keeps, once it has begun with them, until a restart.
+_PLACES = ("data_dir", "log_dir", "run_dir")
+_LISTEN = ("listen",)
+_HEARTBEAT = ("heartbeat", "heartbeat_url")
+_METRICS = ("metrics_listen", "metrics_remote", "metrics_file")
+FIXED = (*_PLACES, *_LISTEN, *_HEARTBEAT, *_METRICS)
 
 
 class Services:
@@ -41,14 +47,15 @@ class Services:
         self._settings = settings
         self._agent_id = agent_id
         self._started_on = started_on
-        # These two are as they were at the start, whatever a reload brings; see Listener.close.
-        self._listens_at = settings.listen
+        self._fixed: dict[str, object] = {}  # what was begun with, by setting
+        self._fix(_PLACES)
+        self._listens_at = ""  # once there is a listener, this stays: see Listener.close
         self._spool = Spool(settings.spool_dir)
         self._workers = workers
         self._nudge = nudge
         self._turns = 0
         self._admission: Admission | None = None
-        self._next_admission: Admission | None = None
+        self._next: tuple[str, Admission | None] = "", None
         self._encryption: Encryption | None = None
         self._listener: Listener | None = None
         self._insight: Insight | None = None
@@ -56,32 +63,41 @@ class Services:
         self._failed: dict[str, str] = {}  # what could not begin, and why, so that it is said once
 
     def problem(self, settings: Config) -> str:
-        """What keeps the endpoint from serving with these settings, "" if nothing does; `configure`
-        is the next call then. Reads the files that they name."""
-        if not self._listens_at:
-            return ""
-        if self._admission is None:  # the endpoint is closed, so it may open anywhere
-            self._listens_at = settings.listen
-        with importing:
-            from pdagent.serve.admission import Admission, NotSafe
-        try:
-            self._next_admission = Admission(settings, self._listens_at)
-        except NotSafe as error:
-            return str(error)
-        return ""
+        """What keeps the endpoint from serving with these settings, "" if nothing does. Reads the
+        files that they name. `configure` takes them up."""
+        # What is closed may open anywhere. What is open stays where it is until a restart; who may
+        # send there is taken up if it is fit for that place, too.
+        address = settings.listen if self._listener is None else self._listens_at
+        admission, why = _admission(settings, address)
+        if settings.listen != address:
+            _, why = _admission(settings, settings.listen)
+        self._next = address, admission
+        return why
 
     def configure(self, settings: Config) -> None:
-        """Takes up a new configuration."""
+        """Takes up the configuration for which `problem` was asked last."""
         self._settings = settings
-        new = self._next_admission
+        self._listens_at, new = self._next
         if new is None:
             return
         if self._encryption is not None and new.context is not None:
             self._encryption.renew(new.context)
-        elif self._listener is not None and new.context is not None:
-            log.warning("a new listen_cert needs a restart")
         self._admission = new
         self._workers.tally.expect(new.senders.names)
+
+    def outdated(self) -> list[str]:
+        """The settings of the present configuration that need a restart to be in use."""
+        found = [
+            name for name, value in self._fixed.items() if getattr(self._settings, name) != value
+        ]
+        if self._listener is not None and self._admission is not None:
+            is_encrypted = self._admission.context is not None
+            if is_encrypted != (self._encryption is not None):
+                found.append("listen_cert")
+        return found
+
+    def _fix(self, names: Iterable[str]) -> None:
+        self._fixed.update({name: getattr(self._settings, name) for name in names})
 
     def turn(self) -> None:
         """Called in each turn of the main loop."""
@@ -118,6 +134,7 @@ class Services:
             self._heartbeat = Heartbeat(
                 self._settings, self._agent_id, self._started_on, self._snapshot
             )
+            self._fix(_HEARTBEAT)
         self._heartbeat.tend()
 
     def _snapshot(self) -> dict[str, int]:
@@ -150,8 +167,10 @@ class Services:
             lambda: (self._admission or admission).senders,
             self._workers.tally,
             self._workers.passage,
+            self._workers.origins,
         )
         self._listener = Listener(address, app, BOUNDS, self._encryption)
+        self._fix(_LISTEN)
         log.info("Listening at %s", address)
 
     def _show(self) -> None:
@@ -161,7 +180,15 @@ class Services:
                 return
             with importing:
                 from pdagent.serve.insight import Insight
-            self._insight = Insight(settings, workers.tally, workers.figures, self._answers)
+            self._insight = Insight(
+                settings,
+                workers.tally,
+                workers.figures,
+                workers.reach,
+                workers.origins.numbers,
+                self._answers,
+            )
+            self._fix(_METRICS)
         self._insight.tick()
 
     def stop(self) -> None:
@@ -180,3 +207,15 @@ class Services:
         while self._turns == turns and time.monotonic() < deadline:
             pause(0.005)
         return self._turns != turns
+
+
+def _admission(settings: Config, address: str) -> "tuple[Admission | None, str]":
+    """Who may send to an address, or why nobody may; neither where there is none."""
+    if not address:
+        return None, ""
+    with importing:
+        from pdagent.serve.admission import Admission, NotSafe
+    try:
+        return Admission(settings, address), ""
+    except NotSafe as error:
+        return None, str(error)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
 from pdagent import threads
-from pdagent.config import Config
+from pdagent.config import Config, shown
 from pdagent.daemon.handling import Handling
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.history import LOGGER
@@ -72,6 +72,7 @@ class Workers:
         )
         self.tally = self._handling.tally
         self.passage = self._handling.path.passage
+        self.origins = self._handling.origins
         self.left_out = 0  # pending events that are not kept in mind
 
     # --- from the thread that learns of arrivals --------------------------------------------------
@@ -83,7 +84,7 @@ class Workers:
     def pending_of(self, owner: int) -> int:
         """How many events of this user are pending here."""
         with self._changed:
-            return self._scheduler.turns.pending(owner)
+            return self._scheduler.turns.pending(owner, owner == os.geteuid())
 
     @property
     def owners(self) -> int:
@@ -95,6 +96,7 @@ class Workers:
         """Adds names that were found in pdq/ and their owners, in the order of their acceptance.
         None of them may be known."""
         retried = self._settlement.retried([name for name, _ in arrived])
+        arrived = self.origins.owned(arrived)
         for start in range(0, len(arrived), BATCH):
             with self._changed:
                 self.tally.count_accepted(self._line_up(arrived[start : start + BATCH], retried))
@@ -213,6 +215,17 @@ class Workers:
         """The scheduler in figures. Any thread may ask."""
         with self._changed:
             return self._scheduler.figures()
+
+    def reach(self) -> dict[str, float | None]:
+        """The relays that the configuration names, for a person, and since when each is not
+        reached, in monotonic seconds; None: it is, as far as the last events show."""
+        with self._changed:
+            config, lost = self._config, self._scheduler.relays.lost()
+            if not config.events_url:
+                return {}
+            if len(config.base_urls) == 1:
+                return {config.shown_url: self._scheduler.unreachable_since}
+            return {shown(url): lost.get(url) for url in config.base_urls}
 
     # --- in the workers' threads ----------------------------------------------------------------
 

@@ -34,6 +34,8 @@ class Trouble:
     def __str__(self) -> str:
         if self.kind == "disk":
             return f"the disk of {self.path} is full"
+        if self.kind == "endpoint":
+            return f"the local Events API is closed: {self.why}"
         if self.kind == "rejected":
             return f"the new configuration was not taken up: {self.why}"
         verb = "write" if self.kind in ("queue", "log") else "read"
@@ -46,7 +48,10 @@ class Condition:
     These are times of the wall clock: `oldest`, when the oldest pending event was accepted;
     `delivered`, the last delivery; `since`, when PagerDuty became unreachable; `next_try`. `holds`
     counts holds by their cause. `reloaded` is when the daemon began to read the configuration
-    again, in monotonic seconds; that it refused it is among the `troubles`."""
+    again, in monotonic seconds; that it refused it is among the `troubles`. `outdated` names
+    settings that need a restart to be in use. `lost`: which of several relays are not reached, and
+    since when, by the wall clock. `full`: senders of which no more events are taken, and how many
+    of each are pending."""
 
     pid: int
     told: float
@@ -59,6 +64,9 @@ class Condition:
     holds: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
     reloaded: float | None = None
+    outdated: tuple[str, ...] = ()
+    lost: Mapping[str, float] = field(default_factory=dict)
+    full: Mapping[str, int] = field(default_factory=dict)
 
     def dumps(self) -> str:
         return json.dumps({"version": VERSION, **asdict(self)})
@@ -71,6 +79,7 @@ class Condition:
             if value.pop("version") != VERSION:
                 raise ValueError("another version's")
             value["troubles"] = tuple(Trouble(**each) for each in value["troubles"])
+            value["outdated"] = tuple(map(str, value["outdated"]))
             return cls(**value)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a condition: {error}") from error
@@ -86,6 +95,7 @@ class Condition:
             since = f" since {hour(self.since, now)}" if self.since is not None else ""
             return f"cannot reach PagerDuty{since}: {self.unreachable}; {pending}"
         held = [HELD[cause].format(number) for cause, number in self.holds.items() if cause in HELD]
+        held += [f"{url} not reached since {hour(at, now)}" for url, at in self.lost.items()]
         last = "nothing delivered yet"
         if self.delivered is not None:
             last = f"last delivery {hour(self.delivered, now)}"

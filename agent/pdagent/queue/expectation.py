@@ -20,6 +20,8 @@ from pdagent.threads import importing
 EXPECTATION_BYTES = 65_536
 TERM_LEAST = 1.0
 TERM_MOST = 366 * 86_400.0
+_BY_DIGITS = 12
+_NOBODY = "0" * _BY_DIGITS
 _FIELDS = {api.V2_KEY: api.V2_FIELDS, api.V1_KEY: api.V1_FIELDS}
 
 
@@ -75,15 +77,28 @@ def understood(data: bytes) -> Expectation:
 
 
 def identity(owner: int, expectation: Expectation) -> str:
-    """The name of an expectation: the same for all calls of one user with the same keys. No two
-    users have the same. It can be a file's name."""
+    """The name of an expectation: the same for all calls of one user, or of one sender to the
+    endpoint, with the same keys. No two users have the same. It can be a file's name."""
     with importing:
         from hashlib import sha256  # an idle daemon does without
 
-    text = f"{expectation.key}\0{expectation.dedup_key}\0{expectation.by}".encode(
-        "utf-8", "surrogatepass"
-    )
-    return f"{owner}-{sha256(text).hexdigest()[:40]}"
+    def digest(text: str, digits: int) -> str:
+        return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
+
+    by = digest(expectation.by, _BY_DIGITS) if expectation.by else _NOBODY
+    what = f"{expectation.key}\0{expectation.dedup_key}\0{expectation.by}"
+    return f"{owner}-{by}{digest(what, 40 - _BY_DIGITS)}"
+
+
+def holder_of(identity: str) -> str:
+    """Whose an expectation is: the user's, or the sender's that came to the endpoint."""
+    owner, _, digest = identity.partition("-")
+    return f"{owner}-{digest[:_BY_DIGITS]}"
+
+
+def is_relayed(identity: str) -> bool:
+    """Whether it came to the endpoint from a sender with a name."""
+    return not holder_of(identity).endswith(f"-{_NOBODY}")
 
 
 def owner_of(identity: str) -> int | None:

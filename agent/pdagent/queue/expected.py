@@ -20,7 +20,6 @@ import errno
 import os
 import stat
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -40,12 +39,10 @@ from pdagent.queue.layout import EXPECT, EXPECTED, WAKE_LINE
 from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.opening import Large, opened
 from pdagent.queue.pending import Hostile
+from pdagent.queue.quota import Quota
 from pdagent.spool import Spool, SpoolError, poke, wake_fifo
 from pdagent.threads import pause
 
-# Expectations of one user, and of all users. One beyond these bounds pages at once, and says why.
-OWNER_MOST = 1000
-ALL_MOST = 20_000
 # So many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
 
@@ -159,7 +156,7 @@ class Expected:
         self._kept = f"{root}/{EXPECTED}"
         self._enqueue = enqueue
         self._marks: dict[str, str] = {}  # by identity, "" where it has not lapsed
-        self._owners: Counter[int] = Counter()
+        self._quota = Quota()
         self._stuck: set[str] = set()  # whose files wait for the queue, until the next look
         self.lapsed = 0  # of them
 
@@ -171,7 +168,7 @@ class Expected:
     def load(self) -> list[str]:
         """Finds the expectations that are kept, by their names alone. Returns identities. Raises
         OSError."""
-        self._marks, self._owners, self.lapsed = {}, Counter(), 0
+        self._marks, self._quota, self.lapsed = {}, Quota(), 0
         for name in sorted(os.listdir(self._kept)):  # so a mark comes behind what it marks
             found, dot, rest = name.partition(".")
             if owner_of(found) is None:
@@ -205,7 +202,7 @@ class Expected:
 
     def _mark(self, identity: str, mark: str) -> None:
         if identity not in self._marks:
-            self._owners[owner_of(identity) or 0] += 1
+            self._quota.count(identity, 1)
         self.lapsed += bool(mark) - bool(self._marks.get(identity))
         self._marks[identity] = mark
 
@@ -217,7 +214,7 @@ class Expected:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._kept}/{identity}{mark}")
         self.lapsed -= bool(mark)
-        self._owners[owner_of(identity) or 0] -= 1
+        self._quota.count(identity, -1)
         del self._marks[identity]
 
     # --- what is new ----------------------------------------------------------------------------
@@ -263,12 +260,12 @@ class Expected:
         if known in self._stuck:
             return None  # else the earlier file would undo it, as a renewal does a cancellation
         try:
-            return known, found, self._follow(name, owner, known, found, now)
+            return known, found, self._follow(name, known, found, now)
         except SpoolError:
             self._stuck.add(known)
             raise
 
-    def _follow(self, name: str, owner: int, known: str, found: Expectation, now: Moment) -> Taken:
+    def _follow(self, name: str, known: str, found: Expectation, now: Moment) -> Taken:
         """What follows from a file of `expect/`, once it is read."""
         path = f"{self._new}/{name}"
         mark = self._marks.get(known)
@@ -279,7 +276,7 @@ class Expected:
             self.forget(known)
             os.unlink(path)
             return Taken.CANCELLED
-        if mark is None and (len(self._marks) >= ALL_MOST or self._owners[owner] >= OWNER_MOST):
+        if mark is None and self._quota.is_full(known):
             # It pages, since nobody would hear of it otherwise: its sender was told that it is
             # accepted.
             note = "not watched: there are too many expectations"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-VERSION = 2
+VERSION = 3
 
 
 class Scope(StrEnum):
@@ -88,11 +88,13 @@ class Figures:
 @dataclass(frozen=True, slots=True)
 class Held:
     """All holds of one moment, the widest first. There are `more` that are not listed. `tries`
-    tells, by file name, which events were sent in vain."""
+    tells, by file name, which events were sent in vain; `lost`, which of several relays are not
+    reached, and since when."""
 
     holds: tuple[Hold, ...] = ()
     tries: Mapping[str, Tries] = field(default_factory=dict)
     more: int = 0
+    lost: Mapping[str, float] = field(default_factory=dict)
 
     def over(self, key: str, chain: str) -> Hold | None:
         """The hold that an event has to wait for: of those that cover it, the one that ends
@@ -107,6 +109,7 @@ class Held:
                 "holds": [asdict(hold) for hold in self.holds],
                 "tries": {name: asdict(tries) for name, tries in self.tries.items()},
                 "more": self.more,
+                "lost": dict(self.lost),
             }
         )
 
@@ -119,7 +122,8 @@ class Held:
                 raise ValueError(f"version {value['version']}")
             holds = tuple(_hold(**hold) for hold in value["holds"])
             tries = {name: Tries(**each) for name, each in value["tries"].items()}
-            return cls(holds, tries, int(value["more"]))
+            lost = {str(url): float(since) for url, since in value["lost"].items()}
+            return cls(holds, tries, int(value["more"]), lost)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not holds: {error}") from error
 

@@ -66,9 +66,10 @@ class Relays:
     def several(self) -> bool:
         return len(self._relays) > 1
 
-    def out_of_reach(self) -> frozenset[str]:
-        """The addresses of those that are not reached."""
-        return frozenset(url for url, relay in self._relays.items() if relay.since is not None)
+    def lost(self) -> dict[str, float]:
+        """The addresses of those that are not reached, and since when. One destination is never
+        among them: see `outage`."""
+        return {url: relay.since for url, relay in self._relays.items() if relay.since is not None}
 
     def choose(self, entry: Entry, now: float, outage: bool) -> Hold | None:
         """Sets the relay to which an event goes. Returns the hold on its chain if it has to wait

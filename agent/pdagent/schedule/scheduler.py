@@ -82,9 +82,9 @@ class Scheduler:
         return next((n for n, entry in self._known.items() if entry.key[:1] != ODD), None)
 
     @property
-    def unreachable(self) -> bool:
-        """Whether PagerDuty can't be reached, as far as the last events show."""
-        return self._outage.hold is not None
+    def unreachable_since(self) -> float | None:
+        """Since when PagerDuty can't be reached; None: it can, as far as the last events show."""
+        return None if self._outage.hold is None else self._outage.hold.since
 
     def add(self, name: str, key: str, retried: bool = False, owner: int = 0) -> None:
         """An event of `owner` has become pending. The order of these calls is the order of
@@ -182,7 +182,7 @@ class Scheduler:
 
     def held(self, now: float) -> Held:
         """What is held at this moment, and which events were tried in vain."""
-        return telling.held(self._lanes.values(), self._outage, self._tries, now)
+        return telling.held(self._lanes.values(), self._outage, self._tries, self.relays, now)
 
     def figures(self) -> Figures:
         """How many events wait, and for what."""
@@ -272,7 +272,8 @@ class Scheduler:
     ) -> Ruling:
         """Holds what the rule says. The event goes back to its place."""
         assert rule.cause is not None
-        self.changes += self._tries.add(entry.name, now, reason(verdict))
+        tried = self._tries.add(entry.name, now, reason(verdict))
+        self.changes += tried or rule.cause is Cause.UNREACHABLE  # a relay may be lost
         longest = 0.0
         for scope in rule.holds:
             args = scope, rule.cause, entry, lane, verdict, started, now
@@ -296,7 +297,7 @@ class Scheduler:
 
     def _end_outage(self, entry: Entry, now: float, taken: bool) -> None:
         """PagerDuty, or a relay, has answered an event. Events that waited for that may go."""
-        self.changes += self._outage.hold is not None
+        self.changes += self._outage.hold is not None or entry.relay in self.relays.lost()
         for name in [*self._outage.answered(taken), *self.relays.answered(entry.relay)]:
             if (waits := self._known.get(name)) is None:
                 continue

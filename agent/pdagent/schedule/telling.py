@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
+from pdagent.config import shown
 from pdagent.queue.holds import Figures, Held, Hold, Scope, Tries
 from pdagent.schedule.chains import Chain
 from pdagent.schedule.lane import Lane
 from pdagent.schedule.outage import Outage
+from pdagent.schedule.relays import Relays
 
 HOLDS_TOLD = 1000
 TRIES_KEPT = 10_000  # events whose tries are remembered, for people to see
@@ -40,11 +42,18 @@ class Attempts:
         return dict(islice(self._tries.items(), HOLDS_TOLD))
 
 
-def held(lanes: Collection[Lane], outage: Outage, tries: Attempts, now: float) -> Held:
-    """What is held at this moment, and what was tried in vain."""
+def held(
+    lanes: Collection[Lane],
+    outage: Outage,
+    tries: Attempts,
+    relays: Relays,
+    now: float,
+) -> Held:
+    """What is held at this moment, what was tried in vain, and which relays are lost."""
     holds = _holds(lanes, outage, now)
     told = tuple(islice(holds, HOLDS_TOLD))
-    return Held(told, tries.told(), more=sum(1 for _ in holds))
+    lost = {shown(url): since for url, since in relays.lost().items()}
+    return Held(told, tries.told(), sum(1 for _ in holds), lost)
 
 
 def _holds(lanes: Collection[Lane], outage: Outage, now: float) -> Iterator[Hold]:

@@ -2,7 +2,7 @@
 
 Pure. Anyone may add files of any number of keys. If keys alone took turns, a user with 50,000 of
 them would make everybody else wait for 50,000 turns. So the owners of events' files take turns
-first. Root is an owner like any other, and so is the endpoint.
+first. Root is an owner like any other. So is each sender to the endpoint, by a number below 0.
 
 Whoever has the next turn must also find a place, though all posts of another user may hang:
 
@@ -45,6 +45,8 @@ class Turns:
         self.claimed = 0
         self._heavy_claimed = 0
         self._owners: dict[int, Owner] = {}
+        self._senders = 0  # of these owners, those who are senders to the endpoint
+        self._sent = 0  # their pending events
         self._round: deque[Owner] = deque()  # only owners who have lanes
         self._heavy_round: deque[Owner] = deque()
 
@@ -56,23 +58,29 @@ class Turns:
 
     @property
     def owners(self) -> int:
-        return len(self._owners)
+        """How many users have events; all senders to the endpoint are one, the agent's."""
+        return len(self._owners) - max(0, self._senders - 1)
 
-    def pending(self, uid: int) -> int:
+    def pending(self, uid: int, with_senders: bool = False) -> int:
+        """How many events of this user are pending; `with_senders`: and of all senders."""
         owner = self._owners.get(uid)
-        return owner.pending if owner is not None else 0
+        own = owner.pending if owner is not None else 0
+        return own + self._sent if with_senders else own
 
     def add(self, uid: int) -> None:
         """An event of this user is pending now."""
         owner = self._owners.get(uid)
         if owner is None:
             owner = self._owners[uid] = Owner(uid)
+            self._senders += uid < 0
         owner.pending += 1
+        self._sent += uid < 0
 
     def remove(self, uid: int) -> None:
         """An event of this user is no longer pending."""
         owner = self._owners[uid]
         owner.pending -= 1
+        self._sent -= uid < 0
         self._drop_if_done(owner)
 
     # --- whose turn it is -----------------------------------------------------------------------
@@ -127,6 +135,7 @@ class Turns:
 
     def _drop_if_done(self, owner: Owner) -> None:
         if not (owner.pending or owner.lanes or owner.heavy_lanes):
+            self._senders -= owner.uid < 0 and owner.uid in self._owners
             self._owners.pop(owner.uid, None)
 
     # --- who is on the way ----------------------------------------------------------------------

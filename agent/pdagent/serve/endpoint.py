@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,7 @@ from pdagent.acceptance import accept, enqueue
 from pdagent.config import Config, may_exist
 from pdagent.event import BadEvent, check_key
 from pdagent.queue.envelope import DEFAULT_TYPE, Envelope, seal
+from pdagent.queue.origins import Origins, SenderSpool
 from pdagent.serve.awaiting import expect
 from pdagent.serve.crowd import CERTIFICATE, Bounds
 from pdagent.serve.dialects import DIALECTS, Kind
@@ -37,6 +39,7 @@ log = logging.getLogger("pdagent.endpoint")
 # Threads wait for the disk, mostly: the more of them, the more events share a journal's commit.
 # Bodies are larger than PagerDuty takes: they are cut, as those of `pd-send --json` are.
 BOUNDS = Bounds(body_bytes=2 * 1024 * 1024, connections=200, threads=16, seconds=30)
+SAID_SECONDS, SAID_MOST = 60.0, 20  # so many senders are said to be full, in so many seconds
 RETRY_SECONDS = 30  # what clients are asked to wait for when there is no room
 
 _PASSED = "HTTP_" + HEADER.upper().replace("-", "_")
@@ -70,7 +73,7 @@ class Answer(NamedTuple):
 class Endpoint:
     """Takes events for a spool, by the settings of the moment. `pending` gives the number of events
     in it; `local`: only this host can ask; `senders`: who may send, where a token is wanted;
-    `passage`: which agents send here."""
+    `passage`: which agents send here; `origins`: whose the pending events are."""
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class Endpoint:
         senders: Callable[[], Senders],
         tally: Tally,
         passage: Passage,
+        origins: Origins,
     ) -> None:
         self._settings = settings
         self._spool = spool
@@ -89,6 +93,8 @@ class Endpoint:
         self._senders = senders
         self._tally = tally
         self._passage = passage
+        self._origins = origins
+        self._said: dict[str, float] = {}  # which senders are full, and when that was said
         # A body takes up to 25 times its size once it is parsed: so one at a time.
         self._parsing = threading.Lock()
         tally.turned_away.update({status: 0 for status in _REASONS if status >= 400})
@@ -130,17 +136,23 @@ class Endpoint:
         if coding != "identity":  # PagerDuty would not be told of it
             said = "Send the body as it is, without Content-Encoding"
             return Answer(415, _said("unsupported media type", "Unsupported Media Type", said))
+        origin = sender or ("" if self._local else str(environ.get("REMOTE_ADDR", "")))
+        most, spool = settings.listen_pending_per_sender, self._spool
+        if origin and path != EXPECT_PATH:
+            if self._origins.is_full(origin, most):
+                self._say_full(origin, most)
+                return _later(429, f"{most} events of {origin} are pending")
+            spool = SenderSpool(self._spool.root, self._origins, origin)
         if kind is not None:
-            answer = self._take(environ, kind, lambda event: accept(event, settings, self._spool))
-        elif path == EXPECT_PATH:
-            answer = self._take(environ, "v2", lambda event: expect(event, settings, sender))
+            answer = self._take(environ, kind, lambda event: accept(event, settings, spool))
+        elif passed is not None:
+            answer = self._pass_on(environ, passed, settings, spool)
         else:
-            assert passed is not None
-            answer = self._pass_on(environ, passed, settings)
+            answer = self._take(environ, "v2", lambda event: expect(event, settings, sender))
         if answer.status < 300:
-            self._tally.count_taken(sender)
-            if sender:
-                log.info("accepted an event from %s", sender)
+            self._tally.count_taken(origin)
+            if origin:
+                log.info("accepted an event from %s", origin)
         return answer
 
     def _sender(self, environ: "WSGIEnvironment") -> str | None:
@@ -150,6 +162,21 @@ class Endpoint:
             name = senders.sender(_token(environ))
             return certificate if name == "" else name
         return certificate if certificate or self._local else None
+
+    def _say_full(self, sender: str, most: int) -> None:
+        self._tally.count_full(sender)
+        now = time.monotonic()
+        if now - self._said.get(sender, -SAID_SECONDS) < SAID_SECONDS:
+            return
+        self._said = {name: at for name, at in self._said.items() if now - at < SAID_SECONDS}
+        if len(self._said) < SAID_MOST:
+            self._said[sender] = now
+            log.warning(
+                "%s has %d events pending (listen_pending_per_sender): no more of it are taken "
+                "until some of them are delivered",
+                sender,
+                most,
+            )
 
     def _take(
         self, environ: "WSGIEnvironment", kind: Kind, put: Callable[[Intake], None]
@@ -179,7 +206,7 @@ class Endpoint:
         return _accepted(event, kind)
 
     def _pass_on(
-        self, environ: "WSGIEnvironment", path: "re.Match[str]", settings: Config
+        self, environ: "WSGIEnvironment", path: "re.Match[str]", settings: Config, spool: Spool
     ) -> Answer:
         """What came to an integration's own address, whatever it is."""
         form = "integration" if path["integration"] else "x-ere"
@@ -193,7 +220,7 @@ class Endpoint:
                 return Answer(413, _said("too large", "Payload Too Large", said))
             if key[:1] == "@" and not may_exist(key, settings):
                 raise BadEvent(f"no integration key is named {key}")
-            enqueue(key, sealed, settings, self._spool)
+            enqueue(key, sealed, settings, spool)
         except BadEvent as bad:
             return Answer(400, _said("invalid event", "Event object is invalid", str(bad)))
         except SpoolError as error:

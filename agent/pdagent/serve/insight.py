@@ -3,7 +3,7 @@ it."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pdagent import threads
 from pdagent.config import Config
@@ -11,8 +11,9 @@ from pdagent.queue.holds import Figures
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.health import Health, spool_problem
 from pdagent.serve.listen import Listener, is_local
-from pdagent.serve.metrics import Collected, Textfile, application, oldest_seconds
+from pdagent.serve.metrics import Collected, application, oldest_seconds
 from pdagent.serve.tally import Tally
+from pdagent.serve.textfile import Textfile
 
 log = logging.getLogger("pdagent.metrics")
 
@@ -28,13 +29,15 @@ class Insight:
         config: Config,
         tally: Tally,
         figures: Callable[[], Figures],
+        reach: Callable[[], Mapping[str, float | None]],
+        pending_of: Callable[[], Mapping[str, int]],
         answers: Callable[[], bool],
     ) -> None:
         self._root = config.spool_dir
         self._figures = figures
         self._answers = answers
         self._listener: Listener | None = None
-        collected = Collected(tally, figures, self._root)
+        collected = Collected(tally, figures, reach, pending_of, self._root)
         self._file = Textfile(config.metrics_file, collected) if config.metrics_file else None
         self._address = config.metrics_listen
         self._app = application(collected, self._health)

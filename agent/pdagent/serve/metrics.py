@@ -1,19 +1,18 @@
-"""Metrics: the tally and how things stand, in the words of Prometheus; over HTTP, and in a file for
-node_exporter.
+"""Metrics: the tally and how things stand, in the words of Prometheus, over HTTP; `textfile` writes
+them to a file.
 
 Importing prometheus_client takes 5 MB, so this module is imported when metrics are switched on.
 """
 
 import contextlib
+import heapq
 import json
-import logging
-import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -28,32 +27,34 @@ from pdagent.queue.holds import Figures
 from pdagent.queue.names import stamp
 from pdagent.serve.footprint import Footprint
 from pdagent.serve.health import Health
-from pdagent.serve.tally import BUCKETS, Tally
+from pdagent.serve.tally import BUCKETS, OTHERS, SENDERS_MOST, Tally
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-log = logging.getLogger("pdagent.metrics")
-
 REFUSED = ("key", "event", "given_up", "unreadable")
 RETRIES = ("throttled", "troubled", "unreachable")
 CAUSES = ("throttled", "failing", "unnamed", "unreadable")
-FILE_MODE = 0o644  # node_exporter is another user; there are no secrets in it
-FILE_SECONDS = 60.0  # its time stamp says that we live
 
 
 class Collected(Collector):
-    """All metrics, collected anew at each request."""
+    """All metrics, collected anew at each request. `reach` gives the relays that there are, and
+    since when each is not reached, in monotonic seconds; `pending_of` how many events are pending
+    of each sender that has any."""
 
     def __init__(
         self,
         tally: Tally,
         figures: Callable[[], Figures],
+        reach: Callable[[], Mapping[str, float | None]],
+        pending_of: Callable[[], Mapping[str, int]],
         root: str,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._tally = tally
         self._figures = figures
+        self._reach = reach
+        self._pending_of = pending_of
         self._root = root
         self._footprint = Footprint(root)
         self._wall = wall
@@ -70,6 +71,7 @@ class Collected(Collector):
         yield _gauge("pdagent_start_time_seconds", "When the daemon started.", self._started)
         yield from self._counts()
         yield from self._now()
+        yield from self._relays()
         yield from self._expectations()
         yield from self._spool()
 
@@ -117,12 +119,34 @@ class Collected(Collector):
             dict(self._tally.taken),
         )
         yield _labelled(
+            GaugeMetricFamily,
+            "pdagent_sender_pending",
+            "Events of a sender that wait; this host's own are not counted here.",
+            "sender",
+            self._by_sender(),
+        )
+        yield _labelled(
+            CounterMetricFamily,
+            "pdagent_sender_refusals",
+            "Events that the endpoint did not take, since so many of the sender are pending.",
+            "sender",
+            dict(self._tally.full),
+        )
+        yield _labelled(
             CounterMetricFamily,
             "pdagent_endpoint_refusals",
             "Requests that the endpoint did not take, by the status of its answer.",
             "status",
             {str(status): number for status, number in dict(self._tally.turned_away).items()},
         )
+
+    def _by_sender(self) -> dict[str, int]:
+        pending = dict(self._pending_of())
+        found = {sender: pending.pop(sender, 0) for sender in list(self._tally.full)}
+        named = heapq.nlargest(max(0, SENDERS_MOST - len(found)), pending.items(), itemgetter(1))
+        found.update(named)
+        rest = sum(pending.values()) - sum(number for _, number in named)
+        return {**found, OTHERS: rest} if rest else found
 
     def _latency(self) -> Metric:
         total = 0
@@ -178,6 +202,26 @@ class Collected(Collector):
                 "When PagerDuty last took an event; not there before it did.",
                 self._tally.delivered_at,
             )
+
+    def _relays(self) -> Iterator[Metric]:
+        reach = self._reach()
+        if not reach:
+            return
+        yield _labelled(
+            GaugeMetricFamily,
+            "pdagent_relay_reachable",
+            "1, or 0 while this address of events_url is not reached.",
+            "relay",
+            {url: since is None for url, since in reach.items()},
+        )
+        ago = self._wall() - time.monotonic()
+        yield _labelled(
+            GaugeMetricFamily,
+            "pdagent_relay_lost_timestamp_seconds",
+            "Since when it is not reached; not there while it is.",
+            "relay",
+            {url: ago + since for url, since in reach.items() if since is not None},
+        )
 
     def _expectations(self) -> Iterator[Metric]:
         tally = self._tally
@@ -251,55 +295,3 @@ def application(collected: Collected, health: Callable[[], Health]) -> "WSGIAppl
         return [b"pdagent: /metrics or /healthz\n"]
 
     return answer
-
-
-class Textfile:
-    """Writes metrics to the file `path`, which ends in .prom, for node_exporter."""
-
-    def __init__(
-        self,
-        path: str,
-        collected: Collected,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._path = path
-        self._registry = CollectorRegistry()
-        self._registry.register(collected)
-        self._monotonic = monotonic
-        self._written = b""
-        self._due = 0.0
-        self._failed = False
-        self._busy = threading.Lock()
-
-    def write(self) -> None:
-        """Writes the metrics if they have changed, or if the file is a minute old."""
-        if not self._busy.acquire(blocking=False):
-            return  # the file is still being written, on a slow disk
-        try:
-            text = generate_latest(self._registry)
-            if text == self._written and self._monotonic() < self._due:
-                return
-            self._replace(text)
-            self._written, self._due, self._failed = text, self._monotonic() + FILE_SECONDS, False
-        except OSError as error:
-            if not self._failed:  # said once, until it works again
-                log.error("cannot write %s: %s", self._path, error.strerror)
-            self._failed = True
-        finally:
-            self._busy.release()
-
-    def _replace(self, text: bytes) -> None:
-        # No fsync: after a crash of the host these numbers mean nothing.
-        temporary = f"{self._path}.{os.getpid()}"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, FILE_MODE)
-        try:
-            with open(fd, "wb") as file:
-                file.write(text)
-                os.fchmod(fd, FILE_MODE)  # whatever the umask is
-            os.replace(temporary, self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise

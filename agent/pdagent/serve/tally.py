@@ -32,6 +32,7 @@ class Tally:
         self.refused: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
         self.taken: Counter[str] = Counter()
+        self.full: Counter[str] = Counter()
         self.turned_away: Counter[int] = Counter()
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
@@ -47,15 +48,24 @@ class Tally:
 
     def expect(self, senders: Iterable[str]) -> None:
         """Has a count for each of them from now on, of 0 at first."""
+        none = dict.fromkeys(senders, 0)
         with self._lock:
-            self.taken.update(dict.fromkeys(senders, 0))
+            self.taken.update(none)
+            self.full.update(none)
 
     def count_taken(self, sender: str) -> None:
         """The endpoint took an event of the sender of that name, "" if it has none."""
+        self._count_by(self.taken, sender)
+
+    def count_full(self, sender: str) -> None:
+        """The endpoint did not take an event, since its sender has too many pending."""
+        self._count_by(self.full, sender)
+
+    def _count_by(self, counts: Counter[str], sender: str) -> None:
         with self._lock:
-            if len(self.taken) >= SENDERS_MOST and sender not in self.taken:
+            if len(counts) >= SENDERS_MOST and sender not in counts:
                 sender = OTHERS
-            self.taken[sender] += 1
+            counts[sender] += 1
 
     def count_turned_away(self, status: int) -> None:
         """The endpoint answered a request with this status."""

@@ -24,7 +24,7 @@ _RELAYS = {
     403: "it does not let this host in",
     404: "it has no Events API there (events_url)",
     405: "it has no Events API there (events_url)",
-    429: "it is full, since it does not get its own events out",
+    429: "it is full, since it does not get its own events, or this host's, out",
     503: "it cannot write its queue; its log says why",
     507: "its disk is full",
     508: CIRCLE,

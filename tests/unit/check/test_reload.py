@@ -41,8 +41,10 @@ class Place:
         told = replace(self.condition, told=self.now, reloaded=reloaded, troubles=troubles)
         Path(path_of(self.settings)).write_text(told.dumps())
 
-    def reload(self) -> None:
-        reload(self.settings, self.host, lambda pid, number: self.signals.append((pid, number)))
+    def reload(self) -> list[str]:
+        return reload(
+            self.settings, self.host, lambda pid, number: self.signals.append((pid, number))
+        )
 
 
 @pytest.fixture
@@ -75,7 +77,17 @@ def test_what_the_daemon_refuses(place: Place) -> None:
 def test_other_troubles_are_none_of_a_reloads(place: Place) -> None:
     """A full disk says nothing of the configuration."""
     place.later = lambda: place.tells(100.0, Trouble("disk", "/", "no space left", 0.0))
-    place.reload()
+    assert place.reload() == []
+
+
+def test_what_is_not_in_use_all_the_same(place: Place) -> None:
+    """A closed endpoint, and what needs a restart."""
+    place.condition = replace(place.condition, outdated=("listen",))
+    place.later = lambda: place.tells(100.0, Trouble("endpoint", "/conf", "no TLS", 0.0))
+    assert place.reload() == [
+        "the local Events API is closed: no TLS",
+        "a new listen is not in use until a restart: service pdagent restart",
+    ]
 
 
 def test_no_answer(place: Place) -> None:

@@ -107,6 +107,26 @@ def test_lines(
     assert finding.remedy.startswith(remedy)
 
 
+def test_a_restart_is_due(settings: Config, tmp_path: Path) -> None:
+    """Beside how delivery fares."""
+    due = replace(FINE, outdated=("listen", "data_dir"))
+    [line, other] = found(settings, tmp_path, due)
+    assert (line.subject, line.level) == ("configuration", Level.WARNING)
+    assert line.text == "a new listen, data_dir is not in use until a restart"
+    assert line.remedy == "systemctl restart pdagent"
+    assert other.level is Level.OK
+
+
+def test_a_relay_is_lost(settings: Config, tmp_path: Path) -> None:
+    """By its name and since when. An outage of all says more."""
+    lost = replace(FINE, lost={"https://relay1": NOW - 600})
+    [line] = found(settings, tmp_path, lost)
+    assert line.level is Level.WARNING
+    assert line.text.startswith("https://relay1 is not reached since ")
+    [line] = found(settings, tmp_path, replace(lost, unreachable="refused", since=NOW))
+    assert "relay1" not in line.text
+
+
 def test_unreachable(settings: Config, tmp_path: Path) -> None:
     """The remedy is that of what stands in the way now; where nothing does, it is a wait."""
     away = replace(FINE, unreachable="refused", since=NOW - 60, next_try=NOW + 12, pending=3)

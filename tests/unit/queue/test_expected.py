@@ -9,6 +9,7 @@ import pytest
 
 from pdagent.event import Event
 from pdagent.queue import expected as module
+from pdagent.queue import quota
 from pdagent.queue.elapsed import Moment
 from pdagent.queue.expectation import EXPECTATION_BYTES, written
 from pdagent.queue.expected import Drops, ExpectationSpool, Expected, Taken
@@ -61,12 +62,17 @@ def begun(root: Path, queue: Queue) -> Expected:
 
 
 def accept(
-    root: Path, dedup_key: str = "backup", term: float = 60.0, at: float = 0.0, data: bytes = b""
+    root: Path,
+    dedup_key: str = "backup",
+    term: float = 60.0,
+    at: float = 0.0,
+    data: bytes = b"",
+    by: str = "",
 ) -> str:
     """An expectation as `pd-send` leaves it."""
     trigger = Event(KEY, "trigger", "no backup", dedup_key).body("v2", 0)
     spool = ExpectationSpool(str(root), lambda: int((SINCE.wall + at) * 1e9))
-    return spool.enqueue(KEY, data or written(trigger, term, later(at)))
+    return spool.enqueue(KEY, data or written(trigger, term, later(at), by))
 
 
 def kept(root: Path) -> list[str]:
@@ -148,12 +154,35 @@ def test_a_cancellation_ends_it(root: Path, expected: Expected, queue: Queue, la
     assert (len(expected), expected.lapsed) == (0, 0)
 
 
+def test_one_sender_can_have_so_many(
+    root: Path, expected: Expected, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by itself, though all are one user's files; all of them leave room for users. The next
+    daemon counts the same."""
+    monkeypatch.setattr(quota, "HOLDER_MOST", 2)
+    monkeypatch.setattr(quota, "RELAYED_MOST", 3)
+
+    def take(dedup_key: str, by: str) -> Taken:
+        taken = expected.take(accept(root, dedup_key, by=by), later(0.0))
+        assert taken is not None
+        return taken[2]
+
+    assert [take(key, "web1") for key in "abc"] == [Taken.KEPT, Taken.KEPT, Taken.TOO_MANY]
+    assert [take(key, "db1") for key in "abc"] == [Taken.KEPT, Taken.TOO_MANY, Taken.TOO_MANY]
+    assert take("a", "") is Taken.KEPT
+    expected = begun(root, queue)
+    assert take("d", "") is Taken.KEPT
+    assert take("d", "app1") is Taken.TOO_MANY
+    expected.take(accept(root, "a", term=0.0, by="web1"), later(0.0))
+    assert take("d", "app1") is Taken.KEPT
+
+
 def test_one_user_can_have_so_many(
     root: Path, expected: Expected, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is beyond is not watched, and paged at once, since its sender was told it is accepted.
     Those that there are can be renewed."""
-    monkeypatch.setattr(module, "OWNER_MOST", 2)
+    monkeypatch.setattr(quota, "HOLDER_MOST", 2)
     outcomes = []
     for dedup_key in ("a", "b", "c", "a"):
         taken = expected.take(accept(root, dedup_key), later(0.0))
@@ -162,8 +191,8 @@ def test_one_user_can_have_so_many(
     assert outcomes == [Taken.KEPT, Taken.KEPT, Taken.TOO_MANY, Taken.KEPT]
     assert queue.actions == ["trigger"]
     assert os.listdir(root / "expect") == []
-    monkeypatch.setattr(module, "OWNER_MOST", 9)
-    monkeypatch.setattr(module, "ALL_MOST", 2)
+    monkeypatch.setattr(quota, "HOLDER_MOST", 9)
+    monkeypatch.setattr(quota, "ALL_MOST", 2)
     taken = expected.take(accept(root, "d"), later(0.0))
     assert taken is not None
     assert taken[2] is Taken.TOO_MANY

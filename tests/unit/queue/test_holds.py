@@ -176,7 +176,8 @@ def test_what_cannot_be_told_is_not_told_wrong(tmp_path: Path) -> None:
     """Where the new text can't be written, the old one must not stand for it."""
     (tmp_path / "db").mkdir()
     state = State(str(tmp_path))
-    state.tell_holds(Held())
+    state.tell_holds(Held(lost={"https://relay1": 1.0}))
+    assert state.holds() == Held(lost={"https://relay1": 1.0})
     (tmp_path / "db" / "holds.tmp").mkdir()  # in the way of the next
     state.tell_holds(Held(more=1))
     assert state.holds() is None

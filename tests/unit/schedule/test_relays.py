@@ -108,12 +108,16 @@ def test_a_relay_that_is_back_in_time_keeps_its_chains() -> None:
     a, b = chain_for(A, A, B), chain_for(B, A, B)
     site.down = {A}
     site.add(f"K:{a}:1", f"K:{b}:1", f"K:{a}:2")
+    began, changes = site.now, site.scheduler.changes
     site.drain()
     assert site.taken == [(f"K:{b}:1", B)]
+    assert site.scheduler.held(site.now).lost == {A: began}
     site.run(MOVE_SECONDS - 1)
     site.down = set()
     site.run(CAP)
     assert site.taken[1:] == [(f"K:{a}:1", A), (f"K:{a}:2", A)]
+    assert site.scheduler.held(site.now).lost == {}
+    assert site.scheduler.changes > changes
 
 
 def test_a_chain_moves_after_a_while_and_stays() -> None:
@@ -133,7 +137,7 @@ def test_a_chain_moves_after_a_while_and_stays() -> None:
     site.add("M:" + chain_for(A, A, B, key="M") + ":1")
     site.run(1)
     assert site.taken[-1][1] == A
-    assert site.scheduler.relays.out_of_reach() == frozenset()
+    assert site.scheduler.relays.lost() == {}
 
 
 def test_one_probe_at_a_time() -> None:
@@ -159,14 +163,14 @@ def test_all_are_out_of_reach() -> None:
     site.down = {A, B}
     site.add(*[f"K{n}:{n}:1" for n in range(100)])
     site.run(600)
-    assert site.scheduler.unreachable
+    assert site.scheduler.unreachable_since is not None
     assert site.taken == []
     assert len(site.tried) < 60
     site.down = {A}
     site.run(CAP * 2)
     assert len(site.taken) == 100
     assert {relay for _, relay in site.taken} == {B}
-    assert not site.scheduler.unreachable
+    assert site.scheduler.unreachable_since is None
 
 
 def test_a_key_that_is_held_stays_held() -> None:

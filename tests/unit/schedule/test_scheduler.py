@@ -452,7 +452,7 @@ def test_an_outage_lets_one_probe_through_at_a_time(desk: Desk) -> None:
     """Everybody waits, one event tries, and when it arrives everybody goes."""
     outage(desk)
     desk.add("A:x:1", "A:x:2", "B:x:1", "C:x:1")
-    assert desk.scheduler.unreachable
+    assert desk.scheduler.unreachable_since is not None
     assert desk.take() is None
     assert desk.wait() == 1.0
     probe = desk.take()
@@ -464,7 +464,7 @@ def test_an_outage_lets_one_probe_through_at_a_time(desk: Desk) -> None:
     desk.wait()
     probe = desk.take()
     desk.settle(probe, DELIVERED)
-    assert not desk.scheduler.unreachable
+    assert desk.scheduler.unreachable_since is None
     sent = desk.drain()
     assert len(desk.scheduler) == 0
     assert [name for name in sent if name.startswith("A")] == ["A:x:1", "A:x:2"]
@@ -574,7 +574,7 @@ def test_any_answer_ends_the_outage(desk: Desk) -> None:
         desk.settle(desk.take(), UNREACHABLE)
         desk.wait()
         desk.settle(desk.take(), verdict)
-        assert not desk.scheduler.unreachable
+        assert desk.scheduler.unreachable_since is None
 
 
 def test_what_was_sent_before_the_outage_does_not_lengthen_it(desk: Desk) -> None:
@@ -604,7 +604,7 @@ def test_an_event_that_alone_never_arrives_stops_being_a_probe(desk: Desk) -> No
     entry = desk.take()
     assert entry is not None
     assert desk.settle(entry, UNREACHABLE).scope == "chain"
-    assert not desk.scheduler.unreachable
+    assert desk.scheduler.unreachable_since is None
 
 
 def test_an_outage_never_makes_an_event_fail(desk: Desk) -> None:

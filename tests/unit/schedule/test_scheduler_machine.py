@@ -424,7 +424,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def says_when_nothing_is_reached(self) -> None:
-        assert self.scheduler.unreachable == bool(self.outage)
+        assert (self.scheduler.unreachable_since is not None) == bool(self.outage)
 
     def teardown(self) -> None:
         """Once all verdicts are good, everything leaves, in order, and no timer is needed."""

@@ -137,6 +137,28 @@ def test_what_something_on_the_way_dislikes_waits_alone() -> None:
         assert found.may_send(entry, entry.name)
         ruling = found.settle(entry, Unreachable("answered 403"), now, now, reached=True)
         assert ruling.scope == "chain"
-        assert not found.unreachable
+        assert found.unreachable_since is None
     found.add("1_V.txt", "V", owner=VICTIM)
     assert [entry.key for entry in claimed(found, now)] == ["V"]
+
+
+def test_senders_to_the_endpoint_take_turns() -> None:
+    """As users do, though all their files are the agent's own. In the count of users they are
+    one."""
+    found = scheduler(1)
+    for number in range(1000):
+        found.add(f"{number}_K{number}.txt", f"K{number}", owner=-NEIGHBOUR)
+    for owner in (-VICTIM, THIRD):
+        found.add(f"1_V{owner}.txt", f"V{owner}", owner=owner)
+    turns = found.turns
+    assert (turns.owners, turns.pending(THIRD, with_senders=True)) == (2, 1002)
+    order: list[int] = []
+    while len(order) < 3:
+        entry = found.claim(0.0)
+        assert entry is not None
+        order.append(entry.owner)
+        found.settle(entry, Delivered(202), 0.0, 0.0)
+        found.forget(entry)
+    assert sorted(order) == [-VICTIM, -NEIGHBOUR, THIRD]
+    assert (turns.owners, turns.pending(THIRD, with_senders=True)) == (1, 999)
+    assert turns.pending(-NEIGHBOUR) == 999

@@ -14,6 +14,7 @@ from pdagent import api
 from pdagent.config import Config
 from pdagent.queue.envelope import unseal
 from pdagent.queue.expectation import Expectation, identity, understood
+from pdagent.queue.origins import Origins
 from pdagent.queue.pending import understand
 from pdagent.serve.crowd import CERTIFICATE
 from pdagent.serve.endpoint import Endpoint
@@ -31,6 +32,7 @@ PAYLOAD = {"summary": "disk full", "source": "db1", "severity": "error"}
 ALERT = {"routing_key": KEY, "event_action": "trigger", "dedup_key": "d", "payload": PAYLOAD}
 CHANGE = {"routing_key": KEY, "payload": {"summary": "deployed"}}
 V1 = {"service_key": KEY, "event_type": "trigger", "incident_key": "d", "description": "disk full"}
+WEB1, DB1 = "web1-0123456789abcdef", "db1-0123456789abcdef"
 Said = tuple[int, dict[str, object], dict[str, str]]
 
 
@@ -44,23 +46,32 @@ class Desk:
         self.named: dict[str, str] = {}
         self.tally = Tally()
         self.passage = Passage()
+        self.origins = Origins(str(root))
+        self._endpoints: dict[bool, Endpoint] = {}
         self.configure()
 
     def configure(self, **values: str | int) -> None:
         self.settings = Config({"data_dir": str(self.root.parent), **values}, {"db": KEY})
 
+    def _endpoint(self) -> Endpoint:
+        """One as long as `local` is the same."""
+        if self.local not in self._endpoints:
+            self._endpoints[self.local] = Endpoint(
+                lambda: self.settings,
+                Spool(str(self.root)),
+                lambda: self.pending,
+                self.local,
+                lambda: Senders(self.settings.listen_token, self.named),
+                self.tally,
+                self.passage,
+                self.origins,
+            )
+        return self._endpoints[self.local]
+
     def ask(self, path: str, body: object, method: str = "POST", **environ: str) -> Said:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         said: list[tuple[int, dict[str, str]]] = []
-        endpoint = Endpoint(
-            lambda: self.settings,
-            Spool(str(self.root)),
-            lambda: self.pending,
-            self.local,
-            lambda: Senders(self.settings.listen_token, self.named),
-            self.tally,
-            self.passage,
-        )
+        endpoint = self._endpoint()
         request = {
             "PATH_INFO": path,
             "REQUEST_METHOD": method,
@@ -193,6 +204,38 @@ def test_past_the_bound(desk: Desk) -> None:
     status, _, headers = desk.ask(api.V2_PATH, ALERT)
     assert (status, int(headers["Retry-After"]) > 0) == (429, True)
     assert len(desk.queued()) == 1
+
+
+def test_a_senders_bound(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """One that has too many pending is turned away, in the log and in the count by its name; others
+    are not, and this host has no such bound. What is expected is no event."""
+    desk.local = False
+    desk.named = {"web1": WEB1, "db1": DB1}
+    desk.configure(listen_pending_per_sender=2)
+    web1, db1 = ({"HTTP_AUTHORIZATION": f"Bearer {token}"} for token in (WEB1, DB1))
+    assert [desk.ask(api.V2_PATH, ALERT, **web1)[0] for _ in range(3)] == [202, 202, 429]
+    path = f"/integration/{KEY}/enqueue"
+    status, answer, headers = desk.ask(path, ALERT, **web1)
+    assert (status, int(headers["Retry-After"]) > 0) == (429, True)
+    assert answer["errors"] == ["2 events of web1 are pending"]
+    assert desk.ask(path, ALERT, **db1)[0] == 202
+    assert desk.ask("/pdagent/expect", {**ALERT, "within": 60}, **web1)[0] == 202
+    assert caplog.text.count("web1 has 2 events pending (listen_pending_per_sender)") == 1
+    assert (desk.tally.full["web1"], desk.tally.full["db1"]) == (2, 0)
+    assert desk.origins.numbers() == {"web1": 2, "db1": 1}
+    desk.local, desk.named = True, {}
+    assert [desk.ask(api.V2_PATH, ALERT)[0] for _ in range(3)] == [202] * 3
+
+
+def test_those_who_share_a_token(desk: Desk) -> None:
+    """Are told apart by their addresses."""
+    desk.local = False
+    desk.configure(listen_pending_per_sender=1, listen_token=WEB1)
+    asks = [
+        desk.ask(api.V2_PATH, ALERT, HTTP_AUTHORIZATION=f"Bearer {WEB1}", REMOTE_ADDR=address)[0]
+        for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1")
+    ]
+    assert asks == [202, 202, 429]
 
 
 def test_no_room(desk: Desk) -> None:

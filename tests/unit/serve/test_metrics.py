@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,25 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from pdagent.queue.holds import Figures
-from pdagent.serve.metrics import Collected, Textfile
+from pdagent.serve.metrics import Collected
 from pdagent.serve.tally import OTHERS, SENDERS_MOST, Tally
+from pdagent.serve.textfile import Textfile
 
 NOW = 1_795_420_800.0
 HOLDS = {"destination": (0, 0), "key": (2, 30), "chain": (1, 1)}
 
 
-def collected(root: Path, tally: Tally, oldest: str | None = None) -> Collected:
-    return Collected(tally, lambda: Figures(31, oldest, HOLDS, True), str(root), lambda: NOW)
+def collected(
+    root: Path,
+    tally: Tally,
+    oldest: str | None = None,
+    reach: dict[str, float | None] | None = None,
+    pending: dict[str, int] | None = None,
+) -> Collected:
+    figures = Figures(31, oldest, HOLDS, True)
+    return Collected(
+        tally, lambda: figures, lambda: reach or {}, lambda: pending or {}, str(root), lambda: NOW
+    )
 
 
 def values(metrics: Collected) -> dict[str, float]:
@@ -28,6 +39,33 @@ def values(metrics: Collected) -> dict[str, float]:
     text = generate_latest(registry).decode()
     samples = [sample for family in parse(text) for sample in family.samples]
     return {" ".join([s.name, *s.labels.values()]): s.value for s in samples}
+
+
+def test_what_senders_have_pending(root: Path) -> None:
+    """By name, 0 for those that are known; those that are too many for a line each are one."""
+    tally = Tally()
+    tally.expect(["web1", "db1"])
+    tally.count_full("db1")
+    pending = {"db1": 7, **{f"10.0.0.{number}": number for number in range(1, SENDERS_MOST + 2)}}
+    found = values(collected(root, tally, pending=pending))
+    assert found["pdagent_sender_pending web1"] == 0
+    assert found["pdagent_sender_pending db1"] == 7
+    assert found[f"pdagent_sender_pending 10.0.0.{SENDERS_MOST + 1}"] == SENDERS_MOST + 1
+    assert found[f"pdagent_sender_pending {OTHERS}"] == 1 + 2 + 3
+    assert found["pdagent_sender_refusals_total db1"] == 1
+    assert len([name for name in found if name.startswith("pdagent_sender_p")]) == SENDERS_MOST + 1
+
+
+def test_each_relay_is_reached_or_not(root: Path) -> None:
+    """By its address, and since when it is not; nothing where no relay is named."""
+    lost: dict[str, float | None] = {"https://a:1": None, "https://b:1": time.monotonic() - 60}
+    found = values(collected(root, Tally(), reach=lost))
+    assert found["pdagent_relay_reachable https://a:1"] == 1
+    assert found["pdagent_relay_reachable https://b:1"] == 0
+    since = "pdagent_relay_lost_timestamp_seconds"
+    assert found[f"{since} https://b:1"] == pytest.approx(NOW - 60, abs=30)
+    assert f"{since} https://a:1" not in found
+    assert not [name for name in values(collected(root, Tally())) if "_relay_" in name]
 
 
 def test_counts(root: Path) -> None:

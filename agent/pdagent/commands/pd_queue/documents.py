@@ -40,6 +40,10 @@ def status(view: View, counts: Mapping[str, Count], key: str | None) -> Document
         ],
         "holds": None if view.held is None else [hold(view, h) for h in view.holds(key)],
         "more_holds": view.held.more if view.held and key is None else 0,
+        "lost_relays": [
+            {"relay": url, "since": iso(view.wall_of(since))}
+            for url, since in (view.held.lost.items() if view.held else ())
+        ],
     }
 
 

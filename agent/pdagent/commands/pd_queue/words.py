@@ -43,7 +43,10 @@ def held(
     keys = {hold.key for hold in holds if hold.scope == "key"}
     holds = [hold for hold in holds if hold.scope != "chain" or hold.key not in keys]
     lines = [hold(view, each) for each in holds[:most]]
-    more = len(holds) - len(lines) + (view.held.more if key is None else 0)
+    for url, since in view.held.lost.items():
+        at = hour(view.wall_of(since), view.wall)
+        lines.append(f"relay {escaped(url)}: not reached, since {at}; its events go to another")
+    more = max(0, len(holds) - most) + (view.held.more if key is None else 0)
     return [*lines, f"and {more} more"] if more else lines
 
 
