@@ -30,7 +30,7 @@ def run(subject: Subject) -> Iterator[Row]:
         time.sleep(MINUTE)
         woken = sum(count - then.get(task, 0) for task, count in switches(pid).items())
         cpu = cpu_seconds(pid) - cpu
-    yield Row("memory before the first event", [before], "MB", budget=Budget(13, of="figure"))
+    yield Row("memory before the first event", [before], "MB", budget=Budget(12, of="figure"))
     yield Row("memory after it (TLS)", [after], "MB", budget=Budget(28, of="figure"))
     yield Row("context switches in an idle minute", [woken], "", budget=Budget(12, of="figure"))
     yield Row("CPU in an idle minute", [cpu], "s")

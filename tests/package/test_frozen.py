@@ -335,7 +335,7 @@ def test_no_memory_both_writable_and_executable(
 @needs_one_file
 def test_an_idle_daemon_gives_back_what_starting_took(agent: Agent) -> None:
     """What it touched of the program's file to get there is some 8 MB, of which looking needs less
-    than 5.5. All of it is within the budget of an idle daemon (benchmarks/idle.py)."""
+    than 5.5. All of it is 12 MB (benchmarks/idle.py), and half a megabyte for another machine."""
     agent.configure(events_url="http://127.0.0.1:9", send_interval_secs=1)
     agent.start()
     assert agent.daemon is not None
@@ -344,7 +344,7 @@ def test_an_idle_daemon_gives_back_what_starting_took(agent: Agent) -> None:
     def kilobytes(field: str) -> int:
         return int(status.read_text().partition(f"{field}:")[2].split()[0])
 
-    wait_until(lambda: kilobytes("RssFile") < 5500 and kilobytes("VmRSS") < 13 * 1024)
+    wait_until(lambda: kilobytes("RssFile") < 5500 and kilobytes("VmRSS") < 12.5 * 1024)
 
 
 @needs_one_file
