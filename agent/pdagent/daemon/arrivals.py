@@ -73,13 +73,13 @@ class Arrivals:
         self._thread: threads.Thread | None = None
         self._busy_since: float | None = None
         self._ask_by = 0.0
-        self._missed = False  # True after a turn that failed: names may be lost
+        self._missed = False  # True while pdq/ may hold names that are not known
 
     # --- from the main thread -------------------------------------------------------------------
 
     def start(self) -> None:
         """Takes the events that are there, and from now on those that come."""
-        self._look()
+        self._missed = not self._look()
         self.ask()
 
     def tick(self, now: float) -> None:
@@ -102,7 +102,7 @@ class Arrivals:
     def ask(self) -> None:
         """Asks for a look at pdq/, since there may be files of which no wake told."""
         if self._thread is None or not self._thread.is_alive():
-            self._missed = self._thread is not None  # the thread ended by a bug of ours
+            self._missed |= self._thread is not None  # the thread ended by a bug of ours
             self._thread = threads.start(self._serve, "Arrivals")  # None: there is a next time
         with contextlib.suppress(BlockingIOError):  # the pipe is full: a look was asked for already
             os.write(self._ask, b"\0")
@@ -124,8 +124,7 @@ class Arrivals:
             self._busy_since = time.monotonic()
             try:
                 if self._missed:
-                    self._look()
-                    self._missed = False
+                    self._missed = not self._look()
                 if self._fifo in ready:
                     self._woken()
                 if self._asked in ready:
@@ -151,8 +150,8 @@ class Arrivals:
             self._missing(error)
         self._look()
 
-    def _look(self) -> None:
-        """Looks at the whole directory."""
+    def _look(self) -> bool:
+        """Looks at the whole directory. Returns whether it could."""
         try:
             directories: set[str] = set()
             self._window.begin()
@@ -165,6 +164,8 @@ class Arrivals:
             self._leave(directories)
         except OSError as error:
             self._missing(error)
+            return False
+        return True
 
     def _missing(self, error: OSError) -> None:
         log.error("cannot look into %s/%s: %s", self._backlog.root, PENDING, error.strerror)
@@ -195,7 +196,7 @@ class Arrivals:
             # The FIFO may have been full. A sender that found no room in it had linked its file
             # before, so this look sees the file, and sees it before the names that came later.
             began = time.thread_time()
-            self._look()
+            self._missed = not self._look()
             took = time.thread_time() - began
             threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
         # Anyone may write anything here. A line that is not the name of a pending event is dropped.
@@ -218,6 +219,13 @@ class Arrivals:
                 # that is not there may be the first sign of a queue that the service can no longer
                 # look into.
                 wanted = True
+            elif self._missed:
+                # The disk failed in that look. Names that it would have found go first, so this one
+                # is left to the next turn, which looks again:
+                # daemon: cannot look into pdq/, where trigger lies
+                # pd-send: links resolve, and writes its name to the FIFO
+                # daemon: must not send resolve before trigger
+                continue
             elif name not in arrived and self._is_welcome(seen):
                 arrived[name] = seen.owner
         self._workers.add(list(arrived.items()))

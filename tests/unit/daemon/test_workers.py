@@ -1,6 +1,7 @@
 """The workers alone, with a real spool and a real Events API: no daemon around them."""
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -12,14 +13,16 @@ import pytest
 
 from pdagent.config import Config
 from pdagent.daemon import reading, workers
+from pdagent.daemon.arrivals import Arrivals
 from pdagent.daemon.workers import Workers
 from pdagent.queue import backlog
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, Reason, State
-from pdagent.spool import IN_ERROR, PENDING, file_name
+from pdagent.spool import IN_ERROR, PENDING, Spool, file_name
 from tests.support.agent import wait_until
+from tests.support.calls import Calls, Fault
 from tests.support.events import KEY, OTHER, key, summaries
 from tests.support.events_api import Answer, EventsApi
 from tests.support.raw_server import OK, Conversation, serving
@@ -37,13 +40,17 @@ class Crew:
         self.spool = root / "outqueue"
         self.held: Held = Held()
         self.state = state = State(str(root))
-        files = Backlog(str(self.spool))
+        self.files = files = Backlog(str(self.spool))
         self.settlement = Settlement(files, state, Counters(state, 0.0))
-        config = Config({"events_url": url}, {"db": KEY})
-        self.workers = Workers(config, files, self.settlement, lambda: None, self._told)
+        self.config = Config({"events_url": url, "data_dir": str(root)}, {"db": KEY})
+        self.workers = Workers(self.config, files, self.settlement, lambda: None, self._told)
 
     def _told(self, held: Held) -> None:
         self.held = held
+
+    def arrivals(self) -> Arrivals:
+        parts = self.config, self.files, self.settlement, self.workers
+        return Arrivals(*parts, wanted=lambda: None, expect=lambda: None)
 
     def add(self, *names: str) -> None:
         self.workers.add([(name, 0) for name in names])
@@ -98,6 +105,23 @@ def test_a_file_that_is_still_being_written_is_waited_for(
     assert summaries(api.requests) == ["other", "first", "second"]
     crew.until(lambda: crew.held.holds == ())
     assert os.listdir(crew.spool / IN_ERROR) == []
+
+
+def test_names_wait_for_a_look_that_sees_what_was_there(
+    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails while the daemon starts, and a sender tells of the next event. The one before
+    it goes first."""
+    crew.write(FIRST, written("first"))
+    crew.write(SECOND, written("second"))
+    arrivals = crew.arrivals()
+    Spool(str(crew.spool)).wake(SECOND)
+    calls = Calls(os)
+    monkeypatch.setattr(backlog, "os", calls)
+    calls.inject(Fault(1, errno.EIO))
+    arrivals.start()
+    crew.until(lambda: len(api.accepted) == 2)
+    assert summaries(api.requests) == ["first", "second"]
 
 
 def test_a_file_that_stays_incomplete_is_set_aside(
