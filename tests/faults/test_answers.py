@@ -67,7 +67,9 @@ def test_only_a_yes_of_its_own_delivers_an_event(
                 assert in_suc <= play.taken
                 assert in_err <= play.refused
                 assert in_suc | in_err == set(names)
-                assert in_err == {names[0]} - play.taken
+                # Its yes may be lost, since a stranger's answer ends all connections. Then it is
+                # sent again, and refused.
+                assert {names[0]} - play.taken <= in_err <= {names[0]}
 
             check()
             while time.monotonic() < until:
