@@ -24,7 +24,7 @@ demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
 
 # A machine may stall beside any test. One that fails is run once more, and the summary names it: `make busy` has no such mercy.
-AGAIN := --reruns 1
+AGAIN := --reruns 1 -rfEsR
 
 test: lint ## every test but the slow peers, those of the packages on hosts included (as root)
 	@$(PYTHON) -m pytest --numprocesses 4 $(AGAIN) tests/unit tests/integration tests/simulation
