@@ -4,7 +4,7 @@ does a plain `pd-nagios`, `pd-zabbix` or `pd-sensu`.
 
 Only what is built into the interpreter can be imported here, and what this module brings along:
 pdagent.spec puts pairs of module name and code in the place of the two names below. The monitoring
-tools' code is marshalled and compressed, since every pd-send reads it.
+tools' code is marshalled, since no pd-send needs it.
 
 What is not plain comes here a second time, after the start, and finds the modules that are there.
 """
@@ -32,13 +32,12 @@ try:
         quick.main(sys.argv[1:])
     elif integration in [name for name, _ in WARM]:
         import marshal
-        import zlib
 
         for name, code in HOT:
             load(name, code)
-        for name, packed in WARM:
+        for name, marshalled in WARM:
             if name in ("pdagent.integrations", "pdagent.integrations.report", integration):
-                module = load(name, marshal.loads(zlib.decompress(packed)))
+                module = load(name, marshal.loads(marshalled))
         sys.modules[integration].main(sys.argv[1:])
 except Exception:
     # A mistake of ours, here where hardly anything can be imported, must not cost a page: the

@@ -94,7 +94,7 @@ static int set_codecs(void)
 
 /* The built-in modules that the quick way imports. What the import statement does not find in sys.modules, it asks importlib for by
  * _find_and_load(name, import). While there is no importlib, this answers. */
-PyObject *PyInit__json(void), *PyInit_errno(void), *PyMarshal_Init(void), *PyInit_posix(void), *PyInit_time(void), *PyInit_zlib(void);
+PyObject *PyInit__json(void), *PyInit_errno(void), *PyMarshal_Init(void), *PyInit_posix(void), *PyInit_time(void);
 
 static PyObject *find_and_load(PyObject *module, PyObject *arguments)
 {
@@ -103,7 +103,7 @@ static PyObject *find_and_load(PyObject *module, PyObject *arguments)
         PyObject *(*definition)(void);
     } built_in[] = {
         {"_json", PyInit__json}, {"errno", PyInit_errno}, {"marshal", PyMarshal_Init},
-        {"posix", PyInit_posix}, {"time", PyInit_time}, {"zlib", PyInit_zlib},
+        {"posix", PyInit_posix}, {"time", PyInit_time},
     };
     (void)module;
     const char *name;
