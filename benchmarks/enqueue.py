@@ -1,5 +1,6 @@
 """What `pd-send` costs: CPU to its durable exit 0, beside an empty interpreter and an empty
-program. And what the commands of monitoring tools cost beside it."""
+program. What the commands of monitoring tools cost beside it. And how many events a second come
+into the queue from 20 of them at once."""
 
 import subprocess
 from collections import defaultdict
@@ -7,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figures import Budget, Row
-from benchmarks.processes import Cost, cost_of, runner
+from benchmarks.processes import Cost, at_once, cost_of, runner
 from benchmarks.subject import Subject
 from tests.support.agent import Agent, directory, from_source
 from tests.support.users import SENDER
 
 ROUNDS = 25
+AT_ONCE = 20
+STORM_ROUNDS = 5
+STORM = 200  # events a round
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c", "pass")
 TRUE = ("/bin/true",)
 EVENT = ("-k", "0" * 32, "-t", "trigger", "-d", "Disk is 93% full", "-i", "disk", "-f", "on=/var")
@@ -44,6 +48,7 @@ def run(subject: Subject) -> Iterator[Row]:
                 start = (*command(tool), "--config", str(agent.conf))
                 commands[f"{tool}, {name}"] = (*start, *arguments)
         costs = in_turn(commands, agent.environment)
+        rates = storms(commands, agent.environment)
     pass_cpu = [cost.cpu for cost in costs["python3 -c pass"]]
     true_cpu = [cost.cpu for cost in costs["true"]]
     floor = [cost.cpu for cost in costs["reference"]]
@@ -62,6 +67,9 @@ def run(subject: Subject) -> Iterator[Row]:
         for tool in TOOLS:
             spent = [cost.cpu for cost in costs[f"{tool}, {name}"]]
             yield Row(f"{tool} {name}, CPU", spent, "ms", "pd-send", cpu, Budget(1.1))
+        at_least = Budget(150, at_least=True, of="figure") if name == "frozen" else None
+        what, floor = f"{AT_ONCE} pd-send at once, {name}", rates["reference"]
+        yield Row(what, rates[f"pd-send, {name}"], "/s", "the same in C", floor, at_least)
 
 
 def compiled(directory: Path) -> str | None:
@@ -72,6 +80,21 @@ def compiled(directory: Path) -> str | None:
     except FileNotFoundError:
         return None
     return str(program)
+
+
+def storms(
+    commands: dict[str, tuple[str, ...]], environment: dict[str, str]
+) -> dict[str, list[float]]:
+    """Events a second that become durable. Each has its own dedup key."""
+    rates = defaultdict(list)
+    with runner(SENDER) as sender:
+        for _ in range(STORM_ROUNDS):
+            for name, command in commands.items():
+                if name == "reference" or name.startswith("pd-send, "):
+                    each = ["disk-{}" if word == "disk" else word for word in command]
+                    rate = sender.submit(at_once, each, environment, AT_ONCE, STORM).result()
+                    rates[name].append(rate)
+    return rates
 
 
 def in_turn(

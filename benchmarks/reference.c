@@ -16,7 +16,7 @@ static void name(char *path, size_t size, const char *queue, const char *place) 
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(path, size, "%s/%s/%lld_%032d.txt", queue, place,
-             now.tv_sec * 1000000LL + now.tv_nsec / 1000, 0);
+             now.tv_sec * 1000000LL + now.tv_nsec / 1000, (int)getpid());
 }
 
 int main(int argc, char **argv) {
