@@ -16,6 +16,7 @@ from pdagent.check.finding import Finding, days, failed, ok, several, unknown, w
 from pdagent.check.service import Environment
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
+from pdagent.wire import pem
 from pdagent.wire.proxy import BadProxy, Way, way_to
 from pdagent.wire.question import Answer
 from pdagent.wire.trust import NoTrust, ca_file, why_not
@@ -216,6 +217,7 @@ def ca_bundle(
         return
     try:
         path = ca_file(settings, environment)
+        pem.mode_of(path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cafile=path)
     except NoTrust as error:

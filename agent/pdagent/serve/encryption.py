@@ -12,7 +12,6 @@ crowd closes it like any other. Renegotiation, which a client could repeat witho
 
 import contextlib
 import logging
-import os
 import socket
 import ssl
 import stat
@@ -25,6 +24,7 @@ from waitress.task import WSGITask
 from pdagent.config import Config
 from pdagent.serve.crowd import CERTIFICATE, Channel, Crowd
 from pdagent.shown import printable
+from pdagent.wire import pem
 
 log = logging.getLogger("pdagent.endpoint")
 
@@ -83,14 +83,9 @@ def _see_readable(name: str, path: str) -> int:
     """The file's mode. Raises BadCertificate."""
     remedy = "name a file in PEM form that the user pdagent can read"
     try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):  # OpenSSL would wait at a FIFO
-            raise BadCertificate(f"{name} = {path}: it is not a regular file: {remedy}")
-        with open(path, "rb"):
-            pass
+        return pem.mode_of(path)
     except OSError as error:
         raise BadCertificate(f"{name} = {path}: {error.strerror}: {remedy}") from error
-    return mode
 
 
 class Encryption:

@@ -8,6 +8,7 @@ import ssl
 
 from pdagent import api
 from pdagent.config import Config
+from pdagent.wire import pem
 
 TOKEN_BYTES = 4096
 
@@ -43,11 +44,11 @@ def show(context: ssl.SSLContext, config: Config) -> None:
     if not cert or is_pagerduty(config):
         return
     for name, path in (("events_client_cert", cert), ("events_client_key", key)):
-        if path and not os.access(path, os.R_OK):
-            why = "Permission denied" if os.path.exists(path) else "No such file or directory"
-            raise NoIdentity(f"{name} = {path}: {why}")
-        if path and not os.path.isfile(path):  # OpenSSL would wait at a FIFO
-            raise NoIdentity(f"{name} = {path}: it is not a regular file")
+        try:
+            if path:
+                pem.mode_of(path)
+        except OSError as error:
+            raise NoIdentity(f"{name} = {path}: {error.strerror}") from error
     try:
         context.load_cert_chain(cert, key or None, password=lambda: "")
     except OSError as error:  # ssl.SSLError is one

@@ -11,6 +11,7 @@ from typing import Any
 
 from pdagent.config import Config
 from pdagent.shown import printable
+from pdagent.wire import pem
 
 # Where distributions keep the bundle of CAs that the host trusts.
 CA_FILES = (
@@ -47,6 +48,7 @@ def context(path: str) -> ssl.SSLContext:
     """A context that trusts the authorities in the file `path`. To read them takes 8 to 25 ms.
     Raises NoTrust."""
     try:
+        pem.mode_of(path)
         found = ssl.create_default_context(cafile=path)
     except OSError as error:  # ssl.SSLError is one
         raise NoTrust(f"cannot use the CA certificates in {path}: {why_not(error)}") from error

@@ -1,5 +1,6 @@
 """What the answer of the Events API, or the lack of one, means for each line about the network."""
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -130,3 +131,5 @@ def test_authorities(tmp_path: Path) -> None:
     assert only(ca_bundle(settings, {}, lambda: 0)).level is Level.FAILED
     bundle.unlink()
     assert only(ca_bundle(settings, {}, lambda: 0)).level is Level.FAILED
+    os.mkfifo(bundle)
+    assert only(ca_bundle(settings, {}, lambda: 0)).text == f"{bundle}: it is not a regular file"

@@ -1,5 +1,6 @@
 """Whose certificates are believed, and what is said of one that is not."""
 
+import os
 import ssl
 from pathlib import Path
 
@@ -32,6 +33,10 @@ def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
         context(str(path))
     path.write_text("not a certificate")
     with pytest.raises(NoTrust, match=f"in {path}: it holds no certificates in PEM form"):
+        context(str(path))
+    path.unlink()
+    os.mkfifo(path)  # no page waits until somebody writes to it
+    with pytest.raises(NoTrust, match=f"in {path}: it is not a regular file"):
         context(str(path))
 
 
