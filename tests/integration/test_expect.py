@@ -118,6 +118,7 @@ def test_a_key_by_name_is_looked_up_when_it_lapses(api: EventsApi, agent: Agent)
         ([], 2, "argument --within is required"),
         (["--within", "1h", "--cancel"], 2, "argument --cancel: not allowed"),
         (["--within", "1h", "-i", ""], 2, "argument -i/--incident-key is required"),
+        (["--within", "1h", "-i", " "], 2, "argument -i/--incident-key is required"),
         (["--within", "1h", "-k", ""], 2, "the integration key is empty"),
         (["--within", "1h", "-k", "@nobody"], 65, "no integration key is named @nobody"),
         (["--within", "1h", "-f", "x=" + "y" * 70_000], 65, "larger than 65536 bytes"),

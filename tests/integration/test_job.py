@@ -644,6 +644,16 @@ def test_a_unit(agent: Agent, name: str) -> None:
     assert actions(agent) == ["trigger", "resolve"]
 
 
+@pytest.mark.parametrize("name", ["", " ", "/usr/bin/backup", "a b.service", "a\nb", "x" * 256])
+def test_no_unit(agent: Agent, name: str) -> None:
+    """A name that no unit can have is a wrong command line. Its page could never be resolved."""
+    done = unit(agent, name, "exit-code", "exited", "3")
+    [line, _] = done.stderr.decode().splitlines()
+    says = f"{name!r} is not the name of a unit, such as backup.service"
+    assert line == f"pd-send unit: error: {says}"
+    assert (done.returncode, events(agent), files(agent)) == (2, [], [])
+
+
 def test_the_unit_that_pages_does_not_page_for_itself(agent: Agent) -> None:
     """Where each service is to page for its failure, that would never end."""
     done = unit(agent, "pdagent-failed@job.service", "exit-code", "exited", "75")

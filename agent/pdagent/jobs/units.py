@@ -7,6 +7,7 @@ state is by now: somebody may have started it anew.
 """
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ _WORDS = {
     "protocol": "it did not say that it is ready",
 }
 _CODES = {"1": "exited", "2": "killed", "3": "dumped"}  # CLD_EXITED and so on
+_NAME = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}")  # as systemd's unit-name.c has it
 _PROPERTIES = ("ActiveState", "Result", "ExecMainCode", "ExecMainStatus", "OnSuccess")
 
 
@@ -55,6 +57,11 @@ class Result:
         elif self.status:
             ending["signal"] = _signal(self.status)
         return ending
+
+
+def is_name(text: str) -> bool:
+    """Whether a unit can have that name. One without a suffix is systemctl's short form."""
+    return _NAME.fullmatch(text) is not None
 
 
 def told(unit: str, environment: Mapping[str, str]) -> Result | None:

@@ -19,7 +19,8 @@ _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1
 
 def name_of(command: Sequence[str]) -> str:
     """What to call a command."""
-    return printable(os.path.basename(command[0].rstrip("/")) or command[0])[:80]
+    name = printable(os.path.basename(command[0].rstrip("/")) or command[0])[:80]
+    return name if name.strip() else f"'{name}'"  # an empty variable, say
 
 
 def written(command: Sequence[str]) -> str:

@@ -51,3 +51,4 @@ def test_the_command() -> None:
     assert len(wording.written(["x" * 10_000])) == wording.COMMAND_CHARS
     assert wording.name_of(["/usr/bin/back\nup"]) == "back?up"
     assert wording.name_of(["/"]) == "/"
+    assert wording.name_of([""]) == "''"

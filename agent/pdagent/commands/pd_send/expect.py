@@ -113,7 +113,7 @@ def main(arguments: list[str]) -> int:
 
 def _term(asked: Expecting) -> float:
     """Raises UsageError."""
-    if not asked.incident_key:
+    if not (asked.incident_key or "").strip():
         raise UsageError("argument -i/--incident-key is required: it says what is expected")
     if asked.cancel:
         if asked.within is not None:
