@@ -1,12 +1,14 @@
 """The configuration, and the place that it sends events to."""
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from pdagent import config
 from pdagent.check.finding import Finding, failed, ok, several, unknown, warning
+from pdagent.check.inside import USER
 from pdagent.config import Config
 from pdagent.lines import parse
 from pdagent.settings import CREDENTIALS
@@ -15,6 +17,19 @@ from pdagent.wire import proxy
 SUBJECT = "configuration"
 REGION = "region"
 REPAIR = "sudo pdagent check --repair"
+# The settings that name files of keys, tokens, certificates and authorities.
+_FILES = (
+    "keys_file",
+    "events_token_file",
+    "events_client_cert",
+    "events_client_key",
+    "ca_file",
+    "listen_tokens_file",
+    "listen_cert",
+    "listen_key",
+    "listen_client_ca",
+)
+_NOBODY = 65_534
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -58,7 +73,7 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
             if settings.keys_file.startswith(CREDENTIALS):
                 remedy = credential(settings.keys_file)
             yield failed(SUBJECT, problem.text, remedy)
-    for finding in (*_exposed(path), *_exposed_secrets(settings)):
+    for finding in (*_changeable(path, settings), *_exposed(path), *_exposed_secrets(settings)):
         good = False
         yield finding
     if good:
@@ -98,16 +113,48 @@ def files(path: str) -> list[str]:
         return [path]
 
 
+def _changeable(path: str, settings: Config) -> Iterator[Finding]:
+    """The files and the directory that other users can change. Root, the agent and whoever asks
+    may."""
+    # The owner of what is mounted into a container is often none of its users, or _NOBODY.
+    trusted = {0, _NOBODY, os.geteuid(), *_uid_of_agent()}
+    named = [str(getattr(settings, name)) for name in _FILES]
+    for file in dict.fromkeys([*files(path), path + ".d", *named]):
+        try:
+            found = os.stat(file)
+        except OSError:
+            continue  # whoever needs it says so
+        # Kubernetes mounts directories with the sticky bit like this, and read-only.
+        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            text = f"every user can write to {file}, and so change what the agent does"
+            yield warning(SUBJECT, text, f"chmod o-w {file}")
+        elif found.st_uid not in trusted and (owner := _name(found.st_uid)):
+            text = f"user {owner} owns {file}, and so can change what the agent does"
+            yield warning(SUBJECT, text, f"chown root {file}")
+
+
+def _uid_of_agent() -> list[int]:
+    try:
+        return [pwd.getpwnam(USER).pw_uid]
+    except KeyError:
+        return []
+
+
+def _name(uid: int) -> str:
+    """The user's name, "" if there is no such user."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
 def _exposed(path: str) -> Iterator[Finding]:
-    """Files with a password that every user can read, and files that every user can write."""
-    for file in [*files(path), path + ".d"]:
+    """Files with a password that every user can read."""
+    for file in files(path):
         try:
             mode = os.stat(file).st_mode
         except OSError:
             continue
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            text = f"every user can write to {file}, and so change where events go"
-            yield warning(SUBJECT, text, f"chmod o-w {file}")
         if stat.S_ISREG(mode) and mode & stat.S_IROTH and _has_password(file):
             text = f"{file} holds a password, and every user can read it"
             yield warning(SUBJECT, text, f"chgrp pdagent {file}; chmod 640 {file}")

@@ -1,6 +1,7 @@
 """The configuration as `pdagent check` sees it."""
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pdagent import config
 from pdagent.check.configuration import configuration, piece, region
 from pdagent.check.finding import Finding, Level
+from tests.support.users import ROOT, SENDER
 
 
 def found(path: Path, text: str) -> list[Finding]:
@@ -122,6 +124,31 @@ def test_a_file_before_it_is_a_piece(tmp_path: Path, text: str, level: Level) ->
     [finding] = piece(str(path))
     assert finding.level is level
     assert finding.text.startswith(str(path))
+
+
+@pytest.mark.parametrize("what", ["conf", "conf.d", "conf.d/a.conf", "keys", "ca.pem"])
+def test_what_another_user_can_change(tmp_path: Path, what: str) -> None:
+    """Its mode or its owner lets him: one line, which names the file. An owner who is no user here
+    can change nothing."""
+    (tmp_path / "conf.d").mkdir(mode=0o755)
+    for name in ("conf.d/a.conf", "keys", "ca.pem"):
+        (tmp_path / name).write_text("[Main]\n")
+    text = f"[Main]\nkeys_file = {tmp_path}/keys\nca_file = {tmp_path}/ca.pem\n"
+    assert found(tmp_path / "conf", text)[0].level is Level.OK
+    path = tmp_path / what
+    mode = path.stat().st_mode
+    path.chmod(mode | 0o002)
+    [bad] = [f for f in found(tmp_path / "conf", text) if f.level is not Level.OK]
+    assert (bad.level, bad.remedy) == (Level.WARNING, f"chmod o-w {path}")
+    path.chmod(mode)
+    if not ROOT:
+        return
+    os.chown(path, SENDER.uid, SENDER.gid)
+    assert found(tmp_path / "conf", text)[0].level is Level.OK
+    os.chown(path, pwd.getpwnam("daemon").pw_uid, 0)
+    [bad] = [f for f in found(tmp_path / "conf", text) if f.level is not Level.OK]
+    assert (bad.level, bad.remedy) == (Level.WARNING, f"chown root {path}")
+    assert f"user daemon owns {path}, and so can change what the agent does" in bad.text
 
 
 def test_a_token_for_all_to_read(tmp_path: Path) -> None:
