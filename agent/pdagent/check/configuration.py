@@ -16,6 +16,8 @@ from pdagent.wire import proxy
 
 SUBJECT = "configuration"
 REGION = "region"
+ENDPOINT = "endpoint"
+METRICS = "metrics"
 REPAIR = "sudo pdagent check --repair"
 # The settings that name files of keys, tokens, certificates and authorities.
 _FILES = (
@@ -98,6 +100,36 @@ def piece(path: str) -> Iterator[Finding]:
         yield level(SUBJECT, problem.text, "Correct it, then put the file in its place.")
     if not problems:
         yield ok(SUBJECT, path)
+
+
+def closed(settings: Config) -> Iterator[Finding]:
+    """What the service would not open, since that would not be safe. It says so of itself; this is
+    for who asks before it reads the configuration."""
+    if settings.listen:
+        from pdagent.serve.admission import Admission, NotSafe
+
+        try:
+            Admission(settings, settings.listen)
+        except NotSafe as error:
+            yield _closed(error)
+    if settings.metrics_listen and not settings.metrics_remote:
+        from pdagent.serve.listen import is_local
+
+        if not is_local(settings.metrics_listen):
+            text = f"metrics_listen = {settings.metrics_listen}: other hosts can reach it, so the"
+            remedy = "Set metrics_remote = on, or listen at 127.0.0.1."
+            yield failed(METRICS, f"{text} metrics stay closed", remedy)
+
+
+def _closed(error: Exception) -> Finding:
+    cause = error.__cause__ and error.__cause__.__cause__  # where it is about a file
+    file = str(cause.filename) if isinstance(cause, OSError) else ""
+    if isinstance(cause, PermissionError):
+        return unknown(ENDPOINT, f"this user may not read {file}", "Run it as root.")
+    if file.startswith(CREDENTIALS):
+        return unknown(ENDPOINT, f"only the service can read {file}")
+    remedy = "Correct it. Until then the local Events API stays closed."
+    return failed(ENDPOINT, str(error), remedy)
 
 
 def _named(path: str) -> str:

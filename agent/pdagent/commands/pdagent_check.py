@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from pdagent import __version__, config, exits
-from pdagent.check.configuration import configuration, piece, region
+from pdagent.check.configuration import closed, configuration, piece, region
 from pdagent.check.finding import Finding, Level, few, worst
 from pdagent.commands import terminal
 from pdagent.commands.common import fail, put
@@ -128,7 +128,9 @@ def only_configuration(path: str) -> int:
 def _configuration(path: str) -> list[Finding]:
     found = list(configuration(path))
     if worst(found) is not Level.FAILED:
-        found += [each for each in region(config.load(path)[0]) if each.level is not Level.OK]
+        settings, _ = config.load(path)
+        found += [each for each in region(settings) if each.level is not Level.OK]
+        found += closed(settings)
     return found
 
 
