@@ -134,6 +134,35 @@ def test_a_reason_is_readable_on_80_columns(
         assert terminal.end() == 0
 
 
+def test_the_names_of_keys_are_in_columns(agent: Agent, on_terminal: OnTerminal) -> None:
+    """As long as the longest name that there is, or as a narrow terminal has room for."""
+    with agent.conf.open("a") as file:
+        file.write(f"[Keys]\nnightly_backups = {KEY}\n")
+    for key in ("@nightly_backups", KEY, "@a_name_that_nobody_has"):
+        enqueue(agent, key, "x", "x")
+    for columns, name in (
+        (None, "@nightly_backups"),
+        (120, "@nightly_backups"),
+        (80, "@nightly_bac~"),
+    ):
+        if columns is None:
+            lines = agent.run("pd-queue", "list", check=True).stdout.decode().splitlines()
+        else:
+            with on_terminal("list", columns=columns) as terminal:
+                assert terminal.end() == 0
+                lines = terminal.lines[:4]
+        heading, first, second, third = lines
+        assert first[heading.index("KEY") :].startswith(f"{name} ")
+        at = heading.index("NEXT") + 3
+        assert {line[at] for line in (first, second)} == {"-"}
+        assert columns is None or third[at] == "-"
+    with on_terminal("watch", columns=80) as terminal:
+        terminal.until("PENDING")
+        terminal.until("@nightly_bac~")
+        terminal.type("q")
+        assert terminal.end() == 0
+
+
 def test_status_on_a_terminal(agent: Agent, on_terminal: OnTerminal) -> None:
     """A person sees below the table what keeps events back."""
     enqueue(agent, KEY, "x", "x")

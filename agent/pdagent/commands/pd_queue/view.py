@@ -20,6 +20,7 @@ class View:
 
     def __init__(self, settings: Config) -> None:
         self.settings = settings
+        self.longest_name = max(map(len, settings.keys or ()), default=0)  # of an integration key
         self.root = settings.spool_dir
         self.state = State(settings.data_dir)
         self.wall = time.time()

@@ -146,17 +146,19 @@ def frame(queue: Queue, columns: int, rows: int) -> list[Line]:
     lines += [("", ""), *_keys(queue, columns)]
     room = rows - len(lines) - 3  # an empty line, the heading, the last line
     if room > 0:
-        lines += [("", ""), ("heading", padded(words.headings(columns), columns))]
+        lines += [("", ""), ("heading", padded(words.headings(view, columns), columns))]
         lines += _events(queue, columns, room)
     lines += [("", "")] * (rows - 1 - len(lines))
     return [*lines[: rows - 1], ("faint", "q quits")]
 
 
 def _keys(queue: Queue, columns: int) -> Iterator[Line]:
-    yield "heading", padded(f"{'KEY':<8}{'PENDING':>10}{'SUCCESS':>10}{'IN ERROR':>10}", columns)
+    room = max(8, len("@") + queue.view.longest_name)
+    heading = f"{'KEY':<{room}}{'PENDING':>10}{'SUCCESS':>10}{'IN ERROR':>10}"
+    yield "heading", padded(heading, columns)
     counts = queue.counts()
     for key, count in islice(counts.items(), KEYS_SHOWN):
-        text = f"{masked(key):<8}{count.pending:>10}{count.delivered:>10}{count.in_error:>10}"
+        text = f"{masked(key):<{room}}{count.pending:>10}{count.delivered:>10}{count.in_error:>10}"
         yield "error" if count.in_error else "", text
     if len(counts) > KEYS_SHOWN:
         yield "faint", f"and {len(counts) - KEYS_SHOWN} more"

@@ -14,7 +14,7 @@ from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import IN_ERROR, PENDING
 
 HOLDS_SHOWN = 10
-_DEDUP_KEY = 20
+_KEY, _DEDUP_KEY = 5, 20
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:s|min|h|d)\b)")
 _INDENT = 17  # so a reason stands below the columns, beside the event's name
 
@@ -79,23 +79,27 @@ def soon(seconds: float) -> str:
 
 def table(view: View, records: Iterable[Record], columns: int | None) -> Iterator[str]:
     """The list, line by line."""
-    yield headings(columns) + "\n"
+    yield headings(view, columns) + "\n"
     before = None
     for record in records:
         yield from (f"{each}\n" for each in lines(view, record, columns, before))
         before = record
 
 
-def headings(columns: int | None) -> str:
+def headings(view: View, columns: int | None) -> str:
     """The line above the columns of `lines`."""
-    text = "EVENT            STATE      AGE KEY   TRIES NEXT "
-    text += f"{'DEDUP KEY':<{_dedup_columns(columns)}} SUMMARY"
+    text = f"EVENT            STATE      AGE {'KEY':<{_key_columns(view, columns)}} TRIES NEXT "
+    text += f"{'DEDUP KEY':<{_at_most(_DEDUP_KEY, columns)}} SUMMARY"
     return text[:columns]
 
 
-def _dedup_columns(columns: int | None) -> int:
+def _key_columns(view: View, columns: int | None) -> int:
+    return _at_most(max(_KEY, len("@") + view.longest_name), columns)
+
+
+def _at_most(wanted: int, columns: int | None) -> int:
     # On a narrow screen there must be some room for the summary, which comes last.
-    return _DEDUP_KEY if columns is None else min(_DEDUP_KEY, max(9, columns // 6))
+    return wanted if columns is None else min(wanted, max(9, columns // 6))
 
 
 def lines(
@@ -110,10 +114,10 @@ def lines(
     key, event = record.key, record.event
     dedup_key = shown(event.dedup_key or "-" if event else "-", key)
     summary = shown(event.summary or event.action if event else "", key)
-    room = _dedup_columns(columns)
+    name, room, key_room = masked(key), _at_most(_DEDUP_KEY, columns), _key_columns(view, columns)
     if columns is not None:
-        dedup_key = padded(dedup_key, room)
-    text = f"{record.name.partition('_')[0]:<16} {record.state:<9} {age:>4} {masked(key):<5} "
+        name, dedup_key = padded(name, key_room), padded(dedup_key, room)
+    text = f"{record.name.partition('_')[0]:<16} {record.state:<9} {age:>4} {name:<{key_room}} "
     text += f"{attempts:>5} {next_try(view, record):>4} {dedup_key:<{room}} "
     why = shown(record.why, key)
     if columns is not None and before is not None and _is_known(record, before):
