@@ -26,6 +26,18 @@ def claimed(found: Scheduler, now: float = 0.0) -> list[Entry]:
     return entries
 
 
+def served(found: Scheduler, number: int) -> list[int]:
+    """Has so many events delivered, one after the other; whose they were."""
+    order: list[int] = []
+    while len(order) < number:
+        entry = found.claim(0.0)
+        assert entry is not None
+        order.append(entry.owner)
+        found.settle(entry, Delivered(202), 0.0, 0.0)
+        found.forget(entry)
+    return order
+
+
 def test_a_user_of_many_keys_has_one_turn_in_two() -> None:
     """50,000 keys of one user are one turn of his, not 50,000."""
     found = scheduler(1)
@@ -33,13 +45,7 @@ def test_a_user_of_many_keys_has_one_turn_in_two() -> None:
         found.add(f"{number}_K{number}.txt", f"K{number}", owner=NEIGHBOUR)
     for number in range(3):
         found.add(f"{number}_V{number}.txt", f"V{number}", owner=VICTIM)
-    order: list[int] = []
-    while len(order) < 7:
-        entry = found.claim(0.0)
-        assert entry is not None
-        order.append(entry.owner)
-        found.settle(entry, Delivered(202), 0.0, 0.0)
-        found.forget(entry)
+    order = served(found, 7)
     assert order.count(VICTIM) == 3
     assert order[:2] in ([NEIGHBOUR, VICTIM], [VICTIM, NEIGHBOUR])
 
@@ -152,13 +158,6 @@ def test_senders_to_the_endpoint_take_turns() -> None:
         found.add(f"1_V{owner}.txt", f"V{owner}", owner=owner)
     turns = found.turns
     assert (turns.owners, turns.pending(THIRD, with_senders=True)) == (2, 1002)
-    order: list[int] = []
-    while len(order) < 3:
-        entry = found.claim(0.0)
-        assert entry is not None
-        order.append(entry.owner)
-        found.settle(entry, Delivered(202), 0.0, 0.0)
-        found.forget(entry)
-    assert sorted(order) == [-VICTIM, -NEIGHBOUR, THIRD]
+    assert sorted(served(found, 3)) == [-VICTIM, -NEIGHBOUR, THIRD]
     assert (turns.owners, turns.pending(THIRD, with_senders=True)) == (1, 999)
     assert turns.pending(-NEIGHBOUR) == 999

@@ -119,14 +119,16 @@ def test_an_aborted_post_is_over(server: RawServer) -> None:
     assert server.requests == 0
 
 
+class Silent(Conversation):
+    """It reads the request, and never answers."""
+
+    def handle(self) -> None:
+        self.read()
+        self.request.recv(1)
+
+
 def test_an_abort_ends_a_wait() -> None:
     """From another thread, at once, whatever the deadline is."""
-
-    class Silent(Conversation):
-        def handle(self) -> None:
-            self.read()
-            self.request.recv(1)
-
     with serving(Silent) as server:
         post = soon(3600)
         ended: list[type[BaseException]] = []
@@ -567,12 +569,6 @@ def test_who_does_not_answer(answer: bytes, why: str) -> None:
 
 def test_a_deadline_in_the_middle_of_an_answer() -> None:
     """It is no word of the other side's."""
-
-    class Silent(Conversation):
-        def handle(self) -> None:
-            self.read()
-            self.request.recv(1)
-
     with serving(Silent) as server:
         connection, post = to(server.url), soon()
         connection.open(post)
