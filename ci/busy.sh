@@ -4,7 +4,8 @@ set -eu
 loops=
 trap 'kill $loops' EXIT
 for _ in 1 2 3 4 5 6; do
-    while :; do :; done &
+    # A signal ends some shells without their trap. So each loop looks itself whether this one is gone.
+    while kill -0 $$ 2>/dev/null; do :; done &
     loops="$loops $!"
 done
 "$@"
