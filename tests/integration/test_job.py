@@ -77,7 +77,7 @@ def test_a_failure_pages(agent: Agent, command: list[str], code: int, says: str)
     done = run(agent, "--", *command)
     assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
     summary, details = page(agent)
-    name = os.path.basename(command[0]) or command[0]
+    name = os.path.basename(command[0]) or command[0] or "''"
     assert re.fullmatch(rf"{name} failed on {os.uname().nodename}: {says}", summary)
     assert details.get("exit", details.get("signal")) == ("SIGKILL" if code == 137 else code)
     assert details["user"]
