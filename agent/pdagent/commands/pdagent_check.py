@@ -12,7 +12,7 @@ from pdagent.check.configuration import closed, configuration, piece, region
 from pdagent.check.finding import Finding, Level, few, worst
 from pdagent.commands import terminal
 from pdagent.commands.common import fail, put
-from pdagent.event import BadEvent, check_key
+from pdagent.event import BadEvent, check_key, timestamp
 
 CODES = {
     Level.OK: exits.DONE,
@@ -170,7 +170,7 @@ def _document(findings: Sequence[Finding], level: Level, result: str) -> dict[st
         "schema": "pdagent.check/1",
         "version": __version__,
         "host": os.uname().nodename,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "time": timestamp(time.time_ns()),
         "level": level.value,
         "result": result,
         "findings": [

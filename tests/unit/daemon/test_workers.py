@@ -264,9 +264,8 @@ def test_keys_that_get_other_names(crew: Crew, api: EventsApi) -> None:
     crew.until(lambda: crew.held.holds == ())
 
 
-def test_what_was_retried_is_known_when_keys_get_other_names(tmp_path: Path) -> None:
-    """An event that was overtaken is not sent after all."""
-    may_answer = threading.Event()
+def slow(may_answer: threading.Event) -> type[Conversation]:
+    """A server whose answers wait until the test lets them go."""
 
     class Slow(Conversation):
         def handle(self) -> None:
@@ -274,7 +273,13 @@ def test_what_was_retried_is_known_when_keys_get_other_names(tmp_path: Path) -> 
                 may_answer.wait(60)
                 self.request.sendall(OK)
 
-    with serving(Slow) as server:
+    return Slow
+
+
+def test_what_was_retried_is_known_when_keys_get_other_names(tmp_path: Path) -> None:
+    """An event that was overtaken is not sent after all."""
+    may_answer = threading.Event()
+    with serving(slow(may_answer)) as server:
         crew = Crew(tmp_path, server.url)
         crew.write(SECOND, written("second"))
         crew.add(SECOND)
@@ -326,14 +331,7 @@ def test_stop_leaves_pending_what_gets_no_answer(crew: Crew, api: EventsApi) -> 
 def test_stop_lets_arrive_what_is_on_its_way(tmp_path: Path) -> None:
     """And takes nothing new."""
     may_answer = threading.Event()
-
-    class Slow(Conversation):
-        def handle(self) -> None:
-            while self.read():
-                may_answer.wait(60)
-                self.request.sendall(OK)
-
-    with serving(Slow) as server:
+    with serving(slow(may_answer)) as server:
         crew = Crew(tmp_path, server.url)
         crew.write(FIRST, written("first"))
         crew.write(SECOND, written("second"))

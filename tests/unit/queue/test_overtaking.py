@@ -32,6 +32,14 @@ def overtaking(root: Path, clock: Clock) -> Overtaking:
     return Overtaking(Backlog(str(root)), lambda key: NAMES.get(key, key), monotonic=clock)
 
 
+@pytest.fixture
+def opening_calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The calls of the system with which files are opened: a test may have them fail."""
+    calls = Calls(os)
+    monkeypatch.setattr(opening, "os", calls)
+    return calls
+
+
 def deliver(root: Path, name: str, dedup_key: str) -> str:
     """As the daemon has it in suc/."""
     body = {"routing_key": "K", "event_action": "resolve", "dedup_key": dedup_key}
@@ -87,24 +95,20 @@ def test_what_is_cleaned_up_meanwhile(root: Path, overtaking: Overtaking) -> Non
 
 
 def test_what_could_not_be_read_is_read_again(
-    root: Path, overtaking: Overtaking, monkeypatch: pytest.MonkeyPatch
+    root: Path, overtaking: Overtaking, opening_calls: Calls
 ) -> None:
     """An error of the disk holds back the event that met it, and hides nothing from the next."""
     deliver(root, "20_A.txt", "x")
-    calls = Calls(os)
-    monkeypatch.setattr(opening, "os", calls)
-    calls.inject(Fault(1, errno.EIO))
+    opening_calls.inject(Fault(1, errno.EIO))
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         overtaking.by("10_A.txt", "A", "=x")
     assert overtaking.by("11_A.txt", "A", "=x") == "20_A.txt"
 
 
 def test_what_its_owner_has_shut_keeps_nobody_waiting(
-    root: Path, overtaking: Overtaking, monkeypatch: pytest.MonkeyPatch
+    root: Path, overtaking: Overtaking, opening_calls: Calls
 ) -> None:
     """Who still has the file open can take away the right to read it."""
     deliver(root, "20_A.txt", "x")
-    calls = Calls(os)
-    monkeypatch.setattr(opening, "os", calls)
-    calls.inject(Fault(1, errno.EACCES))
+    opening_calls.inject(Fault(1, errno.EACCES))
     assert overtaking.by("10_A.txt", "A", "=x") is None

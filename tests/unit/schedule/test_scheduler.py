@@ -910,44 +910,35 @@ def test_what_is_told_of_is_counted(desk: Desk) -> None:
         seen.append(scheduler.changes)
         return seen[-1] - seen[-2]
 
+    def grown_when_gone(name: str) -> int:
+        desk.wait()
+        assert desk.drain() == [name]
+        return grown()
+
     desk.add("A:x:1")
     assert desk.drain() == ["A:x:1"]
     assert grown() == 0
     desk.add("A:x:2")
     desk.settle(desk.take(), TROUBLED)
     assert grown() == 1  # a try in vain
-    desk.wait()
-    assert desk.drain() == ["A:x:2"]
-    assert grown() == 2  # it is no longer tried, and the chain no longer held
+    assert grown_when_gone("A:x:2") == 2  # it is no longer tried, and the chain no longer held
     desk.add("A:x:3")
     desk.settle(desk.take(), THROTTLED)
     assert grown() == 2  # a try, and the key's hold
-    desk.wait()
-    assert desk.drain() == ["A:x:3"]
-    assert grown() == 2  # the hold ends, and the event is no longer tried
+    assert grown_when_gone("A:x:3") == 2  # the hold ends, and the event is no longer tried
     desk.add("A:x:4")
-    entry = desk.take()
-    assert entry is not None
-    scheduler.postpone(entry, desk.now, desk.now + 5)
-    desk.wait()
-    assert desk.drain() == ["A:x:4"]
-    assert grown() == 0  # nobody was told
+    scheduler.postpone(desk.patiently(), desk.now, desk.now + 5)
+    assert grown_when_gone("A:x:4") == 0  # nobody was told
     desk.add("A:x:5")
-    entry = desk.take()
-    assert entry is not None
-    scheduler.postpone(entry, desk.now, desk.now + 5, "may not be read")
+    scheduler.postpone(desk.patiently(), desk.now, desk.now + 5, "may not be read")
     assert grown() == 1
-    desk.wait()
-    assert desk.drain() == ["A:x:5"]
-    assert grown() == 1
+    assert grown_when_gone("A:x:5") == 1
     desk.add("A:x:6")
     entry = scheduler.claim(desk.now)
     assert entry is not None
     scheduler.delay(entry, desk.now, desk.now + 5, "can't be read")
     assert grown() == 1
-    desk.wait()
-    assert desk.drain() == ["A:x:6"]
-    assert grown() == 1
+    assert grown_when_gone("A:x:6") == 1
     desk.add("A:x:7", "B:x:8")
     desk.settle(desk.take(), UNREACHABLE)
     desk.settle(desk.take(), UNREACHABLE)
