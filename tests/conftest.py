@@ -14,9 +14,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    # A job in the background starts with ^C ignored, and whoever is started by it: some tests send
-    # it.
+    # A job in the background starts with these ignored, as nohup ignores the third, and so does
+    # whoever is started by it: some tests send them. What is handled is not ignored in a child.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
 
 
 @pytest.fixture
