@@ -120,6 +120,8 @@ def test_a_dedup_key_is_shortened_for_ever_alike(key: str, short: str) -> None:
     ("text", "written"),
     [
         (" ~\x1f\x7f", r'" ~\u001f\u007f"'),
+        ('a "b" c', r'"a \"b\" c"'),
+        (r"C:\Temp", r'"C:\\Temp"'),
         ('"\\\n\r\t\b\f', r'"\"\\\n\r\t\b\f"'),
         ("\ud7ff\ud800\udfff\ue000", r'"\ud7ff\ufffd\ufffd\ue000"'),
         ("\uffff\U00010000\U0010ffff", r'"\uffff\ud800\udc00\udbff\udfff"'),

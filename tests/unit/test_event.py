@@ -120,6 +120,14 @@ def test_v2_trigger_has_what_pagerduty_requires() -> None:
         "severity": "critical",
         "timestamp": "2026-11-23T02:52:36.123Z",
     }
+    wordless = body_of(Event("K", "trigger", dedup_key="d").body("v2", CLOCK))
+    assert wordless["payload"]["summary"] == "d"
+
+
+def test_who_sends_an_event_may_choose_its_api() -> None:
+    """The configuration decides about all others."""
+    assert Event("K", "trigger", events_api="v1").events_api == "v1"
+    assert Event("K", "trigger").events_api is None
 
 
 @pytest.mark.parametrize("action", ["acknowledge", "resolve"])
@@ -284,6 +292,7 @@ def test_generated_dedup_keys_hold_all_of_their_randomness() -> None:
     [
         (0, "1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
         (CLOCK, "2026-11-23T02:52:36Z", "2026-11-23T02:52:36.123Z"),
+        (1_000_000, "1970-01-01T00:00:00Z", "1970-01-01T00:00:00.001Z"),
         (1_795_402_356_999_999_999, "2026-11-23T02:52:36Z", "2026-11-23T02:52:36.999Z"),
     ],
 )

@@ -52,6 +52,9 @@ def test_a_plain_line() -> None:
     assert made.read(line)
     assert (made.quiet, made.key, made.description) == (True, "K", "a=b")
     assert (made.fields, made.incident_key) == (["a=1", "b=2"], "")
+    long = Submission()
+    assert long.read(["--service-key", "K", "--description", "disk full"])
+    assert (long.key, long.description) == ("K", "disk full")
     assert Submission().read(["--quiet"])
     assert Submission().read([])
 
@@ -66,6 +69,12 @@ def test_a_line_that_is_not_plain(line: list[str]) -> None:
 
 
 # the event
+
+
+def test_one_command_asks_for_one_event() -> None:
+    """As all that send do, in a list."""
+    [event] = asked().events(CONFIG)
+    assert (event.key, event.action, event.dedup_key is None) == ("KEY1", "trigger", False)
 
 
 def test_every_option_reaches_the_event() -> None:
@@ -251,13 +260,15 @@ def test_a_key_file_may_be_a_pipe(tmp_path: Path) -> None:
 
 
 def test_v1_events_name_the_agent(root: Path) -> None:
-    """By the id that the daemon gave this host; none while it has not."""
+    """By the id that the daemon gave this host; none while it has not. Others have no place for
+    it."""
     config = Config({"data_dir": str(root.parent), "events_api": "v1"})
     assert asked().event(config).agent_id is None
     number = "6abb9853-0000-4000-8000-000000000000"
     (root.parent / "db").mkdir()
     (root.parent / "db/agent_id.txt").write_text(number + "\n")
     assert asked().event(config).agent_id == number
+    assert asked().event(Config({"data_dir": str(root.parent)})).agent_id is None
 
 
 def test_the_old_agents_id_still_counts(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ import pytest
 from pdagent.api import BODY_BYTES
 from pdagent.config import Config
 from pdagent.daemon import reading
-from pdagent.daemon.handling import OVERTAKEN, Handling
+from pdagent.daemon.handling import OVERTAKEN, SHORT_SECONDS, Handling
 from pdagent.daemon.logbook import SAID_MOST
-from pdagent.queue.backlog import Backlog
+from pdagent.queue.backlog import INCOMPLETE_SECONDS, Backlog
 from pdagent.queue.history import LOGGER
 from pdagent.queue.holds import Cause, Scope
 from pdagent.queue.pending import HEAVY_BYTES
@@ -29,6 +29,7 @@ from pdagent.schedule.limits import Limits
 from pdagent.schedule.patience import EVERY_SECONDS
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, file_name
+from pdagent.wire.verdict import Throttled
 from tests.support.events import KEY, OTHER, summaries
 from tests.support.events_api import Answer, EventsApi
 
@@ -145,8 +146,13 @@ def claimed(scheduler: Scheduler, chain: str | None) -> Entry:
 
 @pytest.mark.parametrize("chain", ["dedup", None])
 @pytest.mark.parametrize("failures", [0, 1, 3])
-def test_is_put_back_once_there_is_memory(tmp_path: Path, chain: str | None, failures: int) -> None:
-    """It goes again, once, and then the next of its key."""
+def test_is_put_back_once_there_is_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chain: str | None, failures: int
+) -> None:
+    """It goes again, once, and then the next of its key. What fails is tried again after a
+    moment."""
+    pauses: list[float] = []
+    monkeypatch.setattr("pdagent.daemon.handling.pause", pauses.append)
     scheduler = Scheduler(Limits(60.0, 60, 4, 1), Chance(failures))
     handling = handling_of(tmp_path, scheduler)
     scheduler.add(NAME, "key")
@@ -158,6 +164,8 @@ def test_is_put_back_once_there_is_memory(tmp_path: Path, chain: str | None, fai
         names.append(entry.name)
         scheduler.forget(entry)
     assert sorted(names) == [NAME, "2_key.txt"]
+    # Who is delayed with its whole key needs no random number, so nothing fails.
+    assert pauses == [SHORT_SECONDS] * (failures if chain else 0)
     assert not len(scheduler)
 
 
@@ -169,12 +177,43 @@ def test_what_a_bug_put_back_is_told_of(bench: Bench) -> None:
     [hold] = bench.scheduler.held(now).holds
     assert (hold.scope, hold.why) == (Scope.KEY, "internal error")
     assert now + reading.AGAIN_SECONDS <= hold.until < now + reading.AGAIN_SECONDS + 60
+    assert hold.since >= now
     entry = bench.next(hold.until)
     assert bench.scheduler.may_send(entry, "a")
     bench.handling.try_again(entry)
     [hold] = bench.scheduler.held(now).holds
     assert (hold.scope, hold.cause, hold.why) == (Scope.CHAIN, Cause.FAILING, "internal error")
     assert hold.since >= now
+
+
+def test_a_bug_beside_another_event_of_the_key(bench: Bench) -> None:
+    """Each waits for what befell it, though both were on their way together."""
+    for name in (FIRST, SECOND):
+        bench.scheduler.add(name, KEY)
+    first = bench.next()
+    assert bench.scheduler.may_send(first, "a")
+    second = bench.next()
+    assert bench.scheduler.may_send(second, "b")
+    now = time.monotonic()
+    bench.scheduler.settle(first, Throttled(429, 300), now, now)
+    bench.handling.try_again(second)
+    waits = {hold.chain: hold.why for hold in bench.scheduler.held(now).holds}
+    assert waits["b"] == "internal error"
+
+
+def test_a_bug_with_an_event_that_waits_by_itself(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows its chain, so it goes on waiting by itself."""
+    bench.write(FIRST)
+    with monkeypatch.context() as patch:
+        failing(patch, errno.EACCES)
+        bench.handle(FIRST)
+        bench.handling.handle(bench.next(FAR))
+    entry = bench.next(2 * FAR)
+    bench.handling.try_again(entry)
+    [hold] = bench.scheduler.held(time.monotonic()).holds
+    assert (hold.scope, hold.chain, hold.why) == (Scope.CHAIN, FIRST, "internal error")
 
 
 # settled
@@ -214,9 +253,17 @@ def test_what_pagerduty_takes(
     ],
 )
 def test_what_pagerduty_refuses(
-    bench: Bench, api: EventsApi, errors: str, kind: str, why: str
+    bench: Bench,
+    api: EventsApi,
+    monkeypatch: pytest.MonkeyPatch,
+    errors: str,
+    kind: str,
+    why: str,
 ) -> None:
-    """It is in error, with PagerDuty's words without the key, and counted by what they blame."""
+    """It is in error, with PagerDuty's words without the key, and counted by what they blame. As it
+    was accepted, its reason is synced."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
     body = {"status": "invalid", "message": "no", "errors": [errors]}
     api.always(KEY, Answer(503))
     bench.write(FIRST)
@@ -224,7 +271,9 @@ def test_what_pagerduty_refuses(
     assert bench.handling.tally.retries == {"troubled": 1}
     assert bench.names(PENDING) == [FIRST]
     api.always(KEY, Answer(400, body=body))
+    assert synced == []
     bench.handling.handle(bench.next(FAR))
+    assert synced != []
     assert (bench.names(PENDING), bench.names(IN_ERROR)) == ([], [FIRST])
     reason = bench.reason(FIRST)
     assert (reason.status, reason.reason, reason.attempts) == (400, why, 2)
@@ -278,6 +327,10 @@ def test_what_is_no_event(
     lines = said(caplog, logging.WARNING)
     assert len(lines) == SAID_MOST
     assert lines[0] == f"in error: {0:016}_*0617: {reason.reason}"
+    another = file_name(number, KEY)
+    (bench.spool / PENDING / another).write_text("[]")
+    bench.handling.handle(bench.take(another, owner=1004))
+    assert len(said(caplog, logging.WARNING)) == SAID_MOST + 1  # another user's is told of
 
 
 def test_what_was_overtaken_is_not_sent(
@@ -296,6 +349,26 @@ def test_what_was_overtaken_is_not_sent(
     bench.write(FIRST, "earlier")
     bench.handle(FIRST)
     assert summaries(api.accepted) == ["later", "earlier"]
+
+
+def test_another_keys_events_overtake_nothing(bench: Bench) -> None:
+    """Though they have the same dedup key."""
+    other = file_name(2, OTHER)
+    bench.write(other, key=OTHER)
+    bench.handle(other, OTHER)
+    bench.write(FIRST)
+    bench.handle(FIRST, retried=True)
+    assert bench.names(DELIVERED) == sorted([FIRST, other])
+
+
+def test_what_lies_in_the_queue_counts_for_its_sender(bench: Bench) -> None:
+    """The endpoint takes only so many of each sender. What is delivered counts no longer."""
+    origins = bench.handling.origins
+    bench.write(FIRST)
+    origins.add(FIRST, "web")
+    assert origins.is_full("web", 1)
+    bench.handle(FIRST)
+    assert origins.numbers() == {}
 
 
 def test_what_is_delivered_meanwhile_overtakes(bench: Bench, api: EventsApi) -> None:
@@ -445,6 +518,22 @@ def test_patience_is_for_each_owner(bench: Bench, monkeypatch: pytest.MonkeyPatc
         assert bench.names(PENDING) == [name] * waits
 
 
+def test_patience_is_for_each_kind_of_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's incomplete files leave the patience with unfinished ones as it is."""
+    now = 1000.0
+    clock = SimpleNamespace(monotonic=lambda: now, time=time.time)
+    monkeypatch.setattr("pdagent.daemon.handling.time", clock)
+    (bench.spool / PENDING / FIRST).write_text("{")
+    bench.handle(FIRST)
+    now += max(INCOMPLETE_SECONDS, reading.UNFINISHED_SECONDS)
+    bench.handling.handle(bench.next(now))
+    assert bench.names(IN_ERROR) == [FIRST]
+    bench.write(SECOND)
+    os.link(bench.spool / PENDING / SECOND, bench.spool / "tmp" / SECOND)
+    bench.handling.handle(bench.take(SECOND))
+    assert bench.names("tmp") == [SECOND]  # its sender may be about to remove it
+
+
 def test_a_file_that_stays_unreadable_is_told_of(
     bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -466,7 +555,7 @@ def test_a_file_that_stays_unreadable_is_told_of(
 def test_a_file_that_the_agent_may_not_read_waits_by_itself(
     bench: Bench, api: EventsApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person is told why, and the log says so once, and of a user's first files only."""
+    """A person is told why, and the log says so once, and of each user's first files only."""
     number = SAID_MOST + 5
     names = [file_name(n, KEY) for n in range(number)]
     now = time.monotonic()
@@ -477,6 +566,11 @@ def test_a_file_that_the_agent_may_not_read_waits_by_itself(
             bench.handling.handle(bench.take(name, owner=1003))
         for _ in names:
             bench.handling.handle(bench.next(now + 3600))
+        assert len(said(caplog, logging.ERROR)) == SAID_MOST
+        names.append(file_name(number, KEY))
+        bench.write(names[-1], dedup_key="another")
+        bench.handling.handle(bench.take(names[-1], owner=1004))
+        bench.handling.handle(bench.next(now + 3600))
     holds = bench.scheduler.held(now).holds
     assert {(hold.scope, hold.cause, hold.why) for hold in holds} == {
         (Scope.CHAIN, Cause.UNREADABLE, "the agent may not read it")
@@ -485,7 +579,7 @@ def test_a_file_that_the_agent_may_not_read_waits_by_itself(
     assert min(hold.until for hold in holds) >= now + reading.AGAIN_SECONDS
     assert min(hold.since for hold in holds) >= now
     lines = said(caplog, logging.ERROR)
-    assert len(lines) == SAID_MOST
+    assert len(lines) == SAID_MOST + 1
     assert lines[0] == f"cannot read {0:016}_*0617: Permission denied; it waits"
     bench.write(OTHER_ONE, key=OTHER)
     bench.handle(OTHER_ONE, OTHER)
@@ -572,3 +666,19 @@ def test_who_dislikes_an_event_is_asked_without_it(bench: Bench, api: EventsApi)
     bench.handle(FIRST)
     [hold] = bench.scheduler.held(time.monotonic()).holds
     assert (hold.scope, hold.cause) == (Scope.CHAIN, Cause.FAILING)
+
+
+def test_the_relay_that_dislikes_an_event_is_asked_without_it(
+    tmp_path: Path, api: EventsApi
+) -> None:
+    """And not another one."""
+    bench = Bench(tmp_path, events_url=f"http://127.0.0.1:1 {api.url}")
+    api.always(KEY, Answer(200, html="<p>no</p>"))
+    for name in (file_name(number, KEY) for number in range(40)):
+        bench.write(name, dedup_key=name)
+        entry = bench.take(name)
+        bench.handling.handle(entry)
+        if entry.relay == api.url:
+            break
+    causes = {hold.chain: hold.cause for hold in bench.scheduler.held(time.monotonic()).holds}
+    assert causes[f"={name}"] == Cause.FAILING

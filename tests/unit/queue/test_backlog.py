@@ -50,6 +50,13 @@ def test_scan_gives_the_order_of_the_queue(root: Path) -> None:
     assert sorted(others) == [".hidden", "junk"]
 
 
+def test_names_come_in_the_order_of_the_queue(root: Path) -> None:
+    """By number, not by letter, from whichever directory; other names are left out."""
+    for name in ("10_A.txt", "9_B.txt", "junk", "0000000000000008_C.txt"):
+        put(root, name, place="err")
+    assert Backlog(str(root)).names("err") == ["0000000000000008_C.txt", "9_B.txt", "10_A.txt"]
+
+
 def test_scan_opens_nothing(root: Path) -> None:
     """So 100,000 files cost a directory listing, and a FIFO can't hold it up."""
     os.mkfifo(root / "pdq" / NAME)
@@ -76,6 +83,8 @@ def test_no_change_is_missed_and_quiet_is_noticed(root: Path) -> None:
     path.unlink()
     assert not backlog.is_quiet()
     assert backlog.changed()
+    assert backlog.changed()
+    assert backlog.is_quiet()
     (root / "pdq").rmdir()
     assert not backlog.is_quiet()
 
@@ -213,6 +222,7 @@ def test_a_new_file_may_be_half_written(
     with pytest.raises(Hostile) as caught:
         Backlog(str(root)).load(NAME)
     assert type(caught.value) is kind
+    assert str(caught.value).startswith("it is ")  # empty, or not JSON
 
 
 @pytest.mark.parametrize("data", [b'["routing_key"]', b'{"event_action":"trigger"}'])
@@ -297,8 +307,8 @@ def test_adopting_what_is_gone(root: Path) -> None:
 def test_what_takes_the_second_names_place_stays(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The look at tmp/ may be old: the name is another file's by now."""
-    for name in ("1_K.txt", "2_K.txt"):
+    """The look at tmp/ may be old: the name is another file's by now, or gone."""
+    for name in ("1_K.txt", "2_K.txt", "3_K.txt"):
         os.link(put(root, name, place="tmp"), root / "pdq" / name)
     backlog = Backlog(str(root))
     backlog.adopt("1_K.txt", time.monotonic())
@@ -306,6 +316,8 @@ def test_what_takes_the_second_names_place_stays(
     put(root, "2_K.txt", place="tmp")
     monkeypatch.setattr(os, "scandir", looks := Counted(os.scandir))
     backlog.adopt("2_K.txt", backlog._half_done_at)
+    (root / "tmp" / "3_K.txt").unlink()
+    backlog.adopt("3_K.txt", backlog._half_done_at)  # its sender has done it meanwhile
     assert looks.calls == 0  # no younger look is needed
     assert os.listdir(root / "tmp") == ["2_K.txt"]
 
@@ -435,6 +447,24 @@ def test_a_purge_that_fails_half_way(root: Path) -> None:
     assert os.listdir(root / "tmp") == []
 
 
+def test_nobody_can_guess_where_a_purged_event_goes(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone may add names to tmp/, so none may be in the way."""
+    rename, taken = os.rename, list[str]()
+
+    def renamed(old: str, new: str) -> None:
+        rename(old, new)
+        taken.append(Path(new).name)
+
+    monkeypatch.setattr(os, "rename", renamed)
+    for _ in range(2):
+        put(root)
+        Backlog(str(root)).purge([("pdq", NAME)])
+    assert len({name.removeprefix("purged-").partition("-")[0] for name in taken}) == 2
+    assert all(len(name) > 32 for name in taken)
+
+
 def test_purge_of_an_event_whose_sender_died(root: Path) -> None:
     """Its second name in tmp/ is nobody's event, and clean-up's."""
     put(root)
@@ -530,6 +560,22 @@ def test_what_comes_during_a_look_is_left_for_the_next(root: Path) -> None:
     assert "6_A.txt" not in first
     assert backlog.changed()
     assert "6_A.txt" in {seen.name for seen in backlog.look(lambda _: False)}
+
+
+def test_what_changes_during_a_look_hides_nothing_else(root: Path) -> None:
+    """It is left for the next look, and the look goes on behind it."""
+    names = [f"{number}_K.txt" for number in range(50)]
+    paths = [put(root, name) for name in names]
+    made = paths[0].stat().st_ctime_ns
+
+    def known(_: str) -> bool:
+        while paths[0].stat().st_ctime_ns < made + 50_000_000:  # time stamps tick slowly
+            for path in paths[::2]:
+                path.chmod(0o640)
+        return False
+
+    found = {seen.name for seen in Backlog(str(root)).look(known)}
+    assert found >= set(names[1::2])
 
 
 def test_what_is_known_is_passed_over(root: Path) -> None:

@@ -842,6 +842,37 @@ def test_a_delay_of_a_key_ends_with_its_event(desk: Desk, cause: Cause) -> None:
     assert desk.drain() == ["A:y:2"]
 
 
+def test_a_delay_ends_where_its_event_is_gone(desk: Desk) -> None:
+    """Nobody is told any more that the key waits for it."""
+    desk.add("A:x:1", "A:y:2")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    desk.scheduler.delay(entry, desk.now, desk.now + 5, "can't be read")
+    desk.wait()
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    desk.scheduler.forget(entry)
+    assert desk.scheduler.held(desk.now).holds == ()
+    assert desk.drain() == ["A:y:2"]
+
+
+def test_a_delay_that_is_over_ends_no_other_hold(busy: Desk) -> None:
+    """Such as a throttling of the key by another event, beside which a person removes this one."""
+    busy.add("A:x:1", "A:y:2", "A:z:3")
+    entry = busy.scheduler.claim(busy.now)
+    assert entry is not None
+    busy.scheduler.delay(entry, busy.now, busy.now + 5, "can't be read")
+    busy.wait()
+    busy.settle(busy.take(), TROUBLED)
+    busy.settle(busy.take(), DELIVERED)
+    busy.wait()
+    flying = {found.name: found for found in iter(busy.take, None)}
+    busy.settle(flying["A:z:3"], Throttled(429, 17.0))
+    busy.scheduler.forget(flying["A:x:1"])
+    assert [hold.cause for hold in busy.scheduler.held(busy.now).holds] == [Cause.THROTTLED]
+    assert busy.take() is None
+
+
 def test_an_event_that_steps_aside(desk: Desk) -> None:
     """By itself, under its own name, and people are told why. The rest of its key goes on."""
     desk.add("A:x:1", "A:y:2")

@@ -204,8 +204,10 @@ def test_who_speaks_before_he_is_asked_is_not_listened_to() -> None:
         connection, post = to(server.url), soon()
         connection.open(post)
         wait_until(lambda: not connection.silent())
-        with pytest.raises(Unreached, match="spoke before it was asked"):
+        with pytest.raises(Unreached) as caught:
             connection.exchange(REQUEST, post)
+        where = f"PagerDuty at 127.0.0.1:{server.port}"
+        assert str(caught.value) == f"{where}: it spoke before it was asked"
         assert not post.begun
         connection.close()
 
@@ -271,6 +273,25 @@ def test_a_black_hole_leaves_time_for_the_other_addresses(
         connection.open(post)
         assert connection.exchange(REQUEST, soon()).status == 202
         connection.close()
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(1000.0, 500.0, 1000.0), (0.01, 0.1, 0.1)])
+def test_what_earlier_addresses_leave_is_for_the_last(
+    server: RawServer,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    least: float,
+    most: float,
+) -> None:
+    """An address that refuses at once takes no time from the others. Each has a moment at least."""
+    monkeypatch.setattr(connections, "CONNECT_SECONDS", seconds)
+    ports = (1, server.port)  # nobody listens at the first
+    found = [socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)[0] for port in ports]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    connection = to(server.url)
+    connection.open(soon(10_000))
+    assert least <= connection.sock.gettimeout() <= most
+    connection.close()
 
 
 def test_a_certificate_that_is_not_believed(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -418,6 +439,20 @@ def test_a_certificate_beyond_a_tunnel(
     assert '; it was issued by "Home-made Gateway CA"' in why
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_certificate_of_another_host_beyond_a_tunnel(
+    authority: CertificateAuthority, scheme: str
+) -> None:
+    """It is not believed, though its authority is. Whoever holds it is not PagerDuty."""
+    outer = authority.context() if scheme == "https" else None
+    other = authority.context(["elsewhere.example"])
+    with serving(Polite, tls=other) as server, serving(Passing, tls=outer) as gate:
+        proxy = Proxy(scheme, "localhost", gate.port, "proxy_url")
+        found, why = stage(to(server.url, proxy, ca_file=authority.ca_file))
+    assert found == "tls"
+    assert "certificate verify failed" in why
+
+
 def test_a_proxy_that_speaks_tls(authority: CertificateAuthority) -> None:
     """Plain HTTP goes through it without a tunnel. Its certificate has to be believed."""
     with serving(Polite, tls=authority.context()) as gate:
@@ -462,6 +497,26 @@ def test_a_proxy_that_does_not_speak_tls(authority: CertificateAuthority) -> Non
         assert why.startswith(f"the proxy at {where}: no TLS: ")
 
 
+def test_a_proxy_that_says_nothing(
+    authority: CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for, neither for TLS nor for plain HTTP, and nobody knows what it speaks."""
+    monkeypatch.setattr(connections, "PROXY_TLS_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "PLAIN_SECONDS", 0.1)
+
+    class Mute(Conversation):
+        def handle(self) -> None:
+            while self.request.recv(65_536):
+                pass
+
+    with serving(Mute) as gate:
+        proxy = Proxy("https", "localhost", gate.port, "https_proxy")
+        assert stage(to("https://events.example", proxy, ca_file=authority.ca_file)) == (
+            "proxy",
+            f"the proxy at localhost:{gate.port}: no TLS: timed out",
+        )
+
+
 def test_pagerduty_that_does_not_speak_tls(
     authority: CertificateAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -502,6 +557,37 @@ def test_a_certificate_of_ours_that_cannot_be_used(authority: CertificateAuthori
         )
         found = stage(connection)
     assert found == ("identity", "events_client_cert = /none: No such file or directory")
+
+
+def test_a_certificate_of_ours(authority: CertificateAuthority, tmp_path: Path) -> None:
+    """A relay that asks for one takes the event."""
+    strict = authority.context()
+    strict.verify_mode = ssl.CERT_REQUIRED
+    strict.load_verify_locations(authority.ca_file)
+    cert, key = authority.files(str(tmp_path), "client")
+    with serving(Polite, tls=strict) as server:
+        connection = to(
+            server.url,
+            events_url=server.url,
+            ca_file=authority.ca_file,
+            events_client_cert=cert,
+            events_client_key=key,
+        )
+        connection.open(soon())
+        assert connection.exchange(REQUEST, soon()).status == 202
+        connection.close()
+
+
+def test_authorities_of_the_environment(
+    authority: CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSL_CERT_FILE counts where the configuration names none, as for OpenSSL."""
+    monkeypatch.setenv("SSL_CERT_FILE", authority.ca_file)
+    with serving(Polite, tls=authority.context()) as server:
+        connection = to(server.url)
+        connection.open(soon())
+        assert connection.exchange(REQUEST, soon()).status == 202
+        connection.close()
 
 
 def test_a_certificate_of_ours_that_is_not_accepted(authority: CertificateAuthority) -> None:
@@ -578,14 +664,33 @@ def test_a_deadline_in_the_middle_of_an_answer() -> None:
         connection.close()
 
 
+def test_a_deadline_in_the_middle_of_the_request() -> None:
+    """Whoever takes too long to read a request has not answered in time either."""
+    request, may_end = REQUEST + b"x" * 20_000_000, threading.Event()  # more than the kernel holds
+
+    class Deaf(Conversation):
+        def handle(self) -> None:
+            may_end.wait(60)
+
+    with serving(Deaf) as server:
+        connection = to(server.url)
+        connection.open(soon())
+        post = soon(0.2)
+        with pytest.raises(TimeoutError):
+            connection.exchange(request, post)
+        assert not post.sent
+        connection.close()
+        may_end.set()
+
+
 def test_which_way_it_goes() -> None:
-    """From the address that is set, and to one of either family, which is named as people write
-    it."""
-    came_from: list[str] = []
+    """From the address that is set and any port, and to one of either family, which is named as
+    people write it."""
+    came_from: list[tuple[str, int]] = []
 
     class Curious(Conversation):
         def handle(self) -> None:
-            came_from.append(self.client_address[0])
+            came_from.append(self.client_address)
             self.request.recv(1)
 
     with serving(Curious) as server:
@@ -594,7 +699,9 @@ def test_which_way_it_goes() -> None:
         nodelay = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         connection.close()
         wait_until(lambda: bool(came_from))
-    assert came_from == ["127.0.0.9"]
+    [(address, port)] = came_from
+    assert address == "127.0.0.9"
+    assert port > 1023  # the system's choice: two connections at a time have one each
     assert nodelay
     assert stage(to("http://[::1]:1")) == ("connection", "PagerDuty at [::1]:1: Connection refused")
 
