@@ -70,14 +70,23 @@ def send(request: "Sending", arguments: list[str]) -> None:
 def hold_standard_descriptors() -> None:
     """Opens what is closed of descriptors 0 to 2. Otherwise the next file that is opened, an event
     or a FIFO, would be taken for the terminal. To be read only: writing to them fails as before."""
-    for path in ("/dev/null", "/"):  # the second is there in every chroot
-        try:
-            while (fd := posix.open(path, posix.O_RDONLY)) <= 2:
-                pass
-            posix.close(fd)
-            return
-        except OSError:
+    try:
+        while (fd := _nothing()) <= 2:
             pass
+        posix.close(fd)
+    except OSError:
+        pass
+
+
+def _nothing() -> int:
+    """A file that is empty, open to be read. A chroot may have no /dev. Then it is a pipe that
+    nobody writes to: Python does not start with a directory for its stdin."""
+    try:
+        return posix.open("/dev/null", posix.O_RDONLY)
+    except OSError:
+        reader, writer = posix.pipe()
+        posix.close(writer)
+        return reader
 
 
 def main(arguments: list[str]) -> None:

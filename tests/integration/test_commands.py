@@ -141,6 +141,10 @@ def test_quiet(agent: Agent, pd_send: Sender, quiet: str) -> None:
         (["-k", KEY, "-t", "resolve", "-i", ""], "Event type 'resolve' requires incident key"),
         (["-k", KEY, "-t", "trigger", "-d", "x", "--nope"], "unrecognized arguments: --nope"),
         (["-k", KEY, "-t", "trigger", "-d", "x", "word"], "unrecognized arguments: word"),
+        (
+            ["-k", KEY, "-t", "trigger", "-d", "x", "a\nb\x1b[2J"],
+            "unrecognized arguments: a\\nb\\u001b[2J",
+        ),
         (["-k"], "argument -k/--service-key: expected one argument"),
     ],
 )

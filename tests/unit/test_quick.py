@@ -1,5 +1,9 @@
 """The quick way through pd-send and the complete one can't be told apart, but by their speed."""
 
+import os
+import stat
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,7 +11,8 @@ from hypothesis import strategies as st
 from pdagent import quick
 from pdagent.commands import pd_send
 from pdagent.submission import Submission
-from tests.support.ways import NOT_PLAIN, outcome
+from tests.support.users import ROOT
+from tests.support.ways import NOT_PLAIN, in_a_child, outcome
 
 
 def quickly(arguments: list[str]) -> int:
@@ -191,3 +196,18 @@ def test_every_option_of_the_quick_way_is_one_of_the_complete() -> None:
         name: action.dest for action in pd_send.parser()._actions for name in action.option_strings
     }
     assert Submission.texts.items() <= known.items()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root may chroot")
+def test_closed_descriptors_where_there_is_no_dev(tmp_path: Path) -> None:
+    """They are opened all the same, and none is a directory: Python does not start with one for its
+    stdin, and the complete way comes after this."""
+
+    def task() -> int:
+        os.chroot(tmp_path)
+        os.closerange(0, 3)
+        quick.hold_standard_descriptors()
+        kinds = [os.fstat(descriptor).st_mode for descriptor in range(3)]
+        return sum(stat.S_ISDIR(kind) for kind in kinds)
+
+    assert in_a_child(task, b"")[0] == 0

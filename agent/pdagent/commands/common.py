@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pdagent import __version__, config, exits
 from pdagent.acceptance import say
 from pdagent.lines import Problem
+from pdagent.shown import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Parser(argparse.ArgumentParser):
         word = message.removeprefix("unrecognized arguments: ").partition(" ")[0]
         if word in self.first_words:
             hint = f"If the word {word} is meant, it stands first: {self.prog} {word} -h shows how"
-        # Arguments may hold bytes that stderr can't show.
-        text = f"{self.prog}: error: {message}".encode("utf-8", "backslashreplace").decode()
+        # Arguments may hold anything, such as line breaks and what a terminal obeys.
+        text = escaped(f"{self.prog}: error: {message}")
         say(f"{text}\n{hint or self.short_usage()}", 2)
         sys.exit(exits.USAGE)
 

@@ -216,6 +216,13 @@ def test_what_the_scanner_reads_is_what_json_reads() -> None:
         loads("")
 
 
+def test_a_number_that_is_too_long_is_a_text() -> None:
+    """It costs no page: not here, and not where the daemon reads the body."""
+    for digits in (301, 5000, 3_000_000):
+        text = "-" + "9" * digits
+        assert loads(f'{{"n": {text}}}') == {"n": text}
+
+
 @pytest.mark.parametrize(
     "arguments", [["-h"], ["-f", "a=b"], ["--dry-run"], ["--inc", "x"], ["-kX"]]
 )
