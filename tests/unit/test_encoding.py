@@ -120,6 +120,10 @@ def test_a_dedup_key_is_shortened_for_ever_alike(key: str, short: str) -> None:
     ("text", "written"),
     [
         (" ~\x1f\x7f", r'" ~\u001f\u007f"'),
+        (
+            "WXYZ wxyz 0123 !#$%&'()*+,-./:;<=>?@[]^_`{|}~\n",
+            '"WXYZ wxyz 0123 !#$%&\'()*+,-./:;<=>?@[]^_`{|}~\\n"',
+        ),
         ('a "b" c', r'"a \"b\" c"'),
         (r"C:\Temp", r'"C:\\Temp"'),
         ('"\\\n\r\t\b\f', r'"\"\\\n\r\t\b\f"'),
