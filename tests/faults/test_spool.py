@@ -185,14 +185,16 @@ def test_delivered_events_make_room(api: EventsApi, agent: Agent, full_disk: Fil
     wait_until(lambda: "the disk is short" in agent.log)
 
 
-def test_the_spool_goes_away(api: EventsApi, agent: Agent) -> None:
-    """A daemon whose spool somebody removes makes it anew, and serves that."""
+@pytest.mark.parametrize("gone", ["pdq", "tmp", "suc"])
+def test_a_directory_goes_away(api: EventsApi, agent: Agent, gone: str) -> None:
+    """A daemon makes anew what somebody removes of its spool, within a minute, and serves that."""
     agent.configure(events_url=api.url, send_interval_secs=1)
     agent.start()
-    subprocess.run(["rm", "-r", str(agent.spool / "pdq"), str(agent.spool / "tmp")], check=True)
-    wait_until(lambda: (agent.spool / "pdq").is_dir() and (agent.spool / "tmp").is_dir())
+    (agent.spool / gone).rmdir()
+    wait_until(lambda: f"{gone} was removed: made anew" in agent.log, 180)
     agent.send(KEY, "trigger", "-d", "x")
     api.wait_accepted(1)
+    wait_until(lambda: len(agent.names("suc")) == 1)
 
 
 # --- dying in the middle ------------------------------------------------------------------------

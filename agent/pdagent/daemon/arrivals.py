@@ -27,7 +27,7 @@ from pdagent.daemon.shortage import is_shortage
 from pdagent.daemon.window import Window
 from pdagent.daemon.workers import Workers
 from pdagent.queue.backlog import Backlog, Seen
-from pdagent.queue.layout import WAKE_LINE, CannotRun, make_directories, open_wake
+from pdagent.queue.layout import WAKE_LINE, CannotRun, directories, make_directories, open_wake
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
 from pdagent.shown import masked_name
@@ -140,6 +140,7 @@ class Arrivals:
     def _asked_for(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._asked, 4096)
+        self._restore()
         self._settlement.tidy()
         self._backlog.rest(ADOPTION_SECONDS)
         self._workers.say_rest()
@@ -153,15 +154,15 @@ class Arrivals:
     def _look(self) -> bool:
         """Looks at the whole directory. Returns whether it could."""
         try:
-            directories: set[str] = set()
+            strange: set[str] = set()
             self._window.begin()
             for seen in self._backlog.look(self._is_known):
                 if seen.is_directory:
-                    directories.add(seen.name)
+                    strange.add(seen.name)
                 else:
                     self._window.see(seen.name, seen.owner)
             self._workers.add(self._window.admitted())
-            self._leave(directories)
+            self._leave(strange)
         except OSError as error:
             self._missing(error)
             return False
@@ -169,16 +170,27 @@ class Arrivals:
 
     def _missing(self, error: OSError) -> None:
         log.error("cannot look into %s/%s: %s", self._backlog.root, PENDING, error.strerror)
-        with contextlib.suppress(CannotRun):
-            make_directories(self._settings)
+
+    def _restore(self) -> None:
+        """Makes anew what somebody removes of the queue: without tmp/ no event comes in, without
+        suc/ none is settled. `rm -r` takes one directory after the other, so each is looked for
+        each time: pdq/ may be here again when tmp/ goes. Where the spool is root's, as the packages
+        have it, only `pdagent check --repair` can do this."""
+        gone = [path for path, _ in directories(self._settings) if not os.path.isdir(path)]
+        if gone:
+            with contextlib.suppress(CannotRun):
+                make_directories(self._settings)
+        for path in gone:
+            if os.path.isdir(path):
+                log.error("the directory %s was removed: made anew", path)
 
     def _is_known(self, name: str) -> bool:
         return self._workers.knows(name)
 
-    def _leave(self, directories: set[str]) -> None:
+    def _leave(self, strange: set[str]) -> None:
         # A directory is never moved: in err/ its owner could go on writing into it.
-        new = sorted(directories - self._directories)
-        self._directories = directories
+        new = sorted(strange - self._directories)
+        self._directories = strange
         for name in new[:DIRECTORIES_SAID]:
             log.warning(
                 "%s in %s is a directory, and no event: it is left", masked_name(name), PENDING
