@@ -235,6 +235,8 @@ class Handling:
                 again = True
 
     def _put_back(self, entry: Entry) -> None:
+        # No server has answered, so nothing is learnt of PagerDuty or of the event: no hold ends,
+        # and the event is not given up.
         now = time.monotonic()
         with self._lock:
             if not self._scheduler.is_claimed(entry):
@@ -242,7 +244,7 @@ class Handling:
             if entry.chain is None:
                 self._scheduler.delay(entry, now, now + AGAIN_SECONDS, "internal error")
             elif self._scheduler.may_send(entry, entry.chain):
-                self._scheduler.settle(entry, Troubled("internal error"), now, now)
+                self._scheduler.postpone(entry, now, now + AGAIN_SECONDS, "internal error")
 
     def _conclude(self, entry: Entry, pending: Pending, verdict: Verdict, started: float) -> None:
         # The question whether the event is to blame is answered before the scheduler hears of the

@@ -115,17 +115,18 @@ def said(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == level]
 
 
-class Chance:
-    """Gives the same float, but for the first few times, when memory is short."""
+class Clock:
+    """The time, but for the first few times, when memory is short."""
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
+        self.really = time.monotonic
 
     def __call__(self) -> float:
         self.failures -= 1
         if self.failures >= 0:
             raise MemoryError
-        return 0.5
+        return self.really()
 
 
 def handling_of(root: Path, scheduler: Scheduler) -> Handling:
@@ -153,10 +154,11 @@ def test_is_put_back_once_there_is_memory(
     moment."""
     pauses: list[float] = []
     monkeypatch.setattr("pdagent.daemon.handling.pause", pauses.append)
-    scheduler = Scheduler(Limits(60.0, 60, 4, 1), Chance(failures))
+    scheduler = Scheduler(Limits(60.0, 60, 4, 1), lambda: 0.5)
     handling = handling_of(tmp_path, scheduler)
     scheduler.add(NAME, "key")
     scheduler.add("2_key.txt", "key")
+    monkeypatch.setattr(time, "monotonic", Clock(failures))
     handling.try_again(claimed(scheduler, chain))
     handling.try_again(scheduler._known[NAME])  # nothing any more
     names = []
@@ -164,8 +166,7 @@ def test_is_put_back_once_there_is_memory(
         names.append(entry.name)
         scheduler.forget(entry)
     assert sorted(names) == [NAME, "2_key.txt"]
-    # Who is delayed with its whole key needs no random number, so nothing fails.
-    assert pauses == [SHORT_SECONDS] * (failures if chain else 0)
+    assert pauses == [SHORT_SECONDS] * failures
     assert not len(scheduler)
 
 
@@ -178,12 +179,32 @@ def test_what_a_bug_put_back_is_told_of(bench: Bench) -> None:
     assert (hold.scope, hold.why) == (Scope.KEY, "internal error")
     assert now + reading.AGAIN_SECONDS <= hold.until < now + reading.AGAIN_SECONDS + 60
     assert hold.since >= now
-    entry = bench.next(hold.until)
+    over = hold.until
+    entry = bench.next(over)
     assert bench.scheduler.may_send(entry, "a")
     bench.handling.try_again(entry)
-    [hold] = bench.scheduler.held(now).holds
-    assert (hold.scope, hold.cause, hold.why) == (Scope.CHAIN, Cause.FAILING, "internal error")
+    [hold] = [hold for hold in bench.scheduler.held(now).holds if hold.until > over]
+    assert (hold.scope, hold.cause, hold.why) == (Scope.CHAIN, Cause.UNREADABLE, "internal error")
     assert hold.since >= now
+
+
+def test_a_bug_ends_no_hold_and_gives_nothing_up(bench: Bench) -> None:
+    """No server has answered. However often that was: the key stays throttled, and the event goes
+    again."""
+    for name in (FIRST, SECOND):
+        bench.scheduler.add(name, KEY)
+    first = bench.next()
+    assert bench.scheduler.may_send(first, "a")
+    second = bench.next()
+    assert bench.scheduler.may_send(second, "b")
+    now = time.monotonic()
+    bench.scheduler.settle(first, Throttled(429, 300), now, now)
+    bench.handling.try_again(second)
+    assert [hold.scope for hold in bench.scheduler.held(now).holds if hold.why != "internal error"]
+    for _ in range(100):
+        entry = bench.next(FAR)
+        bench.handling.try_again(entry)
+        assert not bench.scheduler.is_claimed(entry)
 
 
 def test_a_bug_beside_another_event_of_the_key(bench: Bench) -> None:
