@@ -149,10 +149,26 @@ class Arrivals:
                 return
         except OSError as error:
             self._missing(error)
-        self._look()
+        if (found := self._found()) is None:
+            return
+        # A look tells the order by the names alone, which is wrong if the clock was set back. The
+        # FIFO tells it rightly: whoever wrote to it did so before the next event was linked.
+        #   pd-send: links trigger, and writes its name to the FIFO; the clock is set back
+        #   pd-send: links resolve, whose name is the earlier one now
+        #   daemon: has found both, and must not send resolve before trigger
+        if not self._missed:
+            self._woken()
+        self._workers.add([entry for entry in found if not self._is_known(entry[0])])
 
     def _look(self) -> bool:
         """Looks at the whole directory. Returns whether it could."""
+        found = self._found()
+        self._workers.add(found or [])
+        return found is not None
+
+    def _found(self) -> list[tuple[str, int]] | None:
+        """The names in the directory that are new, and their owners, in queue order. None if it
+        can't be looked at."""
         try:
             strange: set[str] = set()
             self._window.begin()
@@ -161,12 +177,12 @@ class Arrivals:
                     strange.add(seen.name)
                 else:
                     self._window.see(seen.name, seen.owner)
-            self._workers.add(self._window.admitted())
+            found = self._window.admitted()
             self._leave(strange)
         except OSError as error:
             self._missing(error)
-            return False
-        return True
+            return None
+        return found
 
     def _missing(self, error: OSError) -> None:
         log.error("cannot look into %s/%s: %s", self._backlog.root, PENDING, error.strerror)

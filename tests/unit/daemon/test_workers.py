@@ -124,6 +124,18 @@ def test_names_wait_for_a_look_that_sees_what_was_there(
     assert summaries(api.requests) == ["first", "second"]
 
 
+def test_a_look_keeps_the_order_that_the_fifo_tells(crew: Crew, api: EventsApi) -> None:
+    """The clock was set back between two events, so the later one has the earlier name. The daemon
+    happens to look at the directory before it reads the FIFO."""
+    arrivals = crew.arrivals()
+    crew.write(SECOND, written("accepted first"))
+    Spool(str(crew.spool)).wake(SECOND)
+    crew.write(FIRST, written("accepted later"))
+    arrivals._asked_for()
+    crew.until(lambda: len(api.accepted) == 2)
+    assert summaries(api.requests) == ["accepted first", "accepted later"]
+
+
 def test_a_file_that_stays_incomplete_is_set_aside(
     crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
