@@ -188,9 +188,8 @@ def test_what_a_bug_put_back_is_told_of(bench: Bench) -> None:
     assert hold.since >= now
 
 
-def test_a_bug_ends_no_hold_and_gives_nothing_up(bench: Bench) -> None:
-    """No server has answered. However often that was: the key stays throttled, and the event goes
-    again."""
+def beside_a_throttled(bench: Bench) -> tuple[float, Entry]:
+    """An event of another chain that is on its way, and when its key was throttled."""
     for name in (FIRST, SECOND):
         bench.scheduler.add(name, KEY)
     first = bench.next()
@@ -199,6 +198,13 @@ def test_a_bug_ends_no_hold_and_gives_nothing_up(bench: Bench) -> None:
     assert bench.scheduler.may_send(second, "b")
     now = time.monotonic()
     bench.scheduler.settle(first, Throttled(429, 300), now, now)
+    return now, second
+
+
+def test_a_bug_ends_no_hold_and_gives_nothing_up(bench: Bench) -> None:
+    """No server has answered. However often that was: the key stays throttled, and the event goes
+    again."""
+    now, second = beside_a_throttled(bench)
     bench.handling.try_again(second)
     assert [hold.scope for hold in bench.scheduler.held(now).holds if hold.why != "internal error"]
     for _ in range(100):
@@ -209,14 +215,7 @@ def test_a_bug_ends_no_hold_and_gives_nothing_up(bench: Bench) -> None:
 
 def test_a_bug_beside_another_event_of_the_key(bench: Bench) -> None:
     """Each waits for what befell it, though both were on their way together."""
-    for name in (FIRST, SECOND):
-        bench.scheduler.add(name, KEY)
-    first = bench.next()
-    assert bench.scheduler.may_send(first, "a")
-    second = bench.next()
-    assert bench.scheduler.may_send(second, "b")
-    now = time.monotonic()
-    bench.scheduler.settle(first, Throttled(429, 300), now, now)
+    now, second = beside_a_throttled(bench)
     bench.handling.try_again(second)
     waits = {hold.chain: hold.why for hold in bench.scheduler.held(now).holds}
     assert waits["b"] == "internal error"
