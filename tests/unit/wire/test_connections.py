@@ -497,17 +497,20 @@ def test_a_proxy_that_does_not_speak_tls(authority: CertificateAuthority) -> Non
         assert why.startswith(f"the proxy at {where}: no TLS: ")
 
 
+class Mute(Conversation):
+    """Reads, and says nothing."""
+
+    def handle(self) -> None:
+        while self.request.recv(65_536):
+            pass
+
+
 def test_a_proxy_that_says_nothing(
     authority: CertificateAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not waited for, neither for TLS nor for plain HTTP, and nobody knows what it speaks."""
     monkeypatch.setattr(connections, "PROXY_TLS_SECONDS", 0.1)
     monkeypatch.setattr(connections, "PLAIN_SECONDS", 0.1)
-
-    class Mute(Conversation):
-        def handle(self) -> None:
-            while self.request.recv(65_536):
-                pass
 
     with serving(Mute) as gate:
         proxy = Proxy("https", "localhost", gate.port, "https_proxy")
@@ -534,13 +537,7 @@ def test_pagerduty_that_does_not_speak_tls(
     assert found == "tls"
     assert why in (f"{where}wrong version number", f"{where}record layer failure")
     monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.1)
-
-    class Silent(Conversation):
-        def handle(self) -> None:
-            while self.request.recv(65_536):
-                pass
-
-    with serving(Silent) as silent:
+    with serving(Mute) as silent:
         url = silent.url.replace("http:", "https:")
         assert stage(to(url, ca_file=authority.ca_file)) == (
             "tls",
