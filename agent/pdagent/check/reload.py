@@ -10,13 +10,11 @@ import signal
 from collections.abc import Callable
 
 from pdagent import exits
-from pdagent.check.host import Host
+from pdagent.check.host import ANSWER_SECONDS, Host
 from pdagent.check.service import pid_of
 from pdagent.config import Config
 from pdagent.queue import condition
 from pdagent.queue.condition import Condition
-
-ANSWER_SECONDS = 20.0  # a host may be that busy; systemd waits longer
 
 
 class NotReloaded(Exception):

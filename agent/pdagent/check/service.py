@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
-from pdagent.check.host import Host
+from pdagent.check.host import ANSWER_SECONDS, Host
 from pdagent.config import Config
 from pdagent.queue import condition
 from pdagent.queue.layout import lock_file
@@ -26,7 +26,6 @@ from pdagent.wire.environment import FILES, VARIABLES, oddities, parse
 
 SUBJECT = "daemon"
 BOOT = "boot"
-ANSWER_SECONDS = 5.0
 _REMEDIES = {
     "disabled": "systemctl enable pdagent",
     "masked": "systemctl unmask pdagent && systemctl enable --now pdagent",

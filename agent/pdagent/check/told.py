@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pdagent.check.configuration import REPAIR, credential
 from pdagent.check.configuration import SUBJECT as CONFIGURATION
 from pdagent.check.finding import Finding, failed, ok, several, warning
-from pdagent.check.host import Host
+from pdagent.check.host import ANSWER_SECONDS, Host
 from pdagent.check.network import remedy_of
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
@@ -23,7 +23,6 @@ from pdagent.spool import poke, wake_fifo
 from pdagent.wire.verdict import CIRCLE
 
 SUBJECT = "delivery"
-ANSWER_SECONDS = 5.0
 # An older pending event is stuck if nothing is known that holds it.
 STUCK_SECONDS = 60.0
 # What the unit's sandbox hides from the service, where there is systemd.
@@ -32,10 +31,12 @@ _HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
 
 def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Finding]:
     """Whether events leave, as the daemon tells it. `path` is the configuration's."""
-    # An empty line on its FIFO asks the daemon for its condition.
+    # An empty line on its FIFO asks the daemon for its condition. The time is taken first, since the
+    # daemon may have answered before this process goes on.
+    asked = host.monotonic()
     if not poke(wake_fifo(settings.spool_dir), b"\n"):
         return  # nobody reads the FIFO, as the line daemon says
-    found = _answer(settings, host)
+    found = _answer(settings, host, asked)
     if found is None:
         text = (
             f"pdagentd does not tell how it fares: there is no fresh {condition.path_of(settings)}"
@@ -60,8 +61,7 @@ def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Find
         yield ok(SUBJECT, text)
 
 
-def _answer(settings: Config, host: Host) -> Condition | None:
-    asked = host.monotonic()
+def _answer(settings: Config, host: Host, asked: float) -> Condition | None:
     while host.monotonic() < asked + ANSWER_SECONDS:
         found = condition.read(settings)
         if found is not None and found.told >= asked:

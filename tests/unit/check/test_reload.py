@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pdagent import exits
-from pdagent.check.host import Host
-from pdagent.check.reload import ANSWER_SECONDS, NotReloaded, reload
+from pdagent.check.host import ANSWER_SECONDS, Host
+from pdagent.check.reload import NotReloaded, reload
 from pdagent.config import Config
 from pdagent.queue.condition import Condition, Trouble, path_of
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pdagent.check.finding import Finding, Level
-from pdagent.check.host import Host
-from pdagent.check.service import ANSWER_SECONDS, boot, daemon
+from pdagent.check.host import ANSWER_SECONDS, Host
+from pdagent.check.service import boot, daemon
 from pdagent.config import Config
 from pdagent.spool import wake_fifo
 
@@ -62,7 +62,7 @@ def test_it_answers(settings: Config, wake: int) -> None:
 
 
 def test_it_is_stuck(settings: Config, wake: int) -> None:
-    """Who does not read within five seconds is stuck, whether or not the FIFO has room."""
+    """Who does not read while a busy host would have is stuck, whether or not the FIFO has room."""
     for filling in (b"", b"x" * 65_536):
         os.write(wake, filling)
         clock = Clock()

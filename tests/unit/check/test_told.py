@@ -1,5 +1,6 @@
 """What the daemon tells, as lines of the check: each fault with the remedy that ends it."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pdagent.check.host import Host
 from pdagent.check.told import delivery
 from pdagent.config import Config
 from pdagent.queue.condition import Condition, Trouble, path_of
+from pdagent.spool import wake_fifo
 from pdagent.wire.question import Answer
 
 NOW = 1_795_420_800.0
@@ -139,6 +141,26 @@ def test_unreachable(settings: Config, tmp_path: Path) -> None:
     assert finding.remedy == (
         "Wait: the next try is in 12 s. Or at once: systemctl restart pdagent"
     )
+
+
+def test_it_answers_at_once(settings: Config, tmp_path: Path) -> None:
+    """Before whoever has asked goes on: that is an answer too, and the only one that comes."""
+    now = 100.0
+    fd = os.open(wake_fifo(settings.spool_dir), os.O_RDONLY | os.O_NONBLOCK)
+
+    def clock() -> float:
+        """The daemon has its turn first, whenever this process looks at the clock."""
+        nonlocal now
+        with contextlib.suppress(BlockingIOError):
+            if os.read(fd, 4096):
+                Path(path_of(settings)).write_text(replace(FINE, told=now).dumps())
+        now += 0.1
+        return now
+
+    host = Host(str(tmp_path), now=lambda: NOW, monotonic=clock, sleep=lambda _: None)
+    [finding] = delivery("/conf", settings, host, lambda: Answer(400))
+    os.close(fd)
+    assert finding.level is Level.OK
 
 
 def test_it_tells_nothing(settings: Config, tmp_path: Path) -> None:
