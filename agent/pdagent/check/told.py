@@ -31,8 +31,8 @@ _HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
 
 def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Finding]:
     """Whether events leave, as the daemon tells it. `path` is the configuration's."""
-    # An empty line on its FIFO asks the daemon for its condition. The time is taken first, since the
-    # daemon may have answered before this process goes on.
+    # An empty line on its FIFO asks the daemon for its condition. The daemon may answer before this
+    # process goes on, so the time is taken first.
     asked = host.monotonic()
     if not poke(wake_fifo(settings.spool_dir), b"\n"):
         return  # nobody reads the FIFO, as the line daemon says
