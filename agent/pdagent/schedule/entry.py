@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 
+from pdagent.queue.holds import Hold
 from pdagent.queue.names import order
 
 
 class Entry:
-    """A pending event as the scheduler knows it. `owner` is the user whose file it is. `delays` is
-    True while the event can't be read, so that its chain is unknown and its whole key waits."""
+    """A pending event as the scheduler knows it. `owner` is the user whose file it is. `delay` is
+    the hold on its whole key while the event can't be read, so that its chain is unknown."""
 
     __slots__ = (
         "_since",
         "chain",
-        "delays",
+        "delay",
         "heavy",
         "key",
         "missed_at",
@@ -37,7 +38,7 @@ class Entry:
         self.troubled_since = 0.0
         self.troubled_at = 0.0
         self.missed_at: float | None = None  # when it last found nothing reachable
-        self.delays = False  # True while this event holds back its whole key
+        self.delay: Hold | None = None
         self.heavy = False  # True while it takes one of the few places for large events
         self.next: Entry | None = None  # the one behind it in its Line
         self._since: dict[str, float] | None = None

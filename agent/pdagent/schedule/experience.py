@@ -45,9 +45,18 @@ class Experience:
                 return self._failed(entry, lane, now)
             case Unreachable() if reached:
                 return Known.PATH_OPEN
+            case Unreachable() if self._reached_since(entry, started):
+                return Known.REACHED_SINCE
             case Unreachable():
                 return self._missed(entry, started, now, reason(verdict))
         return Known.ANY
+
+    def _reached_since(self, entry: Entry, started: float) -> bool:
+        """Whether what was not reached before was reached while a post was on its way that was
+        `started` then."""
+        if self._relays.several:
+            return self._relays.back_after(entry.relay, started)
+        return self._outage.ended_after(started)
 
     def _failed(self, entry: Entry, lane: Lane, now: float) -> Known:
         if not entry.troubles:
@@ -101,7 +110,11 @@ class Experience:
         why = reason(verdict)
         if scope is Scope.KEY and cause is Cause.FAILING:
             why = f"{lane.troubles} failures in a row: {why}"
-        if cause is Cause.UNREACHABLE and self._outage.hold is not None:
+        if cause is Cause.UNREACHABLE and self._reached_since(entry, started):
+            # It is tried soon, and by itself, whatever was found out since. Its next post starts
+            # after the answer, so it counts.
+            seconds = lane.chain_of(entry).backoff.failed(self.limits.cap)
+        elif cause is Cause.UNREACHABLE and self._outage.hold is not None:
             seconds = max(0.0, self._outage.hold.until - now)
         elif cause is Cause.UNREACHABLE:
             seconds = max(0.0, self._relays.next_look(entry.relay, now) - now)

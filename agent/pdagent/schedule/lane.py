@@ -115,15 +115,17 @@ class Lane:
         """Until when it is held."""
         return float("-inf") if self.hold is None else self.hold.until
 
-    def keep(self, hold: Hold) -> None:
-        """Holds the whole lane from now on. A hold that lasts longer stays."""
+    def keep(self, hold: Hold) -> Hold | None:
+        """Holds the whole lane from now on, and returns the hold. None: one that lasts longer
+        stays."""
         self.room = 1
         if self.hold is not None:
             if hold.until <= self.hold.until:
-                return
+                return None
             if self.hold.is_told:
                 hold = replace(hold, since=self.hold.since)  # people are told of one hold
         self.hold = hold
+        return hold
 
     def is_older_than_hold(self, started: float) -> bool:
         """Whether the hold began while a post was on its way that was `started` then. Such a post

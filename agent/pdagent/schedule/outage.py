@@ -38,6 +38,7 @@ class Outage:
         self._held: dict[str, None] = {}  # the names of the events that missed, in that order
         self.probe = ""  # the name of the event that is on its way as the probe
         self.room = inf  # how many events may be on their way at once
+        self._ended = -inf  # when the last one was over
 
     @property
     def until(self) -> float | None:
@@ -49,6 +50,12 @@ class Outage:
     def allows(self, now: float) -> bool:
         """Whether an event that is not in doubt may go."""
         return self.hold is None or (not self.probe and now >= (self.until or now))
+
+    def ended_after(self, started: float) -> bool:
+        """Whether an outage ended while a post was on its way that was `started` then. If that post
+        found nothing reachable, it may tell of the outage that is over. It begins no new one: a
+        post that is started later on will."""
+        return started < self._ended
 
     def missed(
         self,
@@ -87,7 +94,7 @@ class Outage:
             return Scope.KEY
         return scope
 
-    def answered(self, taken: bool) -> list[str]:
+    def answered(self, taken: bool, now: float) -> list[str]:
         """PagerDuty has answered, and has taken the event or not. Returns the names of those that
         need not wait any longer."""
         if self.until is not None:
@@ -95,6 +102,7 @@ class Outage:
         elif taken and self.room < inf:
             self.room = self.room + 1 if self.room < FULL_ROOM else inf
         self._backoff.succeeded()
-        self.hold = None
+        if self.hold is not None:
+            self.hold, self._ended = None, now
         held, self._held = list(self._held), {}
         return held

@@ -27,14 +27,16 @@ MOVED_KEPT = 10_000  # chains that are remembered to have moved
 
 class Relay:
     """One destination. `since`: from when on it is not reached, None while it is; `until`: when the
-    next probe may go; `waiting`: the names of events that wait for it."""
+    next probe may go; `waiting`: the names of events that wait for it; `back`: when it was last
+    reached again."""
 
-    __slots__ = ("backoff", "since", "until", "waiting")
+    __slots__ = ("back", "backoff", "since", "until", "waiting")
 
     def __init__(self, random: Callable[[], float]) -> None:
         self.backoff = Backoff(random)
         self.since: float | None = None
         self.until = 0.0
+        self.back = float("-inf")
         self.waiting: dict[str, None] = {}
 
     def is_left(self, now: float) -> bool:
@@ -115,6 +117,11 @@ class Relays:
         if len(self._moved) > MOVED_KEPT:
             self._moved.popitem(last=False)
 
+    def back_after(self, url: str, started: float) -> bool:
+        """Whether a relay was reached again while a post to it was on its way that was `started`
+        then. Such a post does not tell that the relay is lost: see `outage`."""
+        return started < self._relays[url].back
+
     def missed(self, name: str, url: str, started: float, now: float, cap: float) -> float | None:
         """An event, sent at `started`, has not reached this relay. Returns when to ask again; None
         where no destination is reached."""
@@ -132,12 +139,12 @@ class Relays:
         """When an event that waits for this relay should ask again."""
         return self._relays[url].next_look(now)
 
-    def answered(self, url: str) -> list[str]:
+    def answered(self, url: str, now: float) -> list[str]:
         """A relay has answered. Returns the names of those who need not wait for it any longer."""
         relay = self._relays.get(url)
         if relay is None or relay.since is None:
             return []
-        relay.since, relay.until = None, 0.0
+        relay.since, relay.until, relay.back = None, 0.0, now
         relay.backoff.succeeded()
         waiting, relay.waiting = list(relay.waiting), {}
         return waiting

@@ -22,6 +22,7 @@ class Known(Enum):
     MANY_FAILURES = f"{TROUBLES_IN_A_ROW} failures in a row on the key, or more"
     TRIED_ENOUGH = "tried often and long enough, while others were delivered"
     PATH_OPEN = "PagerDuty answers an empty request"
+    REACHED_SINCE = "PagerDuty was reached again after this event was sent"
     OTHERS_DELIVERED = "this event missed PagerDuty before, and others were delivered since"
     RELAY_MISSES = "its relay is not reached, and another may be"
     EVENT_MISSES = "no other event misses PagerDuty"
@@ -59,6 +60,7 @@ RULES: dict[tuple[type[Verdict], Known], Rule] = {
     (Troubled, Known.MANY_FAILURES): Rule(Fate.WAITS, (DESTINATION,), (CHAIN, KEY), Cause.FAILING),
     (Troubled, Known.TRIED_ENOUGH): Rule(Fate.GIVEN_UP, (DESTINATION,)),
     (Unreachable, Known.PATH_OPEN): Rule(Fate.WAITS, (DESTINATION,), (CHAIN,), Cause.FAILING),
+    (Unreachable, Known.REACHED_SINCE): Rule(Fate.WAITS, (), (CHAIN,), Cause.UNREACHABLE),
     (Unreachable, Known.OTHERS_DELIVERED): Rule(Fate.WAITS, (), (CHAIN,), Cause.FAILING),
     (Unreachable, Known.RELAY_MISSES): Rule(Fate.WAITS, (), (CHAIN,), Cause.UNREACHABLE),
     (Unreachable, Known.EVENT_MISSES): Rule(Fate.WAITS, (), (CHAIN,), Cause.UNREACHABLE),

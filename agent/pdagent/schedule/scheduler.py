@@ -234,8 +234,7 @@ class Scheduler:
     ) -> None:
         """A claimed event can't even be read now. Its chain is unknown, so its whole key waits."""
         lane = self._lanes[entry.key]
-        entry.delays = True
-        self._hold_lane(lane, Hold(Scope.KEY, cause, why, now, until, lane.key))
+        entry.delay = self._hold_lane(lane, Hold(Scope.KEY, cause, why, now, until, lane.key))
         self._put_back(entry, lane, now)
 
     def settle(
@@ -291,14 +290,14 @@ class Scheduler:
         return Ruling(rule.fate, rule.holds[-1], longest)
 
     def _end_delay(self, entry: Entry, lane: Lane) -> None:
-        if entry.delays:
-            entry.delays = False
+        if entry.delay is lane.hold:  # or both are None
             self._end_hold(lane)
 
     def _end_outage(self, entry: Entry, now: float, taken: bool) -> None:
         """PagerDuty, or a relay, has answered an event. Events that waited for that may go."""
         self.changes += self._outage.hold is not None or entry.relay in self.relays.lost()
-        for name in [*self._outage.answered(taken), *self.relays.answered(entry.relay)]:
+        held = self._outage.answered(taken, now) + self.relays.answered(entry.relay, now)
+        for name in held:
             if (waits := self._known.get(name)) is None:
                 continue
             lane = self._lanes[waits.key]
@@ -315,10 +314,11 @@ class Scheduler:
         lane.hold_chain(entry, hold)
         self._timers.set(hold.until, lane)
 
-    def _hold_lane(self, lane: Lane, hold: Hold) -> None:
-        lane.keep(hold)
+    def _hold_lane(self, lane: Lane, hold: Hold) -> Hold | None:
+        kept = lane.keep(hold)
         self.changes += 1
         self._timers.set(hold.until, lane)
+        return kept
 
     def _end_hold(self, lane: Lane) -> None:
         if lane.hold is not None:

@@ -19,7 +19,7 @@ def test_a_new_entry() -> None:
     made = Entry("1_K.txt", "K")
     assert (made.name, made.key, made.owner, made.retried) == ("1_K.txt", "K", 0, False)
     assert (made.chain, made.next, made.relay, made.missed_at) == (None, None, "", None)
-    assert (made.delays, made.heavy) == (False, False)
+    assert (made.delay, made.heavy) == (None, False)
     assert (made.troubles, made.troubled_since, made.troubled_at) == (0, 0.0, 0.0)
     assert Entry("1_K.txt", "K", owner=1003).owner == 1003
 

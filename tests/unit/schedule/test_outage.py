@@ -58,28 +58,28 @@ def test_an_answer_ends_it_for_all() -> None:
     for name, key in (("2", "A"), ("1", "B"), ("2", "A")):
         miss(found, name, key)
     assert not found.allows(10.0)
-    assert found.answered(taken=False) == ["2", "1"]
+    assert found.answered(taken=False, now=20.0) == ["2", "1"]
     assert found.hold is None
     assert found.allows(10.0)
-    assert found.answered(taken=False) == []
+    assert found.answered(taken=False, now=20.0) == []
 
 
 def test_the_way_back_is_a_slow_start() -> None:
     """After an outage of the destination two may go at once, and one more for each taken."""
     found = outage()
     miss(found, "1", "A")
-    found.answered(taken=True)
+    found.answered(taken=True, now=20.0)
     assert found.room == inf  # nothing but one event was in doubt
     miss(found, "1", "A")
     miss(found, "2", "B")
-    found.answered(taken=True)
+    found.answered(taken=True, now=20.0)
     assert found.room == FIRST_ROOM
-    found.answered(taken=False)
+    found.answered(taken=False, now=20.0)
     assert found.room == FIRST_ROOM
     for _ in range(FULL_ROOM - FIRST_ROOM):
-        found.answered(taken=True)
+        found.answered(taken=True, now=20.0)
     assert found.room == FULL_ROOM
-    found.answered(taken=True)
+    found.answered(taken=True, now=20.0)
     assert found.room == inf
 
 
@@ -93,3 +93,17 @@ def test_one_probe_at_a_time() -> None:
     assert found.allows(found.until)
     found.probe = "2"
     assert not found.allows(found.until)
+
+
+def test_what_was_sent_before_its_end_is_old() -> None:
+    """Only before an end: an answer while there is no outage makes nothing old."""
+    found = outage()
+    assert not found.ended_after(-1e9)
+    found.answered(taken=True, now=5.0)
+    assert not found.ended_after(4.0)
+    miss(found, "1", "A")
+    assert not found.ended_after(4.0)
+    found.answered(taken=False, now=20.0)
+    found.answered(taken=False, now=30.0)
+    assert found.ended_after(19.9)
+    assert not found.ended_after(20.0)

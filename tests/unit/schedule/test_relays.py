@@ -72,9 +72,14 @@ def name_of(entry: Entry) -> str:
     return "=" + entry.name.split(":")[1]
 
 
+def chains_for(relay: str, *urls: str, key: str = "K") -> list[str]:
+    """Chains whose first choice is this relay."""
+    return [f"c{n}" for n in range(1000) if ranked(urls, key, f"=c{n}")[0] == relay]
+
+
 def chain_for(relay: str, *urls: str, key: str = "K") -> str:
     """A chain whose first choice is this relay."""
-    return next(f"c{n}" for n in range(1000) if ranked(urls, key, f"=c{n}")[0] == relay)
+    return chains_for(relay, *urls, key=key)[0]
 
 
 def test_chains_are_shared_out() -> None:
@@ -118,6 +123,44 @@ def test_a_relay_that_is_back_in_time_keeps_its_chains() -> None:
     assert site.taken[1:] == [(f"K:{a}:1", A), (f"K:{a}:2", A)]
     assert site.scheduler.held(site.now).lost == {}
     assert site.scheduler.changes > changes
+
+
+def test_what_was_sent_before_a_relay_was_back_does_not_lose_it() -> None:
+    """A connect that fails after another has reached the relay: its event is tried again there."""
+    site = Site(A, B, jitter=0.5)
+    slow, probe = [f"K:{chain}:1" for chain in chains_for(A, A, B)[:2]]
+    site.add(slow)
+    entry, began = site.claim(), site.now
+    assert entry is not None
+    site.down = {A}
+    site.add(probe)
+    site.drain()
+    assert set(site.scheduler.held(site.now).lost) == {A}
+    site.down = set()
+    site.run(1.0)
+    assert site.taken == [(probe, A)]
+    changes = site.scheduler.changes
+    ruling = site.scheduler.settle(entry, Unreachable("refused"), began, site.now)
+    assert (ruling.scope, ruling.seconds) == ("chain", 0.5)
+    assert site.scheduler.changes > changes
+    assert site.scheduler.held(site.now).lost == {}
+    site.run(0.4)
+    assert len(site.taken) == 1
+    site.run(0.2)
+    assert site.taken[1:] == [(slow, A)]
+
+
+def test_what_was_sent_after_a_relay_was_back_counts() -> None:
+    """And only the relay itself, and only after it was lost, makes a post old."""
+    relays = Relays([A, B], lambda: 0.5)
+    relays.answered(B, 30.0)
+    relays.missed("1", A, 10.0, 10.0, CAP)
+    assert not relays.back_after(A, 9.0)
+    relays.answered(A, 20.0)
+    relays.answered(A, 30.0)
+    assert relays.back_after(A, 19.9)
+    assert not relays.back_after(A, 20.0)
+    assert not relays.back_after(B, 9.0)
 
 
 def test_a_chain_moves_after_a_while_and_stays() -> None:

@@ -587,6 +587,46 @@ def test_what_was_sent_before_the_outage_does_not_lengthen_it(desk: Desk) -> Non
     assert set(waits) == {0.5}
 
 
+def test_what_was_sent_before_the_end_of_an_outage_begins_none(desk: Desk) -> None:
+    """A connect that began before PagerDuty was back fails after it. That event waits by itself,
+    for a moment, and what its next post finds counts again."""
+    desk.add("A:x:1", "A:x:2")
+    slow, began = desk.take(), desk.now
+    outage(desk)
+    desk.wait()
+    desk.add("A:y:3", "B:x:1")
+    desk.settle(desk.take(), DELIVERED)
+    desk.now += 1
+    ruling = desk.settle(slow, UNREACHABLE, began)
+    assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "chain", 0.5)
+    assert desk.scheduler.unreachable_since is None
+    assert desk.scheduler.held(desk.now).holds == ()
+    sent = desk.drain()
+    assert {"A:y:3", "B:x:1"} < set(sent)
+    assert not {"A:x:1", "A:x:2"} & set(sent)
+    assert desk.wait() == 0.5
+    again = desk.take()
+    assert again is slow
+    desk.settle(again, UNREACHABLE)
+    assert desk.scheduler.unreachable_since == desk.now
+
+
+def test_what_was_sent_before_an_outage_that_is_over_widens_no_other(desk: Desk) -> None:
+    """It tells nothing of the one that there is by now, and is tried by itself."""
+    outage(desk)
+    desk.add("A:x:1", "B:x:1", "C:x:1")
+    desk.wait()
+    began = desk.now
+    desk.now += 1
+    desk.settle(desk.take(), DELIVERED)
+    slow, other = desk.take(), desk.take()
+    assert desk.settle(other, UNREACHABLE).scope == "chain"
+    ruling = desk.settle(slow, UNREACHABLE, began)
+    assert (ruling.scope, ruling.seconds) == ("chain", 0.5)
+    assert len(desk.drain()) == 3
+    assert desk.scheduler.unreachable_since is None
+
+
 def test_an_event_that_alone_never_arrives_stops_being_a_probe(desk: Desk) -> None:
     """What others get past is not an outage: the second time only that event waits."""
     desk.add("A:x:1")
@@ -871,6 +911,32 @@ def test_a_delay_that_is_over_ends_no_other_hold(busy: Desk) -> None:
     busy.scheduler.forget(flying["A:x:1"])
     assert [hold.cause for hold in busy.scheduler.held(busy.now).holds] == [Cause.THROTTLED]
     assert busy.take() is None
+
+
+def test_a_delay_that_an_answer_has_ended_ends_no_other_hold(busy: Desk) -> None:
+    """Then the event goes after all, and another of its key is throttled meanwhile."""
+    busy.add("A:x:1", "A:y:2", "A:z:3")
+    first, entry = busy.take(), busy.scheduler.claim(busy.now)
+    assert entry is not None
+    busy.scheduler.delay(entry, busy.now, busy.now + 5, "can't be read")
+    busy.settle(first, DELIVERED)
+    delayed, other, begun = busy.take(), busy.take(), busy.now
+    assert delayed is entry
+    busy.now += 1
+    busy.settle(other, Throttled(429, 17.0))
+    busy.settle(delayed, DELIVERED, begun)
+    assert [hold.cause for hold in busy.scheduler.held(busy.now).holds] == [Cause.THROTTLED]
+
+
+def test_a_delay_while_a_key_is_throttled_ends_nothing(busy: Desk) -> None:
+    """The longer hold is not its own, and stays when its event is gone."""
+    busy.add("A:x:1", "A:y:2")
+    first, entry = busy.take(), busy.scheduler.claim(busy.now)
+    assert entry is not None
+    busy.settle(first, Throttled(429, 17.0))
+    busy.scheduler.delay(entry, busy.now, busy.now + 5, "can't be read")
+    busy.scheduler.forget(entry)
+    assert [hold.cause for hold in busy.scheduler.held(busy.now).holds] == [Cause.THROTTLED]
 
 
 def test_an_event_that_steps_aside(desk: Desk) -> None:

@@ -57,7 +57,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.sending: set[str] = set()  # names of those that were found to be free to go
         self.key_rooms: dict[str, int] = {}
         self.key_holds: dict[str, tuple[float, bool]] = {}  # since when, and whether it is told
-        self.delayed: set[str] = set()
+        self.delayed: dict[str, tuple[float, bool]] = {}  # the key's hold, by the event it is for
         self.chain_held: dict[tuple[str, str], tuple[float, float]] = {}
         self.key_held: dict[str, tuple[float, float]] = {}
         self.outage: list[tuple[str, str]] = []  # names and keys of those that missed
@@ -68,6 +68,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.missed_at: dict[str, float] = {}
         self.delivered_at = -inf
         self.room = inf
+        self.ended = -inf  # the last outage
         self.probe: Entry | None = None
         self.unfinished: set[str] = set()
 
@@ -209,20 +210,24 @@ class SchedulerMachine(RuleBasedStateMachine):
     def delay(self, entry: Entry, seconds: float) -> None:
         until = self.now + seconds
         self.scheduler.delay(entry, self.now, until, "can't be read")
-        self.delayed.add(entry.name)
-        self.hold_key(entry.key, until, until, told=True)
+        self.delayed.pop(entry.name, None)
+        if self.hold_key(entry.key, until, until, told=True):
+            self.delayed[entry.name] = self.key_holds[entry.key]
         chain = self.chain(entry)
         if self.pending[chain][0] == entry.name and chain in self.chain_held:
             self.chain_held[chain] = self.now, self.now
         self.released(entry)
 
-    def hold_key(self, key: str, least: float, until: float, told: bool) -> None:
+    def hold_key(self, key: str, least: float, until: float, told: bool) -> bool:
+        """Returns whether it is this hold that counts now, and not a longer one."""
         before = self.key_held.get(key, FREE)
         self.key_held[key] = max(before[0], least), max(before[1], until)
         since, was_told = self.key_holds.get(key, (self.now, False))
-        if key not in self.key_holds or until > before[1]:
+        counts = key not in self.key_holds or until > before[1]
+        if counts:
             self.key_holds[key] = since if was_told else self.now, told
         self.key_rooms[key] = 1
+        return counts
 
     @precondition(lambda self: self.claimed)
     @rule(data=st.data(), seconds=st.floats(0.5, 10.0))
@@ -275,7 +280,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.got_past(entry)
         _, started = self.claimed[entry.name]
         is_old = started < self.key_holds.get(entry.key, (-inf, False))[0]
-        rule = RULES[type(verdict), self.known(entry, verdict, reached, is_old)]
+        known = self.known(entry, verdict, started, reached, is_old)
+        rule = RULES[type(verdict), known]
         ruling = self.scheduler.settle(entry, verdict, started, self.now, reached)
         if not is_old:
             if isinstance(verdict, Delivered | Refused):
@@ -300,16 +306,18 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.hold_key(entry.key, least, until, told)
         if Scope.DESTINATION in rule.holds:
             self.all_held = until
-        if rule.cause is Cause.UNREACHABLE:
+        if rule.cause is Cause.UNREACHABLE and known is not Known.REACHED_SINCE:
             self.missed.add(self.chain(entry))
         self.released(entry)
 
     def got_past(self, entry: Entry) -> None:
-        if entry.name in self.delayed:
-            self.delayed.discard(entry.name)
-            self.key_holds.pop(entry.key, None)
+        hold = self.delayed.pop(entry.name, None)
+        if hold is not None and self.key_holds.get(entry.key) is hold:
+            del self.key_holds[entry.key]
 
-    def known(self, entry: Entry, verdict: Verdict, reached: bool, is_old: bool) -> Known:
+    def known(
+        self, entry: Entry, verdict: Verdict, started: float, reached: bool, is_old: bool
+    ) -> Known:
         """What the model knows, in the table's words."""
         if isinstance(verdict, Troubled):
             number, since, last = self.troubles.get(entry.name, (0, self.now, 0.0))
@@ -326,6 +334,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             return Known.ANY
         if reached:
             return Known.PATH_OPEN
+        if started < self.ended:
+            return Known.REACHED_SINCE
         filtered = self.missed_at.get(entry.name, inf) < self.delivered_at
         self.missed_at[entry.name] = self.now
         if filtered:
@@ -348,6 +358,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             if not self.key_holds.get(chain[0], (0.0, False))[1]:  # an answer is told, and stands
                 self.key_held[chain[0]] = self.now, self.now
             self.chain_held[chain] = self.now, self.now
+        if self.outage:
+            self.ended = self.now
         self.outage, self.all_held = [], None
         self.missed.clear()
 
