@@ -3,6 +3,9 @@
 import errno
 import json
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,7 +34,7 @@ from pdagent.daemon.reading import (
 )
 from pdagent.queue import backlog, opening
 from pdagent.queue.backlog import INCOMPLETE_SECONDS, Backlog
-from pdagent.queue.pending import HEAVY_BYTES
+from pdagent.queue.pending import HEAVY_BYTES, Pending
 from pdagent.schedule.entry import Entry
 from pdagent.spool import file_name
 from tests.support.calls import Calls, Fault
@@ -139,6 +142,20 @@ def test_an_event_with_two_names_waits_for_its_sender(desk: Desk) -> None:
     assert second.exists()
     assert isinstance(desk.read(NOW + UNFINISHED_SECONDS), Ready)
     assert not second.exists()
+
+
+def test_one_look_does_for_all_whose_senders_died(desk: Desk) -> None:
+    """It saw what each of them has in tmp/. A look for each of 60,000 would take hours."""
+    entries, began = [desk.entry, Entry(file_name(2, KEY), KEY)], time.monotonic()
+    for entry in entries:
+        path = desk.root / "pdq" / entry.name
+        path.write_bytes(event())
+        os.link(path, desk.root / "tmp" / entry.name)
+        assert isinstance(desk.read(began, entry), Waits)
+    later = began + UNFINISHED_SECONDS
+    assert isinstance(desk.read(later, entries[0]), Ready)
+    (desk.root / "tmp").rename(desk.root / "away")
+    assert isinstance(desk.read(later, entries[1]), Ready)
 
 
 def test_nobody_waits_any_longer_for_a_sender_who_had_his_time(desk: Desk) -> None:
@@ -256,6 +273,52 @@ def test_of_each_owner_a_bounded_number_of_such_files_is_kept(
     calls.inject(None)
     assert isinstance(desk.read(), Ready)
     assert isinstance(denied(second), Aside)
+
+
+def test_owners_share_what_is_kept(
+    desk: Desk, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two get two each of five. A file that is gone takes no place."""
+    monkeypatch.setattr(reading, "DENIED_OF_ALL", 5)
+    monkeypatch.setattr(reading, "DENIED_LEAST", 1)
+    assert desk.read(entry=Entry(file_name(1, KEY), KEY, owner=1001)) == Gone()
+    entries = [Entry(file_name(number, KEY), KEY, owner=1000) for number in (1, 2, 3)]
+
+    def denied(entry: Entry) -> Found:
+        (desk.root / "pdq" / entry.name).write_bytes(event())
+        calls.inject(Fault(1, errno.EACCES))
+        return desk.read(entry=entry)
+
+    assert [type(denied(entry)) for entry in entries] == [Aside, Aside, Unfit]
+    (desk.root / "pdq" / entries[0].name).unlink()
+    calls.inject(None)
+    assert desk.read(entry=entries[0]) == Gone()
+    assert isinstance(denied(entries[2]), Aside)
+
+
+def test_one_owners_file_is_read_beside_anothers(desk: Desk) -> None:
+    """While the disk makes one of them wait."""
+    desk.path.write_bytes(event())
+    second = Entry(file_name(2, KEY), KEY, owner=1001)
+    (desk.root / "pdq" / second.name).write_bytes(event())
+    hangs, go_on = threading.Event(), threading.Event()
+
+    class Slow(Backlog):
+        def load(self, name: str, large: bool = True, fitting: bool = False) -> Pending:
+            if name == NAME:
+                hangs.set()
+                assert go_on.wait(60)
+            return super().load(name, large, fitting)
+
+    desk.reading = Reading(Slow(str(desk.root)), Turn())
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(desk.read)
+        assert hangs.wait(60)
+        try:
+            assert isinstance(pool.submit(desk.read, NOW, second).result(60), Ready)
+        finally:
+            go_on.set()
+        assert isinstance(first.result(60), Ready)
 
 
 def test_after_an_accident_with_the_whole_queue_the_order_is_kept(desk: Desk, calls: Calls) -> None:

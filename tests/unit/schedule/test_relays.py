@@ -150,6 +150,26 @@ def test_what_was_sent_before_a_relay_was_back_does_not_lose_it() -> None:
     assert site.taken[1:] == [(slow, A)]
 
 
+def test_in_an_outage_the_relay_that_is_due_first_is_tried() -> None:
+    """Not the one that the chain prefers, which may have been away for much longer."""
+    site = Site(A, B)
+    site.down = {A, B}
+    first, second = chains_for(A, A, B)[:2]
+    site.add(f"K:{first}:1")
+    site.drain()
+    site.now += 1
+    site.drain()  # A is away for 2 s more
+    site.add(f"K:{chain_for(B, A, B)}:1", f"L:{second}:1")
+    other = site.claim()
+    assert other is not None
+    site.send(other)
+    assert site.scheduler.unreachable_since == site.now
+    site.now += 1
+    probe = site.claim()
+    assert probe is not None
+    assert (probe.key, probe.relay) == ("L", B)
+
+
 def test_what_was_sent_after_a_relay_was_back_counts() -> None:
     """And only the relay itself, and only after it was lost, makes a post old."""
     relays = Relays([A, B], lambda: 0.5)

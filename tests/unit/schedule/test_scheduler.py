@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pdagent.queue.holds import Cause, Hold, Scope, Tries
+from pdagent.schedule import telling
 from pdagent.schedule.entry import Entry
 from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
 from pdagent.schedule.limits import Limits
@@ -197,6 +198,20 @@ def test_failures_that_were_on_their_way_together_are_one(busy: Desk) -> None:
     busy.now += 1
     seconds = [busy.settle(entry, THROTTLED, started).seconds for entry in flying]
     assert seconds == [0.5, 0.5, 0.5]
+
+
+def test_what_was_sent_before_an_outage_widens_no_way_after_it(busy: Desk) -> None:
+    """The key went down to one at a time. A post from before that tells nothing of it, though the
+    outage is over."""
+    busy.add("A:x:1", "A:y:2", "A:z:3")
+    flying, begun = list(iter(busy.take, None)), busy.now
+    busy.now += 1
+    busy.settle(flying[0], UNREACHABLE)
+    assert busy.settle(flying[1], UNREACHABLE).scope == "key"
+    busy.add("B:x:1")
+    assert busy.send() == "B:x:1"
+    busy.settle(flying[2], DELIVERED, begun)
+    assert len(names(iter(busy.take, None))) == 1
 
 
 def test_a_longer_hold_of_a_key_stays(busy: Desk) -> None:
@@ -1045,6 +1060,17 @@ def test_what_is_told_of_is_counted(desk: Desk) -> None:
     assert grown() == 2  # the outage is over, and the event is no longer tried
     assert len(desk.drain()) == 1
     assert grown() == 1
+
+
+def test_what_is_not_reached_is_told_whoever_tried(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an outage people learn though there are too many tries to remember its own."""
+    monkeypatch.setattr(telling, "TRIES_KEPT", 0)
+    desk.add("A:x:1")
+    before = desk.scheduler.changes
+    desk.settle(desk.take(), UNREACHABLE)
+    assert desk.scheduler.changes > before
 
 
 def test_what_was_tried_is_told(desk: Desk) -> None:
