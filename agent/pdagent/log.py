@@ -91,25 +91,36 @@ class _Rotated(logging.FileHandler):
     pickle, queues and sockets along: 0.8 MB that an idle daemon does not need."""
 
     stream: TextIOWrapper | None
+    _file = (0, 0)  # the device and the inode of what is open
 
     def open(self) -> None:
         """Opens the file, and closes the one that was open. Its directory is made if need be.
         Raises OSError."""
         os.makedirs(os.path.dirname(self.baseFilename), exist_ok=True)
         old, self.stream = self.stream, self._open()
+        opened = os.fstat(self.stream.fileno())
+        self._file = opened.st_dev, opened.st_ino
         if old is not None:
             with contextlib.suppress(OSError):  # on a full disk, closing writes the rest in vain
                 old.close()
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):  # then the old file grows until a new one can be opened
-            if self.stream is None or not _is_at(self.baseFilename, self.stream):
+            if self.stream is None or (size := self._size()) is None:
                 self.open()
-            elif os.fstat(self.stream.fileno()).st_size >= FILE_BYTES:
+            elif size >= FILE_BYTES:
                 self._rename_all()
                 self.open()
         if self.stream is not None:
             super().emit(record)
+
+    def _size(self) -> int | None:
+        """Bytes of the file that is open; None if it is not at its place any longer."""
+        try:
+            found = os.stat(self.baseFilename)
+        except FileNotFoundError:
+            return None
+        return found.st_size if (found.st_dev, found.st_ino) == self._file else None
 
     def _rename_all(self) -> None:
         for number in range(FILES, 0, -1):
@@ -119,13 +130,6 @@ class _Rotated(logging.FileHandler):
 
     def _numbered(self, number: int) -> str:
         return f"{self.baseFilename}.{number}" if number else self.baseFilename
-
-
-def _is_at(path: str, file: TextIOWrapper) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
 
 
 def _handler(log_dir: str) -> _Rotated:

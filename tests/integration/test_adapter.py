@@ -12,7 +12,7 @@ from requests.exceptions import InvalidURL, ProxyError, SSLError
 from pdagent import exits
 from pdagent.config import Config
 from pdagent.wire.adapter import Adapter
-from pdagent.wire.connections import Post
+from pdagent.wire.post import Post
 from tests.support.agent import Agent, directory, wait_until
 from tests.support.check import looked
 from tests.support.events import KEY, enqueue

@@ -24,8 +24,11 @@ class Lock:
     def _is_free(self) -> bool:
         return self.owner is None or self.owner.process.dead
 
-    def acquire(self) -> bool:
+    def acquire(self, blocking: bool = True) -> bool:
         me = self.world.running
+        if not (blocking or self._is_free()):
+            self.world.wait("lock")
+            return False
         if not (self.reentrant and self.owner is me):
             self.world.wait("lock", self._is_free)
             self.owner, self.depth = me, 0
@@ -50,24 +53,32 @@ class RLock(Lock):
     reentrant = True
 
 
-class Condition(RLock):
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+class Condition:
+    def __init__(self, world: World, lock: Lock | None = None) -> None:
+        self._world = world
+        self._lock = RLock(world) if lock is None else lock
         self._waiting: list[list[bool]] = []
+
+    def __enter__(self) -> bool:
+        return self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def wait(self, timeout: float | None = None) -> bool:
         told = [False]
         self._waiting.append(told)
-        depth, self.depth, self.owner = self.depth, 0, None
+        lock = self._lock
+        depth, lock.depth, lock.owner = lock.depth, 0, None
         try:
-            self.world.wait("told", lambda: told[0], math.inf if timeout is None else timeout)
+            self._world.wait("told", lambda: told[0], math.inf if timeout is None else timeout)
         finally:
             # By identity: two that wait look alike.
             self._waiting = [other for other in self._waiting if other is not told]
-            running = self.world.running
+            running = self._world.running
             if running is not None and not running.process.dead:
-                self.acquire()
-                self.depth = depth
+                lock.acquire()
+                lock.depth = depth
         return told[0]
 
     def notify(self, n: int = 1) -> None:
@@ -96,7 +107,8 @@ class Threading:
         self.Event = lambda: Event(world)
         self.Lock = lambda: Lock(world)
         self.RLock = lambda: RLock(world)
-        self.Condition = lambda: Condition(world)
+        self.Condition = lambda lock=None: Condition(world, lock)
+        self.get_ident = lambda: id(world.running)
 
     def current_thread(self) -> SimpleNamespace:
         return SimpleNamespace()

@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_an_event_goes_that_way(
     settlement = Settlement(backlog, state, Counters(state, 0.0))
     config = Config({"events_url": api.url})
     lock = threading.Condition()
-    handling = Handling(config, backlog, settlement, scheduler, lock, lambda: None)
+    handling = Handling(config, backlog, settlement, scheduler, lock, nullcontext())
     with traced(calls):
         scheduler.add(name, KEY)
         entry = scheduler.claim(0.0)

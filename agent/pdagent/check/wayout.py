@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pdagent.config import Config
 from pdagent.wire import question
-from pdagent.wire.connections import Post
+from pdagent.wire.post import Post
 from pdagent.wire.question import Answer
 
 Ask = Callable[[], Answer]

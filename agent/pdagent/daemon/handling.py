@@ -8,7 +8,7 @@ read and events are posted without the lock.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pdagent.config import Config
@@ -79,8 +79,8 @@ Ending = Taken | SetAside | Removed
 
 
 class Handling:
-    """What workers do with an event. `lock` guards the scheduler and the configuration. `call` is
-    called under it when another event of the same key may go beside the one that goes."""
+    """What workers do with an event. `lock` guards the scheduler and the configuration. A worker is
+    `away` while it waits for an answer, or for the disk."""
 
     def __init__(
         self,
@@ -89,19 +89,19 @@ class Handling:
         settlement: Settlement,
         scheduler: Scheduler,
         lock: threading.Condition,
-        call: Callable[[], None],
+        away: AbstractContextManager[None],
     ) -> None:
         self._config = config
         self._settlement = settlement
         self._scheduler = scheduler
         self._lock = lock
-        self._call = call
+        self._away = away
         self._backlog = backlog
         self._large = Turn()
-        self._reading = Reading(backlog, self._large)
+        self._reading = Reading(backlog, self._large, away)
         self._overtaking = self._new_overtaking()
         self._unnamed: set[str] = set()  # said once
-        self.path = Path(config)
+        self.path = Path(config, away)
         self.tally = Tally()
         self.origins = Origins(backlog.root)
         self.denied = logbook.Sparing("files that cannot be read wait")
@@ -174,9 +174,8 @@ class Handling:
         with self._lock:
             if not self._scheduler.may_send(entry, pending.chain):
                 return
-            self._call()
         try:
-            overtaken = entry.retried and self._overtaking.by(entry.name, entry.key, pending.chain)
+            overtaken = entry.retried and self._is_overtaken(entry, pending)
         except OSError as error:
             self._act(entry, self._reading.unreadable(entry, error, started), started)
             return
@@ -197,6 +196,10 @@ class Handling:
                 return
             verdict = self.path.deliver(to_send, relay)
             self._conclude(entry, to_send, verdict, started)
+
+    def _is_overtaken(self, entry: Entry, pending: Pending) -> bool:
+        with self._away:
+            return self._overtaking.by(entry.name, entry.key, pending.chain) is not None
 
     def _refuse(self, entry: Entry, why: str) -> None:
         if self.unfit.may_say(entry.owner):
@@ -228,7 +231,8 @@ class Handling:
         while True:
             try:
                 if again:
-                    pause(SHORT_SECONDS)
+                    with self._away:
+                        pause(SHORT_SECONDS)
                 self._put_back(entry)
                 return
             except MemoryError:
@@ -295,7 +299,8 @@ class Handling:
             case SetAside(kind, why, status, attempts, durable):
                 if kind != "overtaken":
                     self.tally.count_refused(kind)
-                self._settlement.in_error(entry.name, why, status, attempts, durable)
+                with self._away:
+                    self._settlement.in_error(entry.name, why, status, attempts, durable)
             case Removed(by_hand):
                 log.debug("%s is gone", masked_name(entry.name))
                 self._settlement.gone(entry.name)

@@ -8,6 +8,7 @@ answers, the event alone waits.
 
 import threading
 import time
+from contextlib import AbstractContextManager
 
 from pdagent.config import Config
 from pdagent.queue.pending import Pending
@@ -24,10 +25,12 @@ FRESH_SECONDS = 2.0
 
 
 class Path:
-    """Delivers as `config` says. The modules for it are imported with the first event."""
+    """Delivers as `config` says. The modules for it are imported with the first event. Whoever
+    delivers is `away` while it waits for an answer."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, away: AbstractContextManager[None]) -> None:
         self._config = config
+        self._away = away
         self.passage = Passage()
         self._lock = threading.Lock()
         self._deliveries: dict[str, Delivery] = {}
@@ -50,7 +53,7 @@ class Path:
         """Whether that relay can be reached although an event has `missed` it."""
         if not missed.content:
             return False
-        with self._asking:
+        with self._away, self._asking:
             asked_at, is_open = self._asked.get(relay, (float("-inf"), False))
             if time.monotonic() - asked_at > FRESH_SECONDS:
                 is_open = not isinstance(self._get(relay).probe(), Unreachable)
@@ -73,5 +76,6 @@ class Path:
                 with importing:
                     from pdagent.wire.delivery import Delivery
 
-                self._deliveries[relay] = Delivery(self._config.toward(relay), self.passage)
+                made = Delivery(self._config.toward(relay), self.passage, self._away)
+                self._deliveries[relay] = made
             return self._deliveries[relay]

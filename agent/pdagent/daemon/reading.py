@@ -19,7 +19,8 @@ them. Work on files is bounded, since anyone may have made them:
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from pdagent.config import Config
@@ -107,10 +108,11 @@ Found = Ready | Heavy | Waits | Later | Aside | Unfit | Gone | Left
 
 
 class Reading:
-    """Reads the files of claimed events."""
+    """Reads the files of claimed events. Whoever reads one that takes long is `away` meanwhile."""
 
-    def __init__(self, backlog: Backlog, large: Turn) -> None:
+    def __init__(self, backlog: Backlog, large: Turn, away: AbstractContextManager[None]) -> None:
         self._backlog = backlog
+        self._away = away
         self._large = large
         self._turns: dict[int, threading.Lock] = {}  # by owner
         self._denied: dict[int, set[str]] = {}  # names by owner: those that the agent may not read
@@ -121,7 +123,7 @@ class Reading:
         if key_of(entry.name) is None:
             return Unfit("its name is not an event's")
         try:
-            with self._turns.setdefault(entry.owner, threading.Lock()):
+            with self._turn(entry):
                 pending = self._load_permitted(entry)
         except Large:
             return Heavy()
@@ -134,7 +136,8 @@ class Reading:
             if now - since < UNFINISHED_SECONDS and patience("unfinished", UNFINISHED_SECONDS):
                 return Waits(pending.chain, now + UNFINISHED_SECONDS)
             try:
-                self._backlog.adopt(entry.name, since)
+                with self._away:
+                    self._backlog.adopt(entry.name, since)
             except OSError as error:
                 return self.unreadable(entry, error, now)
         except Directory:
@@ -154,6 +157,17 @@ class Reading:
             # throttled. With another key in the body, one key could hold up another.
             return Unfit("its name and its body have different integration keys")
         return Ready(pending)
+
+    @contextmanager
+    def _turn(self, entry: Entry) -> Iterator[None]:
+        turn = self._turns.setdefault(entry.owner, threading.Lock())
+        if not turn.acquire(blocking=False):
+            with self._away:
+                turn.acquire()
+        try:
+            yield
+        finally:
+            turn.release()
 
     def _load_permitted(self, entry: Entry) -> Pending:
         denied = self._denied.setdefault(entry.owner, set())
@@ -185,7 +199,7 @@ class Reading:
     def _load(self, entry: Entry) -> Pending:
         if not entry.heavy:
             return self._backlog.load(entry.name, large=False, fitting=True)
-        with self._large:
+        with self._away, self._large:
             return self._backlog.load(entry.name, fitting=True)
 
     def _incomplete(

@@ -16,6 +16,7 @@ from itertools import count
 
 from pdagent import threads
 from pdagent.config import Config, shown
+from pdagent.daemon.activity import Activity
 from pdagent.daemon.handling import Handling
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.history import LOGGER
@@ -63,12 +64,15 @@ class Workers:
         self._scheduler = Scheduler(_limits(config), _chance)
         self._claimed = 0
         self._renewing = False
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
         self._threads: dict[int, threads.Thread] = {}  # by the worker's number
         self._idle = 0
+        self._called = False  # True until the worker that was called has looked for an event
+        self._activity = activity = Activity(lock, self._call_worker)
         self._stopping = False
         self._handling = Handling(
-            config, backlog, settlement, self._scheduler, self._changed, self._call_worker
+            config, backlog, settlement, self._scheduler, self._changed, activity
         )
         self.tally = self._handling.tally
         self.passage = self._handling.path.passage
@@ -159,6 +163,7 @@ class Workers:
             for number, thread in list(self._threads.items()):
                 if not thread.is_alive():  # it had too little memory to take itself off the list
                     del self._threads[number]
+            self._called = False
             self._call_worker()
             if len(self._threads) > self._idle:
                 due = min(now + 1.0, due)
@@ -230,18 +235,22 @@ class Workers:
     # --- in the workers' threads ----------------------------------------------------------------
 
     def _call_worker(self) -> None:
-        # To call one worker is enough, since a worker that finds an event calls the next one (see
-        # `_next`). Only a claim decides whether an event may go, so a worker may find nothing. That
-        # costs one wake-up.
+        # To call one worker is enough, since a worker that finds an event has the next one called
+        # when it goes away. Only a claim decides whether an event may go, so a worker may find
+        # nothing. That costs one wake-up.
+        if self._called or self._activity.is_any():
+            return
         if not self._scheduler.has_work(time.monotonic()):
             return
         if self._idle:
             self._changed.notify()
+            self._called = True
         elif len(self._threads) < self._config.max_connections + SPARE:
             number = next(n for n in count(1) if n not in self._threads)
             thread = threads.start(lambda: self._work(number), f"Worker-{number}")
             if thread is not None:  # otherwise the threads that run do the work
                 self._threads[number] = thread
+                self._called = True
 
     def _work(self, number: int) -> None:
         try:
@@ -254,23 +263,26 @@ class Workers:
                     log.exception("internal error with %s; trying again", masked_name(entry.name))
                 finally:
                     with self._changed:
+                        self._activity.end()
                         self._claimed -= 1
                         self._renew()
         except BaseException:
             with self._changed:
                 self._threads.pop(number, None)
+                self._activity.end()
+                self._called = False
             raise
 
     def _next(self, number: int) -> Entry | None:
         with self._changed:
             lingered = False
             while not self._stopping:
+                self._called = False
                 now = time.monotonic()
-                entry = None if self._renewing else self._scheduler.claim(now)
+                entry = self._claim(now)
                 self._nudge_if_due(now, entry is not None)
                 if entry is not None:
                     self._claimed += 1
-                    self._call_worker()  # where one event was, there may be more
                     return entry
                 # This claim has seen all that was added, or whose hold ended, while this thread
                 # waited for the lock. Whoever adds an event later finds this thread counted as
@@ -286,6 +298,16 @@ class Workers:
             # this thread.
             self._threads.pop(number, None)
             return None
+
+    def _claim(self, now: float) -> Entry | None:
+        # Who works will claim, or have another one called, as soon as it is done or goes away.
+        if self._renewing or self._activity.is_any():
+            return None
+        self._activity.begin()
+        entry = self._scheduler.claim(now)
+        if entry is None:
+            self._activity.end()
+        return entry
 
     def _nudge_if_due(self, now: float, busy: bool) -> None:
         # The main thread sleeps until the moment that was due when it last asked. A hold or a post

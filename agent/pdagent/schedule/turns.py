@@ -12,6 +12,7 @@ Whoever has the next turn must also find a place, though all posts of another us
 """
 
 from collections import deque
+from collections.abc import Iterator
 from itertools import islice
 
 from pdagent.schedule.entry import Entry
@@ -51,8 +52,8 @@ class Turns:
         self._heavy_round: deque[Owner] = deque()
 
     def __bool__(self) -> bool:
-        """Whether there is any lane, whether or not it finds a place."""
-        return bool(self._round or self._heavy_round)
+        """Whether there is any lane that finds a place."""
+        return self._next_heavy() is not None or self._next_light() is not None
 
     # --- who has how many -----------------------------------------------------------------------
 
@@ -105,19 +106,27 @@ class Turns:
 
     def next(self) -> Lane | None:
         """Takes out the lane whose turn it is; None if nobody who waits finds a place."""
-        if self._heavy_claimed < HEAVY_PLACES:
-            for owner in self._in_turn(self._heavy_round):
-                if owner.heavy_claimed < HEAVY_OF_ONE and self._has_place(owner):
-                    return self._taken(owner, owner.heavy_lanes, self._heavy_round)
-        for owner in self._in_turn(self._round):
-            if self._has_place(owner):
-                return self._taken(owner, owner.lanes, self._round)
+        if (owner := self._next_heavy()) is not None:
+            return self._taken(owner, owner.heavy_lanes, self._heavy_round)
+        if (owner := self._next_light()) is not None:
+            return self._taken(owner, owner.lanes, self._round)
         return None
 
-    def _in_turn(self, waiting: deque[Owner]) -> list[Owner]:
+    def _next_heavy(self) -> Owner | None:
+        if self._heavy_claimed >= HEAVY_PLACES:
+            return None
+        for owner in self._in_turn(self._heavy_round):
+            if owner.heavy_claimed < HEAVY_OF_ONE and self._has_place(owner):
+                return owner
+        return None
+
+    def _next_light(self) -> Owner | None:
+        return next(filter(self._has_place, self._in_turn(self._round)), None)
+
+    def _in_turn(self, waiting: deque[Owner]) -> Iterator[Owner]:
         # An owner finds no place only if he has something on its way. There are no more such owners
         # than places, so among the first places + 1 owners is one who finds a place, if any does.
-        return list(islice(waiting, self.limits.places + SPARE + 1))
+        return islice(waiting, self.limits.places + SPARE + 1)
 
     def _has_place(self, owner: Owner) -> bool:
         if self.claimed < self.limits.places:

@@ -15,7 +15,7 @@ from requests import RequestException
 from pdagent import __version__, threads
 from pdagent.config import Config
 from pdagent.wire.adapter import Adapter
-from pdagent.wire.connections import Post
+from pdagent.wire.post import Post
 
 log = logging.getLogger("pdagent.heartbeat")
 

@@ -21,8 +21,9 @@ from requests.structures import CaseInsensitiveDict
 from pdagent.config import Config
 from pdagent.threads import importing
 from pdagent.wire.answer import Answer
-from pdagent.wire.connections import AGENT, Connection, Post, Target, Tls, Unreached
+from pdagent.wire.connections import AGENT, Connection, Stale, Target, Tls, Unreached
 from pdagent.wire.identity import NoIdentity, authorization
+from pdagent.wire.post import Post
 from pdagent.wire.proxy import BadProxy, Way, way_to
 
 _HEADERS = {
@@ -148,16 +149,15 @@ class Adapter(BaseAdapter):
 
     def _exchange(self, request: PreparedRequest, post: Post) -> tuple[Connection, Answer]:
         data = self._written(request)
-        connection = None if post.fresh else self._kept()
-        try:
-            if connection is None:
-                connection = Connection(self._target, self.way.proxy, self._source, self._tls)
-                connection.open(post)
-            return connection, connection.exchange(data, post)
-        except BaseException:
-            if connection is not None:
+        while True:
+            connection = (None if post.fresh else self._kept()) or self._opened(post)
+            try:
+                return connection, connection.exchange(data, post)
+            except Stale:
                 connection.close()
-            raise
+            except BaseException:
+                connection.close()
+                raise
 
     def _written(self, request: PreparedRequest) -> bytes:
         """The request in one piece. Each piece more would be a TLS record, a packet and a wake-up
@@ -174,14 +174,18 @@ class Adapter(BaseAdapter):
         return head.encode("latin-1") + request.body
 
     def _kept(self) -> Connection | None:
-        while True:
-            with self._lock:
-                if not self._idle:
-                    return None
-                connection = self._idle.pop()
-            if connection.silent():
-                return connection
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _opened(self, post: Post) -> Connection:
+        connection = Connection(self._target, self.way.proxy, self._source, self._tls)
+        try:
+            with post.away:
+                connection.open(post)
+        except BaseException:
             connection.close()
+            raise
+        return connection
 
     def _take_back(self, epoch: int, connection: Connection) -> None:
         with self._lock:

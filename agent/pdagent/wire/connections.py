@@ -9,9 +9,7 @@ the next answer: the last answer was final, was read to its end, and nothing has
 the reader, TLS or the socket. This is checked right before each request, also the first.
 """
 
-import contextlib
 import encodings.idna  # noqa: F401  # the socket module asks for it, and threads import nothing
-import math
 import os
 import socket
 import ssl
@@ -30,6 +28,7 @@ from pdagent.shown import printable
 from pdagent.wire import trust
 from pdagent.wire.answer import Answer, NoAnswer, Reader
 from pdagent.wire.identity import NoIdentity, show
+from pdagent.wire.post import Post
 from pdagent.wire.proxy import Proxy
 
 CONNECT_SECONDS = 10.0
@@ -51,35 +50,9 @@ class Unreached(Exception):
         self.stage = stage
 
 
-class Post:
-    """One request on its way. `deadline` is in monotonic seconds. A `fresh` post needs a connection
-    that has carried nothing."""
-
-    __slots__ = ("begun", "deadline", "fresh", "overdue", "reused", "sent", "twin")
-
-    def __init__(self, deadline: float, fresh: bool = False) -> None:
-        self.deadline = deadline
-        self.fresh = fresh
-        self.twin: socket.socket | None = None
-        self.begun = False  # its first bytes may have gone out
-        self.sent = False  # True once the kernel has taken all of it
-        self.reused = False
-        self.overdue = False
-
-    def left(self, most: float = math.inf) -> float:
-        """Seconds until the deadline, `most` at most. Raises TimeoutError if there are none."""
-        left = self.deadline - time.monotonic()
-        if left <= 0 or self.overdue:
-            self.overdue = True
-            raise TimeoutError("timed out")
-        return min(left, most)
-
-    def abort(self) -> None:
-        """Called by another thread: whatever this post waits for on its socket fails now."""
-        self.overdue = True
-        if self.twin is not None:
-            with contextlib.suppress(OSError):  # the socket is closed already
-                self.twin.shutdown(socket.SHUT_RDWR)
+class Stale(Unreached):
+    """The other side has ended a connection that was kept, or has spoken unasked. Nothing was
+    sent."""
 
 
 class Target:
@@ -130,13 +103,14 @@ class Connection:
         self._wrap(self._target.host, post.left(CONNECT_SECONDS))
 
     def exchange(self, request: bytes, post: Post) -> Answer:
-        """The final answer to the request. Raises Unreached, TimeoutError."""
+        """The final answer to the request. Raises Stale, Unreached, TimeoutError."""
         self.sound = False
         post.reused, self._used = self._used, True
         post.twin = self._twin
         if not self.silent():
             why = _words(self._alert) if self._alert else "it spoke before it was asked"
-            raise Unreached("connection", f"{self._peer}: {why}")
+            kind = Stale if post.reused else Unreached
+            raise kind("connection", f"{self._peer}: {why}")
         whole = True
         try:
             self._sock.settimeout(post.left())
@@ -176,7 +150,8 @@ class Connection:
 
     def _receive(self, size: int, post: Post) -> bytes:
         self._sock.settimeout(post.left())
-        return self._sock.recv(size) or b""  # with TLS within TLS, recv returns 0 at the end
+        with post.away:
+            return self._sock.recv(size) or b""  # with TLS within TLS, recv returns 0 at the end
 
     # --- on the way there -----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ always gets a new connection.
 import json
 import logging
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -30,9 +31,9 @@ from pdagent.queue import envelope
 from pdagent.queue.pending import Pending
 from pdagent.wire import question
 from pdagent.wire.adapter import Adapter
-from pdagent.wire.connections import Post
 from pdagent.wire.identity import is_pagerduty
 from pdagent.wire.passage import HEADER, Passage
+from pdagent.wire.post import NOBODY_MINDS, Post
 from pdagent.wire.v1 import as_v1
 from pdagent.wire.verdict import (
     Delivered,
@@ -57,10 +58,17 @@ class _Again(Exception):
 
 
 class Delivery:
-    """Delivers events as `config` says. `passage`: whom the events may have passed, for relays."""
+    """Delivers events as `config` says. `passage`: whom the events may have passed, for relays. A
+    post is `away` while it waits for the other side."""
 
-    def __init__(self, config: Config, passage: Passage | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        passage: Passage | None = None,
+        away: AbstractContextManager[None] = NOBODY_MINDS,
+    ) -> None:
         self._passage = passage
+        self._away = away
         self._posts: set[Post] = set()
         self._config = config
         self._adapter = _adapter(config)
@@ -147,7 +155,7 @@ class Delivery:
     def _post(self, version: str, data: bytes, dedup_key: str | None) -> Verdict | TooLarge:
         fresh = not dedup_key
         while True:
-            post = Post(time.monotonic() + TOTAL_SECONDS, fresh)
+            post = Post(time.monotonic() + TOTAL_SECONDS, fresh, self._away)
             self._posts.add(post)
             try:
                 return self._exchange(version, data, dedup_key, post)

@@ -20,7 +20,7 @@ from requests import RequestException
 from pdagent import api
 from pdagent.config import Config
 from pdagent.wire.adapter import Adapter, stage_of
-from pdagent.wire.connections import Post
+from pdagent.wire.post import Post
 from pdagent.wire.verdict import TooLarge, Unreachable, Verdict, judge
 
 SECONDS = 20.0

@@ -1,6 +1,7 @@
 """Where an event goes, and whether the way is open at all."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
@@ -25,7 +26,7 @@ def event() -> Pending:
 def test_another_configuration_counts_from_the_next_post_on(api: EventsApi) -> None:
     """Before the first event nothing is there that it would change."""
     [nowhere] = Config({"events_url": "http://127.0.0.1:1"}).relays
-    way = Path(Config({"events_url": "http://127.0.0.1:1"}))
+    way = Path(Config({"events_url": "http://127.0.0.1:1"}), nullcontext())
     assert isinstance(way.deliver(event(), nowhere), Unreachable)
     config = Config({"events_url": api.url})
     way.configure(config)
@@ -35,7 +36,7 @@ def test_another_configuration_counts_from_the_next_post_on(api: EventsApi) -> N
 def test_only_an_events_own_content_is_a_reason_to_ask() -> None:
     """Nobody was reached: that says it all."""
     config = Config({"events_url": "http://127.0.0.1:1"})
-    way = Path(config)
+    way = Path(config, nullcontext())
     assert not way.is_open(Unreachable("refused"), config.relays[0])
     assert way._asked == {}
 
@@ -53,7 +54,7 @@ def test_all_who_ask_at_a_time_get_one_answer(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(path, "FRESH_SECONDS", 1e9)
     with serving(Strict) as server:
         config = Config({"events_url": server.url})
-        way, relay = Path(config), config.relays[0]
+        way, relay = Path(config, nullcontext()), config.relays[0]
         assert way.is_open(MISSED, relay)
         assert way.is_open(MISSED, relay)
         assert server.requests == 1

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ class Desk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.reading = Reading(Backlog(str(root)), Turn())
+        self.reading = Reading(Backlog(str(root)), Turn(), nullcontext())
         self.entry = Entry(NAME, KEY, owner=1000)
         self.config = Config({})
         self.patient = True

@@ -330,6 +330,39 @@ def test_threads_come_with_work_and_go_without(
     crew.until(lambda: crew.workers.pending == 0 and not crew.workers._threads)
 
 
+def test_one_worker_is_called_at_a_time(crew: Crew, api: EventsApi) -> None:
+    """Who was called calls the next one. Without that, each event that comes meanwhile would wake
+    somebody who then finds nothing. When the main thread tends, it calls anew: the one who was
+    called may have died."""
+    names = [file_name(number, key(number)) for number in range(1, 4)]
+    for number, name in enumerate(names, 1):
+        crew.write(name, written("x", key(number)))
+    with crew.workers._changed:
+        for name in names:
+            crew.add(name)
+        assert len(crew.workers._threads) == 1
+        crew.workers.tend(time.monotonic())
+        assert len(crew.workers._threads) == 2
+    crew.until(lambda: len(api.accepted) == len(names))
+    crew.workers.stop(5.0)
+
+
+def test_another_worker_goes_on_beside_one_that_waits(crew: Crew, api: EventsApi) -> None:
+    """While one works there is one only, and as many as there are answers to wait for."""
+    api.always(None, Answer(hang=True))
+    names = [file_name(number, key(number)) for number in range(1, 4)]
+    for number, name in enumerate(names, 1):
+        crew.write(name, written("x", key(number)))
+    crew.add(*names)
+    wait_until(lambda: len(api.requests) == len(names))  # nobody tends
+    wait_until(lambda: not crew.workers._activity.is_any())
+    api.always(None, None)
+    crew.workers._handling.path.abort_all()
+    crew.until(lambda: len(api.accepted) == len(names))
+    wait_until(lambda: not crew.workers._activity._since)
+    crew.workers.stop(5.0)
+
+
 def test_stop_leaves_pending_what_gets_no_answer(crew: Crew, api: EventsApi) -> None:
     """It waits for a while, and says that it was in vain."""
     api.always(None, Answer(hang=True))

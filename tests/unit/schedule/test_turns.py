@@ -64,6 +64,23 @@ def test_whoever_has_nothing_on_his_way_finds_a_place() -> None:
     assert len(claimed(found)) == SPARE - 1
 
 
+def test_who_finds_no_place_is_no_work() -> None:
+    """No worker is woken for an event that has none: with many keys that was two in vain for each
+    event."""
+    found = scheduler()
+    for number in range(PLACES + 1):
+        assert found.has_work(0.0) is (number > 0)
+        found.add(f"{number}_K{number}.txt", f"K{number}", owner=NEIGHBOUR)
+    first, *_ = claimed(found)
+    assert len(found) == PLACES + 1
+    assert not found.has_work(0.0)
+    found.forget(first)
+    assert found.has_work(0.0)
+    assert len(claimed(found)) == 1
+    found.add("1_V.txt", "V", owner=VICTIM)
+    assert found.has_work(0.0)
+
+
 def test_large_events_have_few_places() -> None:
     """And one user half of these, so that memory is bounded and another's large page goes."""
     found = scheduler(100)

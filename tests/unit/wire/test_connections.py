@@ -1,7 +1,6 @@
 """A connection carries one exchange at a time, in bounded time, and says who refused it."""
 
 import contextlib
-import math
 import socket
 import ssl
 import threading
@@ -13,7 +12,8 @@ import pytest
 
 from pdagent.config import Config
 from pdagent.wire import connections
-from pdagent.wire.connections import AGENT, Connection, Post, Target, Tls, Unreached, said
+from pdagent.wire.connections import AGENT, Connection, Stale, Target, Tls, Unreached, said
+from pdagent.wire.post import Post
 from pdagent.wire.proxy import Proxy
 from tests.support.agent import wait_until
 from tests.support.events_api import CertificateAuthority
@@ -67,47 +67,11 @@ def test_target(url: str, host: str, port: int, authority: str) -> None:
     assert found.name == (f"[{host}]" if ":" in host else host)
 
 
-# the post
-
-
-def test_a_new_post() -> None:
-    """Nothing of it has happened."""
-    post = Post(1000.0)
-    assert (post.deadline, post.twin) == (1000.0, None)
-    happened = (post.fresh, post.begun, post.sent, post.reused, post.overdue)
-    assert happened == (False, False, False, False, False)
-    assert Post(1000.0, True).fresh
-
-
-def test_a_posts_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its deadline nothing is left."""
-    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
-    assert Post(1000.5).left() == 0.5
-    post = Post(1000.0)
-    with pytest.raises(TimeoutError, match=r"^timed out$"):
-        post.left()
-    assert post.overdue
-    post.deadline = math.inf
-    with pytest.raises(TimeoutError):  # once it is over it stays so
-        post.left()
-
-
 def test_why_something_is_not_reached() -> None:
     """In one printable line, which is not too long."""
     error = Unreached("name", "a\nb\x1b" + "c" * 1000)
     assert error.stage == "name"
     assert str(error) == "a b " + "c" * 496
-
-
-def test_a_post_has_one_deadline() -> None:
-    """What is left of it bounds each wait; after it there is none."""
-    post = soon(100)
-    assert post.left(5) == 5
-    assert 5 < post.left() <= 100
-    late = Post(time.monotonic() - 1)
-    with pytest.raises(TimeoutError):
-        late.left()
-    assert late.overdue
 
 
 def test_an_aborted_post_is_over(server: RawServer) -> None:
@@ -225,6 +189,9 @@ def test_a_connection_whose_other_end_is_gone_is_not_silent() -> None:
         connection.open(soon())
         connection.exchange(REQUEST, soon())
         wait_until(lambda: not connection.silent())
+        with pytest.raises(Stale):  # nobody has seen the request, so another may carry it
+            connection.exchange(REQUEST, post := soon())
+        assert not post.begun
         connection.close()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pdagent.config import Config
-from pdagent.wire.connections import Post
+from pdagent.wire.post import Post
 from pdagent.wire.question import Answer, ask
 from pdagent.wire.verdict import Refused, Unreachable
 from tests.support.events_api import CertificateAuthority

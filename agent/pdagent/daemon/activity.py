@@ -1,0 +1,79 @@
+"""Activity: which workers work, and which are away, waiting for somebody else.
+
+No two threads run Python at once. Two that work beside each other hand the interpreter's lock to
+and fro at each system call, and a switch between threads costs more than what it switches to. So
+one worker works at a time, as far as that can be had:
+
+- An event is taken only while nobody works, or is about to come back.
+- Whoever goes away, until an answer comes or a slow disk is done, has somebody else go on.
+- Whoever comes back waits until the one who works goes away, or is done.
+
+So as many events are on their way as the time of an answer has room for (Little's law). Nothing
+waits for long: see RETURN_SECONDS and SLOW_SECONDS.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+# Who comes back waits for so long at most.
+RETURN_SECONDS = 0.05
+# Only a disk that hangs, and a bug, keep a worker at work for so long. It no longer counts then.
+SLOW_SECONDS = 0.5
+
+
+class Activity:
+    """Who works. All methods are called while `lock` is held, but for those of `with`: `with` an
+    activity, the worker that runs is away. Whenever one goes, `call` is called, under the lock."""
+
+    def __init__(
+        self,
+        lock: threading.RLock,
+        call: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lock = lock
+        self._call = call
+        self._monotonic = monotonic
+        self._since: dict[int, float] = {}  # who works, by thread
+        self._returning = 0
+        self._free = threading.Condition(lock)
+
+    def is_any(self) -> bool:
+        """Whether a worker works or is about to: it will soon take an event, or have one taken."""
+        if self._returning:
+            return True
+        if not self._since:
+            return False
+        late = self._monotonic() - SLOW_SECONDS
+        return any(since > late for since in self._since.values())
+
+    def begin(self) -> None:
+        """The worker that runs works from now on."""
+        self._since[threading.get_ident()] = self._monotonic()
+
+    def end(self) -> None:
+        """The worker that runs works no longer."""
+        self._since.pop(threading.get_ident(), None)
+        if self._returning:
+            self._free.notify()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.end()
+            self._call()
+
+    def __exit__(self, *_: object) -> None:
+        # Without the memory for this the worker goes on all the same: it may hold an answer.
+        with self._lock, contextlib.suppress(MemoryError):
+            if self.is_any():
+                self._wait()
+            self.begin()
+
+    def _wait(self) -> None:
+        self._returning += 1
+        try:
+            self._free.wait(RETURN_SECONDS)
+        finally:
+            self._returning -= 1
