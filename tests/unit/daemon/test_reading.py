@@ -311,7 +311,7 @@ def test_one_owners_file_is_read_beside_anothers(desk: Desk) -> None:
                 assert go_on.wait(60)
             return super().load(name, large, fitting)
 
-    desk.reading = Reading(Slow(str(desk.root)), Turn())
+    desk.reading = Reading(Slow(str(desk.root)), Turn(), nullcontext())
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(desk.read)
         assert hangs.wait(60)
