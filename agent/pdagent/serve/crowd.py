@@ -75,6 +75,14 @@ class Channel(HTTPChannel):
             self.will_close = True
         self._crowd.make_room()
 
+    def writable(self) -> bool:
+        # While a request is being answered, its thread writes the answer, and wakes the loop at its
+        # end if something is left. The loop could not write meanwhile, since the thread holds the
+        # lock. It would only be told at once, again and again, that it may write, and each time it
+        # would take the interpreter from the thread that it waits for.
+        left = bool(self.total_outbufs_len) and not self.is_served
+        return self.will_close or self.close_when_flushed or left
+
     @property
     def is_served(self) -> bool:
         """Whether a request is being answered; otherwise we wait for the client."""

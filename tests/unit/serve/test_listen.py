@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -303,6 +304,53 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
         deaf.sendall(GET)
         assert deaf.recv(8) == b"HTTP/1.1"
         wait_until(lambda: not is_held(deaf, listener))
+
+
+def test_an_answer_that_is_being_written_does_not_keep_the_loop_busy() -> None:
+    """Else, with 200 clients, the loop takes the processor from the threads that it waits for."""
+    begun, go_on = threading.Event(), threading.Event()
+    told = []
+
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            channel = environ["waitress.client_disconnected"].__self__
+            send = channel.send
+
+            def send_later(*args: Any, **kwargs: Any) -> Any:
+                begun.set()
+                assert go_on.wait(60)
+                return send(*args, **kwargs)
+
+            channel.send, channel.handle_write = send_later, lambda: told.append("may write")
+        return echo(environ, start)
+
+    with listening(app=app, bounds=replace(BOUNDS, seconds=60)) as listener:
+        slow = connect(listener)
+        slow.sendall(GET.replace(b"/", b"/slow", 1))
+        assert begun.wait(60)
+        other = client(listener)
+        for _ in range(5):  # the loop comes round for each of them
+            assert post(other, b"hello") == (200, b"hello")
+        assert told == []
+        go_on.set()
+        assert slow.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_what_is_left_of_an_answer_comes_once_the_client_reads() -> None:
+    whole = bytes(16 * 1024 * 1024)  # more than the kernel keeps for a client
+
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/large":
+            return echo(environ, start)
+        start("200 OK", [("Content-Length", str(len(whole)))])
+        return [whole]
+
+    with listening(app=app, bounds=replace(BOUNDS, threads=1, seconds=60)) as listener:
+        late = client(listener)
+        late.request("GET", "/large")
+        # the only thread has done with the large answer when it gives another
+        assert post(client(listener), b"hello") == (200, b"hello")
+        assert late.getresponse().read() == whole
 
 
 def is_held(connection: socket.socket, listener: Listener) -> bool:
