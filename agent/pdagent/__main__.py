@@ -23,6 +23,8 @@ def main() -> int:
         name, arguments = arguments[0], arguments[1:]  # python -m pdagent pd-send ...
     name = name if name in COMMANDS else "pdagent"
     hold_standard_descriptors()
+    words = "out of memory: free some, or allow more (ulimit -v), and try again"
+    shortage = f"{name}: {words}\n".encode()  # made while there is memory
     try:
         if name in QUICK:
             module = f"pdagent.{QUICK[name]}"
@@ -37,6 +39,11 @@ def main() -> int:
         posix._exit(exits.INTERRUPTED)
     except BrokenPipeError:
         return 0  # whoever read our output has seen enough
+    except (MemoryError, SystemError):
+        # Where memory is short, parts of Python fail without saying why, which is a SystemError. It
+        # exits at once, since Python's own way out wants memory too.
+        posix.write(2, shortage)
+        posix._exit(exits.TRY_AGAIN)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@
 #include <Python.h>
 #include <marshal.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <wchar.h>
 #include "internal/pycore_import.h"
 #include "internal/pycore_interp.h"
@@ -135,9 +137,18 @@ static int set_importer(void)
     return importer ? PyModule_AddFunctions(importer, methods) : -1;
 }
 
+/* Python's main phase fails on a stdin that is a directory. It takes one that is closed, and then main() opens what is closed. */
+static void close_directory(void)
+{
+    struct stat found;
+    if (fstat(STDIN_FILENO, &found) == 0 && S_ISDIR(found.st_mode))
+        close(STDIN_FILENO);
+}
+
 /* What the core phase has left out, and then the main phase. */
 static PyStatus go_on(void)
 {
+    close_directory();
     PyThreadState *thread = PyThreadState_Get();
     Py_CLEAR(thread->interp->imports.importlib);
     thread->interp->config._install_importlib = 1;
@@ -166,8 +177,10 @@ static void run(const PyConfig *config)
 
 PyStatus early_Py_InitializeFromConfig(const PyConfig *config)
 {
-    if (!has_quick_way(config))
+    if (!has_quick_way(config)) {
+        close_directory();
         return Py_InitializeFromConfig(config);
+    }
     PyConfig *own = (PyConfig *)config; /* the bootloader's, which frees it after this */
     own->_init_main = own->_install_importlib = 0;
     PyStatus status = Py_InitializeFromConfig(config);

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pdagent import exits
 from tests.support.agent import Agent, directory, from_program, from_source, wait_until
 from tests.support.events import KEY, enqueue, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
@@ -272,6 +273,42 @@ def test_a_plain_command_ends_before_python_has_quite_started(agent: Agent, name
     assert len(agent.names("pdq")) == 1
     handlers = [line for line in trace.read_text().splitlines() if "rt_sigaction(" in line]
     assert len(handlers) < 10
+
+
+@needs_one_file
+@pytest.mark.parametrize(
+    "command",
+    [("pd-queue", "status"), ("pd-send", "--version"), ("pd-sensu", "-k", KEY)],
+    ids=" ".join,
+)
+def test_a_directory_as_stdin_is_none(agent: Agent, command: tuple[str, ...]) -> None:
+    """Python does not start with one. Here it is as if stdin had been closed."""
+    name, *arguments = command
+    ends = []
+    for redirected in ("</", "<&-"):
+        under = ("sh", "-c", f'exec "$@" {redirected}', "sh")
+        done = agent.run(name, *arguments, under=under)
+        ends.append((done.returncode, done.stdout, done.stderr))
+    assert ends[0] == ends[1]
+    assert b"Fatal" not in ends[0][2]
+
+
+@needs_one_file
+def test_where_memory_is_short(agent: Agent) -> None:
+    """Python starts, and what it needs to deliver directly finds no room: one line says so, and
+    that it can be tried again."""
+    agent.configure(direct_delivery="on")
+    shutil.rmtree(agent.spool)
+    event = ("-k", KEY, "-t", "trigger", "-d", "x")
+    said = []
+    for kibibytes in range(22_000, 28_000, 500):
+        under = ("sh", "-c", f'ulimit -v {kibibytes}; exec "$@"', "sh")
+        done = agent.run("pd-send", *event, under=under)
+        assert done.returncode == exits.TRY_AGAIN, done
+        said.append(done.stderr)
+    words = b"out of memory: free some, or allow more (ulimit -v), and try again"
+    assert b"pd-send: %b\n" % words in said
+    assert not [text for text in said if text.count(b"\n") > 1]
 
 
 @needs_one_file
