@@ -154,6 +154,14 @@ def test_usage_errors(agent: Agent, pd_send: Sender, arguments: list[str], says:
     assert agent.names("pdq") == agent.names("tmp") == []
 
 
+def test_a_usage_error_is_as_long_as_a_person_reads(pd_send: Sender) -> None:
+    """However many words are wrong."""
+    _, _, said = pd_send("-k", KEY, "-t", "trigger", "-d", "x", *["word"] * 10_000)
+    assert said.startswith("pd-send: error: unrecognized arguments: word word ")
+    assert said.endswith(" word word")
+    assert len(said) < 1000
+
+
 def test_blanks_are_an_incident_key(pd_send: Sender) -> None:
     """`-i " "` is accepted, as ever."""
     assert pd_send("-k", KEY, "-t", "resolve", "-i", " ")[0] == 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import NoReturn  # to import it would cost a command 1 ms
 
 PIECE = 8192
+LINE_CHARS, END_CHARS = 800, 200  # of a line that says what is wrong, and of these at its end
 
 Example = tuple[str, str]  # a command line, and what it does
 
@@ -34,9 +35,7 @@ class Parser(argparse.ArgumentParser):
         word = message.removeprefix("unrecognized arguments: ").partition(" ")[0]
         if word in self.first_words:
             hint = f"If the word {word} is meant, it stands first: {self.prog} {word} -h shows how"
-        # Arguments may hold anything, such as line breaks and what a terminal obeys.
-        text = escaped(f"{self.prog}: error: {message}")
-        say(f"{text}\n{hint or self.short_usage()}", 2)
+        say(f"{one_line(f'{self.prog}: error: {message}')}\n{hint or self.short_usage()}", 2)
         sys.exit(exits.USAGE)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
@@ -100,6 +99,15 @@ class Parser(argparse.ArgumentParser):
         except argparse.ArgumentError as error:
             error.message += did_you_mean(str(value), map(str, action.choices or ()))
             raise
+
+
+def one_line(text: str) -> str:
+    """Words about what somebody gave us, which may be line breaks, what a terminal obeys, or 10,000
+    arguments. What is too long lacks its middle."""
+    text = escaped(text)
+    if len(text) <= LINE_CHARS:
+        return text
+    return f"{text[: LINE_CHARS - END_CHARS]} [...] {text[-END_CHARS:]}"
 
 
 def did_you_mean(word: str, known: Iterable[str], sign: str = "") -> str:
@@ -192,12 +200,12 @@ def warn(command: str, problems: Sequence[Problem]) -> None:
         return
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     kept = "; going on with defaults" if any(problem.fatal for problem in problems) else ""
-    say(f"{command}: warning: {problems[0].text}{more}{kept}", 2)
+    say(one_line(f"{command}: warning: {problems[0].text}{more}{kept}"), 2)
 
 
 def fail(command: str, text: str, code: int) -> int:
     """Says on stderr what is wrong, in one line, and returns the exit code."""
-    say(f"{command}: {text}", 2)
+    say(one_line(f"{command}: {text}"), 2)
     return code
 
 

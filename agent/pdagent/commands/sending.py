@@ -84,7 +84,7 @@ def send(
                 return common.fail(request.command, outcome.text, exits.TRY_AGAIN)
             confirm(request, events.pop(0), settings)
             if outcome is not None and outcome.text and not request.quiet:
-                say(f"{request.command}: warning: {outcome.text}", 2)
+                say(common.one_line(f"{request.command}: warning: {outcome.text}"), 2)
     except NothingToSend as nothing:
         if not request.quiet:
             say(f"Nothing to send: {nothing}")

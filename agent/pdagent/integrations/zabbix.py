@@ -42,6 +42,8 @@ _SEVERITIES = {
 }
 _BY_NUMBER = tuple(_SEVERITIES.values())  # {EVENT.NSEVERITY}, whatever the names are on this server
 
+WORD_CHARS = 200  # of Zabbix's words that are repeated
+
 FLAGS = ("-h", "--help", "--version", "-q", "--quiet", "--dry-run")
 
 
@@ -170,7 +172,8 @@ def _update(fields: dict[str, str]) -> str:
     # the problem lasts.
     if "changed severity" in done and fields.get("value", "1").strip() != "0":
         return "trigger"
-    raise NothingToSend(f"an update ({done or 'of no kind given'}) that changes no incident.")
+    kind = repr(done[:WORD_CHARS]) if done else "of no kind given"  # repr() escapes what it has to
+    raise NothingToSend(f"an update ({kind}) that changes no incident.")
 
 
 def _severity(fields: dict[str, str]) -> str:

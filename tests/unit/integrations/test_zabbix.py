@@ -124,6 +124,16 @@ def test_updates(done: str, action: str | None) -> None:
     assert (event.action, event.dedup_key) == (action, INCIDENT)
 
 
+def test_what_is_said_of_an_update_is_one_short_line() -> None:
+    """Whatever a host's name or a comment had in it."""
+    with pytest.raises(NothingToSend) as nothing:
+        told("ZK", "update", "update_action:\x1b[2J\u202ecommented" + "!" * 1000 + f"\n{BODY}")
+    said = str(nothing.value)
+    assert said.startswith(r"an update ('\x1b[2j\u202ecommented!!!")
+    assert said.isprintable()
+    assert len(said) < 300
+
+
 @pytest.mark.parametrize(
     ("body", "missing"),
     [("name:x\nhostname:h", "id"), ("id:1", "hostname"), ("", "id and hostname"), ("id:", "id")],

@@ -159,7 +159,7 @@ def _finished(submission: Submission, path: str, settings: "Config") -> "Submitt
         raise BadEvent(f"{error}{more}. The event was not queued.") from error
     if not submission.quiet:
         for remark in intake.remarks:
-            say(f"pd-send: warning: {remark}", 2)
+            say(common.one_line(f"pd-send: warning: {remark}"), 2)
     given = submission.key is not None or submission.key_file is not None
     if given and submission.integration_key(settings) != intake.key:
         raise UsageError("argument --json: the body has an integration key of its own, another one")

@@ -81,7 +81,7 @@ class Conclusion:
         except SpoolError as error:
             outcome = sending.directly(COMMAND, event, self._settings, error)
             if outcome.text and not (outcome.accepted and self._asked.quiet):
-                say(f"{COMMAND}: {redacted(outcome.text, event.key)}", 2)
+                say(common.one_line(f"{COMMAND}: {redacted(outcome.text, event.key)}"), 2)
             return outcome.accepted
         except BadEvent as error:
             complain(str(error))
@@ -91,5 +91,5 @@ class Conclusion:
 
 def complain(text: str) -> None:
     """Says what is wrong, in one line."""
-    say(f"{COMMAND}: {text}", 2)
+    say(common.one_line(f"{COMMAND}: {text}"), 2)
     syslog.error(COMMAND, text)
