@@ -9,8 +9,8 @@ import contextlib
 import json
 import logging
 import os
+import re
 import time
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,6 +21,7 @@ from pdagent.threads import importing
 
 log = logging.getLogger("pdagent.state")
 
+_USUAL_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KINDS_OF_KEY = ("routing", "service", "integration")
 REASON_CHARS = 1000
 # What is read of these files at most; the daemon writes less.
@@ -98,11 +99,14 @@ class State:
         for path in (self._agent_id, self._old_agent_id):
             try:
                 with open(path, encoding="ascii") as file:
-                    return str(uuid.UUID(file.readline().strip()))
+                    return _uuid(file.readline().strip())
             except FileNotFoundError:
                 pass
             except (OSError, ValueError) as error:
                 _set_aside(path, str(error) or "empty")
+        with importing:
+            import uuid  # an idle daemon does without
+
         made = str(uuid.uuid4())
         self._write(self._agent_id, made + "\n", 0o644)  # every pd-send may quote it
         return made
@@ -244,6 +248,16 @@ class Counters:
             "started_on": self.started_on,
             "successful_events_count": self.delivered,
         }
+
+
+def _uuid(text: str) -> str:
+    """The id as it is usually written. Raises ValueError."""
+    if _USUAL_ID.fullmatch(text):
+        return text
+    with importing:
+        import uuid
+
+    return str(uuid.UUID(text))
 
 
 def iso(wall: float) -> str:
