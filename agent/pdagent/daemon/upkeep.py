@@ -18,6 +18,7 @@ from pdagent.queue.state import Counters
 log = logging.getLogger("main")
 
 AGAIN_SECONDS = 60.0  # after a clean-up that could not begin
+GIVE_BACK_LOOKS = 2  # after the first of them, the look itself takes some memory again
 WORK_SECONDS = 0.01  # with more CPU time than this between two looks, the daemon has worked
 
 
@@ -36,7 +37,7 @@ class Upkeep:
         self._cleaning: threads.Thread | None = None
         self._next_sweep = time.monotonic()
         self._worked = 0.0  # the process's seconds of CPU time at the last look
-        self._has_worked = False  # whether it had worked before the last look
+        self._quiet_looks = GIVE_BACK_LOOKS  # how many there were since it has worked
         self._bulletins = 0  # how many bulletins had been made at the last look
 
     def configure(self, settings: Config) -> None:
@@ -71,10 +72,13 @@ class Upkeep:
         """Gives memory back to the system once the work is over that needed it. `bulletins` is how
         many were made until now: a bulletin is work, although it takes hardly any time."""
         # This is not done at each look, which would need the memory again that it has given back.
-        works = time.process_time() - self._worked > WORK_SECONDS
-        if not works and (self._has_worked or bulletins != self._bulletins):
-            give_back()
-        self._has_worked, self._bulletins = works, bulletins
+        if time.process_time() - self._worked > WORK_SECONDS:
+            self._quiet_looks = 0
+        else:
+            self._quiet_looks = 1 if bulletins != self._bulletins else self._quiet_looks + 1
+            if self._quiet_looks <= GIVE_BACK_LOOKS:
+                give_back()
+        self._bulletins = bulletins
         self._worked = time.process_time()
 
     def _sweep(self) -> None:

@@ -1,8 +1,10 @@
 """Disk and memory stay within bounds, and a queue that grows is said aloud, once."""
 
 import logging
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -137,3 +139,29 @@ def test_many_pending_events_are_said_once(host: Host, caplog: pytest.LogCapture
     many = "6 events are pending, more than pending_warning = 5. "
     many += "They are kept, and sent as soon as they can be."
     assert said == [[], [many], [], [], ["5 events pending: no longer many"], [], [many]]
+
+
+def test_memory_is_given_back_when_work_is_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At two looks after work, and after a bulletin; not at each, since each look takes some."""
+    given = 0
+    cpu = 1.0
+
+    def release() -> None:
+        nonlocal given
+        given += 1
+
+    # Only the packaged Python has this module.
+    monkeypatch.setitem(sys.modules, "_pages", SimpleNamespace(release=release))
+    monkeypatch.setattr(time, "process_time", lambda: cpu)
+    upkeep = Host(root).upkeep
+    found = []
+    for worked, bulletins in (
+        *((1.0, 0), (0.0, 0), (0.005, 0), (0.0, 0)),
+        *((0.0, 1), (0.0, 1), (0.0, 1), (0.02, 2)),
+    ):
+        cpu += worked
+        upkeep.give_back(bulletins)
+        found.append(given)
+    assert found == [0, 1, 2, 2, 3, 4, 4, 4]
