@@ -239,7 +239,7 @@ class Expecting:
         there = self._backlog.name_in_error(name)
         self._state.keep_reason(there, Reason(iso(time.time()), None, why, 0), durable=False)
         with contextlib.suppress(OSError):  # gone, or tried again after a later look
-            moved = self._backlog.settle_in_error(name, EXPECT)
+            moved = self._backlog.settle_in_error(name, EXPECT, there)
             if moved != there:
                 self._state.move_reason(there, moved)
 

@@ -177,10 +177,10 @@ class Backlog:
         """
         self._move(name, PENDING, DELIVERED)
 
-    def settle_in_error(self, name: str, place: str = PENDING) -> str:
-        """Sets an entry of pdq/, or of another `place`, aside, and returns its name there. Raises
-        OSError."""
-        return self._move(name, place, IN_ERROR)
+    def settle_in_error(self, name: str, place: str = PENDING, there: str = "") -> str:
+        """Sets an entry of pdq/, or of another `place`, aside, and returns its name there: `there`
+        if that is free, such as a name that `name_in_error` gave. Raises OSError."""
+        return self._move(name, place, IN_ERROR, there)
 
     def name_in_error(self, name: str) -> str:
         """What an entry of pdq/ would be called if it were set aside now."""
@@ -264,11 +264,11 @@ class Backlog:
             finally:
                 os.close(fd)
 
-    def _move(self, name: str, source: str, target: str) -> str:
+    def _move(self, name: str, source: str, target: str, wanted: str = "") -> str:
         # link and unlink would never overwrite a file. But the agent can't link users' files
         # (fs.protected_hardlinks), so this looks first and then renames. In suc/ and err/ that is
         # enough, since only the agent and root may add names there.
-        new = self._free(name, target)
+        new = self._free(wanted or name, target)
         old, moved = f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}"
         os.rename(old, moved)
         # After we read a file, its owner may have put a directory in its place. The directory must

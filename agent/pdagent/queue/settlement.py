@@ -123,7 +123,9 @@ class Settlement:
             if directory == DELIVERED:
                 self._backlog.settle_delivered(name)
             else:
-                moved = self._backlog.settle_in_error(name)
+                # crash between the move and the renaming of the reason: only if another entry got
+                # that name a moment ago
+                moved = self._backlog.settle_in_error(name, there=there)
                 if moved != there:  # things have changed in err/ meanwhile
                     self._state.move_reason(there, moved)
                     if there in self._unwritten:

@@ -15,6 +15,8 @@ from pdagent.schedule.chains import Chain, Chains
 from pdagent.schedule.entry import Entry, Line
 
 FULL_ROOM = 64  # as many as max_per_key can be
+# Of a new lane all posts may hang, each in a place that another key would have had.
+NEW_ROOM = 2
 
 
 class Lane:
@@ -48,7 +50,7 @@ class Lane:
         self.heavy = False  # True while its next event is known to be a large one
         self.hold: Hold | None = None
         self.troubles = 0
-        self.room = FULL_ROOM  # how many events may be on their way at once
+        self.room = NEW_ROOM  # how many events may be on their way at once
         self._sending: dict[str, Entry] | None = None  # by chain
         self._random = random
         self._backoff: Backoff | None = None

@@ -390,6 +390,10 @@ def test_what_is_set_aside_may_come_from_elsewhere(root: Path) -> None:
     put(root, place="expected")
     assert backlog.settle_in_error(NAME, "expected") == file_name(6, "KEY1")
     assert os.listdir(root / "expected") == []
+    put(root)
+    assert backlog.settle_in_error(NAME, there="j~1") == "j~1"
+    put(root)
+    assert backlog.settle_in_error(NAME, there="j~1").startswith("j~1~")  # somebody has it
     assert backlog.name_in_error("5_X.txt") == "5_X.txt"
 
 

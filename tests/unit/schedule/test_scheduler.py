@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pdagent.queue.holds import Cause, Hold, Scope, Tries
-from pdagent.schedule import telling
+from pdagent.schedule import lane, telling
 from pdagent.schedule.entry import Entry
 from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
 from pdagent.schedule.limits import Limits
@@ -138,8 +138,9 @@ def test_idle_means_nothing_is_due(desk: Desk) -> None:
 
 
 @pytest.fixture
-def busy() -> Desk:
-    """Three chains of a key may be on their way at once."""
+def busy(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Three chains of a key may be on their way at once, from the start."""
+    monkeypatch.setattr(lane, "NEW_ROOM", 3)
     return Desk(limits=replace(ONE_BY_ONE, per_key=3))
 
 
@@ -156,6 +157,19 @@ def test_chains_of_a_key_are_on_their_way_together(busy: Desk) -> None:
     assert names(iter(busy.take, None)) == ["A:x:2"]
     busy.settle(others[0], DELIVERED)
     assert names(iter(busy.take, None)) == ["A:w:5"]
+
+
+def test_a_key_begins_with_two_at_once() -> None:
+    """And each event that is taken lets one more go. All posts of a key may hang, and then keep
+    their places from other keys."""
+    desk = Desk(limits=replace(ONE_BY_ONE, per_key=8))
+    desk.add(*[f"A:{n}:{n}" for n in range(20)])
+    rounds = []
+    while flying := list(iter(desk.take, None)):
+        rounds.append(len(flying))
+        for entry in flying:
+            desk.settle(entry, DELIVERED)
+    assert rounds == [2, 4, 8, 6]
 
 
 def test_one_event_of_a_key_is_read_at_a_time(busy: Desk) -> None:
@@ -793,8 +807,9 @@ def test_new_limits_count_from_the_next_failure(desk: Desk) -> None:
     assert desk.settle(desk.take(), UNREACHABLE).seconds <= 2.0
 
 
-def test_new_limits_count_from_the_next_claim(desk: Desk) -> None:
+def test_new_limits_count_from_the_next_claim(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """More of a key's events go at once, and more of all."""
+    monkeypatch.setattr(lane, "NEW_ROOM", 3)
     desk.add("A:x:1", "A:y:2", "A:z:3")
     assert names(iter(desk.take, None)) == ["A:x:1"]
     desk.scheduler.configure(replace(ONE_BY_ONE, per_key=3))
