@@ -28,7 +28,7 @@ from pdagent.shown import printable
 from pdagent.wire import trust
 from pdagent.wire.answer import Answer, NoAnswer, Reader
 from pdagent.wire.identity import NoIdentity, show
-from pdagent.wire.post import Post
+from pdagent.wire.post import NOBODY_MINDS, Post
 from pdagent.wire.proxy import Proxy
 
 CONNECT_SECONDS = 10.0
@@ -36,6 +36,8 @@ CONNECT_SECONDS = 10.0
 # Both fit into the ten seconds of a direct delivery.
 PROXY_TLS_SECONDS = 5.0
 PLAIN_SECONDS = 2.0
+# A kernel takes so much at once, if it holds nothing else. What is longer may have to wait.
+_AT_ONCE_BYTES = 16_384
 _TEXT_CHARS = 500
 _NOT_OURS = "it does not accept this host's certificate (events_client_cert)"
 AGENT = f"pdagent/{__version__}"
@@ -116,11 +118,15 @@ class Connection:
             self._sock.settimeout(post.left())
             try:
                 post.begun = True
-                self._sock.sendall(request)
+                with post.away if len(request) > _AT_ONCE_BYTES else NOBODY_MINDS:
+                    self._sock.sendall(request)
                 post.sent = True
             except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
                 whole = False  # the other side may have answered without reading all of it
-            answer = Reader(lambda size: self._receive(size, post)).answer()
+            # One who came back for each part of an answer would keep others from their work, as
+            # often as the other side likes.
+            with post.away:
+                answer = Reader(lambda size: self._receive(size, post)).answer()
         except TimeoutError:
             raise
         except (OSError, NoAnswer) as error:
@@ -150,8 +156,7 @@ class Connection:
 
     def _receive(self, size: int, post: Post) -> bytes:
         self._sock.settimeout(post.left())
-        with post.away:
-            return self._sock.recv(size) or b""  # with TLS within TLS, recv returns 0 at the end
+        return self._sock.recv(size) or b""  # with TLS within TLS, recv returns 0 at the end
 
     # --- on the way there -----------------------------------------------------------------------
 

@@ -45,6 +45,25 @@ def soon(seconds: float = 60.0) -> Post:
     return Post(time.monotonic() + seconds)
 
 
+class Absence:
+    """How often somebody went away, and whether he is now. Nobody goes away twice."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.is_on = False
+
+    def __enter__(self) -> None:
+        assert not self.is_on
+        self.times += 1
+        self.is_on = True
+
+    def __exit__(self, *_: object) -> None:
+        self.is_on = False
+
+    def post(self) -> Post:
+        return Post(time.monotonic() + 60.0, away=self)
+
+
 # the target
 
 
@@ -382,7 +401,9 @@ def test_tls_through_a_tunnel(authority: CertificateAuthority, scheme: str) -> N
     with serving(Rude, tls=authority.context()) as server, serving(Passing, tls=outer) as gate:
         proxy = Proxy(scheme, "localhost", gate.port, "proxy_url")
         connection = to(server.url, proxy, ca_file=authority.ca_file)
-        connection.open(soon())
+        away = Absence()
+        with away:  # as the adapter is while it opens one
+            connection.open(away.post())
         assert connection.exchange(REQUEST, soon()).status == 202
         assert connection.sound
         with pytest.raises(Unreached) as caught:
@@ -615,6 +636,53 @@ def test_who_does_not_answer(answer: bytes, why: str) -> None:
         assert str(caught.value) == f"PagerDuty at 127.0.0.1:{server.port}: {why}"
         assert (post.sent, connection.sound) == (True, False)
         connection.close()
+
+
+def test_an_answer_in_many_pieces_is_waited_for_once() -> None:
+    """Whoever came back for each byte would keep others from their work."""
+
+    class Drip(Conversation):
+        def handle(self) -> None:
+            self.read()
+            for byte in OK:
+                self.request.sendall(bytes([byte]))
+
+    away = Absence()
+    with serving(Drip) as server:
+        connection = to(server.url)
+        connection.open(soon())
+        assert connection.exchange(REQUEST, away.post()).status == 202
+        connection.close()
+    assert (away.times, away.is_on) == (1, False)
+
+
+def test_a_long_request_keeps_nobody_from_his_work() -> None:
+    """Its sender is away, since the kernel may not take all of it at once."""
+    request, may_end = REQUEST + b"x" * 20_000_000, threading.Event()  # more than the kernel holds
+
+    class Deaf(Conversation):
+        def handle(self) -> None:
+            may_end.wait(60)
+            self.reset()
+
+    away = Absence()
+    with serving(Deaf) as server:
+        connection, post = to(server.url), away.post()
+        connection.open(soon())
+
+        def exchange() -> None:
+            with contextlib.suppress(Unreached):
+                connection.exchange(request, post)
+
+        thread = threading.Thread(target=exchange)
+        thread.start()
+        wait_until(lambda: away.is_on)
+        assert not post.sent
+        may_end.set()
+        thread.join(60)
+        assert not thread.is_alive()
+        connection.close()
+    assert not away.is_on
 
 
 def test_a_deadline_in_the_middle_of_an_answer() -> None:
