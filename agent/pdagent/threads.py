@@ -77,7 +77,8 @@ def pause(seconds: float) -> None:
 
 def _run(token: _Token, task: Callable[[], object], name: str) -> None:
     try:
-        threading.current_thread().name = name
+        with contextlib.suppress(MemoryError):  # whoever started it counts on the task
+            threading.current_thread().name = name
         task()
     except Exception:  # out of memory, or a bug: its thread ends, and the daemon goes on
         with contextlib.suppress(MemoryError):

@@ -50,6 +50,22 @@ def test_a_thread_runs_under_its_name_and_ends() -> None:
     assert names == ["Test-1"]
 
 
+def test_without_memory_for_its_name_a_thread_runs_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever started it counts on that."""
+
+    def fail() -> threading.Thread:
+        raise MemoryError
+
+    done: list[bool] = []
+    monkeypatch.setattr(threading, "current_thread", fail)
+    thread = threads.start(lambda: done.append(True), "Test-1")
+    assert thread is not None
+    thread.join(20.0)
+    assert done == [True]
+
+
 def test_what_a_thread_dies_of_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Its end is no end of anything else."""
 

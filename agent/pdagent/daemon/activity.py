@@ -57,10 +57,13 @@ class Activity:
         """The worker that runs works no longer."""
         self._since.pop(threading.get_ident(), None)
         if self._returning:
-            self._free.notify()
+            with contextlib.suppress(MemoryError):  # then he comes back by himself, a little later
+                self._free.notify()
 
     def __enter__(self) -> None:
-        with self._lock:
+        # Without the memory to call somebody the worker goes away all the same: its request may be
+        # on its way. `Workers.tend` calls somebody, a little later.
+        with self._lock, contextlib.suppress(MemoryError):
             self.end()
             self._call()
 

@@ -6,6 +6,7 @@ that wakes. One lock guards the scheduler. Events are handled without the lock, 
 it for longer than BATCH names take.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -263,8 +264,8 @@ class Workers:
                     log.exception("internal error with %s; trying again", masked_name(entry.name))
                 finally:
                     with self._changed:
-                        self._activity.end()
                         self._claimed -= 1
+                        self._activity.end()
                         self._renew()
         except BaseException:
             with self._changed:
@@ -280,7 +281,10 @@ class Workers:
                 self._called = False
                 now = time.monotonic()
                 entry = self._claim(now)
-                self._nudge_if_due(now, entry is not None)
+                # Nobody but this worker knows of the event, so it must not die of this. Without the
+                # memory for it the main thread looks by itself, a little later.
+                with contextlib.suppress(MemoryError):
+                    self._nudge_if_due(now, entry is not None)
                 if entry is not None:
                     self._claimed += 1
                     return entry
@@ -316,8 +320,8 @@ class Workers:
         if busy:
             due = min(due, now + NOTICE_SECONDS)
         if due < self._tend_at:
-            self._tend_at = due
             self._nudge()
+            self._tend_at = due
 
 
 def _limits(config: Config) -> Limits:

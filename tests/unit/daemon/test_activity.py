@@ -133,3 +133,38 @@ def test_without_memory_he_comes_back_all_the_same(
     thread.join(30)
     assert not thread.is_alive()
     assert office.count() == (1, 0)
+
+
+def test_without_memory_he_goes_away_all_the_same(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His request may be on its way, and he does what he went away for."""
+
+    def fail() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(office.activity, "_call", fail)
+    office.activity.begin()
+    with office.activity:
+        assert office.count() == (0, 0)
+    assert office.count() == (1, 0)
+
+
+def test_without_memory_he_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits comes back by himself."""
+
+    def fail() -> None:
+        raise MemoryError
+
+    office = Office()
+    monkeypatch.setattr(activity, "RETURN_SECONDS", 0.5)
+    monkeypatch.setattr(office.activity._free, "notify", fail)
+    office.activity.begin()
+    thread, done = office.come_back()
+    wait_until(lambda: office.count() != (1, 0))
+    with office.lock:
+        office.activity.end()
+    done.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert office.count() == (0, 0)

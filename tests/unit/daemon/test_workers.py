@@ -347,6 +347,24 @@ def test_one_worker_is_called_at_a_time(crew: Crew, api: EventsApi) -> None:
     crew.workers.stop(5.0)
 
 
+def test_no_event_is_lost_where_memory_runs_out_as_it_is_claimed(
+    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody but the worker that has claimed it knows of it."""
+
+    def nudge() -> None:
+        nudged.append(None)
+        raise MemoryError
+
+    nudged: list[None] = []
+    monkeypatch.setattr(crew.workers, "_nudge", nudge)
+    crew.workers.tend(time.monotonic())  # the main thread sleeps, so it is to be woken
+    crew.write(FIRST, written("first"))
+    crew.add(FIRST)
+    wait_until(lambda: summaries(api.accepted) == ["first"])
+    assert nudged
+
+
 def test_another_worker_goes_on_beside_one_that_waits(crew: Crew, api: EventsApi) -> None:
     """While one works there is one only, and as many as there are answers to wait for."""
     api.always(None, Answer(hang=True))
