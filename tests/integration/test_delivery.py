@@ -163,6 +163,8 @@ def test_an_outage_is_a_delay(api: EventsApi, agent: Agent) -> None:
     agent.start()
     enqueue(agent, KEY, "a", "before")
     api.wait_accepted(1)
+    # Otherwise the agent may read this answer when the outage has begun, which ends it.
+    wait_until(lambda: agent.names("pdq") == [])
     api.stop()
     for number in range(50):
         enqueue(agent, key(number % 5), "a", f"during {number // 5}")
