@@ -1,120 +1,21 @@
 """An agent that other hosts may reach: over TLS, and by name."""
 
 import http.client
-import json
 import os
-import shutil
 import signal
-import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from pdagent.wire.ranking import ranked
-from tests.integration.test_endpoint import ALERT
-from tests.integration.test_insight import get, values
-from tests.support.agent import Agent, directory, wait_until
-from tests.support.documents import REPOSITORY, blocks
+from tests.integration.relays import DB1, WEB1, Relay, checked
+from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, OTHER, sent
 from tests.support.events_api import Answer, EventsApi
 from tests.support.events_api.certificates import CertificateAuthority
 from tests.support.ports import free_port
-from tests.support.users import AGENT, ROOT
-
-HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
-WEB1, DB1 = "web1-0123456789abcdef", "db1-0123456789abcdef"
-
-
-class Relay:
-    """What an agent needs for that, and how its clients ask it."""
-
-    def __init__(
-        self, agent: Agent, api: EventsApi, ca: CertificateAuthority | None = None
-    ) -> None:
-        self.agent = agent
-        self.port = free_port()
-        self._directory = agent.root / "tls"
-        self._directory.mkdir(mode=0o755)
-        self.ca = ca or CertificateAuthority(str(self._directory))
-        self.cert, self.key = self.certificate(self.ca)
-        self.tokens = agent.root / "tokens"
-        self.name("web1", "db1")
-        agent.configure(
-            events_url=api.url,
-            listen=f"0.0.0.0:{self.port}",
-            listen_cert=self.cert,
-            listen_key=self.key,
-            listen_tokens_file=self.tokens,
-            backoff_interval_secs=1,
-        )
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
-
-    def certificate(self, ca: CertificateAuthority) -> tuple[str, str]:
-        cert, key = ca.files(str(self._directory), "127.0.0.1")
-        self.own(Path(key))
-        return cert, key
-
-    def own(self, file: Path) -> None:
-        file.chmod(0o640)
-        if ROOT:
-            os.chown(file, 0, AGENT.gid)
-
-    def name(self, *senders: str) -> None:
-        self.tokens.write_text("".join(f"{name} = {name}-0123456789abcdef\n" for name in senders))
-        self.own(self.tokens)
-
-    def ask(self, token: str, ca: CertificateAuthority | None = None) -> int:
-        tls = ssl.create_default_context(cafile=(ca or self.ca).ca_file)
-        made = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=tls)
-        headers = {"Authorization": f"Bearer {token}"}
-        made.request("POST", "/v2/enqueue", json.dumps(ALERT), headers)
-        return made.getresponse().status
-
-    def reload(self) -> None:
-        daemon = self.agent.daemon
-        assert daemon is not None
-        before = self.agent.log.count("reloaded from") + self.agent.log.count("going on with")
-        daemon.send_signal(signal.SIGHUP)
-        wait_until(
-            lambda: (
-                self.agent.log.count("reloaded from") + self.agent.log.count("going on with")
-                > before
-            )
-        )
-
-
-@pytest.fixture
-def sender(relay: Relay, api: EventsApi) -> Iterator[Agent]:
-    """An agent on another host, so to say, that has no way but the relay. Its name there: web1."""
-    with directory() as root, Agent(root, api.url) as sender:
-        token = root / "token"
-        token.write_text(WEB1 + "\n")
-        relay.own(token)
-        sender.configure(
-            events_url=relay.url,
-            ca_file=relay.ca.ca_file,
-            events_token_file=token,
-            backoff_interval_secs=1,
-            send_interval_secs=1,
-        )
-        yield sender
-        assert WEB1 not in sender.log + sender.said
-
-
-@pytest.fixture
-def relay(api: EventsApi, agent: Agent) -> Iterator[Relay]:
-    relay = Relay(agent, api)
-    agent.start()
-    yield relay
-    assert WEB1 not in agent.log + agent.said
 
 
 def test_senders_are_known_by_name(api: EventsApi, agent: Agent, relay: Relay) -> None:
@@ -187,11 +88,6 @@ def test_the_python_client_as_it_is(api: EventsApi, agent: Agent, relay: Relay) 
     accepted = api.wait_accepted(4)
     actions = [sent(request).get("event_action") for request in accepted]
     assert [action for action in actions if action] == ["trigger", "acknowledge", "resolve"]
-
-
-def checked(agent: Agent) -> str:
-    """What it prints, in one line."""
-    return " ".join(agent.run("pdagent", "check").stdout.decode().split())
 
 
 def test_hop_by_hop(api: EventsApi, agent: Agent, relay: Relay, sender: Agent) -> None:
@@ -312,95 +208,6 @@ def test_a_file_that_is_not_there(relay: Relay, sender: Agent, name: str) -> Non
     assert (len(sender.names("pdq")), sender.names("err")) == (1, [])
 
 
-@pytest.fixture
-def second(api: EventsApi, relay: Relay) -> Iterator[Relay]:
-    """Another relay, of the same authority."""
-    with directory() as root, Agent(root, api.url) as agent:
-        second = Relay(agent, api, relay.ca)
-        agent.start()
-        yield second
-
-
-def chain_of(relay: Relay, *others: Relay) -> str:
-    """A dedup key whose events this relay has."""
-    urls = [each.url for each in (relay, *others)]
-    return next(f"c{n}" for n in range(99) if ranked(urls, KEY, f"=c{n}")[0] == relay.url)
-
-
-def test_two_relays(
-    api: EventsApi, agent: Agent, relay: Relay, second: Relay, sender: Agent
-) -> None:
-    """What belongs to the one that is away waits for it, in order, and nothing else does; the log
-    and the check name it."""
-    text = sender.conf.read_text().replace(relay.url, f"{relay.url}, {second.url}")
-    sender.conf.write_text(text)
-    metrics = f"127.0.0.1:{free_port()}"
-    with sender.conf.open("a") as conf:
-        conf.write(f"metrics_listen = {metrics}\n")
-    here, there = chain_of(relay, second), chain_of(second, relay)
-    sender.start()
-    sender.send(KEY, "trigger", "-i", here, "-d", "x")
-    sender.send(KEY, "trigger", "-i", there, "-d", "x")
-    api.wait_accepted(2)
-    assert agent.log.count("accepted an event from web1") == 1
-    assert second.agent.log.count("accepted an event from web1") == 1
-    wait_until(lambda: not agent.names("pdq"))  # else it sends the trigger once more
-    agent.end(signal.SIGKILL)
-    sender.send(KEY, "acknowledge", "-i", here)
-    sender.send(KEY, "resolve", "-i", here)
-    sender.send(KEY, "resolve", "-i", there)
-    accepted = api.wait_accepted(3)
-    assert sent(accepted[2])["dedup_key"] == there
-    wait_until(lambda: f"{relay.url} cannot be reached" in sender.log)
-    said = f"relay {relay.url}: not reached, since "
-    wait_until(lambda: said in sender.run("pd-queue", "status").stderr.decode())
-    [told] = json.loads(sender.run("pd-queue", "status", "--json").stdout)["lost_relays"]
-    assert told["relay"] == relay.url
-    series = values(get(metrics, "/metrics")[1])
-    assert series[f"pdagent_relay_reachable {relay.url}"] == 0
-    assert series[f"pdagent_relay_reachable {second.url}"] == 1
-    assert f"{second.url} cannot be reached" not in sender.log
-    found = checked(sender)
-    assert f"failed events API {relay.url} cannot be reached" in found
-    assert f"ok events API {second.url}" in found
-    assert f"warning delivery {relay.url} is not reached since" in found
-    agent.start()
-    actions = [sent(request)["event_action"] for request in api.wait_accepted(5)[3:]]
-    assert actions == ["acknowledge", "resolve"]
-    wait_until(lambda: f"{relay.url} is reachable again" in sender.log)
-
-
-def test_a_circle(api: EventsApi, agent: Agent) -> None:
-    """An agent that sends to itself keeps its events, says why, and sends them once it is mended;
-    so do two that send to each other."""
-    here, there = free_port(), free_port()
-    agent.configure(
-        listen=f"127.0.0.1:{here}", events_url=f"http://127.0.0.1:{here}", backoff_interval_secs=1
-    )
-    agent.start()
-    agent.send(KEY, "trigger", "-i", "a", "-d", "x")
-    wait_until(lambda: "the relay answered 508" in agent.log)
-    with directory() as root, Agent(root, api.url) as other:
-        text = agent.conf.read_text()
-        agent.conf.write_text(text.replace(f"http://127.0.0.1:{here}", f"http://127.0.0.1:{there}"))
-        other.configure(
-            listen=f"127.0.0.1:{there}",
-            events_url=f"http://127.0.0.1:{here}",
-            backoff_interval_secs=1,
-        )
-        other.start()
-        assert agent.daemon is not None
-        agent.daemon.send_signal(signal.SIGHUP)
-        wait_until(lambda: "the relay answered 508" in other.log)
-        assert (len(agent.names("pdq")), len(other.names("pdq"))) == (0, 1)
-        wait_until(lambda: "in a circle" in checked(other))  # the log comes before the state
-        text = other.conf.read_text()
-        other.conf.write_text(text.replace(f"http://127.0.0.1:{here}", api.url))
-        assert other.daemon is not None
-        other.daemon.send_signal(signal.SIGHUP)
-        api.wait_accepted(1)
-
-
 @pytest.mark.parametrize("form", ["/integration/{}/enqueue", "/x-ere/{}"])
 def test_an_integrations_own_address(
     api: EventsApi, agent: Agent, relay: Relay, sender: Agent, form: str
@@ -419,44 +226,3 @@ def test_an_integrations_own_address(
     assert {(request.path, request.body) for request in api.requests} == {(path, body)}
     assert {request.headers["Content-Type"] for request in api.requests} == {"text/plain"}
     assert (sender.names("err"), agent.names("err")) == ([], [])
-
-
-@contextmanager
-def gateway(root: Path, first: Relay, second: Relay) -> Iterator[str]:
-    """The haproxy of docs/relay.md, in front of two relays; its address."""
-    pages = blocks(REPOSITORY / "docs" / "relay.md")
-    (text,) = (block.text for block in pages if block.argument == "haproxy.cfg")
-    port = free_port()
-    text = text.replace("bind :49463", f"bind 127.0.0.1:{port}")
-    for number, relay in enumerate((first, second), 1):
-        text = text.replace(f"192.0.2.1{number}:49463", f"127.0.0.1:{relay.port}")
-    file = root / "haproxy.cfg"
-    file.write_text(text)
-    process = subprocess.Popen([HAPROXY, "-db", "-f", str(file)], stdout=subprocess.DEVNULL)
-    try:
-        yield f"https://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-@pytest.mark.skipif(not Path(HAPROXY).exists(), reason="haproxy is not installed")
-def test_a_gateway(
-    api: EventsApi, agent: Agent, relay: Relay, second: Relay, sender: Agent, tmp_path: Path
-) -> None:
-    """The relay that stands by takes over; what the first has is delivered when it is back."""
-    with gateway(tmp_path, relay, second) as url:
-        sender.conf.write_text(sender.conf.read_text().replace(relay.url, url))
-        sender.start()
-        sender.send(KEY, "trigger", "-i", "a", "-d", "x")
-        api.wait_accepted(1)
-        wait_until(lambda: not agent.names("pdq"))
-        api.stop()
-        sender.send(KEY, "trigger", "-i", "b", "-d", "x")
-        wait_until(lambda: agent.names("pdq") and not sender.names("pdq"))
-        agent.end(signal.SIGKILL)
-        sender.send(KEY, "resolve", "-i", "a")
-        wait_until(lambda: second.agent.names("pdq") and not sender.names("pdq"))
-        agent.start()
-        api.start()
-        assert {request.dedup_key for request in api.wait_accepted(3)} == {"a", "b"}

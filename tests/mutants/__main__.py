@@ -22,33 +22,40 @@ NAMED = ROOT / "tests" / "mutants" / "survivors.toml"
 DAYS = "mutants/test_days.py"
 SCHEDULE = [
     *("unit/schedule/test_lane.py", "unit/schedule/test_rules.py", "unit/queue/test_holds.py"),
-    *("unit/schedule/test_scheduler.py", DAYS),
+    *("unit/schedule/test_scheduler.py", "unit/schedule/test_scheduler_chains.py"),
+    *("unit/schedule/test_scheduler_trouble.py", "unit/schedule/test_scheduler_outage.py"),
+    *("unit/schedule/test_scheduler_files.py", "unit/schedule/test_scheduler_retried.py"),
+    DAYS,
 ]
+HANDLING = ["unit/daemon/test_handling.py", "unit/daemon/test_handling_kept.py"]
 # By module: the tests that are about it. They run for each of its mutants, so they have to be few.
 PARTS = {
-    "pdagent.spool": ["unit/test_spool.py", DAYS],
+    "pdagent.spool": ["unit/test_spool.py", "unit/test_spool_faults.py", DAYS],
     "pdagent.acceptance": ["unit/test_acceptance.py"],
     "pdagent.submission": ["unit/test_submission.py"],
     "pdagent.event": ["unit/test_event.py"],
     "pdagent.encoding": ["unit/test_encoding.py"],
     "pdagent.queue.backlog": [
-        *("unit/queue/test_backlog.py", "unit/queue/test_waiting.py"),
-        *("unit/daemon/test_reading.py", DAYS),
+        *("unit/queue/test_backlog.py", "unit/queue/test_backlog_reading.py"),
+        *("unit/queue/test_backlog_settling.py", "unit/queue/test_backlog_machine.py"),
+        *("unit/queue/test_waiting.py", "unit/daemon/test_reading.py", DAYS),
     ],
     "pdagent.queue.settlement": [
         *("unit/queue/test_settlement.py", "unit/queue/test_waiting.py", DAYS),
     ],
     "pdagent.queue.keys": ["unit/queue/test_keys.py", DAYS],
-    "pdagent.schedule.scheduler": [
-        *(*SCHEDULE, "unit/schedule/test_relays.py", "unit/daemon/test_handling.py"),
-    ],
+    "pdagent.schedule.scheduler": [*SCHEDULE, *HANDLING, "unit/schedule/test_relays.py"],
     "pdagent.schedule.lane": SCHEDULE,
     "pdagent.schedule.chains": ["unit/schedule/test_chains.py"],
     "pdagent.schedule.entry": ["unit/schedule/test_entry.py"],
     "pdagent.schedule.outage": [*SCHEDULE, "unit/schedule/test_outage.py"],
     "pdagent.wire.verdict": ["unit/wire/test_verdict.py", DAYS],
-    "pdagent.wire.connections": ["unit/wire/test_connections.py"],
-    "pdagent.daemon.handling": ["unit/daemon/test_handling.py", DAYS],
+    "pdagent.wire.connections": [
+        *("unit/wire/test_connections.py", "unit/wire/test_exchanges.py"),
+        "unit/wire/test_tunnels.py",
+    ],
+    "pdagent.daemon.activity": ["unit/daemon/test_activity.py"],
+    "pdagent.daemon.handling": [*HANDLING, DAYS],
     "pdagent.daemon.reading": ["unit/daemon", DAYS],
     "pdagent.serve.intake": ["unit/serve/test_intake.py", DAYS],
 }

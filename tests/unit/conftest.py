@@ -1,8 +1,10 @@
-"""What several unit tests stand on: a spool on a real disk."""
+"""What several unit tests stand on: a spool on a real disk, and a client."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from hypothesis import settings
 
 # no deadline: a busy machine is not a bug
@@ -17,3 +19,11 @@ def root(tmp_path: Path) -> Path:
     for name in ("tmp", "pdq", "suc", "err", "expect", "expected"):
         (spool / name).mkdir(parents=True)
     return spool
+
+
+@pytest.fixture
+def http() -> Iterator[requests.Session]:
+    """A client that looks at nothing in the environment."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session

@@ -12,6 +12,7 @@ FLAT_BUT_NOT_HOT = {"__main__", "cutting", "log", "shown", "threads"}
 
 # Modules without a file of their own in tests/unit, and where below tests/ they are tested.
 _COMMANDS = "integration/test_commands.py"  # commands are run as processes
+_PD_SEND = "integration/test_pd_send.py"
 _QUEUE = "integration/test_queue.py"
 _TERMINAL = "integration/test_queue_terminal.py"
 _JOB = "integration/test_job.py"  # jobs are processes
@@ -54,7 +55,7 @@ TESTED_ELSEWHERE = {
     "commands.pd_queue.arguments": _QUEUE,
     "commands.pd_queue.awaited": _EXPECT,
     "commands.pd_queue.cancel": _EXPECT,
-    "commands.pd_queue.change": _QUEUE,
+    "commands.pd_queue.change": "integration/test_queue_changes.py",
     "commands.pd_queue.documents": _QUEUE,
     "commands.pd_queue.look": _QUEUE,
     "commands.pd_queue.status": _QUEUE,
@@ -64,7 +65,7 @@ TESTED_ELSEWHERE = {
     "commands.pd_send.conclusion": _JOB,
     "commands.pd_send.expect": _EXPECT,
     "commands.pd_send.job": _JOB,
-    "commands.pd_send.options": _COMMANDS,
+    "commands.pd_send.options": _PD_SEND,
     "commands.pd_send.unit": _JOB,
     "commands.pd_sensu": "integration/test_sensu.py",
     "commands.pd_zabbix": "integration/test_integrations.py",
@@ -74,10 +75,10 @@ TESTED_ELSEWHERE = {
     "commands.pdagentd": "integration/test_lifecycle.py",
     "commands.screen": _TERMINAL,
     "commands.terminal": _TERMINAL,
-    "commands.sending": _COMMANDS,
+    "commands.sending": _PD_SEND,
     "jobs.openings": _JOB,
     "jobs.paging": _JOB,
-    "jobs.passing": _JOB,
+    "jobs.passing": "integration/test_job_streams.py",
     "jobs.starting": _JOB,
 }
 

@@ -11,7 +11,7 @@ from pdagent.schedule.rules import TROUBLES_IN_A_ROW
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.schedule.telling import HOLDS_TOLD
 from pdagent.wire.verdict import Unreachable
-from tests.unit.schedule.test_scheduler import (
+from tests.unit.schedule.desk import (
     ONE_BY_ONE,
     REFUSED,
     THROTTLED,

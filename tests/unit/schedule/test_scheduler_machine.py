@@ -22,7 +22,7 @@ from pdagent.schedule.outage import FIRST_ROOM
 from pdagent.schedule.rules import RULES, TROUBLES_IN_A_ROW, Fate, Known
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
-from tests.unit.schedule.test_scheduler import (
+from tests.unit.schedule.desk import (
     DELIVERED,
     LIMIT,
     ONE_BY_ONE,
