@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pdagent.config import Config
 from pdagent.daemon import logbook
+from pdagent.daemon.disk import Disk
 from pdagent.daemon.large import Turn, give_back
 from pdagent.daemon.path import Path
 from pdagent.daemon.reading import (
@@ -96,6 +97,7 @@ class Handling:
         self._scheduler = scheduler
         self._lock = lock
         self._away = away
+        self._disk = Disk(away)
         self._backlog = backlog
         self._large = Turn()
         self._reading = Reading(backlog, self._large, away)
@@ -294,7 +296,8 @@ class Handling:
         match ending:
             case Taken():
                 self.tally.count_delivered(stamp(entry.name) / 1e6, time.time())
-                self._settlement.delivered(entry.name)
+                with self._disk.used():
+                    self._settlement.delivered(entry.name)
                 self._overtaking.delivered(entry.name)
             case SetAside(kind, why, status, attempts, durable):
                 if kind != "overtaken":

@@ -24,6 +24,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from pdagent.config import Config
+from pdagent.daemon.disk import Disk
 from pdagent.daemon.large import Turn
 from pdagent.queue.backlog import INCOMPLETE_SECONDS, Backlog
 from pdagent.queue.keys import lane
@@ -113,6 +114,7 @@ class Reading:
     def __init__(self, backlog: Backlog, large: Turn, away: AbstractContextManager[None]) -> None:
         self._backlog = backlog
         self._away = away
+        self._disk = Disk(away)
         self._large = large
         self._turns: dict[int, threading.Lock] = {}  # by owner
         self._denied: dict[int, set[str]] = {}  # names by owner: those that the agent may not read
@@ -198,7 +200,8 @@ class Reading:
 
     def _load(self, entry: Entry) -> Pending:
         if not entry.heavy:
-            return self._backlog.load(entry.name, large=False, fitting=True)
+            with self._disk.used():
+                return self._backlog.load(entry.name, large=False, fitting=True)
         with self._away, self._large:
             return self._backlog.load(entry.name, fitting=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pdagent.config import Config
+from pdagent.daemon import disk
 from pdagent.daemon.handling import OVERTAKEN
 from pdagent.daemon.logbook import SAID_MOST
 from pdagent.queue.history import LOGGER
@@ -46,6 +47,19 @@ def test_what_pagerduty_takes(
     assert not len(bench.scheduler)
     assert bench.went_away >= 2  # to connect, and for the answer
     assert len(api.accepted) == 1
+
+
+def test_others_go_on_while_the_disk_is_slow(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a file is read, and while it is moved; nobody goes away for a quick disk."""
+    went_away = []
+    for number, slow in enumerate((60.0, 60.0, -1.0, -1.0)):
+        monkeypatch.setattr(disk, "SLOW_SECONDS", slow)
+        before = bench.went_away
+        bench.write(file_name(number, KEY))
+        bench.handle(file_name(number, KEY))
+        went_away.append(bench.went_away - before)
+    first, second, learns, knows = went_away
+    assert first > second == learns == knows - 2
 
 
 @pytest.mark.parametrize(
