@@ -29,7 +29,7 @@ AGAIN := --reruns 1 -rfEsR
 test: lint ## every test but the slow peers, those of the packages on hosts included (as root)
 	@$(PYTHON) -m pytest --numprocesses 4 $(AGAIN) tests/unit tests/integration tests/simulation
 	@$(MAKE) --no-print-directory repos
-	@$(PYTHON) -m pytest $(AGAIN) tests/package
+	@$(PYTHON) -m pytest --numprocesses 2 $(AGAIN) tests/package
 	@$(PYTHON) -m pytest --numprocesses 4 $(AGAIN) tests/faults
 	@VENV=$(VENV) ci/hosts/run.sh $(AGAIN)
 

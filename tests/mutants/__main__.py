@@ -55,6 +55,7 @@ PARTS = {
         "unit/wire/test_tunnels.py",
     ],
     "pdagent.daemon.activity": ["unit/daemon/test_activity.py"],
+    "pdagent.daemon.disk": ["unit/daemon/test_disk.py"],
     "pdagent.daemon.handling": [*HANDLING, DAYS],
     "pdagent.daemon.reading": ["unit/daemon", DAYS],
     "pdagent.serve.intake": ["unit/serve/test_intake.py", DAYS],
