@@ -12,7 +12,7 @@ import pytest
 from pdagent.event import Event
 from pdagent.queue.elapsed import Moment, present
 from pdagent.queue.expectation import written
-from pdagent.queue.expected import ExpectationSpool
+from pdagent.queue.renewal import ExpectationSpool
 from tests.support.agent import Agent, in_time, wait_until
 from tests.support.events import KEY, sent
 from tests.support.events_api import EventsApi

@@ -14,11 +14,11 @@ from pdagent.daemon.life import Daemon
 from pdagent.daemon.notify import Notifier
 from pdagent.queue.elapsed import present
 from pdagent.queue.expectation import written
-from pdagent.queue.expected import ExpectationSpool
 from pdagent.queue.intervention import Gone, Intervention
 from pdagent.queue.layout import CannotRun
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import chain_of
+from pdagent.queue.renewal import ExpectationSpool
 from pdagent.queue.state import State
 from pdagent.queue.waiting import Removed, WaitingSpool
 from pdagent.spool import IN_ERROR, PENDING, Spool, SpoolError, wake_fifo

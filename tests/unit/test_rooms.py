@@ -29,6 +29,7 @@ TESTED_ELSEWHERE = {
     "integrations.report": "unit/integrations/test_nagios.py",
     "schedule.experience": "unit/schedule/test_scheduler.py",
     "queue.quota": "unit/queue/test_expected.py",
+    "queue.renewal": "unit/queue/test_expected.py",
     "schedule.telling": "unit/queue/test_holds.py",
     "serve.awaiting": "unit/serve/test_endpoint.py",
     "serve.crowd": "unit/serve/test_listen.py",

@@ -83,6 +83,13 @@ def is_same_boot(one: Moment, other: Moment) -> bool:
     return one.boot == other.boot != ""
 
 
+def is_known_before(one: Moment, other: Moment, now: Moment) -> bool:
+    """Whether `one` was before `other`, by the clock that nobody sets: both are of one boot. What
+    is yet to come is not believed."""
+    is_yet_to_come = is_same_boot(other, now) and other.running > now.running
+    return is_same_boot(one, other) and one.running < other.running and not is_yet_to_come
+
+
 def elapsed(since: Moment, now: Moment) -> float:
     """Seconds from `since` to `now`; 0 at least."""
     if is_same_boot(since, now):

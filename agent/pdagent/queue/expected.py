@@ -9,6 +9,9 @@ expectation has lapsed. What holds, whoever dies when:
   daemon could die in between, and the next daemon, which finds a renewal, would not know that there
   is something to resolve. A crash after the mark: the trigger is enqueued once more, with the same
   dedup key, so to PagerDuty it is the same incident.
+- Files are taken in the order of their names. If the clock was set back between two of them, and no
+  daemon ran, the later one has the earlier name. It is taken first, and the other one then counts
+  for nothing: see `_is_overtaken`.
 - A renewal after a lapse first enqueues the resolve and then renames. A crash in between: the
   resolve is enqueued once more, which changes nothing for PagerDuty.
 - The files still belong to their senders, who can change what is in them. That harms nobody else,
@@ -19,13 +22,12 @@ import contextlib
 import errno
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from pdagent.queue.beginning import Beginning
-from pdagent.queue.elapsed import Moment, due
+from pdagent.queue.elapsed import Moment, due, is_known_before
 from pdagent.queue.expectation import (
     EXPECTATION_BYTES,
     Expectation,
@@ -35,66 +37,20 @@ from pdagent.queue.expectation import (
     trigger,
     understood,
 )
-from pdagent.queue.layout import EXPECT, EXPECTED, WAKE_LINE
+from pdagent.queue.layout import EXPECT, EXPECTED
 from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.opening import Large, opened
 from pdagent.queue.pending import Hostile
 from pdagent.queue.quota import Quota
-from pdagent.spool import Spool, SpoolError, poke, wake_fifo
-from pdagent.threads import pause
+from pdagent.spool import SpoolError
 
 # So many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
 
-_LOOK_SECONDS = 0.005
 _LAPSING = ".lapsing"
 _LAPSED = ".lapsed-"
 
 Enqueue = Callable[[str, bytes, int | None], int]
-
-
-class ExpectationSpool(Spool):
-    """A spool to put an expectation in: as an event, but into another directory."""
-
-    __slots__ = ("_name_there",)
-    place = EXPECT
-
-    def __init__(self, root: str, clock_ns: Callable[[], int] = time.time_ns) -> None:
-        super().__init__(root, clock_ns)
-        self._name_there = ""  # the file's name, once a daemon was told of it
-
-    def wake(self, name: str) -> bool:
-        heard = poke(wake_fifo(self.root), f"\n{WAKE_LINE}\n".encode())
-        self._name_there = name if heard else ""
-        return heard
-
-    def see_taken(self, seconds: float) -> None:
-        """Waits until the daemon has taken the expectation over, if a daemon runs, for so many
-        seconds at most."""
-        deadline = time.monotonic() + seconds
-        path = f"{self.root}/{EXPECT}/{self._name_there}"
-        while self._name_there and os.path.lexists(path) and time.monotonic() < deadline:
-            pause(_LOOK_SECONDS)
-
-
-class TheirSpool(ExpectationSpool):
-    """As the user `owner` puts an expectation there; for root."""
-
-    __slots__ = ("_owner",)
-
-    def __init__(self, root: str, owner: int) -> None:
-        super().__init__(root)
-        self._owner = owner
-
-    def _create(self, key: str) -> tuple[int, str]:
-        fd, path = super()._create(key)
-        try:
-            os.fchown(fd, self._owner, -1)  # not the path: its directory is not root's
-        except OSError:
-            os.close(fd)
-            os.unlink(path)
-            raise
-        return fd, path
 
 
 class Taken(Enum):
@@ -158,6 +114,7 @@ class Expected:
         self._marks: dict[str, str] = {}  # by identity, "" where it has not lapsed
         self._quota = Quota()
         self._stuck: set[str] = set()  # whose files wait for the queue, until the next look
+        self._newest: dict[str, Moment] = {}  # of the files that were taken since the last look
         self.lapsed = 0  # of them
 
     def __len__(self) -> int:
@@ -223,6 +180,7 @@ class Expected:
         """What lies in `expect/`. What comes while it looks is left for the next look: see
         `beginning`. Raises OSError."""
         self._stuck.clear()
+        self._newest.clear()
         found: dict[int, list[str]] = {}
         more = set()
         newer = False
@@ -250,8 +208,8 @@ class Expected:
 
     def take(self, name: str, now: Moment) -> tuple[str, Expectation, Taken] | None:
         """Takes over a file of `expect/`. Returns whose identity it has, and what became of it;
-        None if it is gone, or has to wait for an earlier one of its identity. Raises Hostile,
-        Incomplete, SpoolError, or OSError: then it is left."""
+        None if it is gone, was overtaken, or has to wait for an earlier one of its identity. Raises
+        Hostile, Incomplete, SpoolError, or OSError: then it is left."""
         try:
             found, owner = _opened(f"{self._new}/{name}")
         except FileNotFoundError:
@@ -259,11 +217,26 @@ class Expected:
         known = identity(owner, found)
         if known in self._stuck:
             return None  # else the earlier file would undo it, as a renewal does a cancellation
+        if self._is_overtaken(known, found.since, now):
+            os.unlink(f"{self._new}/{name}")
+            return None
         try:
-            return known, found, self._follow(name, known, found, now)
+            taken = self._follow(name, known, found, now)
         except SpoolError:
             self._stuck.add(known)
             raise
+        self._newest[known] = found.since
+        return known, found, taken
+
+    def _is_overtaken(self, known: str, since: Moment, now: Moment) -> bool:
+        """Whether a file of this identity that is later than `since` was taken already, by the
+        clock that nobody sets."""
+        newest = self._newest.get(known)
+        if newest is None and known in self._marks:
+            with contextlib.suppress(Hostile, OSError):
+                kept = self.read(known)
+                newest = None if kept is None else kept.since
+        return newest is not None and is_known_before(since, newest, now)
 
     def _follow(self, name: str, known: str, found: Expectation, now: Moment) -> Taken:
         """What follows from a file of `expect/`, once it is read."""

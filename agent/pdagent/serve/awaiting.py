@@ -9,7 +9,7 @@ from pdagent.encoding import Body
 from pdagent.event import BadEvent, encode
 from pdagent.queue.elapsed import present
 from pdagent.queue.expectation import EXPECTATION_BYTES, TERM_LEAST, TERM_MOST, written
-from pdagent.queue.expected import ExpectationSpool
+from pdagent.queue.renewal import ExpectationSpool
 from pdagent.serve.intake import Intake, Invalid
 
 WITHIN = "within"

@@ -12,7 +12,8 @@ from pdagent.config import Config
 from pdagent.event import Event
 from pdagent.queue.elapsed import present
 from pdagent.queue.expectation import written
-from pdagent.queue.expected import ExpectationSpool, Expected
+from pdagent.queue.expected import Expected
+from pdagent.queue.renewal import ExpectationSpool
 from tests.support.events import KEY
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from pdagent.queue.elapsed import (
     asleep,
     due,
     elapsed,
+    is_known_before,
     is_same_boot,
     moment_of,
     present,
@@ -65,6 +67,18 @@ def test_a_boot_that_is_not_known_is_not_the_same_boot() -> None:
     unknown = Moment(START.wall, START.running, START.awake, "")
     assert not is_same_boot(unknown, unknown)
     assert elapsed(unknown, Moment(START.wall + 9, 1e6, 1e6, "")) == 9.0
+
+
+def test_which_of_two_moments_of_a_boot_was_before() -> None:
+    """The wall clock may say otherwise, and what is yet to come is not believed."""
+    one, other = later(10.0), later(20.0, stepped=-100.0)
+    assert is_known_before(one, other, later(20.0))
+    assert is_known_before(one, other, next_boot(5.0, running=1.0))
+    assert not is_known_before(other, one, later(20.0))
+    assert not is_known_before(one, one, later(20.0))
+    assert not is_known_before(one, other, later(19.0))
+    assert not is_known_before(one, replace(other, boot="another"), later(20.0))
+    assert not is_known_before(replace(one, boot=""), replace(other, boot=""), later(20.0))
 
 
 def test_sleep_is_known_within_a_boot() -> None:

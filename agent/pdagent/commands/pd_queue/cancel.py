@@ -11,7 +11,8 @@ from pdagent.commands.pd_queue.view import View
 from pdagent.encoding import dumps
 from pdagent.queue.elapsed import present
 from pdagent.queue.expectation import written
-from pdagent.queue.expected import Kept, TheirSpool
+from pdagent.queue.expected import Kept
+from pdagent.queue.renewal import TheirSpool
 from pdagent.spool import SpoolError
 
 TAKEN_SECONDS = 1.0  # for the daemon to take over the last of them

@@ -9,7 +9,7 @@ from pdagent.config import Config, may_exist
 from pdagent.event import BadEvent, Event
 from pdagent.queue.elapsed import present
 from pdagent.queue.expectation import EXPECTATION_BYTES, TERM_LEAST, TERM_MOST, written
-from pdagent.queue.expected import ExpectationSpool
+from pdagent.queue.renewal import ExpectationSpool
 from pdagent.shown import redacted
 from pdagent.spool import SpoolError
 from pdagent.submission import Submission, UsageError
