@@ -129,8 +129,8 @@ MEANINGS = {
     ),
     "max_per_key": (
         "How many of them may be of one integration key, each of another dedup key: events of one "
-        "dedup key go one by one. At first two, and "
-        "after PagerDuty throttled the key one; each that is taken lets one more go."
+        "dedup key go one by one. Two, until PagerDuty has taken one. After PagerDuty throttled "
+        "the key, one, and each that is taken lets one more go."
     ),
     "direct_delivery": (
         "on: where the queue can't be written (a full disk), pd-send and the integrations deliver "

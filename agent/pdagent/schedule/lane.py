@@ -15,7 +15,8 @@ from pdagent.schedule.chains import Chain, Chains
 from pdagent.schedule.entry import Entry, Line
 
 FULL_ROOM = 64  # as many as max_per_key can be
-# Of a new lane all posts may hang, each in a place that another key would have had.
+# Of a new lane all posts may hang, each in a place that another key would have had. With one place,
+# one post that hangs would keep back its key's other events.
 NEW_ROOM = 2
 
 
@@ -35,6 +36,7 @@ class Lane:
         "heavy",
         "hold",
         "key",
+        "more",
         "queued",
         "reading",
         "room",
@@ -51,6 +53,7 @@ class Lane:
         self.hold: Hold | None = None
         self.troubles = 0
         self.room = NEW_ROOM  # how many events may be on their way at once
+        self.more = FULL_ROOM  # by how many that grows with each event that is taken
         self._sending: dict[str, Entry] | None = None  # by chain
         self._random = random
         self._backoff: Backoff | None = None
@@ -120,7 +123,7 @@ class Lane:
     def keep(self, hold: Hold) -> Hold | None:
         """Holds the whole lane from now on, and returns the hold. None: one that lasts longer
         stays."""
-        self.room = 1
+        self.room = self.more = 1
         if self.hold is not None:
             if hold.until <= self.hold.until:
                 return None
@@ -135,10 +138,11 @@ class Lane:
         return self.hold is not None and started < self.hold.since
 
     def taken(self) -> None:
-        """PagerDuty has taken an event: one more may be on its way at once."""
+        """PagerDuty has taken an event: more may be on their way at once. A hold makes this a slow
+        start."""
         self.backoff.succeeded()
         self.troubles = 0
-        self.room = min(self.room + 1, FULL_ROOM)
+        self.room = min(self.room + self.more, FULL_ROOM)
 
     @property
     def events(self) -> int:

@@ -9,13 +9,14 @@ the next answer: the last answer was final, was read to its end, and nothing has
 the reader, TLS or the socket. This is checked right before each request, also the first.
 """
 
+import contextlib
 import encodings.idna  # noqa: F401  # the socket module asks for it, and threads import nothing
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -123,10 +124,8 @@ class Connection:
                 post.sent = True
             except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
                 whole = False  # the other side may have answered without reading all of it
-            # One who came back for each part of an answer would keep others from their work, as
-            # often as the other side likes.
-            with post.away:
-                answer = Reader(lambda size: self._receive(size, post)).answer()
+            with contextlib.ExitStack() as rest:
+                answer = Reader(self._receiver(post, rest)).answer()
         except TimeoutError:
             raise
         except (OSError, NoAnswer) as error:
@@ -153,6 +152,22 @@ class Connection:
             if sock is not None:
                 sock.close()
         self._twin = None
+
+    def _receiver(self, post: Post, rest: contextlib.ExitStack) -> Callable[[int], bytes]:
+        """What receives an answer for this post, which is away while it waits. Most answers come
+        whole. With one in parts, the post stays away until `rest` ends: if it came back for each
+        part, it would keep others from their work as often as the other side likes."""
+        parts = 0
+
+        def receive(size: int) -> bytes:
+            nonlocal parts
+            parts += 1
+            if parts == 2:
+                rest.enter_context(post.away)
+            with post.away if parts == 1 else NOBODY_MINDS:
+                return self._receive(size, post)
+
+        return receive
 
     def _receive(self, size: int, post: Post) -> bytes:
         self._sock.settimeout(post.left())

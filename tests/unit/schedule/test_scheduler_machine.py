@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from pdagent.queue.holds import Cause, Scope
 from pdagent.schedule.entry import Entry
 from pdagent.schedule.experience import LEAST_TROUBLE_SECONDS
-from pdagent.schedule.lane import NEW_ROOM
+from pdagent.schedule.lane import FULL_ROOM, NEW_ROOM
 from pdagent.schedule.outage import FIRST_ROOM
 from pdagent.schedule.rules import RULES, TROUBLES_IN_A_ROW, Fate, Known
 from pdagent.schedule.scheduler import Scheduler
@@ -286,7 +286,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         ruling = self.scheduler.settle(entry, verdict, started, self.now, reached)
         if not is_old:
             if isinstance(verdict, Delivered | Refused):
-                self.key_rooms[entry.key] = self.key_rooms.get(entry.key, NEW_ROOM) + 1
+                self.key_rooms[entry.key] = self.key_rooms.get(entry.key, FULL_ROOM) + 1
             if Scope.KEY in rule.ends:
                 self.key_holds.pop(entry.key, None)
                 self.key_held.pop(entry.key, None)
