@@ -7,6 +7,7 @@ names. It does not know HTTP or holds.
 """
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -36,6 +37,8 @@ from pdagent.threads import importing
 # A script may write straight into pdq/. If so much time passes after a write, it was the last.
 INCOMPLETE_SECONDS = 1.0
 ADOPTED_MOST = 100_000
+# What the system says of a name that no file has, or could have.
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 # So many names in a row are tried one after the other. Then the steps between them grow.
 _STEPS = 100
 
@@ -123,11 +126,17 @@ class Backlog:
             raise
 
     def seen(self, name: str) -> Seen | None:
-        """The entry of pdq/ of that name, None if there is none."""
+        """The entry of pdq/ of that name, None if there is none. If the disk does not tell whose it
+        is, it is ours."""
         try:
             status = os.lstat(f"{self.root}/{PENDING}/{name}")
-        except (OSError, ValueError):  # settled meanwhile; or no name of any file
+        except ValueError:  # no name of any file
             return None
+        except OSError as error:
+            # If it were left out, the next event of its chain would go before it. Whoever reads it
+            # finds out what is wrong with it.
+            gone = error.errno in _NO_FILE
+            return None if gone else Seen(name, os.geteuid(), is_directory=False, changed=0)
         return Seen(name, status.st_uid, stat.S_ISDIR(status.st_mode), status.st_ctime_ns)
 
     def load(self, name: str, large: bool = True, fitting: bool = False) -> Pending:

@@ -1,5 +1,6 @@
 """Looking at the queue misses nothing, and costs what it has to. What an adopted event was."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from pdagent.queue import backlog as backlog_module
 from pdagent.queue.backlog import Backlog, Count
 from pdagent.queue.pending import Unfinished
+from pdagent.spool import file_name
 from tests.support.looking import looked
 from tests.unit.queue.entries import NAME, V2, Counted, put
 
@@ -169,6 +171,28 @@ def test_counts(root: Path) -> None:
         put(root, name, place=place)
     counts = Backlog(str(root)).counts()
     assert list(counts.items()) == [("A", Count(0, 1, 0)), ("B", Count(2, 0, 1))]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOMEM, errno.EACCES])
+def test_an_entry_that_the_disk_tells_nothing_of_keeps_its_place(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Otherwise the next event of its chain would go before it."""
+    names = [file_name(stamp, "KEY1") for stamp in (1, 2)]
+    for name in names:
+        put(root, name)
+    really = os.lstat
+
+    def lstat(path: str) -> os.stat_result:
+        if path.endswith(names[0]):
+            raise OSError(number, os.strerror(number))
+        return really(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    assert looked(Backlog(str(root))) == (names, [])
+    seen = Backlog(str(root)).seen(names[0])
+    assert seen is not None
+    assert (seen.owner, seen.is_directory) == (os.geteuid(), False)
 
 
 def test_one_entry_is_seen(root: Path) -> None:
