@@ -27,10 +27,10 @@ demo: setup ## the main job, start to end, against a local Events API
 AGAIN := --reruns 1 -rfEsR
 
 test: lint ## every test but the slow peers, those of the packages on hosts included (as root)
-	@$(PYTHON) -m pytest --numprocesses 4 $(AGAIN) tests/unit tests/integration tests/simulation
+	@$(PYTHON) -m pytest --numprocesses 8 $(AGAIN) tests/unit tests/integration tests/simulation
 	@$(MAKE) --no-print-directory repos
 	@$(PYTHON) -m pytest --numprocesses 2 $(AGAIN) tests/package
-	@$(PYTHON) -m pytest --numprocesses 4 $(AGAIN) tests/faults
+	@$(PYTHON) -m pytest --numprocesses 8 $(AGAIN) tests/faults
 	@VENV=$(VENV) ci/hosts/run.sh $(AGAIN)
 
 busy: freeze ## the tests that need no host, three times beside six busy loops, and once in eight processes: none may mind
