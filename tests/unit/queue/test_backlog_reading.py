@@ -113,3 +113,13 @@ def test_what_is_gone_is_not_hostile(root: Path) -> None:
     """A person removed it."""
     with pytest.raises(FileNotFoundError):
         Backlog(str(root)).load(NAME)
+
+
+def test_the_bytes_of_an_entry(root: Path) -> None:
+    """For a person, wherever the entry is, and as far as an event may go."""
+    put(root, data=b"not JSON", place="err")
+    backlog = Backlog(str(root))
+    assert backlog.contents("err", NAME) == b"not JSON"
+    put(root, data=b" " * (EVENT_BYTES_MOST + 1), place="err")
+    with pytest.raises(Hostile, match="larger than"):
+        backlog.contents("err", NAME)
