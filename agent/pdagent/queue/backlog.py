@@ -7,7 +7,6 @@ names. It does not know HTTP or holds.
 """
 
 import contextlib
-import errno
 import os
 import stat
 import threading
@@ -37,8 +36,6 @@ from pdagent.threads import importing
 # A script may write straight into pdq/. If so much time passes after a write, it was the last.
 INCOMPLETE_SECONDS = 1.0
 ADOPTED_MOST = 100_000
-# What the system says of a name that no file has, or could have.
-_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 # So many names in a row are tried one after the other. Then the steps between them grow.
 _STEPS = 100
 
@@ -114,9 +111,15 @@ class Backlog:
                 for entry in entries:
                     if known(entry.name):
                         continue
-                    seen = self.seen(entry.name)
-                    if seen is None:
+                    try:
+                        seen = self._status(entry.name)
+                    except FileNotFoundError:  # settled meanwhile
                         continue
+                    except OSError:
+                        # It is there, and the disk does not tell whose it is. If it were left out,
+                        # the next event of its chain would go before it. Whoever reads it finds out
+                        # what is wrong.
+                        seen = Seen(entry.name, os.geteuid(), is_directory=False, changed=0)
                     if beginning.precedes(seen.changed):
                         self._seen_mtime = -1
                         continue
@@ -126,17 +129,15 @@ class Backlog:
             raise
 
     def seen(self, name: str) -> Seen | None:
-        """The entry of pdq/ of that name, None if there is none. If the disk does not tell whose it
-        is, it is ours."""
+        """The entry of pdq/ of that name. None if there is none, or if the disk does not tell:
+        anyone may have made the name up."""
         try:
-            status = os.lstat(f"{self.root}/{PENDING}/{name}")
-        except ValueError:  # no name of any file
+            return self._status(name)
+        except (OSError, ValueError):  # a ValueError: no name of any file
             return None
-        except OSError as error:
-            # If it were left out, the next event of its chain would go before it. Whoever reads it
-            # finds out what is wrong with it.
-            gone = error.errno in _NO_FILE
-            return None if gone else Seen(name, os.geteuid(), is_directory=False, changed=0)
+
+    def _status(self, name: str) -> Seen:
+        status = os.lstat(f"{self.root}/{PENDING}/{name}")
         return Seen(name, status.st_uid, stat.S_ISDIR(status.st_mode), status.st_ctime_ns)
 
     def load(self, name: str, large: bool = True, fitting: bool = False) -> Pending:
