@@ -25,7 +25,7 @@ IN_ERROR = "err"
 TEMPORARY = "tmp"
 
 FILE_MODE = 0o640
-_NAME_TRIES = 100
+NAME_TRIES = 100  # places, if the first is taken
 _CREATE = posix.O_CREAT | posix.O_EXCL | posix.O_WRONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 _POKE = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOFOLLOW | posix.O_CLOEXEC
@@ -128,7 +128,7 @@ class Spool:
 
     def _create(self, key: str) -> tuple[int, str]:
         now = self.clock_ns() // 1000
-        for tries in range(_NAME_TRIES):
+        for tries in range(NAME_TRIES):
             path = f"{self.root}/{TEMPORARY}/{file_name(now + tries, key)}"
             try:
                 fd = posix.open(path, _CREATE, FILE_MODE)
@@ -141,7 +141,7 @@ class Spool:
         # A fresh stamp: the order of names is the order in which events became pending, and a slow
         # disk may have held up the write.
         now = self.clock_ns() // 1000
-        for tries in range(_NAME_TRIES):
+        for tries in range(NAME_TRIES):
             path = f"{self.root}/{self.place}/{file_name(now + tries, key)}"
             try:
                 self._name(temporary, path)

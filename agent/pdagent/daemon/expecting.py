@@ -25,7 +25,6 @@ from pdagent.queue.elapsed import Moment, present
 from pdagent.queue.expectation import Expectation, owner_of
 from pdagent.queue.expected import Expected, Taken
 from pdagent.queue.layout import EXPECT, EXPECTED
-from pdagent.queue.names import stamp
 from pdagent.queue.pending import Hostile, Incomplete
 from pdagent.queue.state import Reason, State, iso
 from pdagent.schedule.deadlines import Deadlines
@@ -58,7 +57,7 @@ class Expecting:
         self._state = state
         self._tally = tally
         self._nudge = nudge
-        self._expected = Expected(root, self._enqueue)
+        self._expected = Expected(root, self._page, self._enqueue)
         self._deadlines = Deadlines()
         self._new: dict[int, deque[str]] = {}  # names in expect/ that were looked at, by user
         self._due: dict[int, deque[str]] = {}  # identities that are due, by user
@@ -287,16 +286,17 @@ class Expecting:
                 self._deadlines.set(identity, found.since, found.term, now)
         return True
 
-    def _enqueue(self, key: str, body: bytes, place: int | None) -> int:
-        """Puts an event into the queue. Returns its place. Raises SpoolError."""
-        clock = time.time_ns if place is None else lambda: place * 1000
+    def _enqueue(self, key: str, body: bytes, place: int) -> None:
+        """Puts an event into the queue. Raises SpoolError."""
+        Spool(self._root, lambda: place * 1000).enqueue(key, body)
+
+    def _page(self, key: str, body: bytes, place: int) -> None:
+        """As `_enqueue`, but the page still goes out when the disk is full. A resolve can wait."""
         try:
-            return stamp(Spool(self._root, clock).enqueue(key, body))
+            self._enqueue(key, body, place)
         except SpoolError as error:
-            # The page still goes out when the disk is full. A resolve can wait.
-            if place is None and self._is_delivered(error):
-                return time.time_ns() // 1000
-            raise
+            if not self._is_delivered(error):
+                raise
 
     def _is_delivered(self, error: SpoolError) -> bool:
         with importing:

@@ -9,6 +9,8 @@ expectation has lapsed. What holds, whoever dies when:
   daemon could die in between, and the next daemon, which finds a renewal, would not know that there
   is something to resolve. A crash after the mark: the trigger is enqueued once more, with the same
   dedup key, so to PagerDuty it is the same incident.
+- The mark has the trigger's place in the queue, before the trigger gets it. After a crash the clock
+  may be set back. The resolve then still goes behind the trigger.
 - Files are taken in the order of their names. If the clock was set back between two of them, and no
   daemon ran, the later one has the earlier name. It is taken first, and the other one then counts
   for nothing: see `_is_overtaken`.
@@ -42,15 +44,16 @@ from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.opening import Large, opened
 from pdagent.queue.pending import Hostile
 from pdagent.queue.quota import Quota
-from pdagent.spool import SpoolError
+from pdagent.spool import NAME_TRIES, SpoolError
 
 # So many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
 
-_LAPSING = ".lapsing"
+# Each is followed by the place of the trigger, in microseconds since the epoch.
+_LAPSING = ".lapsing-"
 _LAPSED = ".lapsed-"
 
-Enqueue = Callable[[str, bytes, int | None], int]
+Enqueue = Callable[[str, bytes, int], object]
 
 
 class Taken(Enum):
@@ -103,14 +106,15 @@ def _names(root: str) -> list[str]:
 
 
 class Expected:
-    """The expectations of the spool at `root`, for its owner. `enqueue` puts an event into the
-    queue, at the place of a moment (in microseconds since the epoch) or at the end, and returns its
-    place. It raises SpoolError."""
+    """The expectations of the spool at `root`, for its owner. `page` puts a trigger into the queue,
+    and `resolve` a resolve, at the place of a moment, in microseconds since the epoch. They raise
+    SpoolError."""
 
-    def __init__(self, root: str, enqueue: Enqueue) -> None:
+    def __init__(self, root: str, page: Enqueue, resolve: Enqueue) -> None:
         self._new = f"{root}/{EXPECT}"
         self._kept = f"{root}/{EXPECTED}"
-        self._enqueue = enqueue
+        self._page = page
+        self._resolve = resolve
         self._marks: dict[str, str] = {}  # by identity, "" where it has not lapsed
         self._quota = Quota()
         self._stuck: set[str] = set()  # whose files wait for the queue, until the next look
@@ -243,7 +247,7 @@ class Expected:
         path = f"{self._new}/{name}"
         mark = self._marks.get(known)
         if mark:
-            self._enqueue(found.key, resolve(found), self._place(name, mark, now))
+            self._resolve(found.key, resolve(found), _place(name, mark, now))
         if found.is_cancelled:
             # Crash between these two: it is cancelled once more.
             self.forget(known)
@@ -253,7 +257,7 @@ class Expected:
             # It pages, since nobody would hear of it otherwise: its sender was told that it is
             # accepted.
             note = "not watched: there are too many expectations"
-            self._enqueue(found.key, trigger(found, now, note), None)
+            self._page(found.key, trigger(found, now, note), _microseconds(now))
             os.unlink(path)
             return Taken.TOO_MANY
         self._move(path, f"{self._kept}/{known}")
@@ -262,14 +266,6 @@ class Expected:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self._kept}/{known}{mark}")
         return Taken.KEPT
-
-    def _place(self, name: str, mark: str, now: Moment) -> int | None:
-        """Where in the queue the resolve belongs that follows from the renewal `name`: at the time
-        when the renewal was accepted, but behind the trigger."""
-        _, _, triggered = mark.partition(_LAPSED)
-        if key_of(name) is None or not triggered.isdigit():
-            return None
-        return max(min(stamp(name), int(now.wall * 1e6)), int(triggered) + 1)
 
     def _move(self, path: str, target: str) -> None:
         os.rename(path, target)
@@ -292,11 +288,14 @@ class Expected:
         if not mark:
             if due(found.since, found.term, now) > 0:
                 return found
-            self._remark(identity, _LAPSING)
+            self._remark(identity, f"{_LAPSING}{_microseconds(now)}")
             self._sync()
         # Crash from here on: its event is enqueued once more, or a renewal resolves it.
-        at = self._enqueue(found.key, trigger(found, now), None)
-        self._remark(identity, f"{_LAPSED}{at}")
+        place = _marked(self._marks[identity])
+        if place is None:  # the mark is of a version that gave it none
+            place = _microseconds(now)
+        self._page(found.key, trigger(found, now), place)
+        self._remark(identity, f"{_LAPSED}{place}")
         return found
 
     def _remark(self, identity: str, mark: str) -> None:
@@ -310,6 +309,27 @@ class Expected:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def _microseconds(now: Moment) -> int:
+    return int(now.wall * 1e6)
+
+
+def _marked(mark: str) -> int | None:
+    """The place of the trigger, None if the mark has none."""
+    _, _, place = mark.partition("-")
+    return int(place) if place.isdecimal() else None
+
+
+def _place(name: str, mark: str, now: Moment) -> int:
+    """Where in the queue the resolve belongs that follows from the renewal `name`: at the time when
+    the renewal was accepted, but behind the trigger."""
+    place = _microseconds(now)
+    if key_of(name) is not None:
+        place = min(place, stamp(name))
+    triggered = _marked(mark)
+    # Where its place was taken, the trigger got one of the next.
+    return place if triggered is None else max(place, triggered + NAME_TRIES)
 
 
 def _opened(path: str) -> tuple[Expectation, int]:

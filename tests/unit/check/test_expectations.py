@@ -43,7 +43,7 @@ def test_nothing_is_expected(settings: Config) -> None:
 
 def test_what_has_lapsed_is_named(settings: Config) -> None:
     """Until it is renewed or cancelled."""
-    expected = Expected(settings.spool_dir, lambda *_: 1)
+    expected = Expected(settings.spool_dir, lambda *_: None, lambda *_: None)
     now = present()
     for number in range(4):
         expected.take(accept(settings, f"job {number}"), now)
