@@ -54,6 +54,7 @@ PARTS = {
         *("unit/wire/test_connections.py", "unit/wire/test_exchanges.py"),
         "unit/wire/test_tunnels.py",
     ],
+    "pdagent.wire.absence": ["unit/wire/test_absence.py"],
     "pdagent.daemon.activity": ["unit/daemon/test_activity.py"],
     "pdagent.daemon.disk": ["unit/daemon/test_disk.py"],
     "pdagent.daemon.handling": [*HANDLING, DAYS],

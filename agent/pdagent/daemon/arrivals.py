@@ -36,6 +36,9 @@ from pdagent.spool import PENDING
 log = logging.getLogger("main")
 
 WAKE_BYTES = 65_536
+# After each turn. What comes meanwhile is taken in the next turn, all at once: a turn for each name
+# would take the processor from the workers a thousand times a second.
+GATHER_SECONDS = 0.002
 LOOK_PAUSES = 3  # after a look because of a full FIFO, the pause is so many times as long
 LOOK_PAUSE_MOST = 0.5
 DIRECTORIES_SAID = 5
@@ -129,6 +132,7 @@ class Arrivals:
                     self._woken()
                 if self._asked in ready:
                     self._asked_for()
+                threads.pause(GATHER_SECONDS)
             except (MemoryError, OSError) as error:
                 # This may pass. Names from the FIFO may be lost, so the next turn looks at the
                 # whole directory.

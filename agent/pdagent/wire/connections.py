@@ -11,12 +11,14 @@ the reader, TLS or the socket. This is checked right before each request, also t
 
 import contextlib
 import encodings.idna  # noqa: F401  # the socket module asks for it, and threads import nothing
+import math
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +29,7 @@ from pdagent import __version__
 from pdagent.config import Config
 from pdagent.shown import printable
 from pdagent.wire import trust
+from pdagent.wire.absence import Absence
 from pdagent.wire.answer import Answer, NoAnswer, Reader
 from pdagent.wire.identity import NoIdentity, show
 from pdagent.wire.post import NOBODY_MINDS, Post
@@ -84,6 +87,7 @@ class Connection:
         self._twin: socket.socket | None = None
         self._peer = "PagerDuty"
         self._used = False
+        self._absence = Absence()
         self._alert: ssl.SSLError | None = None  # what TLS's other side said instead of an answer
         self.sound = False  # whether it may carry another request
 
@@ -125,7 +129,8 @@ class Connection:
             except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
                 whole = False  # the other side may have answered without reading all of it
             with contextlib.ExitStack() as rest:
-                answer = Reader(self._receiver(post, rest)).answer()
+                receive = partial(self._receive, post)
+                answer = Reader(self._absence.receiver(receive, post, rest)).answer()
         except TimeoutError:
             raise
         except (OSError, NoAnswer) as error:
@@ -153,24 +158,8 @@ class Connection:
                 sock.close()
         self._twin = None
 
-    def _receiver(self, post: Post, rest: contextlib.ExitStack) -> Callable[[int], bytes]:
-        """What receives an answer for this post, which is away while it waits. Most answers come
-        whole. With one in parts, the post stays away until `rest` ends: if it came back for each
-        part, it would keep others from their work as often as the other side likes."""
-        parts = 0
-
-        def receive(size: int) -> bytes:
-            nonlocal parts
-            parts += 1
-            if parts == 2:
-                rest.enter_context(post.away)
-            with post.away if parts == 1 else NOBODY_MINDS:
-                return self._receive(size, post)
-
-        return receive
-
-    def _receive(self, size: int, post: Post) -> bytes:
-        self._sock.settimeout(post.left())
+    def _receive(self, post: Post, size: int, most: float = math.inf) -> bytes:
+        self._sock.settimeout(post.left(most))
         return self._sock.recv(size) or b""  # with TLS within TLS, recv returns 0 at the end
 
     # --- on the way there -----------------------------------------------------------------------
@@ -240,7 +229,7 @@ class Connection:
         lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", f"User-Agent: {AGENT}"]
         if proxy.authorization:
             lines.append(f"Proxy-Authorization: {proxy.authorization}")
-        reader = Reader(lambda size: self._receive(size, post))
+        reader = Reader(lambda size: self._receive(post, size))
         try:
             self._sock.settimeout(post.left(CONNECT_SECONDS))
             self._sock.sendall("\r\n".join([*lines, "", ""]).encode())

@@ -16,7 +16,7 @@ from tests.support.raw_server import OK, Conversation
 REQUEST = b"POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 
 
-class Absence:
+class Away:
     """How often somebody went away, and whether he is now. Nobody goes away twice."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from tests.support.agent import wait_until
 from tests.support.raw_server import OK, Conversation, RawServer, serving
 from tests.unit.wire.conversations import (
     REQUEST,
-    Absence,
+    Away,
     Silent,
     soon,
     to,
@@ -149,7 +149,7 @@ def test_an_answer_in_many_pieces_is_waited_for_twice_at_most() -> None:
             for byte in OK:
                 self.request.sendall(bytes([byte]))
 
-    away = Absence()
+    away = Away()
     with serving(Drip) as server:
         connection = to(server.url)
         connection.open(soon())
@@ -168,7 +168,7 @@ def test_a_long_request_keeps_nobody_from_his_work() -> None:
             may_end.wait(60)
             self.reset()
 
-    away = Absence()
+    away = Away()
     with serving(Deaf) as server:
         connection, post = to(server.url), away.post()
         connection.open(soon())

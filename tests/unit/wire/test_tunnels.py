@@ -12,7 +12,7 @@ from tests.support.agent import wait_until
 from tests.support.events_api import CertificateAuthority
 from tests.support.events_api.certificates import home_made
 from tests.support.raw_server import OK, Conversation, RawServer, serving
-from tests.unit.wire.conversations import REQUEST, Absence, Mute, Passing, Polite, soon, stage, to
+from tests.unit.wire.conversations import REQUEST, Away, Mute, Passing, Polite, soon, stage, to
 
 
 def test_a_tunnel(server: RawServer) -> None:
@@ -80,7 +80,7 @@ def test_tls_through_a_tunnel(authority: CertificateAuthority, scheme: str) -> N
     with serving(Rude, tls=authority.context()) as server, serving(Passing, tls=outer) as gate:
         proxy = Proxy(scheme, "localhost", gate.port, "proxy_url")
         connection = to(server.url, proxy, ca_file=authority.ca_file)
-        away = Absence()
+        away = Away()
         with away:  # as the adapter is while it opens one
             connection.open(away.post())
         assert connection.exchange(REQUEST, soon()).status == 202
