@@ -1,9 +1,9 @@
 """Absence: when a post that waits for its answer is away, so that others work meanwhile.
 
-- When a post goes away, threads switch, and that costs a good part of what an event costs. Where the
-  last answer on a connection came at once, the next one will too, and others could do little in the
-  meantime. Such a post first waits in its place. A slow answer, whoever sends it, keeps others from
-  their work for PATIENCE_SECONDS.
+- When a post goes away, threads switch, and that costs a good part of what an event costs. Where
+  the last answer on a connection came at once, the next one will too, and others could do little in
+  the meantime. Such a post first waits in its place. If its answer is slow after all, that keeps
+  others from their work for PATIENCE_SECONDS.
 - Most answers come whole. With one in parts the post stays away until its end: if it came back for
   each part, it would keep others from their work as often as the other side likes.
 """
@@ -19,8 +19,8 @@ from pdagent.wire.post import Post
 QUICK_SECONDS = 0.0005
 PATIENCE_SECONDS = 0.001  # the shortest time that poll(2) waits
 
-# Receives so many bytes at most. Raises TimeoutError after so many seconds, or when time is up for the
-# post.
+# Receives so many bytes at most. Raises TimeoutError after so many seconds, or when the time of the
+# post is up.
 Receive = Callable[[int, float], bytes]
 
 
