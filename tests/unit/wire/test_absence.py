@@ -100,8 +100,17 @@ def test_of_an_answer_in_parts_a_post_stays_away(
 ) -> None:
     """Else its other side could keep others from their work, a moment for each part."""
     line.read(absence, away, 0.0 if quick else 1.0)
-    before = away.times
-    line.read(absence, away, *[0.0] * 100)
+    before, absent = away.times, []
+
+    def receive(size: int, _most: float) -> bytes:
+        absent.append(away.is_on)
+        return b"x" * size
+
+    with contextlib.ExitStack() as rest:
+        receive_part = absence.receiver(receive, away.post(), rest)
+        for _ in range(100):
+            receive_part(1)
+    assert absent == [not quick] + [True] * 99
     assert away.times - before == (1 if quick else 2)
 
 
