@@ -38,6 +38,14 @@ class Crowded(Full):
         return super().keep_reason(name, reason, durable)
 
 
+class Emptied(Full):
+    """While a reason is written, a person removes the event that had its name in err/."""
+
+    def keep_reason(self, name: str, reason: Reason, durable: bool = True) -> bool:
+        (Path(self.reasons).parents[1] / "outqueue" / "err" / NAME).unlink()
+        return super().keep_reason(name, reason, durable)
+
+
 def settlement_of(root: Path, state: State) -> Settlement:
     return Settlement(Backlog(str(root)), state, Counters(state, 0.0), lambda: 86_400.0)
 
@@ -175,6 +183,18 @@ def test_an_event_that_can_not_be_moved_is_done(
     assert settlement.is_tidy
     assert (counters.delivered, counters.refused) == ((1, 0) if directory == "suc" else (0, 1))
     assert (state.reason(NAME) is not None) == (directory == "err")
+
+
+def test_an_event_gets_the_name_that_its_reason_has(root: Path, tmp_path: Path) -> None:
+    """Though its own is free again."""
+    state = Emptied(tmp_path)
+    settlement = settlement_of(root, state)
+    (root / "pdq" / NAME).touch()
+    (root / "err" / NAME).touch()
+    settlement.in_error(NAME, "Bad mood")
+    [there] = (root / "err").iterdir()
+    assert there.name == NEXT
+    assert state.reason(NEXT) is not None
 
 
 def test_an_event_that_a_person_has_removed(root: Path, tmp_path: Path) -> None:
