@@ -450,6 +450,8 @@ class Day:
     def _is_busy(self) -> bool:
         if not all(map(self.model.is_right, self.model.expected.values())):
             return True
+        if self.model.is_page_pending():
+            return True
         return any(self.model.place(event) == PENDING for event in self.model.events.values())
 
 

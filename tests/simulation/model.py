@@ -156,6 +156,10 @@ class Model:
             return expected.heard == "trigger" and self._is_over(expected)
         return expected.heard in ("", "resolve")
 
+    def is_page_pending(self) -> bool:
+        """Whether an event of an expectation's is pending, so that PagerDuty will hear of it."""
+        return any(self._is_expected(data) for _, data in self._places.files(PENDING))
+
     def all_ends_well(self) -> None:
         """All was well for long enough."""
         for event in self.events.values():
@@ -176,8 +180,8 @@ class Model:
 
     def _is_expected(self, data: bytes) -> bool:
         try:
-            return json.loads(data)["dedup_key"] in self.expected
-        except ValueError:
+            return json.loads(data).get("dedup_key") in self.expected
+        except (ValueError, AttributeError):
             return False
 
     def _is_over(self, expected: Expected) -> bool:
