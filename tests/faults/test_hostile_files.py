@@ -1,5 +1,6 @@
 """Anyone may put anything into pdq/: it is set aside with its reason, and everything else flows."""
 
+import fcntl
 import json
 import os
 import socket
@@ -217,13 +218,16 @@ def test_nonsense_in_the_fifo(api: EventsApi, agent: Agent) -> None:
     assert "Traceback" not in agent.log + agent.output.read_text()
 
 
-def test_a_full_fifo(api: EventsApi, agent: Agent) -> None:
-    """A FIFO that somebody has filled up loses no event: the directory is looked at."""
+@pytest.mark.parametrize("flags", [0, os.O_DIRECT], ids=["bytes", "packets"])
+def test_a_full_fifo(api: EventsApi, agent: Agent, flags: int) -> None:
+    """A FIFO that somebody has filled up loses no event: the directory is looked at. Packets, each
+    of which takes a page, fill it with a few bytes."""
     agent.configure(events_url=api.url, send_interval_secs=3600)
     agent.start()
     assert agent.daemon is not None
     agent.daemon.send_signal(19)  # SIGSTOP: nobody reads
     wake = os.open(agent.data_dir / "db/wake", os.O_WRONLY | os.O_NONBLOCK)
+    fcntl.fcntl(wake, fcntl.F_SETFL, os.O_NONBLOCK | flags)
     try:
         while True:
             os.write(wake, b"9_nobody.txt\n")

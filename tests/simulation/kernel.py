@@ -350,8 +350,12 @@ class Kernel:
         if self._locks.setdefault(self._file(fd).inode, fd) != fd:
             raise _error(errno.EAGAIN)
 
-    def fcntl(self, _: int, __: int) -> int:
-        return PIPE_BYTES
+    def fcntl(self, _: int, __: int, size: int) -> int:
+        return size
+
+    def has_room(self, fd: int) -> bool:
+        pipe = self._file(fd).pipe
+        return pipe is not None and len(pipe.data) <= PIPE_BYTES - select.PIPE_BUF
 
     def is_readable(self, fd: int) -> bool:
         file = self._files.get(fd)
@@ -439,17 +443,17 @@ class Fcntl:
     def __init__(self, kernel: Kernel) -> None:
         self.flock = kernel.flock
         self.fcntl = kernel.fcntl
-        self.LOCK_EX, self.LOCK_NB, self.F_GETPIPE_SZ = (
+        self.LOCK_EX, self.LOCK_NB, self.F_SETPIPE_SZ = (
             fcntl.LOCK_EX,
             fcntl.LOCK_NB,
-            fcntl.F_GETPIPE_SZ,
+            fcntl.F_SETPIPE_SZ,
         )
 
 
 class Select:
     """`select`."""
 
-    POLLIN = select.POLLIN
+    POLLIN, POLLOUT = select.POLLIN, select.POLLOUT
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -465,10 +469,10 @@ class Select:
 class Poll:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._fds: list[int] = []
+        self._wanted: list[tuple[int, int]] = []
 
-    def register(self, fd: int, _: int) -> None:
-        self._fds.append(fd)
+    def register(self, fd: int, events: int) -> None:
+        self._wanted.append((fd, events))
 
     def poll(self, milliseconds: float | None = None) -> list[tuple[int, int]]:
         seconds = math.inf if milliseconds is None else milliseconds / 1000
@@ -476,7 +480,11 @@ class Poll:
         return self._ready()
 
     def _ready(self) -> list[tuple[int, int]]:
-        return [(fd, select.POLLIN) for fd in self._fds if self._kernel.is_readable(fd)]
+        return [(fd, events) for fd, events in self._wanted if self._is_ready(fd, events)]
+
+    def _is_ready(self, fd: int, events: int) -> bool:
+        kernel = self._kernel
+        return kernel.is_readable(fd) if events == select.POLLIN else kernel.has_room(fd)
 
 
 class _Raw(io.RawIOBase):

@@ -36,6 +36,7 @@ from pdagent.spool import PENDING
 log = logging.getLogger("main")
 
 WAKE_BYTES = 65_536
+READS_MOST = 16  # as many packets as the FIFO holds
 # After each turn. What comes meanwhile is taken in the next turn, all at once: a turn for each name
 # would take the processor from the workers a thousand times a second.
 GATHER_SECONDS = 0.002
@@ -72,6 +73,10 @@ class Arrivals:
         self._window = Window(workers)
         self._directories: set[str] = set()
         self._fifo = open_wake(settings.spool_dir)
+        # The kernel says whether it has room. How much lies in it does not tell: a packet of one
+        # byte takes the room of 4096.
+        self._room = select.poll()
+        self._room.register(self._fifo, select.POLLOUT)
         self._asked, self._ask = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread: threads.Thread | None = None
         self._busy_since: float | None = None
@@ -220,21 +225,21 @@ class Arrivals:
 
     def _woken(self) -> None:
         """Takes the names that senders wrote to the FIFO."""
-        try:
-            data = os.read(self._fifo, WAKE_BYTES)
-        except BlockingIOError:
-            return
-        if len(data) >= self._wake_room:
-            # The FIFO may have been full. A sender that found no room in it had linked its file
-            # before, so this look sees the file, and sees it before the names that came later.
+        was_full = not self._room.poll(0)
+        data = self._read()
+        if was_full:
+            with contextlib.suppress(OSError):  # anyone who writes to it may have made it smaller
+                fcntl.fcntl(self._fifo, fcntl.F_SETPIPE_SZ, WAKE_BYTES)
+            # A sender that found no room had linked its file before, so this look sees the file,
+            # and sees it before the names that came later.
             began = time.thread_time()
             self._missed = not self._look()
             took = time.thread_time() - began
             threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
-        # Anyone may write anything here. A line that is not the name of a pending event is dropped.
+        # Anyone may write anything. A line that is not the name of a pending event is dropped.
         arrived: dict[str, int] = {}
         wanted = False
-        expects = False
+        expects = was_full
         for line in data.split(b"\n")[:-1]:
             name = os.fsdecode(line)
             if name == WAKE_LINE:
@@ -266,15 +271,17 @@ class Arrivals:
         if expects:
             self._expect()
 
+    def _read(self) -> bytes:
+        """What lies in the FIFO. Of packets, which anyone may write, each is read by itself."""
+        data = b""
+        with contextlib.suppress(BlockingIOError):  # it is empty
+            for _ in range(READS_MOST):
+                data += os.read(self._fifo, WAKE_BYTES)
+        return data
+
     def _is_welcome(self, seen: Seen) -> bool:
         return (
             not seen.is_directory
             and key_of(seen.name) is not None
             and self._window.admits(seen.name, seen.owner)
         )
-
-    @property
-    def _wake_room(self) -> int:
-        # Each write takes a page of its own, and fails if none is free. So a full FIFO may hold
-        # less than its size.
-        return min(WAKE_BYTES, fcntl.fcntl(self._fifo, fcntl.F_GETPIPE_SZ)) * 3 // 4

@@ -325,11 +325,13 @@ def _place(name: str, mark: str, now: Moment) -> int:
     """Where in the queue the resolve belongs that follows from the renewal `name`: at the time when
     the renewal was accepted, but behind the trigger."""
     place = _microseconds(now)
+    triggered = _marked(mark)
+    if triggered is None:  # the trigger may have come after the renewal
+        return place
     if key_of(name) is not None:
         place = min(place, stamp(name))
-    triggered = _marked(mark)
     # Where its place was taken, the trigger got one of the next.
-    return place if triggered is None else max(place, triggered + NAME_TRIES)
+    return max(place, triggered + NAME_TRIES)
 
 
 def _opened(path: str) -> tuple[Expectation, int]:

@@ -99,6 +99,23 @@ def test_a_mark_of_an_older_version_has_no_place(
     assert expected.is_lapsed(taken[0])
 
 
+def test_a_resolve_goes_behind_a_trigger_whose_place_nobody_wrote_down(
+    root: Path, expected: Expected, queue: Queue
+) -> None:
+    """A daemon of an older version died when its trigger was in the queue. The renewal was accepted
+    right before that."""
+    taken = expected.take(accept(root), later(0.0))
+    assert taken is not None
+    path = root / "expected" / taken[0]
+    path.rename(f"{path}.lapsing")
+    expected.load()
+    triggered = ACCEPTED + 60_500_000
+    expected.take(accept(root, at=60.4), later(61.0))
+    [(action, place)] = queue.events
+    assert action == "resolve"
+    assert place > triggered
+
+
 def test_a_stamp_that_is_to_come_is_not_believed(
     root: Path, expected: Expected, queue: Queue
 ) -> None:
