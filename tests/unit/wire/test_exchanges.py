@@ -72,6 +72,7 @@ def test_who_speaks_before_he_is_asked_is_not_listened_to() -> None:
             connection.exchange(REQUEST, post)
         where = f"PagerDuty at 127.0.0.1:{server.port}"
         assert str(caught.value) == f"{where}: it spoke before it was asked"
+        assert type(caught.value) is Unreached  # another connection would be like this one
         assert not post.begun
         connection.close()
 
