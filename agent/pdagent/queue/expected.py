@@ -1,16 +1,17 @@
 """The expectations that there are: files in `expect/`, where any user's `pd-send` puts them, and in
 `expected/`, where the daemon keeps them.
 
-The name of a file in `expected/` is the expectation's `identity`, with a mark behind it if the
-expectation has lapsed. What holds, whoever dies when:
+The name of a file in `expected/` is the expectation's `identity`. A mark stands behind it if the
+expectation has lapsed, now or before. What holds, whoever dies when:
 
 - A renewal takes the place of the one before it by a rename, so there is always one of them.
 - A lapse is marked before its event is enqueued, and the mark is made durable. Without the mark, a
   daemon could die in between, and the next daemon, which finds a renewal, would not know that there
   is something to resolve. A crash after the mark: the trigger is enqueued once more, with the same
   dedup key, so to PagerDuty it is the same incident.
-- The mark has the trigger's place in the queue, before the trigger gets it. After a crash the clock
-  may be set back. The resolve then still goes behind the trigger.
+- The mark has the place in the queue of the last trigger or resolve, and it has the trigger's place
+  before the trigger gets it. After a crash the clock may be set back. What follows then still goes
+  behind it.
 - Files are taken in the order of their names. If the clock was set back between two of them, and no
   daemon ran, the later one has the earlier name. It is taken first, and the other one then counts
   for nothing: see `_is_overtaken`.
@@ -49,9 +50,10 @@ from pdagent.spool import NAME_TRIES, SpoolError
 # So many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
 
-# Each is followed by the place of the trigger, in microseconds since the epoch.
+# Each mark is followed by a place, in microseconds since the epoch.
 _LAPSING = ".lapsing-"
 _LAPSED = ".lapsed-"
+_RENEWED = ".renewed-"
 
 Enqueue = Callable[[str, bytes, int], object]
 
@@ -88,12 +90,12 @@ def kept(root: str) -> Iterator[Kept]:
     for name in _names(root):
         with contextlib.suppress(Hostile, OSError):
             found, owner = _opened(f"{root}/{EXPECTED}/{name}")
-            yield Kept(owner, found, "." in name)
+            yield Kept(owner, found, _has_lapsed(name))
 
 
 def counted(root: str) -> tuple[int, int]:
     """How many expectations have not lapsed, and how many have. Raises OSError."""
-    lapsed = ["." in name for name in _names(root)]
+    lapsed = [_has_lapsed(name) for name in _names(root)]
     return lapsed.count(False), lapsed.count(True)
 
 
@@ -115,7 +117,7 @@ class Expected:
         self._kept = f"{root}/{EXPECTED}"
         self._page = page
         self._resolve = resolve
-        self._marks: dict[str, str] = {}  # by identity, "" where it has not lapsed
+        self._marks: dict[str, str] = {}  # by identity, "" where it never lapsed
         self._quota = Quota()
         self._stuck: set[str] = set()  # whose files wait for the queue, until the next look
         self._newest: dict[str, Moment] = {}  # of the files that were taken since the last look
@@ -130,7 +132,7 @@ class Expected:
         """Finds the expectations that are kept, by their names alone. Returns identities. Raises
         OSError."""
         self._marks, self._quota, self.lapsed = {}, Quota(), 0
-        for name in sorted(os.listdir(self._kept)):  # so a mark comes behind what it marks
+        for name in sorted(os.listdir(self._kept), key=_has_lapsed):
             found, dot, rest = name.partition(".")
             if owner_of(found) is None:
                 continue
@@ -164,7 +166,7 @@ class Expected:
     def _mark(self, identity: str, mark: str) -> None:
         if identity not in self._marks:
             self._quota.count(identity, 1)
-        self.lapsed += bool(mark) - bool(self._marks.get(identity))
+        self.lapsed += _has_lapsed(mark) - _has_lapsed(self._marks.get(identity, ""))
         self._marks[identity] = mark
 
     def forget(self, identity: str) -> None:
@@ -174,7 +176,7 @@ class Expected:
             return
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._kept}/{identity}{mark}")
-        self.lapsed -= bool(mark)
+        self.lapsed -= _has_lapsed(mark)
         self._quota.count(identity, -1)
         del self._marks[identity]
 
@@ -246,8 +248,12 @@ class Expected:
         """What follows from a file of `expect/`, once it is read."""
         path = f"{self._new}/{name}"
         mark = self._marks.get(known)
-        if mark:
-            self._resolve(found.key, resolve(found), _place(name, mark, now))
+        new_mark = mark or ""
+        has_lapsed = _has_lapsed(new_mark)
+        if has_lapsed:
+            place = _place(name, new_mark, now)
+            self._resolve(found.key, resolve(found), place)
+            new_mark = f"{_RENEWED}{place}"
         if found.is_cancelled:
             # Crash between these two: it is cancelled once more.
             self.forget(known)
@@ -260,9 +266,9 @@ class Expected:
             self._page(found.key, trigger(found, now, note), _microseconds(now))
             os.unlink(path)
             return Taken.TOO_MANY
-        self._move(path, f"{self._kept}/{known}")
-        self._mark(known, "")
-        if mark:
+        self._move(path, f"{self._kept}/{known}{new_mark}")
+        self._mark(known, new_mark)
+        if has_lapsed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self._kept}/{known}{mark}")
         return Taken.KEPT
@@ -285,15 +291,14 @@ class Expected:
             self.forget(identity)
             return None
         mark = self._marks[identity]
-        if not mark:
+        place = _marked(mark)
+        if not _has_lapsed(mark):
             if due(found.since, found.term, now) > 0:
                 return found
-            self._remark(identity, f"{_LAPSING}{_microseconds(now)}")
+            place = max(_microseconds(now), place + NAME_TRIES)
+            self._remark(identity, f"{_LAPSING}{place}")
             self._sync()
         # Crash from here on: its event is enqueued once more, or a renewal resolves it.
-        place = _marked(self._marks[identity])
-        if place is None:  # the mark is of a version that gave it none
-            place = _microseconds(now)
         self._page(found.key, trigger(found, now), place)
         self._remark(identity, f"{_LAPSED}{place}")
         return found
@@ -315,23 +320,25 @@ def _microseconds(now: Moment) -> int:
     return int(now.wall * 1e6)
 
 
-def _marked(mark: str) -> int | None:
-    """The place of the trigger, None if the mark has none."""
+def _has_lapsed(name: str) -> bool:
+    """Whether this name, or mark, is of one that has lapsed."""
+    return _LAPSING in name or _LAPSED in name
+
+
+def _marked(mark: str) -> int:
+    """The place in a mark, 0 if there is none."""
     _, _, place = mark.partition("-")
-    return int(place) if place.isdecimal() else None
+    return int(place) if place.isdecimal() else 0
 
 
 def _place(name: str, mark: str, now: Moment) -> int:
     """Where in the queue the resolve belongs that follows from the renewal `name`: at the time when
     the renewal was accepted, but behind the trigger."""
     place = _microseconds(now)
-    triggered = _marked(mark)
-    if triggered is None:  # the trigger may have come after the renewal
-        return place
     if key_of(name) is not None:
         place = min(place, stamp(name))
     # Where its place was taken, the trigger got one of the next.
-    return max(place, triggered + NAME_TRIES)
+    return max(place, _marked(mark) + NAME_TRIES)
 
 
 def _opened(path: str) -> tuple[Expectation, int]:

@@ -9,7 +9,7 @@ import pytest
 from pdagent.event import Event
 from pdagent.queue.elapsed import Moment
 from pdagent.queue.expectation import written
-from pdagent.queue.expected import Expected
+from pdagent.queue.expected import Expected, counted
 from pdagent.queue.renewal import ExpectationSpool
 from pdagent.spool import NAME_TRIES, SpoolError
 from tests.support.events import KEY
@@ -44,7 +44,7 @@ def test_a_renewal_resolves_what_its_lapse_opened(
     expected.lapse(taken[0], later(150.0))
     expected.take(accept(root, at=at), later(160.0))
     assert queue.events == [("trigger", ACCEPTED + 150_000_000), ("resolve", place)]
-    assert kept(root) == [""]
+    assert kept(root) == ["renewed"]
     assert expected.lapsed == 0
     expected.take(accept(root, at=157.0), later(160.0))
     assert queue.actions == ["trigger", "resolve"]
@@ -84,36 +84,54 @@ def test_a_resolve_goes_behind_the_trigger_of_a_daemon_that_died(
     assert queue.events == [("trigger", triggered), *again, ("resolve", triggered + NAME_TRIES)]
 
 
-def test_a_mark_of_an_older_version_has_no_place(
-    root: Path, expected: Expected, queue: Queue
-) -> None:
-    """Its trigger is enqueued once more, at the end."""
-    taken = expected.take(accept(root), later(0.0))
-    assert taken is not None
-    path = root / "expected" / taken[0]
-    path.rename(f"{path}.lapsing")
+def test_a_trigger_goes_behind_the_resolve_of_the_lapse_before(root: Path, queue: Queue) -> None:
+    """The clock is set back in between, and another daemon goes on. Also a cancellation's resolve
+    then goes behind what is pending."""
     expected = begun(root, queue)
-    assert (expected.lapsed, expected.is_lapsed(taken[0])) == (1, False)
-    expected.lapse(taken[0], later(90.0))
-    assert queue.events == [("trigger", ACCEPTED + 90_000_000)]
+    taken = expected.take(accept(root), later(0.0))
+    assert taken is not None
+    expected.lapse(taken[0], later(60.0))
+    expected.take(accept(root, at=61.0), later(61.0))
+    back = Moment(SINCE.wall - 3600.0, 300.0, 300.0, "boot")
+    expected = begun(root, queue)
+    assert expected.lapsed == 0
+    expected.lapse(taken[0], back)
+    assert (len(expected), expected.lapsed) == (1, 1)
+    expected = begun(root, queue)
     assert expected.is_lapsed(taken[0])
+    expected.take(accept(root, term=0.0, at=-3590.0), later(-3590.0))
+    actions = [action for action, _ in queue.events]
+    places = [place for _, place in queue.events]
+    assert actions == ["trigger", "resolve", "trigger", "resolve"]
+    assert places == sorted(set(places))
+    assert places[2] == places[1] + NAME_TRIES
+    assert os.listdir(root / "expected") == []
 
 
-def test_a_resolve_goes_behind_a_trigger_whose_place_nobody_wrote_down(
-    root: Path, expected: Expected, queue: Queue
-) -> None:
-    """A daemon of an older version died when its trigger was in the queue. The renewal was accepted
-    right before that."""
+def test_one_that_was_renewed_is_renewed_again(root: Path, expected: Expected) -> None:
+    """There is one file of it, which has not lapsed."""
+    taken = expected.take(accept(root), later(0.0))
+    assert taken is not None
+    expected.lapse(taken[0], later(60.0))
+    for at in (61.0, 90.0):
+        expected.take(accept(root, at=at), later(at))
+    [name] = os.listdir(root / "expected")
+    assert name == f"{taken[0]}.renewed-{ACCEPTED + 61_000_000}"
+    assert counted(str(root)) == (1, 0)
+    found = expected.read(taken[0])
+    assert found is not None
+    assert found.since == later(90.0)
+
+
+def test_what_nobody_wrote_is_no_place(root: Path, expected: Expected, queue: Queue) -> None:
+    """Its trigger goes to the beginning, and its resolve to where it was accepted."""
     taken = expected.take(accept(root), later(0.0))
     assert taken is not None
     path = root / "expected" / taken[0]
-    path.rename(f"{path}.lapsing")
+    path.rename(f"{path}.lapsing-x")
     expected.load()
-    triggered = ACCEPTED + 60_500_000
     expected.take(accept(root, at=60.4), later(61.0))
-    [(action, place)] = queue.events
-    assert action == "resolve"
-    assert place > triggered
+    assert queue.events == [("resolve", ACCEPTED + 60_400_000)]
 
 
 def test_a_stamp_that_is_to_come_is_not_believed(
@@ -234,6 +252,6 @@ def test_a_daemon_dies_at_any_call(
         assert "trigger" in queue.actions
         assert queue.actions[-1] == "resolve"
         assert not begun(root, queue).is_lapsed(identity)
-        assert kept(root) == [""]
+        assert kept(root) == ["renewed"]
         daemon.forget(identity)
     assert dies_at > 3
