@@ -12,7 +12,7 @@ from pdagent import spool
 from pdagent.daemon import handling, life, path, services, workers
 from pdagent.daemon.handling import Taken
 from pdagent.event import encode
-from pdagent.queue import backlog, expected, layout, overtaking, pending, settlement, state
+from pdagent.queue import backlog, expected, layout, marks, overtaking, pending, settlement, state
 from pdagent.queue.backlog import Backlog
 from pdagent.spool import DELIVERED
 from pdagent.wire import adapter, answer, connections, delivery
@@ -95,7 +95,7 @@ _remark = expected.Expected._remark
 
 
 def _mark_once_it_is_paged(self: Any, identity: str, mark: str) -> None:
-    if mark != expected._LAPSING:
+    if not mark.startswith(marks.LAPSING):
         _remark(self, identity, mark)
 
 

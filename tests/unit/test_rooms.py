@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     "queue.beginning": "unit/queue/test_backlog.py",
     "integrations.report": "unit/integrations/test_nagios.py",
     "schedule.experience": "unit/schedule/test_scheduler.py",
+    "queue.marks": "unit/queue/test_expected_lapses.py",
     "queue.quota": "unit/queue/test_expected.py",
     "queue.renewal": "unit/queue/test_expected.py",
     "schedule.telling": "unit/queue/test_holds.py",

@@ -225,8 +225,7 @@ class Arrivals:
 
     def _woken(self) -> None:
         """Takes the names that senders wrote to the FIFO."""
-        was_full = not self._room.poll(0)
-        data = self._read()
+        data, was_full = self._read()
         if was_full:
             with contextlib.suppress(OSError):  # anyone who writes to it may have made it smaller
                 fcntl.fcntl(self._fifo, fcntl.F_SETPIPE_SZ, WAKE_BYTES)
@@ -271,13 +270,18 @@ class Arrivals:
         if expects:
             self._expect()
 
-    def _read(self) -> bytes:
-        """What lies in the FIFO. Of packets, which anyone may write, each is read by itself."""
-        data = b""
+    def _read(self) -> tuple[bytes, bool]:
+        """What lies in the FIFO, and whether it was full before any of it was taken out. Of
+        packets, which anyone may write, each is read by itself. Somebody may write meanwhile, as
+        fast as this reads."""
+        data, was_full = b"", False
         with contextlib.suppress(BlockingIOError):  # it is empty
             for _ in range(READS_MOST):
+                was_full = was_full or not self._room.poll(0)
                 data += os.read(self._fifo, WAKE_BYTES)
-        return data
+                if len(data) >= WAKE_BYTES:
+                    break
+        return data, was_full
 
     def _is_welcome(self, seen: Seen) -> bool:
         return (

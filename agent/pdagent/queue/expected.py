@@ -41,19 +41,15 @@ from pdagent.queue.expectation import (
     understood,
 )
 from pdagent.queue.layout import EXPECT, EXPECTED
-from pdagent.queue.names import key_of, place, stamp
+from pdagent.queue.marks import LAPSED, LAPSING, RENEWED, behind, has_lapsed, marked, place_of
+from pdagent.queue.names import place
 from pdagent.queue.opening import Large, opened
 from pdagent.queue.pending import Hostile
 from pdagent.queue.quota import Quota
-from pdagent.spool import NAME_TRIES, SpoolError
+from pdagent.spool import SpoolError
 
 # So many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
-
-# Each mark is followed by a place, in microseconds since the epoch.
-_LAPSING = ".lapsing-"
-_LAPSED = ".lapsed-"
-_RENEWED = ".renewed-"
 
 Enqueue = Callable[[str, bytes, int], object]
 
@@ -90,12 +86,12 @@ def kept(root: str) -> Iterator[Kept]:
     for name in _names(root):
         with contextlib.suppress(Hostile, OSError):
             found, owner = _opened(f"{root}/{EXPECTED}/{name}")
-            yield Kept(owner, found, _has_lapsed(name))
+            yield Kept(owner, found, has_lapsed(name))
 
 
 def counted(root: str) -> tuple[int, int]:
     """How many expectations have not lapsed, and how many have. Raises OSError."""
-    lapsed = [_has_lapsed(name) for name in _names(root)]
+    lapsed = [has_lapsed(name) for name in _names(root)]
     return lapsed.count(False), lapsed.count(True)
 
 
@@ -118,6 +114,7 @@ class Expected:
         self._page = page
         self._resolve = resolve
         self._marks: dict[str, str] = {}  # by identity, "" where it never lapsed
+        self._unmarked: dict[str, str] = {}  # marks of files that could not be renamed
         self._quota = Quota()
         self._stuck: set[str] = set()  # whose files wait for the queue, until the next look
         self._newest: dict[str, Moment] = {}  # of the files that were taken since the last look
@@ -131,8 +128,8 @@ class Expected:
     def load(self) -> list[str]:
         """Finds the expectations that are kept, by their names alone. Returns identities. Raises
         OSError."""
-        self._marks, self._quota, self.lapsed = {}, Quota(), 0
-        for name in sorted(os.listdir(self._kept), key=_has_lapsed):
+        self._marks, self._unmarked, self._quota, self.lapsed = {}, {}, Quota(), 0
+        for name in sorted(os.listdir(self._kept), key=has_lapsed):
             found, dot, rest = name.partition(".")
             if owner_of(found) is None:
                 continue
@@ -147,26 +144,27 @@ class Expected:
 
     def is_lapsed(self, identity: str) -> bool:
         """Whether it has lapsed, and its event is in the queue."""
-        return self._marks.get(identity, "").startswith(_LAPSED)
+        return self._marks.get(identity, "").startswith(LAPSED)
 
-    def read(self, identity: str) -> Expectation | None:
+    def read(self, known: str) -> Expectation | None:
         """One that is kept, None if it is there no more. Raises Hostile, OSError."""
-        return self._read(f"{self._kept}/{identity}{self._marks.get(identity, '')}", identity)
-
-    def _read(self, path: str, name: str) -> Expectation | None:
         try:
-            found, owner = _opened(path)
+            found, owner = _opened(self._path(known))
         except FileNotFoundError:
             return None
         # Its sender may have put something else into it.
-        if found.is_cancelled or identity(owner, found) != name:
+        if found.is_cancelled or identity(owner, found) != known:
             raise Hostile("it was changed after it was taken")
         return found
+
+    def _path(self, identity: str) -> str:
+        mark = self._unmarked.get(identity, self._marks.get(identity, ""))
+        return f"{self._kept}/{identity}{mark}"
 
     def _mark(self, identity: str, mark: str) -> None:
         if identity not in self._marks:
             self._quota.count(identity, 1)
-        self.lapsed += _has_lapsed(mark) - _has_lapsed(self._marks.get(identity, ""))
+        self.lapsed += has_lapsed(mark) - has_lapsed(self._marks.get(identity, ""))
         self._marks[identity] = mark
 
     def forget(self, identity: str) -> None:
@@ -175,8 +173,9 @@ class Expected:
         if mark is None:
             return
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{self._kept}/{identity}{mark}")
-        self.lapsed -= _has_lapsed(mark)
+            os.unlink(self._path(identity))
+        self._unmarked.pop(identity, None)
+        self.lapsed -= has_lapsed(mark)
         self._quota.count(identity, -1)
         del self._marks[identity]
 
@@ -248,12 +247,11 @@ class Expected:
         """What follows from a file of `expect/`, once it is read."""
         path = f"{self._new}/{name}"
         mark = self._marks.get(known)
-        new_mark = mark or ""
-        has_lapsed = _has_lapsed(new_mark)
-        if has_lapsed:
-            place = _place(name, new_mark, now)
-            self._resolve(found.key, resolve(found), place)
-            new_mark = f"{_RENEWED}{place}"
+        old, new_mark = self._path(known), mark or ""
+        if has_lapsed(new_mark):
+            at = place_of(name, new_mark, _microseconds(now))
+            self._resolve(found.key, resolve(found), at)
+            new_mark = f"{RENEWED}{at}"
         if found.is_cancelled:
             # Crash between these two: it is cancelled once more.
             self.forget(known)
@@ -267,10 +265,11 @@ class Expected:
             os.unlink(path)
             return Taken.TOO_MANY
         self._move(path, f"{self._kept}/{known}{new_mark}")
+        self._unmarked.pop(known, None)
         self._mark(known, new_mark)
-        if has_lapsed:
+        if old != self._path(known):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self._kept}/{known}{mark}")
+                os.unlink(old)
         return Taken.KEPT
 
     def _move(self, path: str, target: str) -> None:
@@ -291,21 +290,30 @@ class Expected:
             self.forget(identity)
             return None
         mark = self._marks[identity]
-        place = _marked(mark)
-        if not _has_lapsed(mark):
-            if due(found.since, found.term, now) > 0:
-                return found
-            place = max(_microseconds(now), place + NAME_TRIES)
-            self._remark(identity, f"{_LAPSING}{place}")
+        if has_lapsed(mark):
+            at = marked(mark)
+        elif due(found.since, found.term, now) > 0:
+            return found
+        else:
+            at = behind(mark, _microseconds(now))
+            self._remark(identity, f"{LAPSING}{at}")
             self._sync()
         # Crash from here on: its event is enqueued once more, or a renewal resolves it.
-        self._page(found.key, trigger(found, now), place)
-        self._remark(identity, f"{_LAPSED}{place}")
+        self._page(found.key, trigger(found, now), at)
+        self._remark(identity, f"{LAPSED}{at}")
         return found
 
     def _remark(self, identity: str, mark: str) -> None:
-        path = f"{self._kept}/{identity}"
-        os.rename(f"{path}{self._marks[identity]}", f"{path}{mark}")
+        old = self._path(identity)
+        try:
+            os.rename(old, f"{self._kept}/{identity}{mark}")
+            self._unmarked.pop(identity, None)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            # A read-only disk stops no page. Crash from here on: it lapses once more. If somebody
+            # made the disk writable, and renewed it before the next daemon, nothing resolves it.
+            self._unmarked.setdefault(identity, self._marks[identity])
         self._mark(identity, mark)
 
     def _sync(self) -> None:
@@ -318,27 +326,6 @@ class Expected:
 
 def _microseconds(now: Moment) -> int:
     return int(now.wall * 1e6)
-
-
-def _has_lapsed(name: str) -> bool:
-    """Whether this name, or mark, is of one that has lapsed."""
-    return _LAPSING in name or _LAPSED in name
-
-
-def _marked(mark: str) -> int:
-    """The place in a mark, 0 if there is none."""
-    _, _, place = mark.partition("-")
-    return int(place) if place.isdecimal() else 0
-
-
-def _place(name: str, mark: str, now: Moment) -> int:
-    """Where in the queue the resolve belongs that follows from the renewal `name`: at the time when
-    the renewal was accepted, but behind the trigger."""
-    place = _microseconds(now)
-    if key_of(name) is not None:
-        place = min(place, stamp(name))
-    # Where its place was taken, the trigger got one of the next.
-    return max(place, _marked(mark) + NAME_TRIES)
 
 
 def _opened(path: str) -> tuple[Expectation, int]:

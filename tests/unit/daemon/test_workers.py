@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import threading
@@ -20,7 +21,7 @@ from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, Reason, State
-from pdagent.spool import IN_ERROR, PENDING, Spool, file_name
+from pdagent.spool import IN_ERROR, PENDING, Spool, file_name, wake_fifo
 from tests.support.agent import wait_until
 from tests.support.calls import Calls, Fault
 from tests.support.events import KEY, OTHER, key, summaries
@@ -134,6 +135,32 @@ def test_a_look_keeps_the_order_that_the_fifo_tells(crew: Crew, api: EventsApi) 
     arrivals._asked_for()
     crew.until(lambda: len(api.accepted) == 2)
     assert summaries(api.requests) == ["accepted first", "accepted later"]
+
+
+def test_a_fifo_that_is_filled_while_it_is_read(
+    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender found no room between two reads, so the directory is looked at."""
+    arrivals = crew.arrivals()
+    wake = os.open(wake_fifo(str(crew.spool)), os.O_WRONLY | os.O_NONBLOCK)
+    fcntl.fcntl(wake, fcntl.F_SETFL, os.O_NONBLOCK | os.O_DIRECT)
+    os.write(wake, b"9_nobody.txt\n")
+    read = os.read
+
+    def filled(fd: int, size: int) -> bytes:
+        data = read(fd, size)
+        if data and not (crew.spool / PENDING / FIRST).exists():
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(wake, b"9_nobody.txt\n")
+            crew.write(FIRST, written("no wake told of it"))
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", filled)
+        arrivals._woken()
+    os.close(wake)
+    crew.until(lambda: len(api.accepted) == 1)
 
 
 def test_a_file_that_stays_incomplete_is_set_aside(

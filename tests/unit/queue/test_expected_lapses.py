@@ -1,5 +1,6 @@
 """Expectations that lapse, and the resolves that follow, whoever dies in between."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,54 @@ def test_a_full_disk_is_waited_out(root: Path, expected: Expected, queue: Queue)
     expected.look()
     expected.take(name, later(80.0))
     assert queue.actions == ["trigger", "resolve"]
+
+
+def refuses(*_: str) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+@pytest.mark.parametrize("ends", ["renewed", "cancelled", "removed"])
+def test_a_read_only_disk_stops_no_page(
+    root: Path, expected: Expected, queue: Queue, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """It lapses once, and is resolved, though its file has no mark."""
+    taken = expected.take(accept(root), later(0.0))
+    assert taken is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuses)
+        expected.lapse(taken[0], later(60.0))
+    assert queue.events == [("trigger", ACCEPTED + 60_000_000)]
+    assert expected.is_lapsed(taken[0])
+    assert (len(expected), expected.lapsed) == (1, 1)
+    assert os.listdir(root / "expected") == [taken[0]]
+    if ends == "removed":
+        expected.forget(taken[0])
+    else:
+        expected.take(accept(root, term=60.0 if ends == "renewed" else 0.0, at=81.0), later(82.0))
+        assert queue.events[1:] == [("resolve", ACCEPTED + 81_000_000)]
+    assert kept(root) == (["renewed"] if ends == "renewed" else [])
+    assert expected.lapsed == 0
+    if ends == "renewed":
+        found = expected.read(taken[0])
+        assert found is not None
+        assert found.since == later(81.0)
+
+
+def test_a_disk_that_can_be_written_again_takes_the_mark(
+    root: Path, expected: Expected, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the event is enqueued once more, because it could not be before."""
+    taken = expected.take(accept(root), later(0.0))
+    assert taken is not None
+    queue.full = True
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuses)
+        with pytest.raises(SpoolError):
+            expected.lapse(taken[0], later(60.0))
+    queue.full = False
+    expected.lapse(taken[0], later(70.0))
+    assert os.listdir(root / "expected") == [f"{taken[0]}.lapsed-{ACCEPTED + 60_000_000}"]
+    assert queue.events == [("trigger", ACCEPTED + 60_000_000)]
 
 
 def test_what_came_later_waits_for_what_the_queue_did_not_take(
