@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from pdagent.queue.expectation import understood
-from tests.support.agent import wait_until
+from tests.faults.conftest import Mount
+from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, sent
+from tests.support.events_api import EventsApi
 from tests.support.faults import LINK, LOOK, OPEN, RENAME, WRITING, attached, points, tracing
 from tests.support.trial import Trial
 from tests.support.users import SENDER
@@ -110,7 +112,7 @@ def test_a_daemon_dies_while_something_lapses(trial: Trial, trace: Path) -> None
     assert trial.found.injections > 0
     for each in range(1, number + 1):
         assert expect(trial, f"lapse {each}", "1h") == 0
-    wait_until(lambda: marks(trial) == [""] * number, WAIT_SECONDS)
+    wait_until(lambda: marks(trial) == ["renewed"] * number, WAIT_SECONDS)
     for each in range(1, number + 1):
         heard(trial, f"lapse {each}", "trigger", "resolve")
     trial.recovers()
@@ -136,7 +138,7 @@ def test_a_daemon_dies_while_something_is_renewed(trial: Trial, trace: Path) -> 
             wait_until(lambda: died(trial) or actions(trial, dedup_key) == resolved, WAIT_SECONDS)
         restart(trial)
         heard(trial, dedup_key, *resolved)
-        wait_until(lambda: marks(trial) == [""] * number, WAIT_SECONDS)
+        wait_until(lambda: marks(trial) == ["renewed"] * number, WAIT_SECONDS)
 
     trial.agent.start()
     renew(f"{WRITING},{OPEN},{LINK}")
@@ -175,3 +177,21 @@ def test_errors_for_a_while(trial: Trial, trace: Path, call: str, error: str) ->
     heard(trial, "backup", "trigger", "resolve")
     assert daemon.poll() is None
     trial.recovers()
+
+
+@pytest.mark.needs_root
+def test_a_file_system_that_becomes_read_only(agent: Agent, api: EventsApi, mount: Mount) -> None:
+    """What lapses there is paged all the same. A renewal resolves it, once there can be one."""
+    mount("-t", "tmpfs", "-o", "size=4m,mode=755", "tmpfs", agent.spool)
+    agent.create_spool()
+    agent.start()
+    renew = ("expect", "-k", KEY, "-i", "nightly", "--within")
+    assert agent.run("pd-send", *renew, "5s", user=SENDER).returncode == 0
+    wait_until(lambda: len(agent.names("expected")) == 1)
+    mount("-o", "remount,ro", agent.spool)
+    assert [sent(request)["event_action"] for request in api.wait_accepted(1)] == ["trigger"]
+    wait_until(lambda: "lapsed, and paged" in agent.log)
+    mount("-o", "remount,rw", agent.spool)
+    assert agent.run("pd-send", *renew, "1h", user=SENDER).returncode == 0
+    actions = [sent(request)["event_action"] for request in api.wait_accepted(2)]
+    assert actions == ["trigger", "resolve"]
