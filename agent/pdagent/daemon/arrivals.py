@@ -225,9 +225,9 @@ class Arrivals:
 
     def _woken(self) -> None:
         """Takes the names that senders wrote to the FIFO."""
-        data, was_full = self._read()
-        if was_full:
-            with contextlib.suppress(OSError):  # anyone who writes to it may have made it smaller
+        data, misses = self._read()
+        if misses:
+            with contextlib.suppress(OSError):  # anyone who writes to it may have changed its size
                 fcntl.fcntl(self._fifo, fcntl.F_SETPIPE_SZ, WAKE_BYTES)
             # A sender that found no room had linked its file before, so this look sees the file,
             # and sees it before the names that came later.
@@ -238,7 +238,7 @@ class Arrivals:
         # Anyone may write anything. A line that is not the name of a pending event is dropped.
         arrived: dict[str, int] = {}
         wanted = False
-        expects = was_full
+        expects = misses
         for line in data.split(b"\n")[:-1]:
             name = os.fsdecode(line)
             if name == WAKE_LINE:
@@ -271,17 +271,19 @@ class Arrivals:
             self._expect()
 
     def _read(self) -> tuple[bytes, bool]:
-        """What lies in the FIFO, and whether it was full before any of it was taken out. Of
-        packets, which anyone may write, each is read by itself. Somebody may write meanwhile, as
-        fast as this reads."""
-        data, was_full = b"", False
+        """What lies in the FIFO, and whether names may be missing from it. Of packets, which anyone
+        may write, each is read by itself. Somebody may write meanwhile, as fast as this reads."""
+        data, misses = b"", False
         with contextlib.suppress(BlockingIOError):  # it is empty
             for _ in range(READS_MOST):
-                was_full = was_full or not self._room.poll(0)
-                data += os.read(self._fifo, WAKE_BYTES)
+                misses = misses or not self._room.poll(0)
+                part = os.read(self._fifo, WAKE_BYTES)
+                # Somebody may have made the FIFO larger. Then a name may be cut in two here.
+                misses = misses or len(part) == WAKE_BYTES
+                data += part
                 if len(data) >= WAKE_BYTES:
                     break
-        return data, was_full
+        return data, misses
 
     def _is_welcome(self, seen: Seen) -> bool:
         return (

@@ -163,6 +163,21 @@ def test_a_fifo_that_is_filled_while_it_is_read(
     crew.until(lambda: len(api.accepted) == 1)
 
 
+def test_a_name_that_is_cut_in_two(crew: Crew, api: EventsApi) -> None:
+    """Somebody has made the FIFO larger than one read, and filled it so that the name is at the
+    end of it."""
+    arrivals = crew.arrivals()
+    wake = os.open(wake_fifo(str(crew.spool)), os.O_WRONLY | os.O_NONBLOCK)
+    fcntl.fcntl(wake, fcntl.F_SETPIPE_SZ, 1 << 20)
+    crew.write(FIRST, written("named at the end"))
+    noise = b"x\n" * (32_768 - 5)
+    os.write(wake, noise + FIRST.encode() + b"\n")
+    os.close(wake)
+    for _ in range(2):
+        arrivals._woken()
+    crew.until(lambda: len(api.accepted) == 1)
+
+
 def test_a_file_that_stays_incomplete_is_set_aside(
     crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
