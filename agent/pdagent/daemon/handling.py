@@ -18,6 +18,7 @@ from pdagent.daemon.large import Turn, give_back
 from pdagent.daemon.path import Path
 from pdagent.daemon.reading import (
     AGAIN_SECONDS,
+    UNREADABLE,
     Aside,
     Found,
     Gone,
@@ -185,6 +186,8 @@ class Handling:
             log.warning("in error: %s: %s", masked_name(entry.name), OVERTAKEN)
             self._end(entry, SetAside("overtaken", OVERTAKEN))
             return
+        # An error of the disk today, and one tomorrow, are no disk that stays away.
+        entry.is_no_longer(UNREADABLE)
         try:
             to_send = filled_in(pending, self._config)
         except Unnamed as unnamed:

@@ -40,6 +40,7 @@ INCOMPLETE_AGAIN_SECONDS = 0.1
 AGAIN_SECONDS = 5.0
 # How long a file that gives an error is tried again before it is set aside.
 UNREADABLE_SECONDS = 300.0
+UNREADABLE = "unreadable"
 # Files that the agent may not read. DENIED_MOST of each owner are kept waiting, and DENIED_OF_ALL
 # of all owners together, but DENIED_LEAST of each. That is half of what the window lets in: if it
 # were full of such files, other people's events of the same keys would be left out.
@@ -221,7 +222,7 @@ class Reading:
         # The event's chain is unknown, so its key waits. If the disk does not come back, the other
         # events must not wait for ever. If it comes back, the event must not be lost.
         problem = error.strerror or str(error)
-        since = entry.since("unreadable", now)
+        since = entry.since(UNREADABLE, now)
         if error.errno in SHORTAGES or now - since < UNREADABLE_SECONDS:
             return Later(now + AGAIN_SECONDS, f"an event can't be read: {problem}", problem)
         return Unfit(f"it can't be read: {problem}")

@@ -49,6 +49,11 @@ class Entry:
             self._since = {}
         return self._since.setdefault(what, now)
 
+    def is_no_longer(self, what: str) -> None:
+        """Forgets since when it was that."""
+        if self._since is not None:
+            self._since.pop(what, None)
+
 
 class Line:
     """Entries that wait in line. Each knows the next, so a line of one is small, and the first of

@@ -24,7 +24,7 @@ from pdagent.schedule.scheduler import Scheduler
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, file_name
 from pdagent.wire.verdict import Throttled
 from tests.support.events import KEY, OTHER, summaries
-from tests.support.events_api import EventsApi
+from tests.support.events_api import Answer, EventsApi
 from tests.unit.daemon.bench import (
     FAR,
     FIRST,
@@ -259,6 +259,23 @@ def test_a_file_that_stays_unreadable_is_told_of(
     assert hold.since >= now
     bench.handling.handle(bench.next(FAR))
     assert bench.names(DELIVERED) == [FIRST]
+
+
+def test_errors_of_the_disk_now_and_then_set_nothing_aside(
+    bench: Bench, api: EventsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event is tried for a day, and the disk gives an error in the morning and one in the
+    evening. In between its file could be read."""
+    monkeypatch.setattr(reading, "UNREADABLE_SECONDS", 1e-9)
+    bench.write(FIRST)
+    bench.scheduler.add(FIRST, KEY, False, 0)
+    for answers, fails in ((503, True), (503, False), (503, True), (202, False)):
+        api.always(KEY, Answer(answers))
+        with monkeypatch.context() as patch:
+            if fails:
+                failing(patch, errno.EIO)
+            bench.handling.handle(bench.next(FAR))
+    assert (bench.names(IN_ERROR), bench.names(DELIVERED)) == ([], [FIRST])
 
 
 def test_a_file_that_the_agent_may_not_read_waits_by_itself(

@@ -83,3 +83,14 @@ def test_what_is_retried_joins_behind_its_equals() -> None:
     assert list(line)[1:4] == [first, second, latest]
     line.append(entry("0_K.txt"))
     assert names(line)[-1] == "0_K.txt"
+
+
+def test_since_when_an_event_is_something() -> None:
+    """Until it is so no longer. Then it counts anew."""
+    entry = Entry("1_K.txt", "K")
+    entry.is_no_longer("unreadable")
+    assert entry.since("unreadable", 5.0) == entry.since("unreadable", 9.0) == 5.0
+    assert entry.since("incomplete", 7.0) == 7.0
+    entry.is_no_longer("unreadable")
+    assert entry.since("unreadable", 9.0) == 9.0
+    assert entry.since("incomplete", 9.0) == 7.0
