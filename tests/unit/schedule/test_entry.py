@@ -91,6 +91,7 @@ def test_since_when_an_event_is_something() -> None:
     entry.is_no_longer("unreadable")
     assert entry.since("unreadable", 5.0) == entry.since("unreadable", 9.0) == 5.0
     assert entry.since("incomplete", 7.0) == 7.0
+    entry.is_no_longer("denied")
     entry.is_no_longer("unreadable")
     assert entry.since("unreadable", 9.0) == 9.0
     assert entry.since("incomplete", 9.0) == 7.0
