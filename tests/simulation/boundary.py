@@ -32,7 +32,8 @@ import pdagent.wire.delivery  # noqa: E402, F401
 import tests.support.power.disk  # noqa: E402
 from pdagent import threads  # noqa: E402
 from pdagent.wire import trust  # noqa: E402
-from tests.simulation.kernel import Fcntl, Kernel, Select  # noqa: E402
+from tests.simulation.descriptors import Fcntl, Select  # noqa: E402
+from tests.simulation.kernel import Kernel  # noqa: E402
 from tests.simulation.network import Network, Plain  # noqa: E402
 from tests.simulation.primitives import (  # noqa: E402
     CoarseTime,

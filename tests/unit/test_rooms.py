@@ -39,7 +39,6 @@ TESTED_ELSEWHERE = {
     # what needs a daemon, threads of it, several processes or several users
     "check.inside": _CHECK,
     "check.trial": _CHECK,
-    "daemon.arrivals": "simulation/test_simulation.py",
     "daemon.background": "integration/test_lifecycle.py",
     "daemon.bulletin": "integration/test_condition.py",
     "daemon.expecting": "integration/test_expecting.py",

@@ -186,7 +186,8 @@ class Handling:
             log.warning("in error: %s: %s", masked_name(entry.name), OVERTAKEN)
             self._end(entry, SetAside("overtaken", OVERTAKEN))
             return
-        # An error of the disk today, and one tomorrow, are no disk that stays away.
+        # An event may be tried for a day. Two errors of the disk in that time do not mean that the
+        # disk was away all the while.
         entry.is_no_longer(UNREADABLE)
         try:
             to_send = filled_in(pending, self._config)

@@ -41,7 +41,7 @@ from pdagent.queue.expectation import (
     understood,
 )
 from pdagent.queue.layout import EXPECT, EXPECTED
-from pdagent.queue.marks import LAPSED, LAPSING, RENEWED, behind, has_lapsed, marked, place_of
+from pdagent.queue.marks import LAPSED, LAPSING, RENEWED, behind, has_lapsed, marked, place_of, rank
 from pdagent.queue.names import place
 from pdagent.queue.opening import Large, opened
 from pdagent.queue.pending import Hostile
@@ -129,7 +129,7 @@ class Expected:
         """Finds the expectations that are kept, by their names alone. Returns identities. Raises
         OSError."""
         self._marks, self._unmarked, self._quota, self.lapsed = {}, {}, Quota(), 0
-        for name in sorted(os.listdir(self._kept), key=has_lapsed):
+        for name in sorted(os.listdir(self._kept), key=rank):
             found, dot, rest = name.partition(".")
             if owner_of(found) is None:
                 continue

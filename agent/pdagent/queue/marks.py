@@ -17,6 +17,11 @@ def has_lapsed(name: str) -> bool:
     return LAPSING in name or LAPSED in name
 
 
+def rank(name: str) -> tuple[bool, int]:
+    """Sorts the names of one expectation's files. The first is the file of the last renewal."""
+    return has_lapsed(name), -marked(name.partition(".")[2])
+
+
 def marked(mark: str) -> int:
     """The place in a mark, 0 if there is none."""
     _, _, place = mark.partition("-")

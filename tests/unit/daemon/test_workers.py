@@ -1,84 +1,24 @@
 """The workers alone, with a real spool and a real Events API: no daemon around them."""
 
 import contextlib
-import errno
-import fcntl
-import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pdagent.config import Config
 from pdagent.daemon import reading, workers
-from pdagent.daemon.arrivals import Arrivals
-from pdagent.daemon.workers import Workers
 from pdagent.queue import backlog
-from pdagent.queue.backlog import Backlog
-from pdagent.queue.holds import Held
-from pdagent.queue.settlement import Settlement
-from pdagent.queue.state import Counters, Reason, State
-from pdagent.spool import IN_ERROR, PENDING, Spool, file_name, wake_fifo
+from pdagent.queue.state import Reason
+from pdagent.spool import IN_ERROR, PENDING, file_name
 from tests.support.agent import wait_until
-from tests.support.calls import Calls, Fault
 from tests.support.events import KEY, OTHER, key, summaries
 from tests.support.events_api import Answer, EventsApi
 from tests.support.raw_server import OK, Conversation, serving
-
-FIRST, SECOND = file_name(1, KEY), file_name(2, KEY)
-
-
-class Crew:
-    """Workers on a spool, and what they told of holds. Somebody has to `tend` them."""
-
-    def __init__(self, root: Path, url: str) -> None:
-        for name in ("tmp", "pdq", "suc", "err"):
-            (root / "outqueue" / name).mkdir(parents=True)
-        (root / "db").mkdir()
-        self.spool = root / "outqueue"
-        self.held: Held = Held()
-        self.state = state = State(str(root))
-        self.files = files = Backlog(str(self.spool))
-        self.settlement = Settlement(files, state, Counters(state, 0.0))
-        self.config = Config({"events_url": url, "data_dir": str(root)}, {"db": KEY})
-        self.workers = Workers(self.config, files, self.settlement, lambda: None, self._told)
-
-    def _told(self, held: Held) -> None:
-        self.held = held
-
-    def arrivals(self) -> Arrivals:
-        parts = self.config, self.files, self.settlement, self.workers
-        return Arrivals(*parts, wanted=lambda: None, expect=lambda: None)
-
-    def add(self, *names: str) -> None:
-        self.workers.add([(name, 0) for name in names])
-
-    def write(self, name: str, data: bytes) -> None:
-        (self.spool / PENDING / name).write_bytes(data)
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        def tended() -> bool:
-            self.workers.tend(time.monotonic())
-            return condition()
-
-        wait_until(tended)
-
-
-@pytest.fixture
-def crew(tmp_path: Path, api: EventsApi) -> Iterator[Crew]:
-    crew = Crew(tmp_path, api.url)
-    yield crew
-    crew.workers.stop(5.0)
-
-
-def written(summary: str, key: str = KEY, dedup_key: str = "a") -> bytes:
-    payload = {"summary": summary, "source": "db1", "severity": "error"}
-    return json.dumps(
-        {"routing_key": key, "event_action": "trigger", "dedup_key": dedup_key, "payload": payload}
-    ).encode()
+from tests.unit.daemon.bench import FIRST, SECOND
+from tests.unit.daemon.crew import Crew, written
 
 
 def patience(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,76 +46,6 @@ def test_a_file_that_is_still_being_written_is_waited_for(
     assert summaries(api.requests) == ["other", "first", "second"]
     crew.until(lambda: crew.held.holds == ())
     assert os.listdir(crew.spool / IN_ERROR) == []
-
-
-def test_names_wait_for_a_look_that_sees_what_was_there(
-    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The disk fails while the daemon starts, and a sender tells of the next event. The one before
-    it goes first."""
-    crew.write(FIRST, written("first"))
-    crew.write(SECOND, written("second"))
-    arrivals = crew.arrivals()
-    Spool(str(crew.spool)).wake(SECOND)
-    calls = Calls(os)
-    monkeypatch.setattr(backlog, "os", calls)
-    calls.inject(Fault(1, errno.EIO))
-    arrivals.start()
-    crew.until(lambda: len(api.accepted) == 2)
-    assert summaries(api.requests) == ["first", "second"]
-
-
-def test_a_look_keeps_the_order_that_the_fifo_tells(crew: Crew, api: EventsApi) -> None:
-    """The clock was set back between two events, so the later one has the earlier name. The daemon
-    happens to look at the directory before it reads the FIFO."""
-    arrivals = crew.arrivals()
-    crew.write(SECOND, written("accepted first"))
-    Spool(str(crew.spool)).wake(SECOND)
-    crew.write(FIRST, written("accepted later"))
-    arrivals._asked_for()
-    crew.until(lambda: len(api.accepted) == 2)
-    assert summaries(api.requests) == ["accepted first", "accepted later"]
-
-
-def test_a_fifo_that_is_filled_while_it_is_read(
-    crew: Crew, api: EventsApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A sender found no room between two reads, so the directory is looked at."""
-    arrivals = crew.arrivals()
-    wake = os.open(wake_fifo(str(crew.spool)), os.O_WRONLY | os.O_NONBLOCK)
-    fcntl.fcntl(wake, fcntl.F_SETFL, os.O_NONBLOCK | os.O_DIRECT)
-    os.write(wake, b"9_nobody.txt\n")
-    read = os.read
-
-    def filled(fd: int, size: int) -> bytes:
-        data = read(fd, size)
-        if data and not (crew.spool / PENDING / FIRST).exists():
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    os.write(wake, b"9_nobody.txt\n")
-            crew.write(FIRST, written("no wake told of it"))
-        return data
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "read", filled)
-        arrivals._woken()
-    os.close(wake)
-    crew.until(lambda: len(api.accepted) == 1)
-
-
-def test_a_name_that_is_cut_in_two(crew: Crew, api: EventsApi) -> None:
-    """Somebody has made the FIFO larger than one read, and filled it so that the name is at the
-    end of it."""
-    arrivals = crew.arrivals()
-    wake = os.open(wake_fifo(str(crew.spool)), os.O_WRONLY | os.O_NONBLOCK)
-    fcntl.fcntl(wake, fcntl.F_SETPIPE_SZ, 1 << 20)
-    crew.write(FIRST, written("named at the end"))
-    noise = b"x\n" * (32_768 - 5)
-    os.write(wake, noise + FIRST.encode() + b"\n")
-    os.close(wake)
-    for _ in range(2):
-        arrivals._woken()
-    crew.until(lambda: len(api.accepted) == 1)
 
 
 def test_a_file_that_stays_incomplete_is_set_aside(

@@ -124,6 +124,26 @@ def test_one_that_was_renewed_is_renewed_again(root: Path, expected: Expected) -
     assert found.since == later(90.0)
 
 
+@pytest.mark.parametrize(
+    "left", ["", f".lapsing-{ACCEPTED}", f".lapsed-{ACCEPTED}", f".renewed-{ACCEPTED}"]
+)
+def test_a_crash_before_the_old_file_is_gone(
+    root: Path, expected: Expected, queue: Queue, left: str
+) -> None:
+    """The renewal counts. The old file may have any mark, since a read-only disk took no other."""
+    taken = expected.take(accept(root), later(0.0))
+    assert taken is not None
+    (root / "expected" / taken[0]).rename(root / "expected" / f"{taken[0]}{left}")
+    new = f"{taken[0]}.renewed-{ACCEPTED + 61_000_000}"
+    (root / "expect" / accept(root, at=61.0)).rename(root / "expected" / new)
+    expected = begun(root, queue)
+    assert os.listdir(root / "expected") == [new]
+    assert (len(expected), expected.lapsed) == (1, 0)
+    found = expected.read(taken[0])
+    assert found is not None
+    assert found.since == later(61.0)
+
+
 def test_what_nobody_wrote_is_no_place(root: Path, expected: Expected, queue: Queue) -> None:
     """Its trigger goes to the beginning, and its resolve to where it was accepted."""
     taken = expected.take(accept(root), later(0.0))

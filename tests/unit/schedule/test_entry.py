@@ -85,13 +85,13 @@ def test_what_is_retried_joins_behind_its_equals() -> None:
     assert names(line)[-1] == "0_K.txt"
 
 
-def test_since_when_an_event_is_something() -> None:
-    """Until it is so no longer. Then it counts anew."""
-    entry = Entry("1_K.txt", "K")
-    entry.is_no_longer("unreadable")
-    assert entry.since("unreadable", 5.0) == entry.since("unreadable", 9.0) == 5.0
-    assert entry.since("incomplete", 7.0) == 7.0
-    entry.is_no_longer("denied")
-    entry.is_no_longer("unreadable")
-    assert entry.since("unreadable", 9.0) == 9.0
-    assert entry.since("incomplete", 9.0) == 7.0
+def test_an_entry_forgets_since_when() -> None:
+    """Each thing for itself. Then it counts anew."""
+    made = entry("1_K.txt")
+    made.is_no_longer("denied")
+    made.since("denied", 5.0)
+    made.since("incomplete", 7.0)
+    made.is_no_longer("unreadable")
+    made.is_no_longer("denied")
+    assert made.since("denied", 9.0) == 9.0
+    assert made.since("incomplete", 9.0) == 7.0
