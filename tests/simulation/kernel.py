@@ -5,14 +5,14 @@ power, FIFOs and pipes, and the errors that a seed draws. Each call lets others 
 import errno
 import io
 import os
-import posixpath
 import select
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from zlib import crc32
 
+from tests.simulation.files import Opened, Paths, Pipe, Raw, Scan, error, status
 from tests.simulation.world import Process, World
 from tests.support.power.disk import (
     Attributes,
@@ -34,24 +34,6 @@ PIPE_BYTES = 65_536
 _PASSED = {"fsdecode", "fsencode", "strerror", "error", "stat_result"}
 _FAULTS = (errno.EIO, errno.EIO, errno.ENOSPC, errno.EMFILE)
 _NO_SPACE = {"write", "link", "rename", "mkdir", "open"}
-
-
-class Pipe:
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.readers = self.writers = 0
-
-
-class Opened:
-    """An open file, directory, or end of a pipe."""
-
-    def __init__(self, process: Process, inode: int, flags: int, pipe: Pipe | None = None) -> None:
-        self.process = process
-        self.inode = inode
-        self.offset = 0
-        self.pipe = pipe
-        self.reads = flags & os.O_ACCMODE in (os.O_RDONLY, os.O_RDWR)
-        self.writes = flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR)
 
 
 class Kernel:
@@ -108,7 +90,7 @@ class Kernel:
             if number == errno.ENOSPC and name not in _NO_SPACE:
                 number = errno.EIO
             self.excuse(path)
-            raise _error(number, path)
+            raise error(number, path)
 
     def _do(self, operation: Operation) -> None:
         self.disk.do(operation)
@@ -120,7 +102,7 @@ class Kernel:
     def _at(self, path: str) -> Inode:
         found = self.disk.tree.find(path)
         if found is None:
-            raise _error(errno.ENOENT, path)
+            raise error(errno.ENOENT, path)
         return self.disk.tree.inodes[found]
 
     def _parent(self, path: str) -> tuple[int, str]:
@@ -133,14 +115,14 @@ class Kernel:
     def lstat(self, path: str) -> SimpleNamespace:
         self._call("lstat", path)
         if len(path.rpartition("/")[2]) > 255 or "\0" in path:
-            raise _error(errno.ENAMETOOLONG, path)
-        return _status(self._at(path))
+            raise error(errno.ENAMETOOLONG, path)
+        return status(self._at(path))
 
     def stat(self, path: str) -> SimpleNamespace:
         return self.lstat(path)
 
     def getxattr(self, path: str, *_: object, **__: object) -> bytes:
-        raise _error(errno.ENODATA, path)  # nothing comes to the endpoint here
+        raise error(errno.ENODATA, path)  # nothing comes to the endpoint here
 
     def access(self, path: str, _: int) -> bool:
         self.world.wait(f"access {path}")
@@ -150,7 +132,7 @@ class Kernel:
         self._call("listdir", path)
         return list(self._at(path).names)
 
-    def scandir(self, path: str) -> "Scan":
+    def scandir(self, path: str) -> Scan:
         self._call("scandir", path)
         return Scan(self, self._at(path))
 
@@ -180,7 +162,7 @@ class Kernel:
     def _make(self, path: str, mode: int) -> Inode:
         directory, name = self._parent(path)
         if self.exists(path):
-            raise _error(errno.EEXIST, path)
+            raise error(errno.EEXIST, path)
         number = self.disk.tree.new_number()
         self._do(Make(number, mode, self.process.uid, 0))
         self._do(Rename((Change(directory, name, None, number),)))
@@ -191,14 +173,14 @@ class Kernel:
         inode = self._at(source).number
         directory, name = self._parent(target)
         if self.exists(target):
-            raise _error(errno.EEXIST, target)
+            raise error(errno.EEXIST, target)
         self._do(Rename((Change(directory, name, None, inode),)))
 
     def unlink(self, path: str) -> None:
         self._call("unlink", path)
         inode = self._at(path)
         if stat.S_ISDIR(inode.mode):
-            raise _error(errno.EISDIR, path)
+            raise error(errno.EISDIR, path)
         directory, name = self._parent(path)
         self._do(Rename((Change(directory, name, inode.number, None),)))
 
@@ -217,21 +199,21 @@ class Kernel:
         self._call("open", path)
         if self.exists(path):
             if flags & os.O_EXCL:
-                raise _error(errno.EEXIST, path)
+                raise error(errno.EEXIST, path)
             inode = self._at(path)
             if not inode.mode & 0o777 and self.process.uid not in (0, inode.uid):
-                raise _error(errno.EACCES, path)
+                raise error(errno.EACCES, path)
         elif flags & os.O_CREAT:
             inode = self._make(path, stat.S_IFREG | mode)
         else:
-            raise _error(errno.ENOENT, path)
+            raise error(errno.ENOENT, path)
         if flags & os.O_DIRECTORY and self.process.uid >= 1000:
-            raise _error(errno.EACCES, path)
+            raise error(errno.EACCES, path)
         pipe = None
         if stat.S_ISFIFO(inode.mode):
             pipe = self._pipes.setdefault(inode.number, Pipe())
             if flags & os.O_ACCMODE == os.O_WRONLY and not pipe.readers:
-                raise _error(errno.ENXIO, path)
+                raise error(errno.ENXIO, path)
         if flags & os.O_TRUNC:
             self._do(Truncate(inode.number, 0))
         return self._opened(Opened(self.process, inode.number, flags, pipe))
@@ -266,7 +248,7 @@ class Kernel:
 
     def _file(self, fd: int) -> Opened:
         if fd not in self._files:
-            raise _error(errno.EBADF)
+            raise error(errno.EBADF)
         return self._files[fd]
 
     def read(self, fd: int, size: int) -> bytes:
@@ -274,7 +256,7 @@ class Kernel:
         if file.pipe is not None:
             self.world.wait("read pipe")
             if not file.pipe.data and file.pipe.writers:
-                raise _error(errno.EAGAIN)
+                raise error(errno.EAGAIN)
             data = bytes(file.pipe.data[:size])
             del file.pipe.data[:size]
             return data
@@ -288,9 +270,9 @@ class Kernel:
         if file.pipe is not None:
             self.world.wait("write pipe")
             if not file.pipe.readers:
-                raise _error(errno.EPIPE)
+                raise error(errno.EPIPE)
             if len(file.pipe.data) + len(data) > PIPE_BYTES:
-                raise _error(errno.EAGAIN)
+                raise error(errno.EAGAIN)
             file.pipe.data += data
             return len(data)
         self._call("write")
@@ -310,7 +292,7 @@ class Kernel:
 
     def fstat(self, fd: int) -> SimpleNamespace:
         self.world.wait("fstat")
-        return _status(self.disk.tree.inodes[self._file(fd).inode])
+        return status(self.disk.tree.inodes[self._file(fd).inode])
 
     def fchmod(self, fd: int, mode: int) -> None:
         self._call("fchmod")
@@ -346,7 +328,7 @@ class Kernel:
     def flock(self, fd: int, _: int) -> None:
         self.world.wait("flock")
         if self._locks.setdefault(self._file(fd).inode, fd) != fd:
-            raise _error(errno.EAGAIN)
+            raise error(errno.EAGAIN)
 
     def fcntl(self, _: int, __: int, size: int) -> int:
         return size
@@ -366,119 +348,6 @@ class Kernel:
     ) -> Any:
         """The built-in `open`, as far as it is used."""
         fd = file if isinstance(file, int) else self.open(file, os.O_RDONLY)
-        raw = _Raw(self, fd)
+        raw = Raw(self, fd)
         buffer: Any = io.BufferedWriter(raw) if "w" in mode else io.BufferedReader(raw)
         return buffer if "b" in mode else io.TextIOWrapper(buffer, encoding)
-
-
-class Scan:
-    """A walk through a directory by the hashes of its names, as ext4 does it: what comes meanwhile
-    is seen if it lands behind the reader."""
-
-    def __init__(self, kernel: Kernel, directory: Inode) -> None:
-        self._kernel = kernel
-        self._directory = directory
-
-    def __iter__(self) -> Iterator["Entry"]:
-        place = (-1, "")
-        while True:
-            self._kernel.world.wait("next entry")
-            names = self._directory.names
-            rest = [found for name in names if (found := (crc32(name.encode()), name)) > place]
-            if not rest:
-                return
-            place = min(rest)
-            yield Entry(self._kernel, place[1], names[place[1]])
-
-    def __enter__(self) -> "Scan":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-class Entry:
-    def __init__(self, kernel: Kernel, name: str, inode: int) -> None:
-        self.name = name
-        self._kernel = kernel
-        self._inode = inode
-
-    def inode(self) -> int:
-        return self._inode
-
-    def stat(self, follow_symlinks: bool = True) -> SimpleNamespace:
-        self._kernel.world.wait(f"lstat {self.name}")
-        inode = self._kernel.disk.tree.inodes[self._inode]
-        if not inode.links:
-            raise _error(errno.ENOENT)
-        return _status(inode)
-
-
-class Paths:
-    """`os.path`."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self.basename = posixpath.basename
-        self.dirname = posixpath.dirname
-
-    def lexists(self, path: str) -> bool:
-        self._kernel.world.wait(f"lexists {path}")
-        return self._kernel.exists(path)
-
-    def isdir(self, path: str) -> bool:
-        self._kernel.world.wait(f"isdir {path}")
-        found = self._kernel.disk.tree.find(path)
-        return found is not None and stat.S_ISDIR(self._kernel.disk.tree.inodes[found].mode)
-
-    def islink(self, path: str) -> bool:
-        return False
-
-
-class _Raw(io.RawIOBase):
-    def __init__(self, kernel: Kernel, fd: int) -> None:
-        self._kernel = kernel
-        self._fd = fd
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._kernel.read(self._fd, len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def write(self, data: Any) -> int:
-        return self._kernel.write(self._fd, bytes(data))
-
-    def close(self) -> None:
-        if not self.closed:
-            super().close()
-            self._kernel.close(self._fd)
-
-
-def _status(inode: Inode) -> SimpleNamespace:
-    return SimpleNamespace(
-        st_mode=inode.mode,
-        st_uid=inode.uid,
-        st_gid=inode.gid,
-        st_dev=1,
-        st_ino=inode.number,
-        st_nlink=inode.links,
-        st_size=len(inode.data),
-        st_blocks=8,
-        st_ctime=inode.changed / 1e9,
-        st_ctime_ns=inode.changed,
-        st_mtime=inode.changed / 1e9,
-        st_mtime_ns=inode.changed,
-    )
-
-
-def _error(number: int, path: str = "") -> OSError:
-    return OSError(number, os.strerror(number), path)
