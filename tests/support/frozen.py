@@ -1,14 +1,17 @@
 """The frozen program, for tests that are about it: `make freeze` builds it."""
 
+import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Command, from_program
+from tests.support.agent import Agent, Command, directory, from_program
+from tests.support.events_api import EventsApi
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "build" / "freeze" / "pdagent"
@@ -45,3 +48,14 @@ def command(program: Path = PROGRAM) -> Command:
     os.chmod(copy.name, 0o755)
     shutil.copytree(program.parent, copy.name, dirs_exist_ok=True)
     return from_program(Path(copy.name) / program.name)
+
+
+@contextlib.contextmanager
+def on_its_own(api: EventsApi) -> Iterator[Agent]:
+    """An agent of which all commands are the frozen program, in a directory that it shares with
+    nobody."""
+    with directory() as root:
+        program = root / "program"
+        shutil.copytree(PROGRAM.parent, program)
+        with Agent(root, api.url, from_program(program / "pdagent")) as agent:
+            yield agent
