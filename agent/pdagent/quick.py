@@ -25,7 +25,8 @@ class Handover:
     __slots__ = ("error", "events", "request", "tried")
 
     def __init__(self) -> None:
-        # The frozen program takes the quick way before it has its importers; __main__ asks again.
+        # The frozen program takes the quick way before Python has its importers, and later on
+        # __main__ asks for it again.
         self.tried = False
         # A plain command line, and what can be read only once: stdin, and a key from a pipe.
         self.request: Sending | None = None
@@ -69,7 +70,8 @@ def send(request: "Sending", arguments: list[str]) -> None:
 
 def hold_standard_descriptors() -> None:
     """Opens what is closed of descriptors 0 to 2. Otherwise the next file that is opened, an event
-    or a FIFO, would be taken for the terminal. To be read only: writing to them fails as before."""
+    or a FIFO, would be taken for the terminal. They are open for reading only, so that writing to
+    them fails as before."""
     try:
         while (fd := _nothing()) <= 2:
             pass

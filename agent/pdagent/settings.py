@@ -29,7 +29,7 @@ def _number(least: int, most: int) -> "Parser":
         rule = f"must be a whole number from {least} to {most}"
         if not (digits.isascii() and digits.isdigit()):
             return None, rule
-        # int() refuses thousands of digits, and so many are out of range in any case.
+        # int() refuses thousands of digits, and such a number is out of range in any case.
         number = int(text) if len(text) < 1000 else int(text[0] + "9" * 100)
         nearest = min(max(number, least), most)
         return nearest, "" if number == nearest else f"{rule}: {nearest} is used"

@@ -46,7 +46,7 @@ class Thread:
         return self._token() is not None
 
     def join(self, seconds: float) -> None:
-        """Waits for its end, for so long at most."""
+        """Waits for its end, but no longer than `seconds`."""
         deadline = time.monotonic() + seconds
         while self.is_alive() and time.monotonic() < deadline:
             pause(JOIN_SECONDS)
@@ -67,7 +67,7 @@ def start(task: Callable[[], object], name: str) -> Thread | None:
 
 
 def pause(seconds: float) -> None:
-    """Waits for so long, by a clock that nobody can step.
+    """Waits for `seconds`, by a clock that nobody can step.
 
     `time.sleep` waits until a moment of the monotonic clock. Where a library fakes the clock
     (libfaketime, say), that moment may not exist, and `time.sleep` raises OSError.

@@ -126,7 +126,7 @@ class Opening:
                 return self._opened() if os.path.isfile(self._path) else self._is_foreign()
             self._is_new = True
         except OSError:
-            if not exists(self._path):  # it is about the directory
+            if not exists(self._path):  # the error is about the directory
                 raise
             return self._is_foreign()
         found = os.fstat(self._fd)

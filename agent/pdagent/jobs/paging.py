@@ -16,7 +16,7 @@ Put = Callable[[Event], bool]  # whether the event was accepted
 @dataclass(frozen=True, slots=True)
 class Paging:
     """How to page for one job. `put` gets an event accepted, or says why that failed. `complain`
-    says what else is wrong. After so many `failures` in a row it pages."""
+    says what else is wrong. `failures` is how many failures in a row it takes to page."""
 
     spool: str
     resolve: Event

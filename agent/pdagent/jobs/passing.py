@@ -4,9 +4,10 @@ Where standard output or error is a pipe, a socket or /dev/null, the command wri
 ours, and each piece is passed on as soon as there is room for it. Nothing is read ahead, so a slow
 reader slows the command down, as it would without us.
 
-Everything else the command gets itself. A terminal would be one no longer. And with a file or a
-tape, only the command knows what to do if the disk is full: with a pipe in between, half a dump
-would look like a whole one. The last part of a file is read after the end of the command.
+Everything else the command gets itself. With a pipe in its place, a terminal would no longer be a
+terminal. And if a disk or a tape is full, only the command knows what to do: with a pipe in
+between, half a dump would look like a whole one. The last part of a file is read after the end of
+the command.
 
 The command may leave children behind that write to the same pipe. Nobody waits for them: a process
 of ours stays behind for them, and ends when they do.
@@ -22,9 +23,9 @@ from collections.abc import Iterator
 
 KEPT_BYTES = 32_768
 _PIECE = 65_536
-# If poll(2) says that a pipe takes anything, it takes so many bytes without making its writer wait.
+# If poll(2) says that a pipe takes anything, it takes this much without making its writer wait.
 _SURE = 4096
-# After the command has ended, its pipe can hold so many bytes (/proc/sys/fs/pipe-max-size).
+# After the command has ended, its pipe holds no more than this (/proc/sys/fs/pipe-max-size).
 _LEFT_MOST = 1_048_576
 _NULL = os.makedev(1, 3)  # /dev/null
 
@@ -203,6 +204,6 @@ def _is_file(fd: int) -> bool:
 
 
 def _is_open(fd: int) -> bool:
-    # If a descriptor was closed when we were started, we have put a file there that no command
+    # If a descriptor was closed when we were started, `quick` has put a file there that no command
     # inherits.
     return os.get_inheritable(fd)

@@ -32,7 +32,8 @@ def start(
 ) -> int:
     """The pid of the command, which runs. Raises OSError if it can't be run.
 
-    `outputs`: its descriptors that are others than ours. `dispositions` and `mask`: its signals.
+    `outputs`: for descriptors of the command, which of ours takes their place. `dispositions` and
+    `mask`: its signals.
     """
     told, tell = os.pipe()  # closed by a successful exec(2), so that nobody waits for it
     try:
@@ -60,7 +61,7 @@ def _become(
     own_group: bool,
     tell: int,
 ) -> "NoReturn":
-    """The command, in the child. Tells why not."""
+    """Becomes the command, in the child. Tells the parent by `tell` why that failed."""
     number = errno.ENOEXEC
     try:
         for target, fd in outputs.items():

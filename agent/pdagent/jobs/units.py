@@ -1,5 +1,5 @@
-"""Units: what systemd says of how one ended, to the service that its OnFailure= or OnSuccess=
-starts.
+"""Units: how a unit of systemd ended, as systemd tells it to the service that the unit's OnFailure=
+or OnSuccess= starts.
 
 systemd 251 and later tell a service in its environment, where one service has started it. Else
 systemctl is asked for the state of the unit. A unit without OnSuccess= has failed, whatever its
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 SECONDS = 10.0  # for systemctl and journalctl, each; journals are large, and disks slow
-# By the result: what to say, where it is not the word itself.
+# What to say for a result, where that is not systemd's word itself.
 _WORDS = {
     "timeout": "timed out",
     "oom-kill": "out of memory",
@@ -87,7 +87,7 @@ def asked(unit: str) -> Result:
 
 def journal(unit: str, lines: int, environment: Mapping[str, str]) -> bytes:
     """The last lines that the unit has in the journal, of this run where systemd has said which it
-    is; empty where we may not read them."""
+    is; b"" where we may not read them."""
     which = ["--unit", unit]
     run = environment.get("MONITOR_INVOCATION_ID", "") if told(unit, environment) else ""
     if run.isalnum():  # what it wrote, and what systemd said of it

@@ -36,7 +36,7 @@ _TIMED_OUT = 124  # as timeout(1) has it
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a command ended, after so many `seconds`.
+    """How a command ended, `seconds` after its start.
 
     `code` is what to exit with: the command's own, 128+n after signal n (`killed_by`), 126 or 127
     where it could not be run (`problem` says why). `is_running`: not even SIGKILL has ended it.
@@ -67,7 +67,7 @@ class Watch:
         self._pid = 0
         self._status: int | None = None
         self._began = time.monotonic()
-        self._next = None if timeout is None else self._began + timeout  # when the next one is sent
+        self._next = None if timeout is None else self._began + timeout  # when to send a signal
         self._sent: list[int] = []  # the signals that were sent after time was up
         self._wake, self._woken = os.pipe()
         self._is_stopped = False  # True once a signal says to stop passing on what is left
@@ -128,7 +128,8 @@ class Watch:
             self._passing.stay_behind()
 
     def _step(self, most: float | None = None) -> bool:
-        """Waits for something to do, `most` seconds long, and does it. False if there was none."""
+        """Waits for something to do, `most` seconds at most, and does it. Returns False if nothing
+        came."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         for fd, events in self._passing.interests() if self._may_pass() else ():
@@ -149,7 +150,7 @@ class Watch:
 
     def _take(self, number: int) -> None:
         if number == signal.SIGCHLD:
-            return  # the loop looks
+            return  # the loop sees by itself whether the command has ended
         if self._status is not None:
             if number in _ENDING and number not in self._ignored:
                 self._is_stopped = True
