@@ -23,6 +23,12 @@ class UsageError(Exception):
     """The command line can't be carried out. The text is what argparse would say."""
 
 
+def invalid_choice(argument: str, value: str, choices: "Sequence[str]") -> UsageError:
+    """The error about a value that is none of the choices."""
+    known = ", ".join([repr(choice) for choice in choices])
+    return UsageError(f"argument {argument}: invalid choice: {value!r} (choose from {known})")
+
+
 class NothingToSend(Exception):
     """A monitoring tool tells something that concerns nobody on call. The text says why."""
 
@@ -61,10 +67,8 @@ class Request:
                 argument, _, value = argument.partition("=")
             else:
                 value = next(rest, "-")
-                if (
-                    value[:1] == "-"
-                ):  # it may be an option, and only the complete way knows them all
-                    return False
+                if value[:1] == "-":
+                    return False  # it may be an option, and only the complete way knows them all
             if argument in ("-f", "--field"):
                 self.fields.append(value)
             elif argument in self.texts:
@@ -148,27 +152,7 @@ class Submission(Request):
     def event(self, config: "Config") -> Event:
         """The event asked for. Raises UsageError."""
         key = self.integration_key(config)
-        action = "change" if self.change else self.action
-        if self.change and self.action is not None:
-            raise UsageError("argument --change: not allowed with argument -t/--event-type")
-        if action is None:
-            raise UsageError("argument -t/--event-type is required")
-        if not self.change and action not in api.ACTIONS:
-            choices = ", ".join([repr(choice) for choice in api.ACTIONS])
-            raise UsageError(
-                f"argument -t/--event-type: invalid choice: {action!r} (choose from {choices})"
-            )
-        if action in ("trigger", "change") and not (self.description or "").strip():
-            raise UsageError(f"Event type '{action}' requires description")
-        if action in ("acknowledge", "resolve") and not self.incident_key:
-            raise UsageError(f"Event type '{action}' requires incident key")
-        if self.change and self.images:
-            raise UsageError("argument --image: a change event has links only (--link)")
-        if self.severity is not None and self.severity not in api.SEVERITIES:
-            choices = ", ".join([repr(choice) for choice in api.SEVERITIES])
-            raise UsageError(
-                f"argument --severity: invalid choice: {self.severity!r} (choose from {choices})"
-            )
+        action = self._checked_action()
         dedup_key = shorten_key(self.incident_key) or None
         if action == "trigger" and dedup_key is None:
             dedup_key = generated_dedup_key(_random())
@@ -189,6 +173,25 @@ class Submission(Request):
             images=tuple([_image(image) for image in self.images]),
             agent_id=agent_id(config.data_dir) if config.events_api == "v1" else None,
         )
+
+    def _checked_action(self) -> str:
+        """The action. Raises UsageError where an option is missing, or is not allowed with it."""
+        action = "change" if self.change else self.action
+        if self.change and self.action is not None:
+            raise UsageError("argument --change: not allowed with argument -t/--event-type")
+        if action is None:
+            raise UsageError("argument -t/--event-type is required")
+        if not self.change and action not in api.ACTIONS:
+            raise invalid_choice("-t/--event-type", action, api.ACTIONS)
+        if action in ("trigger", "change") and not (self.description or "").strip():
+            raise UsageError(f"Event type '{action}' requires description")
+        if action in ("acknowledge", "resolve") and not self.incident_key:
+            raise UsageError(f"Event type '{action}' requires incident key")
+        if self.change and self.images:
+            raise UsageError("argument --image: a change event has links only (--link)")
+        if self.severity is not None and self.severity not in api.SEVERITIES:
+            raise invalid_choice("--severity", self.severity, api.SEVERITIES)
+        return action
 
 
 def _integration_key(key: str | None, key_file: str | None, option: str, config: "Config") -> str:

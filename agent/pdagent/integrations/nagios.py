@@ -1,13 +1,13 @@
 """What Nagios, Icinga and Naemon report through `pd-nagios`, as events.
 
-An incident is one service's or host's. What opens it must be what closes it, so its dedup key is
-made of names only. Pure, and built-in modules only.
+Each incident is about one service or one host. The notification that closes it must have the dedup
+key of the one that opened it, so the key is made of names only. Pure, and built-in modules only.
 """
 
 from pdagent import quick
 from pdagent.event import Event
 from pdagent.integrations.report import Report
-from pdagent.submission import NothingToSend, UsageError, pair
+from pdagent.submission import NothingToSend, UsageError, invalid_choice, pair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class NagiosReport(Report):
         events = []
         if notification in _FLAPPING:
             events.append(self._event(settings, "resolve", kind, macros, flapping=True))
-        # While an object flaps or is in a downtime Nagios tells no recovery, and it may never do so
-        # later: an incident from before would stay open.
+        # While an object flaps or is in a downtime, Nagios tells no recovery, and it may never tell
+        # one later: an incident from before would stay open.
         if notification != "DOWNTIMESTART" and _state(kind, macros) in _WELL:
             events.append(self._event(settings, "resolve", kind, macros))
         if not events:
@@ -150,8 +150,7 @@ def _choice(
     if value is None:
         raise UsageError(f"argument {option} is required")
     if form(value) not in choices:
-        known = ", ".join([repr(choice) for choice in choices])
-        raise UsageError(f"argument {option}: invalid choice: {value!r} (choose from {known})")
+        raise invalid_choice(option, value, choices)
     return form(value)
 
 

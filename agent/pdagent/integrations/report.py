@@ -7,11 +7,14 @@ of `pd-send` (`quick`), and import built-in modules only.
 
 from pdagent.encoding import shorten_key
 from pdagent.event import Event, bare_key
-from pdagent.submission import Request, UsageError, agent_id
+from pdagent.submission import Request, agent_id, invalid_choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.config import Config
+
+
+_APIS = ("v1", "v2")
 
 
 class Report(Request):
@@ -64,11 +67,10 @@ class Report(Request):
         )
 
     def wanted_api(self, settings: "Config") -> str:
+        """The Events API to write for, "v1" or "v2". Raises UsageError."""
         wanted = self.events_api or settings.integrations_events_api
-        if wanted not in ("v1", "v2"):
-            raise UsageError(
-                f"argument --events-api: invalid choice: {wanted!r} (choose from 'v1', 'v2')"
-            )
+        if wanted not in _APIS:
+            raise invalid_choice("--events-api", wanted, _APIS)
         return wanted
 
     def integration_key(self, config: "Config") -> str:

@@ -8,7 +8,7 @@ only.
 from pdagent import quick
 from pdagent.event import BadEvent, Event
 from pdagent.integrations.report import Report
-from pdagent.submission import NothingToSend, UsageError
+from pdagent.submission import NothingToSend, UsageError, invalid_choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _SEVERITIES = {
 }
 _BY_NUMBER = tuple(_SEVERITIES.values())  # {EVENT.NSEVERITY}, whatever the names are on this server
 
-WORD_CHARS = 200  # of Zabbix's words that are repeated
+WORD_CHARS = 200  # how much of Zabbix's words a message quotes
 
 FLAGS = ("-h", "--help", "--version", "-q", "--quiet", "--dry-run")
 
@@ -153,8 +153,7 @@ def _action(message: str, fields: dict[str, str]) -> str:
         return _ACTIONS[word]
     if word in _UPDATES:
         return _update(fields)
-    known = ", ".join([repr(known) for known in MESSAGES])
-    raise UsageError(f"argument TYPE: invalid choice: {message!r} (choose from {known})")
+    raise invalid_choice("TYPE", message, MESSAGES)
 
 
 def _update(fields: dict[str, str]) -> str:
