@@ -11,16 +11,18 @@ ROUNDS = 2
 KEYS = 20
 EVENTS = 600
 LATENCY = 0.05
+# What is answered, and how much of their rate the others should keep. A key whose posts hang keeps
+# two of 32 connections, which leaves the others 0.94 at most.
 TROUBLES = {
-    "throttled": Answer(429, retry_after=1),
-    "failing": Answer(503),
-    "hanging": Answer(hang=True),
+    "throttled": (Answer(429, retry_after=1), 0.95),
+    "failing": (Answer(503), 0.95),
+    "hanging": (Answer(hang=True), 0.9),
 }
 
 
 def run(subject: Subject) -> Iterator[Row]:
     with EventsApi(latency=LATENCY) as api:
-        for trouble, answer in TROUBLES.items():
+        for trouble, (answer, least) in TROUBLES.items():
             beside, alone = [], []
             for _ in range(ROUNDS):
                 beside.append(rate(subject, api, answer))
@@ -31,7 +33,7 @@ def run(subject: Subject) -> Iterator[Row]:
                 "/s",
                 "without it",
                 alone,
-                Budget(0.95, at_least=True),
+                Budget(least, at_least=True),
             )
 
 
