@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.beginning import Beginning
 from pdagent.queue.elapsed import Moment, due, is_known_before
 from pdagent.queue.expectation import (
@@ -48,9 +49,10 @@ from pdagent.queue.pending import Hostile
 from pdagent.queue.quota import Quota
 from pdagent.spool import SpoolError
 
-# So many names of one user are kept in one look. The others wait for the next look.
+# This many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
 
+# Puts a body of this key into the queue, at this place in microseconds since the epoch.
 Enqueue = Callable[[str, bytes, int], object]
 
 
@@ -111,14 +113,16 @@ class Expected:
     def __init__(self, root: str, page: Enqueue, resolve: Enqueue) -> None:
         self._new = f"{root}/{EXPECT}"
         self._kept = f"{root}/{EXPECTED}"
+        self._backlog = Backlog(root)
         self._page = page
         self._resolve = resolve
         self._marks: dict[str, str] = {}  # by identity, "" where it never lapsed
         self._unmarked: dict[str, str] = {}  # marks of files that could not be renamed
         self._quota = Quota()
-        self._stuck: set[str] = set()  # whose files wait for the queue, until the next look
+        # Identities of which a file waits for the queue, until the next look.
+        self._stuck: set[str] = set()
         self._newest: dict[str, Moment] = {}  # of the files that were taken since the last look
-        self.lapsed = 0  # of them
+        self.lapsed = 0  # how many have lapsed
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -143,11 +147,11 @@ class Expected:
         return list(self._marks)
 
     def is_lapsed(self, identity: str) -> bool:
-        """Whether it has lapsed, and its event is in the queue."""
+        """Whether an expectation has lapsed, and its event is in the queue."""
         return self._marks.get(identity, "").startswith(LAPSED)
 
     def read(self, known: str) -> Expectation | None:
-        """One that is kept, None if it is there no more. Raises Hostile, OSError."""
+        """An expectation that is kept; None if it is there no more. Raises Hostile, OSError."""
         try:
             found, owner = _opened(self._path(known))
         except FileNotFoundError:
@@ -168,7 +172,7 @@ class Expected:
         self._marks[identity] = mark
 
     def forget(self, identity: str) -> None:
-        """It is kept no more. Raises OSError."""
+        """Removes an expectation. Raises OSError."""
         mark = self._marks.get(identity)
         if mark is None:
             return
@@ -212,9 +216,9 @@ class Expected:
         return Drops(found, more, newer)
 
     def take(self, name: str, now: Moment) -> tuple[str, Expectation, Taken] | None:
-        """Takes over a file of `expect/`. Returns whose identity it has, and what became of it;
-        None if it is gone, was overtaken, or has to wait for an earlier one of its identity. Raises
-        Hostile, Incomplete, SpoolError, or OSError: then it is left."""
+        """Takes over a file of `expect/`. Returns its identity, what it says and what became of it.
+        Returns None if it is gone, was overtaken, or has to wait for an earlier one of its
+        identity. Raises Hostile, Incomplete, SpoolError, or OSError: then it is left."""
         try:
             found, owner = _opened(f"{self._new}/{name}")
         except FileNotFoundError:
@@ -297,7 +301,7 @@ class Expected:
         else:
             at = behind(mark, _microseconds(now))
             self._remark(identity, f"{LAPSING}{at}")
-            self._sync()
+            self._backlog.sync((EXPECTED,))
         # Crash from here on: its event is enqueued once more, or a renewal resolves it.
         self._page(found.key, trigger(found, now), at)
         self._remark(identity, f"{LAPSED}{at}")
@@ -315,13 +319,6 @@ class Expected:
             # made the disk writable, and renewed it before the next daemon, nothing resolves it.
             self._unmarked.setdefault(identity, self._marks[identity])
         self._mark(identity, mark)
-
-    def _sync(self) -> None:
-        fd = os.open(self._kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def _microseconds(now: Moment) -> int:

@@ -10,6 +10,7 @@ import os
 import stat
 
 from pdagent.queue.pending import EVENT_BYTES_MOST, Hostile
+from pdagent.queue.regular import read_from
 
 # With these errors the host is short of something, and the file is not to blame.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -46,7 +47,7 @@ def opened(path: str, most: int) -> tuple[bytes, os.stat_result]:
             raise Hostile(f"it is larger than {EVENT_BYTES_MOST} bytes")
         if status.st_size > most:
             raise Large
-        data = _read(fd, most + 1)  # it may grow while we read
+        data = read_from(fd, most + 1)  # it may grow while we read
         if most < len(data) <= EVENT_BYTES_MOST:
             raise Large
         return data, status
@@ -65,11 +66,3 @@ def _judged(error: OSError) -> Exception:
     if error.errno in (errno.EACCES, errno.EPERM):
         return Unreadable("the agent may not read it")
     return error  # such as EIO: it may be an accepted event, and the disk may come back
-
-
-def _read(fd: int, most: int) -> bytes:
-    parts = []
-    while most > 0 and (part := os.read(fd, min(most, 1 << 20))):
-        parts.append(part)
-        most -= len(part)
-    return b"".join(parts)

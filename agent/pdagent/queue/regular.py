@@ -1,7 +1,7 @@
 """Regular files: reading a file in whose place somebody may have put something else.
 
-The user pdagent could, and in places anybody. Root reads such files too, so the reader follows no
-link, waits for no FIFO's writer, and does not read without end.
+The user pdagent can do that, and in some places anybody can. Root reads such files too. So the
+reader follows no link, waits for no FIFO's writer, and does not read without end.
 """
 
 import os
@@ -20,10 +20,21 @@ def read_regular(path: str, most: int, last: bool = False) -> bytes:
             raise ValueError(f"{path} is not a regular file")
         if last:
             os.lseek(fd, max(0, found.st_size - most), os.SEEK_SET)
-        parts = []
-        while most > 0 and (part := os.read(fd, min(most, 1_048_576))):
-            parts.append(part)
-            most -= len(part)
-        return b"".join(parts)
+        return read_from(fd, most)
     finally:
         os.close(fd)
+
+
+def read_from(fd: int, most: int) -> bytes:
+    """The next `most` bytes of what is open, or as many as there are. Raises OSError."""
+    parts = []
+    while most > 0 and (part := os.read(fd, min(most, 1_048_576))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
+def never_waiting(path: str, flags: int) -> int:
+    """An opener for `open`, which does not wait where a FIFO is in the file's place. Raises
+    OSError."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -14,7 +14,7 @@ BUCKETS = (
     *(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
     *(60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21_600.0),
 )
-# Certificates may give names without end.
+# Each sender is a line in the metrics, and certificates may give names without end.
 SENDERS_MOST = 2000
 OTHERS = "(others)"
 # A file of a script may have any number in its name. A longer time than this is not counted.

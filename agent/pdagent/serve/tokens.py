@@ -11,12 +11,13 @@ import stat
 from hashlib import sha256
 
 from pdagent.config import Config
+from pdagent.queue.regular import never_waiting
+from pdagent.serve.tally import SENDERS_MOST
 from pdagent.settings import TOKEN_CHARS
 from pdagent.shown import printable
 
 FILE_BYTES = 1_048_576
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-SENDERS_MOST = 2000  # each is a line in the metrics
 
 
 class BadTokens(Exception):
@@ -53,8 +54,7 @@ def load(settings: Config) -> Senders:
 
 def _read(path: str) -> str:
     try:
-        # With O_NONBLOCK, a FIFO in its place does not stop the daemon.
-        with open(path, encoding="utf-8", errors="replace", opener=_opened) as file:
+        with open(path, encoding="utf-8", errors="replace", opener=never_waiting) as file:
             is_open = os.fstat(file.fileno()).st_mode & stat.S_IROTH
             text = file.read(FILE_BYTES + 1)
     except OSError as error:
@@ -68,10 +68,6 @@ def _read(path: str) -> str:
     if len(text) > FILE_BYTES:
         raise BadTokens(f"listen_tokens_file = {path}: it is larger than {FILE_BYTES} bytes")
     return text
-
-
-def _opened(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _parsed(text: str, path: str) -> dict[str, str]:

@@ -3,11 +3,11 @@
 PagerDuty itself gets neither.
 """
 
-import os
 import ssl
 
 from pdagent import api
 from pdagent.config import Config
+from pdagent.queue.regular import never_waiting
 from pdagent.wire import pem
 
 TOKEN_BYTES = 4096
@@ -23,18 +23,13 @@ def authorization(config: Config) -> str:
     if not path or is_pagerduty(config):
         return ""
     try:
-        # With O_NONBLOCK, a FIFO in its place does not stop a page.
-        with open(path, "rb", opener=_opened) as file:
+        with open(path, "rb", opener=never_waiting) as file:  # a FIFO must not stop a page
             token = file.read(TOKEN_BYTES).decode("utf-8", "replace").strip()
     except OSError as error:
         raise NoIdentity(f"events_token_file = {path}: {error.strerror}") from error
     if not (token.isascii() and token.isprintable() and token and " " not in token):
         raise NoIdentity(f"events_token_file = {path}: it must hold one token, and nothing else")
     return f"Bearer {token}"
-
-
-def _opened(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def show(context: ssl.SSLContext, config: Config) -> None:

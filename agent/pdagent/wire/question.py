@@ -20,6 +20,7 @@ from requests import RequestException
 from pdagent import api
 from pdagent.config import Config
 from pdagent.wire.adapter import Adapter, stage_of
+from pdagent.wire.identity import is_pagerduty
 from pdagent.wire.post import Post
 from pdagent.wire.verdict import TooLarge, Unreachable, Verdict, judge
 
@@ -40,9 +41,9 @@ class Certificate:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of the question. If PagerDuty answered, `why` and `stage` are empty. If nobody
-    answered, there is no `status`, and `stage` says how far the question got: "trust", "name",
-    "proxy", "tls" or "connection". If somebody else answered, the stage is "answer". Names of
-    headers may be in upper or lower case."""
+    answered, there is no `status`, and `stage` says how far the question got: "trust", "identity",
+    "name", "proxy", "tls" or "connection". If somebody else answered, the stage is "answer". Names
+    of headers may be in upper or lower case."""
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +75,7 @@ def ask(config: Config, post: Post) -> Answer:
             response.content,
             now=time.time(),
             version=version,
-            pagerduty=config.base_url in api.BASE_URLS.values(),
+            pagerduty=is_pagerduty(config),
             proxy=adapter.answering_proxy,
         )
     if isinstance(verdict, TooLarge):  # nobody but a stranger finds two bytes too large
