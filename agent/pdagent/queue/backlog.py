@@ -33,10 +33,10 @@ from pdagent.queue.pending import (
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, file_name
 from pdagent.threads import importing
 
-# A script may write straight into pdq/. If so much time passes after a write, it was the last.
+# A script may write straight into pdq/. If this much time passes after a write, it was the last.
 INCOMPLETE_SECONDS = 1.0
 ADOPTED_MOST = 100_000
-# So many names in a row are tried one after the other. Then the steps between them grow.
+# This many names in a row are tried one after the other. Then the steps between them grow.
 _STEPS = 100
 
 
@@ -220,7 +220,7 @@ class Backlog:
                     os.unlink(path)
 
     def rest(self, seconds: float) -> None:
-        """Forgets the last look at tmp/ if it was more than so many seconds ago."""
+        """Forgets the last look at tmp/ if it was more than `seconds` ago."""
         with self._adopting:
             if time.monotonic() - self._half_done_at > seconds:
                 self._half_done = {}

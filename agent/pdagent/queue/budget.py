@@ -41,7 +41,7 @@ def is_full(disk: Disk) -> bool:
 
 
 def many_pending(pending: int, mark: int) -> str:
-    """The warning about so many pending events; "" if they are no more than `mark`. A mark of 0
+    """The warning about `pending` events; "" if they are no more than `mark`. A mark of 0
     means that there is no warning."""
     if not mark or pending <= mark:
         return ""

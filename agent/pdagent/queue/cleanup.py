@@ -32,8 +32,8 @@ STEP_SECONDS = 300.0
 # have been stepped. Nobody can tell which.
 ABSENCE_SECONDS = 86_400.0
 BATCH = 1000
-# What a job keeps while it is not well: for longer than from one run to the next, however rare. Of
-# one user's so many are kept, the newest: anyone may put files there.
+# The file of a job that is not well is kept for this long, since even a rare job runs again sooner.
+# Anyone may put files there, so only the newest JOBS_MOST of each user are kept.
 JOB_SECONDS = 400 * 86_400.0
 JOBS_MOST = 10_000
 
@@ -127,7 +127,8 @@ class Cleanup:
             log.warning("Cleanup: user %d has too many files in %s: the oldest go", owner, JOBS)
 
     def _jobs(self) -> Iterator[tuple[str, float, int]]:
-        """Path, change and owner of what is in jobs/, but for directories: no job makes any."""
+        """What is in jobs/: path, ctime in seconds since the epoch, and owner. Directories are left
+        out, since no job makes any."""
         place = f"{self._root}/{JOBS}"
         with contextlib.suppress(OSError), os.scandir(place) as entries:
             for entry in entries:

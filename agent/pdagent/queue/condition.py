@@ -47,8 +47,8 @@ class Condition:
     """How things stand. `unreachable` says why PagerDuty can't be reached, and is empty if it can.
     These are times of the wall clock: `oldest`, when the oldest pending event was accepted;
     `delivered`, the last delivery; `since`, when PagerDuty became unreachable; `next_try`. `holds`
-    counts holds by their cause. `reloaded` is when the daemon began to read the configuration
-    again, in monotonic seconds; that it refused it is among the `troubles`. `outdated` names
+    counts holds by their cause. `reloaded` is when the daemon last began to read the configuration
+    again, in monotonic seconds; if it refused what it read, a trouble says so. `outdated` names
     settings that need a restart to be in use. `lost`: which of several relays are not reached, and
     since when, by the wall clock. `full`: senders of which no more events are taken, and how many
     of each are pending."""
@@ -102,7 +102,7 @@ class Condition:
         return "; ".join([*held, pending, last])
 
 
-# What to say of so many holds, by cause.
+# What to say of holds, by their cause. Their number is put in.
 HELD = {
     "throttled": "keys that PagerDuty throttles: {}",
     "failing": "keys or incidents that PagerDuty fails on: {}",

@@ -30,7 +30,7 @@ class Envelope:
 
 
 def seal(key: str, envelope: Envelope) -> bytes:
-    """As it lies in the spool. Bytes that are no UTF-8 come out as they went in."""
+    """The bytes that lie in the spool. Data that is no UTF-8 comes out as it went in."""
     body = envelope.data.decode("utf-8", "surrogateescape")
     kind = envelope.content_type[:_TYPE_CHARS]
     fields = {V2_KEY: key, MARK: envelope.form, _TYPE: kind, _BODY: body}
@@ -38,13 +38,14 @@ def seal(key: str, envelope: Envelope) -> bytes:
 
 
 def form_of(body: dict[str, object]) -> str:
-    """Which of the PATHS it is for, "" if it is no envelope."""
+    """Which of the PATHS a body is for, "" if it is no envelope."""
     form = body.get(MARK)
     return form if isinstance(form, str) and form in PATHS else ""
 
 
 def unseal(body: dict[str, object]) -> Envelope:
-    """What is in it. Whoever wrote it may have meant harm: what can't be sent is left out."""
+    """The envelope in a body. Whoever wrote it may have meant harm: what can't be sent is left
+    out."""
     data, kind = body.get(_BODY), body.get(_TYPE)
     text = data if isinstance(data, str) else ""
     if not (isinstance(kind, str) and kind.isascii() and kind.isprintable() and kind):

@@ -1,11 +1,11 @@
 """An expectation: a trigger that is sent unless somebody says in time that all is well.
 
-Pure: is handed bytes and moments. Whoever wrote the bytes may mean harm; `pending` bounds what
+Pure: it is handed bytes and moments. Whoever wrote the bytes may mean harm; `pending` bounds what
 parsing them can cost, and a file has EXPECTATION_BYTES at most.
 
 The file holds a JSON object: `trigger`, the body of the event that a lapse sends, as `pd-send` has
 made it; `term`, in seconds, 0 where the expectation is cancelled; `since`, when it was renewed;
-`by`, the sender's name, where it came to the endpoint from one.
+`by`, the name of the sender that brought it to the endpoint, "" where no sender with a name did.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ _FIELDS = {api.V2_KEY: api.V2_FIELDS, api.V1_KEY: api.V1_FIELDS}
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """`key` is the integration key in the body of the `trigger`, or a name of one."""
+    """What a file says. `key` is the integration key in the body of the `trigger`, or a name of
+    one."""
 
     trigger: Body
     key: str
@@ -55,7 +56,7 @@ def understood(data: bytes) -> Expectation:
         raise Hostile("it is no expectation: it has no trigger")
     if isinstance(term, bool) or not isinstance(term, int | float):
         raise Hostile("it is no expectation: it has no term")
-    if term != 0 and not TERM_LEAST <= term <= TERM_MOST:  # NaN is not either
+    if term != 0 and not TERM_LEAST <= term <= TERM_MOST:  # NaN is refused, too
         raise Hostile(f"its term is not from {TERM_LEAST:.0f} to {TERM_MOST:.0f} seconds")
     by = fields.get("by", "")
     if not isinstance(by, str):
@@ -91,7 +92,7 @@ def identity(owner: int, expectation: Expectation) -> str:
 
 
 def holder_of(identity: str) -> str:
-    """Whose an expectation is: the user's, or the sender's that came to the endpoint."""
+    """Who has an expectation: a user, or a sender to the endpoint."""
     owner, _, digest = identity.partition("-")
     return f"{owner}-{digest[:_BY_DIGITS]}"
 

@@ -25,7 +25,7 @@ from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 BODY_BYTES_MOST = 1024 * 1024
 # Bodies up to this size are always read.
 SMALL_BYTES = 16 * 1024
-# Larger bodies are read until they add up to so many bytes, which is 2 s of work at worst.
+# Larger bodies are read until they add up to this many bytes, which is 2 s of work at worst.
 LARGE_BYTES_MOST = 32 * 1024 * 1024
 
 # What is said of an event in error where nobody kept a reason.

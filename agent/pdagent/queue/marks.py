@@ -1,7 +1,7 @@
 """Marks: what stands behind an expectation's identity in the name of its file in `expected/`.
 
-No mark: it never lapsed. Each mark is followed by a place in the queue, in microseconds since the
-epoch: that of its last trigger, or of its last resolve. Pure.
+Without a mark, the expectation never lapsed. Each mark is followed by a place in the queue, in
+microseconds since the epoch: the place of the last trigger, or of the last resolve. Pure.
 """
 
 from pdagent.queue.names import key_of, stamp
@@ -29,12 +29,12 @@ def marked(mark: str) -> int:
 
 
 def behind(mark: str, place: int) -> int:
-    """A place behind the event of the mark, `place` if that is. Where its own place was taken, that
-    event got one of the next."""
+    """A place behind the event of the mark: `place`, if that is behind it. The event may be at one
+    of the NAME_TRIES places from the mark's on, since its own may have been taken."""
     return max(place, marked(mark) + NAME_TRIES)
 
 
 def place_of(name: str, mark: str, now: int) -> int:
     """Where in the queue the resolve belongs that follows from the renewal `name`: at the time when
-    the renewal was accepted, but behind the trigger. `now` is in microseconds, too."""
+    the renewal was accepted, but behind the trigger. `now` is in microseconds since the epoch."""
     return behind(mark, now if key_of(name) is None else min(now, stamp(name)))

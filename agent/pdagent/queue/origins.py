@@ -1,10 +1,10 @@
-"""Origins: which sender's a pending event is, where it came to the endpoint from one, and how many
-events of each sender are pending.
+"""Origins: which sender brought a pending event to the endpoint, if one did, and how many events of
+each sender are pending.
 
 What is posted is the bytes of the file, so the sender stands beside them: in an extended attribute
 of the file, written before the file is synced. It survives what the event survives. Where a file
-system has no such attributes, senders are forgotten at a restart, and then their events of before
-it count for nobody. This module knows files and names of senders. It does not know HTTP.
+system has no such attributes, senders are forgotten at a restart, and their events from before the
+restart count for nobody. This module knows files and names of senders. It does not know HTTP.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from pdagent.spool import PENDING, Spool
 ATTRIBUTE = "user.pdagent.sender"
 SENDER_BYTES = 512
 RECOUNT_SECONDS = 10.0
-SENDERS_APART = 4096  # of more than these, some share their turns
+SENDERS_APART = 4096  # if there are more senders, some of them share their turns
 
 
 class Origins:
@@ -33,7 +33,7 @@ class Origins:
         self._lock = threading.Lock()
         self._senders: dict[str, str] = {}  # by the name of the event's file
         self._numbers: Counter[str] = Counter()
-        self._recounted: dict[str, float] = {}  # by sender, when that may be done again
+        self._recounted: dict[str, float] = {}  # by sender, when to count its events again
 
     def add(self, name: str, sender: str) -> bool:
         """An event of this sender becomes pending under this name. False: another has the name."""
@@ -56,8 +56,8 @@ class Origins:
                 self._recounted.pop(sender, None)
 
     def owned(self, arrived: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Events and their owners, with the sender of an event in the place of the agent's user:
-        a number below 0, one of SENDERS_APART."""
+        """Names of events, each with its owner. In the place of the agent's user stands the sender
+        of the event, if it has one: a number below 0, one of SENDERS_APART."""
         us = os.geteuid()
         return [(name, uid if uid != us else self._owner(name) or us) for name, uid in arrived]
 
@@ -124,7 +124,7 @@ class SenderSpool(Spool):
 
     def _create(self, key: str) -> tuple[int, str]:
         fd, path = super()._create(key)
-        with contextlib.suppress(OSError):  # it is counted until the next start then
+        with contextlib.suppress(OSError):  # then the event is counted only until the next start
             os.setxattr(fd, ATTRIBUTE, self._sender.encode("utf-8", "replace")[:SENDER_BYTES])
         return fd, path
 

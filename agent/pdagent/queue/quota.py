@@ -23,7 +23,7 @@ class Quota:
         self._all = 0
 
     def count(self, identity: str, number: int) -> None:
-        """So many more of them have come, or gone."""
+        """Expectations of this identity have come; if `number` is below 0, they have gone."""
         holder = holder_of(identity)
         self._holders[holder] += number
         if not self._holders[holder]:

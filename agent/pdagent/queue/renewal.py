@@ -27,8 +27,8 @@ class ExpectationSpool(Spool):
         return heard
 
     def see_taken(self, seconds: float) -> None:
-        """Waits until the daemon has taken the expectation over, if a daemon runs, for so many
-        seconds at most."""
+        """Waits until the daemon has taken the expectation over, if a daemon runs, for `seconds` at
+        most."""
         deadline = time.monotonic() + seconds
         path = f"{self.root}/{EXPECT}/{self._name_there}"
         while self._name_there and os.path.lexists(path) and time.monotonic() < deadline:
@@ -36,7 +36,7 @@ class ExpectationSpool(Spool):
 
 
 class TheirSpool(ExpectationSpool):
-    """As the user `owner` puts an expectation there; for root."""
+    """A spool in which root puts an expectation as if the user `owner` did."""
 
     __slots__ = ("_owner",)
 

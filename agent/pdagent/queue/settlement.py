@@ -123,8 +123,8 @@ class Settlement:
             if directory == DELIVERED:
                 self._backlog.settle_delivered(name)
             else:
-                # crash between the move and the renaming of the reason: only if another entry got
-                # that name a moment ago
+                # crash between the move and the renaming of the reason: the event has no reason.
+                # It takes another entry that got the name `there` a moment ago.
                 moved = self._backlog.settle_in_error(name, there=there)
                 if moved != there:  # things have changed in err/ meanwhile
                     self._state.move_reason(there, moved)

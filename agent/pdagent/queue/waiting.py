@@ -5,8 +5,8 @@ The sender makes a FIFO in `tmp/`, beside the event and named after it, that the
 write to. The daemon, about to settle an event, writes one line to its FIFO if there is one. What
 makes that safe, whoever dies when:
 
-- The FIFO is there, and open, before link(2) shows the event to the daemon: nothing is told too
-  early to be heard.
+- The FIFO is there, and open, before link(2) shows the event to the daemon. So the daemon tells
+  nothing before somebody can hear it.
 - The daemon tells before it renames. So an event that is not in `pdq/` any more and was not told of
   did not leave through the daemon: a person removed it.
 - The daemon dies between PagerDuty's answer and telling: the event is still in `pdq/`, the next
@@ -87,7 +87,7 @@ class WaitingSpool(Spool):
             raise
 
     def wait(self, seconds: float) -> str | None:
-        """Waits for the event, for so long at most. Returns "" once PagerDuty has it, the reason
+        """Waits for the event, `seconds` at most. Returns "" once PagerDuty has it, the reason
         once it is in error, None if neither happened. Raises Removed."""
         deadline = self.monotonic() + seconds
         poll = select.poll()

@@ -19,8 +19,8 @@ from pdagent.wire.post import Post
 QUICK_SECONDS = 0.0005
 PATIENCE_SECONDS = 0.001  # the shortest time that poll(2) waits
 
-# Receives so many bytes at most. Raises TimeoutError after so many seconds, or when the time of the
-# post is up.
+# Is handed how many bytes to receive at most, and how many seconds to wait at most. Raises
+# TimeoutError after that, or when the time of the post is up.
 Receive = Callable[[int, float], bytes]
 
 

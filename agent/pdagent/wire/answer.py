@@ -131,7 +131,7 @@ class Reader:
         answer.whole = True
 
     def _read_into(self, answer: Answer, size: int) -> bool:
-        """Adds so many bytes to the body. False if fewer came, or if the body is too long."""
+        """Adds `size` bytes to the body. False if fewer came, or if the body is too long."""
         wanted = min(size, BODY_BYTES + 1 - len(answer.body))
         whole = True
         while len(self._held) < wanted and whole:

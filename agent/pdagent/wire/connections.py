@@ -40,7 +40,7 @@ CONNECT_SECONDS = 10.0
 # Both fit into the ten seconds of a direct delivery.
 PROXY_TLS_SECONDS = 5.0
 PLAIN_SECONDS = 2.0
-# A kernel takes so much at once, if it holds nothing else. What is longer may have to wait.
+# A kernel takes this much at once, if it holds nothing else. What is longer may have to wait.
 _AT_ONCE_BYTES = 16_384
 _TEXT_CHARS = 500
 _NOT_OURS = "it does not accept this host's certificate (events_client_cert)"
@@ -49,7 +49,7 @@ AGENT = f"pdagent/{__version__}"
 
 class Unreached(Exception):
     """There was no answer; the text says why. `stage` says how far the request got: "trust",
-    "name", "proxy", "tls" or "connection"."""
+    "identity", "name", "proxy", "tls" or "connection"."""
 
     def __init__(self, stage: str, why: str) -> None:
         super().__init__(printable(why, " ")[:_TEXT_CHARS])
@@ -63,7 +63,8 @@ class Stale(Unreached):
 
 class Target:
     """Where a request goes. `url` is as requests prepares it: without a user, and with a host in
-    ASCII. Raises ValueError."""
+    ASCII. `name` is the host as a URL has it; `authority` adds the port where it is not the usual
+    one. Raises ValueError."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

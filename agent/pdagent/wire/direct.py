@@ -31,7 +31,7 @@ TRIES = 2
 # For one try altogether. Monitoring tools give up on a command after half a minute.
 TRY_SECONDS = 10.0
 PAUSE_SECONDS = 1.0
-# A resolve or an acknowledgement looks so often, once a second, whether it would still overtake.
+# A resolve or an acknowledgement looks this many times whether it would overtake, once a second.
 LOOKS = 5
 LOOK_MOST = 10_000  # files that one look looks at
 

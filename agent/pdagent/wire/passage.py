@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 HEADER = "Pdagent-Passed"
-# In a circle that nobody mends, an event goes round once in so many seconds.
+# In a circle that nobody mends, an event goes round once in this many seconds.
 KEPT_SECONDS = 3600.0
 NAMES_MOST = 100  # those that came last
 _NAME = re.compile(r"[0-9a-f]{16}")

@@ -18,7 +18,7 @@ REASON_CHARS = 500
 RELAY_ANSWERED = "the relay answered"
 RELAY = "pdagent"  # what an agent's endpoint calls itself in the header Server
 CIRCLE = "it sends them back to this host, in a circle (events_url)"
-# What a relay says of itself or of us, and not of this event: others have nothing else to expect.
+# What a relay says of itself or of us, and not of this event: it says the same to all events.
 _RELAYS = {
     401: "it does not know this host's token (events_token_file)",
     403: "it does not let this host in",
