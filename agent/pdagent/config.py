@@ -114,10 +114,10 @@ class Config:
     @property
     def shown_url(self) -> str:
         """`base_urls` for a person."""
-        return ", ".join([shown(url) for url in self.base_urls])
+        return ", ".join([shown_url(url) for url in self.base_urls])
 
 
-def shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """A URL for a person. What stands before an "@" may hold a password."""
     scheme, separator, rest = url.partition("://")
     user, _, place = rest.rpartition("@")

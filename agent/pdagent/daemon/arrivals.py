@@ -40,7 +40,7 @@ READS_MOST = 16  # as many packets as the FIFO holds
 # After each turn. What comes meanwhile is taken in the next turn, all at once: a turn for each name
 # would take the processor from the workers a thousand times a second.
 GATHER_SECONDS = 0.002
-LOOK_PAUSES = 3  # after a look because of a full FIFO, the pause is so many times as long
+LOOK_PAUSES = 3  # the pause after a look because of a full FIFO, in times the look took
 LOOK_PAUSE_MOST = 0.5
 DIRECTORIES_SAID = 5
 ADOPTION_SECONDS = 10.0
@@ -227,14 +227,7 @@ class Arrivals:
         """Takes the names that senders wrote to the FIFO."""
         data, misses = self._read()
         if misses:
-            with contextlib.suppress(OSError):  # anyone who writes to it may have changed its size
-                fcntl.fcntl(self._fifo, fcntl.F_SETPIPE_SZ, WAKE_BYTES)
-            # A sender that found no room had linked its file before, so this look sees the file,
-            # and sees it before the names that came later.
-            began = time.thread_time()
-            self._missed = not self._look()
-            took = time.thread_time() - began
-            threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
+            self._look_for_missing()
         # Anyone may write anything. A line that is not the name of a pending event is dropped.
         arrived: dict[str, int] = {}
         wanted = False
@@ -269,6 +262,17 @@ class Arrivals:
             self._wanted()
         if expects:
             self._expect()
+
+    def _look_for_missing(self) -> None:
+        """Finds the files of names that the FIFO did not take, or not whole."""
+        with contextlib.suppress(OSError):  # anyone who writes to it may have changed its size
+            fcntl.fcntl(self._fifo, fcntl.F_SETPIPE_SZ, WAKE_BYTES)
+        # A sender that found no room had linked its file before, so this look sees the file, and
+        # sees it before the names that came later.
+        began = time.thread_time()
+        self._missed = not self._look()
+        took = time.thread_time() - began
+        threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
 
     def _read(self) -> tuple[bytes, bool]:
         """What lies in the FIFO, and whether names may be missing from it. Of packets, which anyone

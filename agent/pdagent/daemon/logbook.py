@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from pdagent.config import shown
+from pdagent.config import shown_url
 from pdagent.queue.history import LOGGER, of_event
 from pdagent.queue.holds import Scope
 from pdagent.queue.pending import Pending
@@ -29,7 +29,7 @@ SAID_SECONDS = 60.0
 
 class Sparing:
     """Whether another line may be written about a user's files: SAID_MOST in SAID_SECONDS. All
-    further files share one line, so that nobody can fill the log. `what` is how that line calls
+    further files share one line, so that nobody can fill the log. `what` is what that line calls
     them. `monotonic` gives seconds."""
 
     def __init__(self, what: str, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -95,9 +95,9 @@ def note_relays(before: Collection[str], now: Collection[str], verdict: Verdict)
     for url in set(now) - set(before):
         log.error(
             "%s cannot be reached: %s. Its events wait for %.0f s, and then go to another",
-            shown(url),
+            shown_url(url),
             reason(verdict),
             MOVE_SECONDS,
         )
     for url in set(before) - set(now):
-        log.warning("%s is reachable again", shown(url))
+        log.warning("%s is reachable again", shown_url(url))

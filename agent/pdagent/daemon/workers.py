@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
 from pdagent import threads
-from pdagent.config import Config, shown
+from pdagent.config import Config, shown_url
 from pdagent.daemon.activity import Activity
 from pdagent.daemon.handling import Handling
 from pdagent.queue.backlog import Backlog
@@ -231,7 +231,7 @@ class Workers:
                 return {}
             if len(config.base_urls) == 1:
                 return {config.shown_url: self._scheduler.unreachable_since}
-            return {shown(url): lost.get(url) for url in config.base_urls}
+            return {shown_url(url): lost.get(url) for url in config.base_urls}
 
     # --- in the workers' threads ----------------------------------------------------------------
 

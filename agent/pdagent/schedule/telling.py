@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from pdagent.config import shown
+from pdagent.config import shown_url
 from pdagent.queue.holds import Figures, Held, Hold, Scope, Tries
 from pdagent.schedule.chains import Chain
 from pdagent.schedule.lane import Lane
@@ -52,7 +52,7 @@ def held(
     """What is held at this moment, what was tried in vain, and which relays are lost."""
     holds = _holds(lanes, outage, now)
     told = tuple(islice(holds, HOLDS_TOLD))
-    lost = {shown(url): since for url, since in relays.lost().items()}
+    lost = {shown_url(url): since for url, since in relays.lost().items()}
     return Held(told, tries.told(), sum(1 for _ in holds), lost)
 
 

@@ -47,7 +47,7 @@ class Turns:
         self._heavy_claimed = 0
         self._owners: dict[int, Owner] = {}
         self._senders = 0  # of these owners, those who are senders to the endpoint
-        self._sent = 0  # their pending events
+        self._pending_of_senders = 0
         self._round: deque[Owner] = deque()  # only owners who have lanes
         self._heavy_round: deque[Owner] = deque()
 
@@ -63,10 +63,10 @@ class Turns:
         return len(self._owners) - max(0, self._senders - 1)
 
     def pending(self, uid: int, with_senders: bool = False) -> int:
-        """How many events of this user are pending; `with_senders`: and of all senders."""
+        """How many events of this user are pending, and `with_senders` those of all senders too."""
         owner = self._owners.get(uid)
         own = owner.pending if owner is not None else 0
-        return own + self._sent if with_senders else own
+        return own + self._pending_of_senders if with_senders else own
 
     def add(self, uid: int) -> None:
         """An event of this user is pending now."""
@@ -75,13 +75,13 @@ class Turns:
             owner = self._owners[uid] = Owner(uid)
             self._senders += uid < 0
         owner.pending += 1
-        self._sent += uid < 0
+        self._pending_of_senders += uid < 0
 
     def remove(self, uid: int) -> None:
         """An event of this user is no longer pending."""
         owner = self._owners[uid]
         owner.pending -= 1
-        self._sent -= uid < 0
+        self._pending_of_senders -= uid < 0
         self._drop_if_done(owner)
 
     # --- whose turn it is -----------------------------------------------------------------------
