@@ -17,15 +17,15 @@ import threading
 import time
 from collections.abc import Callable
 
-# Who comes back waits for so long at most.
+# Whoever comes back waits for this long at most.
 RETURN_SECONDS = 0.05
-# Only a disk that hangs, and a bug, keep a worker at work for so long. It no longer counts then.
+# Only a disk that hangs, or a bug, keeps a worker at work for this long. It no longer counts then.
 SLOW_SECONDS = 0.5
 
 
 class Activity:
-    """Who works. All methods are called while `lock` is held, but for those of `with`: `with` an
-    activity, the worker that runs is away. Whenever one goes, `call` is called, under the lock."""
+    """Which workers work. `with` an activity, the worker that runs is away. Whenever a worker goes
+    away, `call` is called, under the `lock`. All other methods are called while it is held."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Activity:
         """The worker that runs works no longer."""
         self._since.pop(threading.get_ident(), None)
         if self._returning:
-            with contextlib.suppress(MemoryError):  # then he comes back by himself, a little later
+            with contextlib.suppress(MemoryError):  # then it comes back by itself, a little later
                 self._free.notify()
 
     def __enter__(self) -> None:

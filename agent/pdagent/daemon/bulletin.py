@@ -56,7 +56,7 @@ class Bulletin:
         self._held = Held()
         self._reload: tuple[float | None, str] = None, ""  # when, and why it was refused
         self._outdated: tuple[str, ...] = ()
-        self._closed = ""
+        self._closed = ""  # why the endpoint is closed
         self._troubles: dict[tuple[str, str, str], float] = {}  # since when, on the wall clock
         self._wanted = True
         self.made = 0
@@ -72,12 +72,12 @@ class Bulletin:
 
     def configure(self, settings: Config, outdated: Iterable[str], closed: str) -> None:
         """A configuration was taken up, but for the settings that are `outdated` and need a
-        restart; `closed`: why the endpoint is."""
+        restart. `closed` says why the endpoint is closed; "" if it is not."""
         self._settings, self._outdated, self._closed = settings, tuple(outdated), closed
 
     def reloaded(self, began: float, refused: str = "") -> None:
-        """The configuration was read again, from the moment `began` on; why it was not taken up,
-        if it was not."""
+        """The configuration was read again, from `began` on, in monotonic seconds. `refused` says
+        why it was not taken up; "" if it was."""
         self._reload = began, refused
         self.want()
 

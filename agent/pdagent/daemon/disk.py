@@ -1,17 +1,17 @@
-"""The disk: work on the files of events, which keeps nobody while the disk is slow."""
+"""The disk: work on the files of events, which keeps nobody waiting while the disk is slow."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-# A file is opened, read or moved in a fiftieth of this, where the disk has it in its memory.
+# A file that is in the kernel's memory is opened, read or moved in a fiftieth of this.
 SLOW_SECONDS = 0.002
 
 
 class Disk:
-    """`with disk.used()`, the disk is used by one worker. To be `away` for each use would cost more
-    than most uses take, since threads switch then. A disk that was slow a moment ago will be slow
-    again. So whoever uses it then is away meanwhile, until one use was quick."""
+    """A worker uses the disk inside `with disk.used():`. To be `away` for each use would cost more
+    than most uses take, since threads switch then. But a disk that was slow a moment ago will be
+    slow again. So after a slow use, workers are away while they use it, until one use was quick."""
 
     def __init__(
         self, away: AbstractContextManager[None], monotonic: Callable[[], float] = time.monotonic

@@ -40,8 +40,8 @@ START_SECONDS = 5.0  # for what lies there at the start; the rest is done while 
 AGAIN_SECONDS = 10.0  # after something that may work later
 SOON_SECONDS = 1.0  # how long a script that writes straight into expect/ has
 PATIENCE_SECONDS = 300.0  # with a file that can't be read
-STAMP_NS = 100_000_000
-LOOK_PAUSES = 3  # after a look at so many files that there is to be another one at once
+STAMP_NS = 100_000_000  # a directory's stamp that is further than this from the clock is old
+LOOK_PAUSES = 3  # the pause after a look that another one follows at once, in times it took
 LOOK_PAUSE_MOST = 0.5
 
 

@@ -11,7 +11,7 @@ import time
 
 from pdagent.threads import importing, pause
 
-PAUSES = 3  # after each file the pause is so many times as long as the parsing was
+PAUSES = 3  # the pause after each file, in times that its parsing took
 PAUSE_MOST = 1.0
 WORK_SECONDS = 0.005  # a file that took less was small
 

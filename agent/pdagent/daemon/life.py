@@ -70,7 +70,7 @@ class Daemon:
         self._agent_id = state.agent_id()
         started_on = self._counters.started_on
         self._services = Services(settings, workers, nudge, self._agent_id, started_on)
-        self._closed = ""  # why the endpoint is
+        self._closed = ""  # why the endpoint is closed
         self._next_tick = 0.0
         self._missed = False  # True after a turn of the main loop that failed
         self._stop_reason: int | None = None
@@ -96,11 +96,12 @@ class Daemon:
         # certificate is gone, must not stop them.
         if why := self._services.problem(self._config):
             log.error("%s: %s", self._path, why)
-            log.error("the local Events API stays closed until then; events are sent all the same")
+            log.error("so the local Events API stays closed; events are sent all the same")
         self._take_up(self._config, why)
 
     def _take_up(self, settings: Config, closed: str) -> None:
-        """Serves by these settings from now on; `closed`: why the endpoint can't."""
+        """Serves by these settings from now on. `closed` says why the endpoint is closed; "" if it
+        is not."""
         self._config, self._closed = settings, closed
         self._services.configure(settings)
         self._bulletin.configure(settings, self._services.outdated(), closed)

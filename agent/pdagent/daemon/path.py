@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.wire.delivery import Delivery
 
-# Workers who ask within so many seconds get the same answer.
+# Workers who ask within this many seconds get the same answer.
 FRESH_SECONDS = 2.0
 
 

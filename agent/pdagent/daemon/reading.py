@@ -34,7 +34,7 @@ from pdagent.queue.pending import Hostile, Incomplete, Pending, Unfinished
 from pdagent.schedule.entry import Entry
 
 # If a file has its second name in tmp/ for longer than this, its writer is taken for dead. Only an
-# fsync on a slow disk takes so long.
+# fsync on a slow disk takes that long.
 UNFINISHED_SECONDS = 5.0
 INCOMPLETE_AGAIN_SECONDS = 0.1
 AGAIN_SECONDS = 5.0
@@ -121,8 +121,8 @@ class Reading:
         self._denied: dict[int, set[str]] = {}  # names by owner: those that the agent may not read
 
     def read(self, entry: Entry, now: float, config: Config, patience: Patience) -> Found:
-        """What the entry's file is. `patience` says whether other events may wait so many seconds
-        for a file that is "unfinished" or "incomplete"."""
+        """What the entry's file is. `patience` is handed what a file is, "unfinished" or
+        "incomplete", and seconds. It says whether other events may wait that long for the file."""
         if key_of(entry.name) is None:
             return Unfit("its name is not an event's")
         try:

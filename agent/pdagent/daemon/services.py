@@ -65,8 +65,8 @@ class Services:
     def problem(self, settings: Config) -> str:
         """What keeps the endpoint from serving with these settings, "" if nothing does. Reads the
         files that they name. `configure` takes them up."""
-        # What is closed may open anywhere. What is open stays where it is until a restart; who may
-        # send there is taken up if it is fit for that place, too.
+        # A closed endpoint may open at any address. An open one stays at its address until a
+        # restart. Who may send there is taken up, if that is safe at its present address too.
         address = settings.listen if self._listener is None else self._listens_at
         admission, why = _admission(settings, address)
         if settings.listen != address:
@@ -210,7 +210,8 @@ class Services:
 
 
 def _admission(settings: Config, address: str) -> "tuple[Admission | None, str]":
-    """Who may send to an address, or why nobody may; neither where there is none."""
+    """Who may send to an address; None, and why, if nobody may. Without an address the reason
+    is empty."""
     if not address:
         return None, ""
     with importing:

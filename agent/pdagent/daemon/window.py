@@ -13,8 +13,8 @@ from pdagent.queue.names import key_of, order, place
 
 OWNER_MOST = 100_000
 OWNER_LEAST = 100
-# So many lanes of which an event was left out are remembered. With more of them the order of events
-# is no longer kept: only somebody who means harm makes files of so many keys.
+# This many lanes of which an event was left out are remembered. With more of them the order of
+# events is no longer kept: only somebody who means harm makes files of that many keys.
 LANES_MOST = 50_000
 
 Place = tuple[int, str]

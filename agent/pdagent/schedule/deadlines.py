@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pdagent.queue.elapsed import Moment, due, is_same_boot
 
-# Less is the clock's drift. A host whose clock drifts lapses its deadlines so much early or late.
+# A smaller difference is drift of the clock, which makes a deadline lapse that much early or late.
 STEP_SECONDS = 1.0
 SPARE = 64
 
@@ -23,14 +23,14 @@ class _Set:
 
 
 class Deadlines:
-    """Deadlines by name. Setting and taking one costs the logarithm of their number, a step of the
-    wall clock the number of those of earlier boots."""
+    """Deadlines by name. What it costs to set or to take one grows with the logarithm of their
+    number. What a step of the wall clock costs grows with the number of those of earlier boots."""
 
     def __init__(self) -> None:
         self._set: dict[str, _Set] = {}
         self._heap: list[tuple[float, str]] = []
         self._foreign: set[str] = set()  # of earlier boots
-        self._offset = 0.0  # of the wall clock, as their deadlines have it
+        self._offset = 0.0  # wall - running, when deadlines of earlier boots were last made
 
     def __len__(self) -> int:
         return len(self._set)

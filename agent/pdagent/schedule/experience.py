@@ -39,7 +39,9 @@ class Experience:
         now: float,
         reached: bool,
     ) -> Known:
-        """What is known when this verdict comes. The verdict is remembered for those after it."""
+        """What is known when this verdict comes, on a post that was sent at `started`. `reached`: a
+        request without an event in it has reached PagerDuty since. The verdict is remembered for
+        those after it."""
         match verdict:
             case Troubled():
                 return self._failed(entry, lane, now)
@@ -52,8 +54,8 @@ class Experience:
         return Known.ANY
 
     def _reached_since(self, entry: Entry, started: float) -> bool:
-        """Whether what was not reached before was reached while a post was on its way that was
-        `started` then."""
+        """Whether the entry's destination, once it was not reached, was reached again after a post
+        was sent at `started`."""
         if self._relays.several:
             return self._relays.back_after(entry.relay, started)
         return self._outage.ended_after(started)
@@ -105,8 +107,8 @@ class Experience:
         started: float,
         now: float,
     ) -> tuple[Hold, float]:
-        """What is held from now on because of a verdict on a post that was `started` then, and for
-        how many seconds."""
+        """What is held from now on because of a verdict on a post that was sent at `started`, and
+        for how many seconds."""
         why = reason(verdict)
         if scope is Scope.KEY and cause is Cause.FAILING:
             why = f"{lane.troubles} failures in a row: {why}"
@@ -122,7 +124,7 @@ class Experience:
         elif isinstance(verdict, Throttled) and verdict.retry_after:
             seconds = verdict.retry_after
         elif scope is Scope.KEY and lane.is_older_than_hold(started):
-            seconds = 0.0  # eight that were on their way together are one failure, not eight
+            seconds = 0.0  # eight posts that were on their way together are one failure
         else:
             backoff = lane.backoff if scope is Scope.KEY else lane.chain_of(entry).backoff
             seconds = backoff.failed(self.limits.cap)

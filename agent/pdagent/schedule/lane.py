@@ -15,8 +15,8 @@ from pdagent.schedule.chains import Chain, Chains
 from pdagent.schedule.entry import Entry, Line
 
 FULL_ROOM = 64  # as many as max_per_key can be
-# Of a new lane all posts may hang, each in a place that another key would have had. With one place,
-# one post that hangs would keep back its key's other events.
+# All posts of a new lane may hang, each in a place that another key could have had. So a new lane
+# has few places. With one alone, a post that hangs would keep back its key's other events.
 NEW_ROOM = 2
 
 
@@ -117,7 +117,7 @@ class Lane:
 
     @property
     def until(self) -> float:
-        """Until when it is held."""
+        """Until when the whole lane is held, in monotonic seconds."""
         return float("-inf") if self.hold is None else self.hold.until
 
     def keep(self, hold: Hold) -> Hold | None:
@@ -133,8 +133,8 @@ class Lane:
         return hold
 
     def is_older_than_hold(self, started: float) -> bool:
-        """Whether the hold began while a post was on its way that was `started` then. Such a post
-        tells nothing about the hold."""
+        """Whether the hold began after a post was sent, at `started`. Such a post tells nothing
+        about the hold."""
         return self.hold is not None and started < self.hold.since
 
     def taken(self) -> None:
@@ -215,7 +215,7 @@ class Lane:
 
     def let_go(self, entry: Entry, now: float) -> bool:
         """The held chain of this event, if there is one, need not wait any longer. Returns whether
-        it did."""
+        it had to."""
         chain = self.chains.get(entry.chain)
         if chain is None or chain.hold.until <= now or chain.entries.first is None:
             return False

@@ -38,7 +38,7 @@ class Outage:
         self._held: dict[str, None] = {}  # the names of the events that missed, in that order
         self.probe = ""  # the name of the event that is on its way as the probe
         self.room = inf  # how many events may be on their way at once
-        self._ended = -inf  # when the last one was over
+        self._ended = -inf  # when the last outage was over
 
     @property
     def until(self) -> float | None:
@@ -52,9 +52,9 @@ class Outage:
         return self.hold is None or (not self.probe and now >= (self.until or now))
 
     def ended_after(self, started: float) -> bool:
-        """Whether an outage ended while a post was on its way that was `started` then. If that post
-        found nothing reachable, it may tell of the outage that is over. It begins no new one: a
-        post that is started later on will."""
+        """Whether an outage ended after a post was sent at `started`. If that post found nothing
+        reachable, it may tell of the outage that is over. So it begins no new one: a post that is
+        sent later on will."""
         return started < self._ended
 
     def missed(
@@ -68,7 +68,8 @@ class Outage:
         everywhere: bool = False,
     ) -> Hold:
         """An event, sent at `started`, found nothing reachable. Returns the hold on what is in
-        doubt now: `everywhere`, all is. There are several destinations then, and each was tried."""
+        doubt now. `everywhere`: there are several destinations, and none is reached, so all events
+        are in doubt."""
         self._held[name] = None
         before = self.hold
         if before is None:

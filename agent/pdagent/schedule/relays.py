@@ -1,6 +1,6 @@
 """Relays: to which of several destinations an event goes, and when it may go to another.
 
-Pure: knows addresses, names and the time it is handed.
+Pure: it knows addresses, names and the time it is handed.
 
 A chain stays with one relay, which keeps its events in order (see `wire.ranking`). Where that relay
 is not reached, the chain waits for it for MOVE_SECONDS: if the relay was only started anew, all is
@@ -20,7 +20,7 @@ from pdagent.schedule.entry import Entry
 from pdagent.wire.ranking import ranked
 
 MOVE_SECONDS = 30.0
-# A probe that has said nothing for so long is followed by another: a post has had its deadline.
+# A probe without an answer for this long is followed by another: its post is past its deadline.
 PROBE_SECONDS = 60.0
 MOVED_KEPT = 10_000  # chains that are remembered to have moved
 
@@ -48,7 +48,8 @@ class Relay:
         return now if self.since is None or self.is_left(now) else self.until
 
     def missed(self, now: float, cap: float) -> None:
-        """A probe was in vain. The last of those for which its chains wait is when they leave."""
+        """A probe was in vain. The next one is due at the moment when the relay's chains need not
+        wait any longer, if not before."""
         if self.since is None:
             self.since = now
         self.until = now + self.backoff.failed(cap)
@@ -118,8 +119,8 @@ class Relays:
             self._moved.popitem(last=False)
 
     def back_after(self, url: str, started: float) -> bool:
-        """Whether a relay was reached again while a post to it was on its way that was `started`
-        then. Such a post does not tell that the relay is lost: see `outage`."""
+        """Whether a relay was reached again after a post to it was sent at `started`. Such a post
+        does not tell that the relay is lost: see `outage`."""
         return started < self._relays[url].back
 
     def missed(self, name: str, url: str, started: float, now: float, cap: float) -> float | None:

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from pdagent.queue.holds import Cause, Scope
 from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable, Verdict
 
-TROUBLES_IN_A_ROW = 3  # after so many the key counts as failing, and not only the events
+TROUBLES_IN_A_ROW = 3  # with this many the key counts as failing, and not only the events
 
 
 class Known(Enum):
