@@ -3,14 +3,15 @@
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from urllib.parse import SplitResult, urlsplit
 
 from pdagent import config
 from pdagent.check.finding import Finding, failed, ok, several, unknown, warning
 from pdagent.check.inside import USER
 from pdagent.config import Config
-from pdagent.lines import parse
+from pdagent.lines import Problem, parse
 from pdagent.settings import CREDENTIALS
 from pdagent.wire import proxy
 
@@ -47,8 +48,22 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
         return
     settings, problems = config.load(path)
     good = True
-    for problem in problems:
+    for finding in chain(
+        _mistakes(problems, inside),
+        _bad_proxy(path, settings),
+        _bad_keys(settings) if inside else (),  # others are not meant to read them
+        _changeable(path, settings),
+        _exposed(path),
+        _exposed_secrets(settings),
+    ):
         good = False
+        yield finding
+    if good:
+        yield ok(SUBJECT, _named(path))
+
+
+def _mistakes(problems: Iterable[Problem], inside: bool) -> Iterator[Finding]:
+    for problem in problems:
         if problem.fatal and not problem.for_senders:  # a piece that is for the agent's group
             if inside:
                 yield failed(SUBJECT, problem.text, REPAIR)
@@ -59,27 +74,25 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
             yield failed(SUBJECT, problem.text, remedy)
         else:
             yield warning(SUBJECT, problem.text, "Correct or remove that line.")
+
+
+def _bad_proxy(path: str, settings: Config) -> Iterator[Finding]:
     try:
         if settings.proxy_url:
             proxy.parse(settings.proxy_url, "proxy_url")
     except proxy.BadProxy as error:
-        good = False
         yield failed(SUBJECT, f"{path}: {error}", "Correct it, then reload the service.")
-    if inside:  # others are not meant to read it
-        for problem in config.load_keys(settings):
-            good = False
-            denied = os.path.exists(settings.keys_file) and not os.access(
-                settings.keys_file, os.R_OK
-            )
-            remedy = f"{REPAIR if denied else 'Correct it'}, then reload the service"
-            if settings.keys_file.startswith(CREDENTIALS):
-                remedy = credential(settings.keys_file)
-            yield failed(SUBJECT, problem.text, remedy)
-    for finding in (*_changeable(path, settings), *_exposed(path), *_exposed_secrets(settings)):
-        good = False
-        yield finding
-    if good:
-        yield ok(SUBJECT, _named(path))
+
+
+def _bad_keys(settings: Config) -> Iterator[Finding]:
+    """What is wrong with the keys_file."""
+    file = settings.keys_file
+    for problem in config.load_keys(settings):
+        denied = os.path.exists(file) and not os.access(file, os.R_OK)
+        remedy = f"{REPAIR if denied else 'Correct it'}, then reload the service"
+        if file.startswith(CREDENTIALS):
+            remedy = credential(file)
+        yield failed(SUBJECT, problem.text, remedy)
 
 
 def credential(path: str) -> str:
@@ -103,8 +116,8 @@ def piece(path: str) -> Iterator[Finding]:
 
 
 def closed(settings: Config) -> Iterator[Finding]:
-    """What the service would not open, since that would not be safe. It says so of itself; this is
-    for who asks before it reads the configuration."""
+    """What the service would keep closed, since it would not be safe to open. A service that runs
+    says so itself. This is for a configuration that it has not read yet."""
     if settings.listen:
         from pdagent.serve.admission import Admission, NotSafe
 

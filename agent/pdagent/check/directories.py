@@ -134,9 +134,9 @@ def disk(settings: Config, look: Callable[[str], Disk] = disk_of) -> Iterator[Fi
     if found.total_files:
         text += f", {found.free_files:,} inodes of {found.total_files:,}"
     remedy = (
-        f"Free some space where {path} is. A full queue takes no event, and each pd-send has to"
+        f"Free some space where {path} is. A full queue takes no event, and each pd-send has to "
+        "reach PagerDuty itself."
     )
-    remedy += " reach PagerDuty itself."
     if is_full(found):
         yield failed(DISK, f"full: {text}", remedy)
     elif found.scarce:

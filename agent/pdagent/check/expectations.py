@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pdagent.check.finding import Finding, days, failed, ok, warning
 from pdagent.check.host import Host
 from pdagent.config import Config
-from pdagent.queue.expected import kept
+from pdagent.queue.expected import Kept, kept
 from pdagent.queue.layout import EXPECT
 from pdagent.shown import masked, printable, redacted
 
@@ -20,7 +20,7 @@ def expectations(settings: Config, host: Host) -> Iterator[Finding]:
     """How many there are, which have lapsed, and whether new ones are taken over."""
     try:
         age = _oldest(f"{settings.spool_dir}/{EXPECT}", host.now())
-        found = [(each.owner, each.expectation, each.lapsed) for each in kept(settings.spool_dir)]
+        found = list(kept(settings.spool_dir))
     except FileNotFoundError:
         return  # `directories` says so
     good = True
@@ -28,13 +28,9 @@ def expectations(settings: Config, host: Host) -> Iterator[Finding]:
         good = False
         text = f"pdagentd does not take them over: one has waited for {days(age)}"
         yield failed(SUBJECT, text, "The lines daemon, delivery and directories say why.")
-    lapsed = [(owner, each) for owner, each, is_lapsed in found if is_lapsed]
+    lapsed = [each for each in found if each.lapsed]
     if lapsed:
-        names = ", ".join(
-            f"{printable(redacted(each.dedup_key, each.key))[:60]} (user {owner}, key "
-            f"{masked(each.key)})"
-            for owner, each in lapsed[:_SHOWN]
-        )
+        names = ", ".join(map(_named, lapsed[:_SHOWN]))
         more = f" and {len(lapsed) - _SHOWN} more" if len(lapsed) > _SHOWN else ""
         text = f"not heard of in time, and paged: {names}{more}"
         remedy = "See why it does not run. What is to be expected no longer: "
@@ -43,9 +39,15 @@ def expectations(settings: Config, host: Host) -> Iterator[Finding]:
         yield ok(SUBJECT, f"{len(found)} waited for, none has lapsed")
 
 
+def _named(each: Kept) -> str:
+    found = each.expectation
+    name = printable(redacted(found.dedup_key, found.key))[:60]
+    return f"{name} (user {each.owner}, key {masked(found.key)})"
+
+
 def _oldest(directory: str, now: float) -> float | None:
-    """For how long the longest of them has waited, as far as one look goes; None if there is
-    none. Directories are nobody's expectation."""
+    """For how many seconds the oldest of LOOK_MOST files has waited; None if there is none.
+    Directories are nobody's expectation."""
     ages: list[float] = []
     with os.scandir(directory) as entries:
         for entry in entries:

@@ -24,6 +24,7 @@ SUBJECT = "repair"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKS_MOST = 20
+_SHOWN_MOST = 20
 _WAKE, _LOCK = "wake", "daemon.lock"  # in db/
 _REMOVE = "See what it is, and remove it. Then repair again."
 
@@ -45,10 +46,10 @@ def repaired(path: str, settings: Config, service: Service | None) -> Iterator[F
             yield failed(SUBJECT, str(outcome), _REMOVE)
         elif outcome:
             changed += 1
-            if changed <= 20:
+            if changed <= _SHOWN_MOST:
                 yield ok(SUBJECT, outcome)
-    if changed > 20:
-        yield ok(SUBJECT, f"and {changed - 20} more")
+    if changed > _SHOWN_MOST:
+        yield ok(SUBJECT, f"and {changed - _SHOWN_MOST} more")
     if not changed and not refused:
         yield ok(SUBJECT, "owners and modes were as they should be")
 

@@ -74,21 +74,25 @@ def options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _test_key(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str | None:
+    """The integration key to send a test event with; None if none is to be sent."""
+    if not options.send_test:
+        if options.key:
+            parser.error("argument -k/--service-key: needs --send-test")
+        return None
+    try:
+        return check_key(options.key or os.environ.get("PD_SERVICE_KEY") or _default(options))
+    except BadEvent as error:
+        parser.error(f"argument --send-test: {error}")
+
+
 def _default(options: argparse.Namespace) -> str:
     settings, _ = config.load(config.path_from(options.config))
     return config.DEFAULT_KEY if config.may_exist(config.DEFAULT_KEY, settings) else ""
 
 
 def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    key = None
-    if options.send_test:
-        key = options.key or os.environ.get("PD_SERVICE_KEY") or _default(options)
-        try:
-            key = check_key(key)
-        except BadEvent as error:
-            parser.error(f"argument --send-test: {error}")
-    elif options.key:
-        parser.error("argument -k/--service-key: needs --send-test")
+    key = _test_key(parser, options)
     config_only = options.config_only is not None
     if config_only and (key or options.repair):
         parser.error("argument --config-only: not allowed with --send-test or --repair")

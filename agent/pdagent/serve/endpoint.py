@@ -39,7 +39,7 @@ log = logging.getLogger("pdagent.endpoint")
 # Threads wait for the disk, mostly: the more of them, the more events share a journal's commit.
 # Bodies are larger than PagerDuty takes: they are cut, as those of `pd-send --json` are.
 BOUNDS = Bounds(body_bytes=2 * 1024 * 1024, connections=200, threads=16, seconds=30)
-SAID_SECONDS, SAID_MOST = 60.0, 20  # so many senders are said to be full, in so many seconds
+SAID_SECONDS, SAID_MOST = 60.0, 20  # in this time, this many senders are said to be full
 RETRY_SECONDS = 30  # what clients are asked to wait for when there is no room
 
 _PASSED = "HTTP_" + HEADER.upper().replace("-", "_")
@@ -127,15 +127,8 @@ class Endpoint:
         if sender is None:
             body = _said("unauthorized", "Unauthorized", "No token that is known here was sent")
             return Answer(401, body, (("WWW-Authenticate", "Bearer"),))
-        if self._passage.has_seen(environ.get(_PASSED, "")):
-            body = _said("loop detected", "Loop Detected", "Events that are sent on come back here")
-            return Answer(508, body)
-        if self._pending() >= settings.listen_pending_most:
-            return _later(429, f"{settings.listen_pending_most} events are pending")
-        coding = environ.get("HTTP_CONTENT_ENCODING", "identity").lower()
-        if coding != "identity":  # PagerDuty would not be told of it
-            said = "Send the body as it is, without Content-Encoding"
-            return Answer(415, _said("unsupported media type", "Unsupported Media Type", said))
+        if (refusal := self._refusal(environ, settings)) is not None:
+            return refusal
         origin = sender or ("" if self._local else str(environ.get("REMOTE_ADDR", "")))
         most, spool = settings.listen_pending_per_sender, self._spool
         if origin and path != EXPECT_PATH:
@@ -155,8 +148,21 @@ class Endpoint:
                 log.info("accepted an event from %s", origin)
         return answer
 
+    def _refusal(self, environ: "WSGIEnvironment", settings: Config) -> Answer | None:
+        """Why no event is taken now, whoever sends it and whatever it says; None if it may be."""
+        if self._passage.has_seen(environ.get(_PASSED, "")):
+            body = _said("loop detected", "Loop Detected", "Events that are sent on come back here")
+            return Answer(508, body)
+        if self._pending() >= settings.listen_pending_most:
+            return _later(429, f"{settings.listen_pending_most} events are pending")
+        coding = environ.get("HTTP_CONTENT_ENCODING", "identity").lower()
+        if coding != "identity":  # PagerDuty would not be told of it
+            said = "Send the body as it is, without Content-Encoding"
+            return Answer(415, _said("unsupported media type", "Unsupported Media Type", said))
+        return None
+
     def _sender(self, environ: "WSGIEnvironment") -> str | None:
-        """The name of who asks, "" if it needs none; None if it may not send."""
+        """The name of the sender, "" if it needs none; None if it may not send."""
         senders, certificate = self._senders(), str(environ.get(CERTIFICATE, ""))
         if senders:
             name = senders.sender(_token(environ))
@@ -250,8 +256,9 @@ def _said(status: str, message: str, *errors: str) -> dict[str, object]:
 
 
 def _token(environ: "WSGIEnvironment") -> str:
-    """As PagerDuty's REST API has it, `Token token=…`; as everybody else, `Bearer …`; or as the
-    password of https://NAME:TOKEN@RELAY, which every client can send."""
+    """The token in a request: `Token token=…`, as for PagerDuty's REST API; `Bearer …`, as for all
+    others; or the password of https://NAME:TOKEN@RELAY, which every client can send. "" if there is
+    none."""
     scheme, _, given = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
     if scheme.lower() == "token":
         return given.strip().removeprefix("token=").strip('"')
