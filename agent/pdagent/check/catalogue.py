@@ -121,8 +121,8 @@ class _Running:
 def run(
     checks: Sequence[Check], seconds: float = SECONDS, service: Service | None = None
 ) -> list[Finding]:
-    """What the checks found, in their order, after at most so many seconds. Root hands in
-    `service`: who a process has to become to see what the service sees."""
+    """What the checks found, in their order, after `seconds` at most. Root hands in `service`: what
+    a process has to become to see what the service sees."""
     apart = [check for check in checks if check.inside] if service is not None else []
     # This comes first, since a process with threads must not fork.
     inside = Inside(service, lambda: _all(apart, seconds - 1)) if service and apart else None

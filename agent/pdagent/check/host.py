@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pdagent import threads
 
 PROGRAM_SECONDS = 5.0
-# How long the daemon may take to answer. A daemon that is well answers within a second, but a host
-# may be that busy; and whoever has a daemon that hangs can wait so long to be told. It is less than
-# what `catalogue` gives a check, and what systemd gives a reload.
+# How long the daemon may take to answer. A daemon that is well answers within a second, but it may
+# take longer on a busy host. Whoever has a daemon that hangs is told after this time. It is less
+# than what `catalogue` gives a check, and what systemd gives a reload.
 ANSWER_SECONDS = 20.0
 
 

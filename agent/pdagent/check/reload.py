@@ -26,8 +26,8 @@ class NotReloaded(Exception):
 
 
 def reload(settings: Config, host: Host, send: Callable[[int, int], None] = os.kill) -> list[str]:
-    """Returns once the new configuration is in use; what it returns says what is not in use all the
-    same. Raises NotReloaded."""
+    """Returns once the new configuration is in use. The list says what of it is not in use yet.
+    Raises NotReloaded."""
     pid = pid_of(settings, host)
     if pid is None:
         raise NotReloaded(f"pdagentd does not run: {host.service('start')}", exits.TRY_AGAIN)

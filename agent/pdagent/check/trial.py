@@ -17,7 +17,7 @@ SUBJECT = "test event"
 SECONDS = 40.0
 _LOOK_SECONDS = 0.02
 _ACTIONS = ("trigger", "resolve")
-_OTHERS = "Do what the other lines say that are not ok."
+_OTHERS = "See to the other lines that are not ok."
 
 
 def trial(settings: Config, host: Host, key: str, seconds: float = SECONDS) -> Iterator[Finding]:

@@ -149,7 +149,7 @@ def options(parser: argparse.ArgumentParser, default: str | None = None) -> argp
 
 
 def key_file(group: argparse._ArgumentGroup) -> None:
-    """The option of all commands that send."""
+    """Adds the option of all commands that send: a file that holds the integration key."""
     group.add_argument(
         "--service-key-file",
         dest="key_file",

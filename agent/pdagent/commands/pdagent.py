@@ -41,8 +41,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     reloads = commands.add_parser(
         "reload",
         help="have the daemon read its configuration again, and say whether it did",
-        description="Have the daemon read its configuration again. Succeeds once that is in use; "
-        "fails if the daemon refuses it, and goes on with the old one.",
+        description="Have the daemon read its configuration again. Succeeds once that is in use. "
+        "Fails if the daemon refuses it; the daemon then goes on with the old one.",
         add_help=False,
     )
     reloads.examples = (("sudo pdagent reload", "what 'systemctl reload pdagent' does"),)

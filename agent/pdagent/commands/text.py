@@ -5,7 +5,7 @@ import time
 import unicodedata
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_AGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw]?)")
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw]?)")
 
 
 def width(text: str) -> int:
@@ -34,7 +34,7 @@ def cut(text: str, columns: int) -> str:
 
 
 def padded(text: str, columns: int) -> str:
-    """The text, cut or filled to exactly so many columns."""
+    """The text, cut or filled to exactly this many columns."""
     text = cut(text, columns)
     return text + " " * (columns - width(text))
 
@@ -50,7 +50,7 @@ def span(seconds: float) -> str:
 
 def parse_span(text: str) -> float:
     """Seconds in "90", "90s", "5m", "3h", "2d" or "1w". Raises ValueError."""
-    match = _AGE.fullmatch(text)
+    match = _SPAN.fullmatch(text)
     if match is None:
         raise ValueError("must be a number and s, m, h, d or w")
     return float(match[1]) * _UNITS[match[2] or "s"]

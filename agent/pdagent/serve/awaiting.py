@@ -16,8 +16,8 @@ WITHIN = "within"
 
 
 def expect(event: Intake, settings: Config, sender: str) -> None:
-    """A trigger with a term in seconds is expected by that `sender`, a resolve cancels it. Raises
-    Invalid, BadEvent, SpoolError."""
+    """Takes an expectation of `sender` ("" without a name) into the spool: a trigger with a term in
+    seconds, or a resolve, which cancels it. Raises Invalid, BadEvent, SpoolError."""
     if event.key[:1] == "@" and not may_exist(event.key, settings):
         raise BadEvent(f"no integration key is named {event.key}")
     body: Body = json.loads(event.body("v2", time.time_ns()))

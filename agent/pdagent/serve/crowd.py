@@ -19,7 +19,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 CERTIFICATE = "pdagent.certificate"
 # Requests that a client may send before the first is answered. No client that we know sends two.
 AHEAD_MOST = 10
-# Who has sent nothing for a shorter time does not keep us waiting: the network takes some time.
+# A client that has been silent for less than this does not keep us waiting: the network takes time.
 WAIT_SECONDS = 1.0
 
 

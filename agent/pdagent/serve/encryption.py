@@ -28,7 +28,7 @@ from pdagent.wire import pem
 
 log = logging.getLogger("pdagent.endpoint")
 
-# A record of TLS has no more bytes. So much is read at once, so that OpenSSL holds nothing back.
+# A record of TLS has no more bytes. This much is read at once, so that OpenSSL holds nothing back.
 RECORD_BYTES = 16_384
 SAID_SECONDS = 60.0
 _NAME_CHARS = 100

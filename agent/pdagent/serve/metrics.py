@@ -128,7 +128,7 @@ class Collected(Collector):
         yield _labelled(
             CounterMetricFamily,
             "pdagent_sender_refusals",
-            "Events that the endpoint did not take, since so many of the sender are pending.",
+            "Events that the endpoint did not take, since too many of the sender are pending.",
             "sender",
             dict(self._tally.full),
         )

@@ -47,7 +47,7 @@ class Tally:
             self.accepted = 0
 
     def expect(self, senders: Iterable[str]) -> None:
-        """Has a count for each of them from now on, of 0 at first."""
+        """Shows a count for each of the senders from now on, of 0 at first."""
         none = dict.fromkeys(senders, 0)
         with self._lock:
             self.taken.update(none)

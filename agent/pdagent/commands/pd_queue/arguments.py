@@ -99,7 +99,7 @@ def _cancel(group: argparse._ArgumentGroup) -> None:
         "--user", metavar="USER", type=_user, help="only what this user expects, by name or number"
     )
     group.add_argument("-a", "--all", action="store_true", help="all that is expected")
-    _dry_run(group)
+    group.add_argument("--dry-run", action="store_true", help="only show what would be cancelled")
 
 
 def _list(group: argparse._ArgumentGroup) -> None:
@@ -158,7 +158,7 @@ def _retry(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--force",
         action="store_true",
-        help="retry events too that a later one of their incident has overtaken",
+        help="also retry events that a later event of their incident has overtaken",
     )
     _dry_run(group)
     _json(group)

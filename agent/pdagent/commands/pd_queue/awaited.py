@@ -87,7 +87,7 @@ def _time(wall: float) -> str:
 
 
 def counts(view: View) -> Document:
-    """For `status`."""
+    """How many expectations there are, for `status`."""
     waiting, lapsed = counted(view.root)
     return {"waiting": waiting, "lapsed": lapsed}
 
@@ -102,7 +102,7 @@ def remark(view: View) -> str:
 
 
 def table(view: View, found: list[Awaited], columns: int | None) -> Iterator[str]:
-    """Line by line."""
+    """The expectations, line by line."""
     room = max(_KEY, max((len(masked(each.key)) for each in found), default=0))
     heading = f"EXPECTED BY       TERM STATE   {'USER':<{_USER}} {'KEY':<{room}} "
     yield f"{heading}{'DEDUP KEY':<{_DEDUP_KEY}} SUMMARY"[:columns] + "\n"

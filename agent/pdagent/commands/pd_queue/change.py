@@ -65,7 +65,7 @@ def _records(view: View, entries: Iterable[Entry]) -> Iterator[Record]:
 
 
 def _purged(view: View, entries: list[Entry]) -> Iterator[Record]:
-    """Removes events. Returns those that it removed, as they were."""
+    """Removes events. Yields those that it removed, as they were."""
     listing, intervention = view.listing(), view.intervention()
     for start in range(0, len(entries), BATCH):
         batch = entries[start : start + BATCH]
@@ -94,8 +94,8 @@ def _confirmed(view: View, entries: list[Entry]) -> bool:
 
 @dataclass(slots=True)
 class Left:
-    """Events that were not retried, and why: the delivered event that overtook it, or what keeps it
-    from getting another key."""
+    """Events that were not retried, each with the reason: the name of the delivered event that
+    overtook it, or what keeps it from getting another key."""
 
     overtaken: list[tuple[Record, str]] = field(default_factory=list)
     unfit: list[tuple[Record, str]] = field(default_factory=list)
@@ -125,7 +125,7 @@ def retry(view: View, options: argparse.Namespace) -> int:
 def _retried(
     view: View, intervention: Intervention, options: argparse.Namespace, left: Left
 ) -> Iterator[Record]:
-    """Retries events in the order of their acceptance. Returns those that it did, as they were."""
+    """Retries events in the order of their acceptance. Yields those that it did, as they were."""
     wanted, listing = query(options), view.listing()
     try:
         for record in listing.records(wanted, listing.names(wanted, view.wall)):

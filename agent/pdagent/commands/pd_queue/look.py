@@ -19,7 +19,7 @@ from pdagent.queue.state import iso, seconds_of
 from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import DELIVERED, PENDING
 
-RAW_BYTES = 4096  # so much is shown of a file that is no event
+RAW_BYTES = 4096  # how much is shown of a file that is no event
 
 
 def list_events(view: View, options: argparse.Namespace) -> int:

@@ -93,7 +93,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= WAIT_MOST:  # NaN is not either
+    if not 0 <= seconds <= WAIT_MOST:  # NaN is refused, too
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, as in --wait=30")
     return seconds
 
@@ -132,8 +132,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _first_word(arguments: list[str]) -> tuple[list[str], str, list[str]]:
-    """What stands before the first word, which --config may, the word, and what stands behind it.
-    Words are no positional arguments: an unquoted "-d disk change" must remain a mistake."""
+    """The arguments before the first word, the word, and the arguments behind it. Only --config may
+    stand before it. Words are no positional arguments: an unquoted "-d disk change" must remain a
+    mistake."""
     at = 0
     while at < len(arguments) and arguments[at].partition("=")[0] == "--config":
         at += 1 if "=" in arguments[at] else 2

@@ -1,5 +1,7 @@
-"""The conclusion: what `pd-send` does once it knows how a job has ended. Nobody may read what it
-says, so that it goes to the system's log too."""
+"""The conclusion: what `pd-send` does once it knows how a job has ended.
+
+Perhaps nobody reads what it says, so that goes to the system's log too.
+"""
 
 from collections.abc import Mapping
 
@@ -17,7 +19,7 @@ COMMAND = "pd-send"
 
 
 class Conclusion:
-    """A job's events: those of `asked`, whose options describe them. `failures`: see `Paging`."""
+    """The events of a job, as the options `asked` describe them. `failures`: see `Paging`."""
 
     def __init__(self, asked: Submission, settings: Config, failures: int = 1) -> None:
         self._asked = asked

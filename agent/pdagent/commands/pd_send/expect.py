@@ -16,8 +16,8 @@ from pdagent.submission import Submission, UsageError
 
 COMMAND = "pd-send"
 DETAIL = "expected_within"  # what the event calls the term
-# How long to wait for the daemon to take it over, where one runs. What is accepted after that then
-# comes after the resolve that this may ask for.
+# How long to wait until the daemon, if one runs, has taken the expectation over. What is accepted
+# after that comes after the resolve that the daemon may have sent for it.
 TAKEN_SECONDS = 1.0
 
 
@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _term(asked: Expecting) -> float:
-    """Raises UsageError."""
+    """The term in seconds, 0 to cancel. Raises UsageError."""
     if not (asked.incident_key or "").strip():
         raise UsageError("argument -i/--incident-key is required: it says what is expected")
     if asked.cancel:
@@ -138,8 +138,9 @@ def trigger(asked: Submission, settings: Config, within: str) -> Event:
 
 
 def expect(event: Event, settings: Config, term: float) -> ExpectationSpool:
-    """Gets it accepted that the event is sent `term` seconds from now, unless this is called anew;
-    0: that it is not. Raises SpoolError, BadEvent."""
+    """Puts an expectation on stable storage: the event is sent `term` seconds from now, unless this
+    is called again before. With a `term` of 0 it is expected no longer. Raises SpoolError,
+    BadEvent."""
     data = written(body(event, settings), term, present())
     if len(data) > EXPECTATION_BYTES:
         raise BadEvent(f"the event is larger than {EXPECTATION_BYTES} bytes. Nothing was accepted.")

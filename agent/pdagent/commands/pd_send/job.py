@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> int:
         _conclude(job, conclusion, ending, passing.last())
         if term and not ending.failed:
             _expect(job, settings, description, term)
-    except Exception as error:  # which must not become the command's
+    except Exception as error:  # our failure must not look like the command's
         name = wording.name_of(job.words)
         complain(f"the end of {name} could not be told: {type(error).__name__}")
     if ending.is_running:
@@ -131,9 +131,9 @@ def _read(parser: common.Parser, arguments: list[str]) -> Job:
 
 
 def _term(parser: common.Parser, job: Job) -> float:
-    """For how long no success is no page, with `--every`; else 0. It is a tenth longer than the
-    time from one run to the next: a run begins a little later than the last one, or takes
-    longer."""
+    """Seconds from a success to the page if there is no other, with `--every`; else 0. They are a
+    tenth more than the time from one run to the next: a run may begin a little later than the last
+    one did, or take longer."""
     if job.every is None:
         return 0.0
     try:
@@ -166,7 +166,8 @@ def _conclude(job: Job, conclusion: Conclusion, ending: Ending, written: bytes) 
 
 
 def _expect(job: Job, settings: Config, description: str | None, term: float) -> None:
-    """It has succeeded, and is expected to do so again. A failure renews nothing: it pages."""
+    """The command has succeeded, and is expected to do so again. A failure renews nothing: it
+    pages."""
     try:
         host = job.source or os.uname().nodename
         job.description = description or f"{wording.name_of(job.words)} did not run on {host}"

@@ -10,7 +10,7 @@ LINES_MOST = 1000
 
 
 def key(group: argparse._ArgumentGroup) -> None:
-    """Whose event it is."""
+    """Adds the options that give the integration key."""
     group.add_argument(
         "-k",
         "--service-key",
@@ -23,7 +23,7 @@ def key(group: argparse._ArgumentGroup) -> None:
 
 
 def about(group: argparse._ArgumentGroup) -> None:
-    """What can be said of an event, besides what it is about."""
+    """Adds the options that say more of an event than what it is about."""
     group.add_argument("-c", "--client", help="Client")
     group.add_argument("-u", "--client-url", help="Client URL")
     group.add_argument(
@@ -61,7 +61,8 @@ def about(group: argparse._ArgumentGroup) -> None:
 
 
 def lines(group: argparse._ArgumentGroup, what: str, none: str) -> None:
-    """How much a page has of what a job wrote."""
+    """Adds the option that says how many lines of what a job wrote a page has. `what` is put behind
+    "lines" in its help, and `none` says what 0 means."""
     group.add_argument(
         "--output-lines",
         metavar="N",
@@ -71,7 +72,7 @@ def lines(group: argparse._ArgumentGroup, what: str, none: str) -> None:
 
 
 def number(least: int, most: int) -> Callable[[str], int]:
-    """A type of values."""
+    """A type for argparse: whole numbers from `least` to `most`."""
 
     def read(text: str) -> int:
         if text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most:
