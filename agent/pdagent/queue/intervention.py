@@ -13,6 +13,7 @@ from pdagent.queue.listing import UNKNOWN, Gist, gist
 from pdagent.queue.names import key_of
 from pdagent.queue.overtaking import Overtaking
 from pdagent.queue.pending import key_field, understand
+from pdagent.queue.regular import read_regular
 from pdagent.queue.state import Reason, State, iso, write_whole
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, Spool
 
@@ -140,8 +141,8 @@ class Intervention:
         new = name if key_of(name) == key else f"{name.partition('_')[0]}_{key}.txt"
         if new == name:
             return name
-        with contextlib.suppress(OSError), open(f"{self._root}/{IN_ERROR}/{new}", "rb") as file:
-            if file.read(len(data) + 1) == data:
+        with contextlib.suppress(OSError, ValueError):
+            if read_regular(f"{self._root}/{IN_ERROR}/{new}", len(data) + 1) == data:
                 return new  # of a command like this one, which did not get to its end
         return self._backlog.name_in_place(new, IN_ERROR)
 

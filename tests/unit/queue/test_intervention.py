@@ -112,6 +112,13 @@ def test_another_keys_event_has_the_name(root: Path, intervention: Intervention)
     assert names(root, "err") == [f"0{NEW}", NEW]
 
 
+def test_a_fifo_has_the_name(root: Path, intervention: Intervention) -> None:
+    """Nobody ever writes to it, and a person does not wait for that."""
+    put(root, "err", OLD)
+    os.mkfifo(root / "err" / NEW)
+    assert intervention.readdress(OLD, "RIGHT") == f"0{NEW}"
+
+
 def test_somebody_else_was_faster(
     root: Path, intervention: Intervention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
