@@ -46,8 +46,8 @@ MEANINGS = {
         "they go before that."
     ),
     "pending_warning": (
-        "So many pending events are worth a warning in the log and in pd-queue status; 0: none "
-        "are. Pending events are never removed."
+        "More pending events than this are worth a warning in the log and in pd-queue status; 0: "
+        "no warning. Pending events are never removed."
     ),
     "backoff_interval_secs": (
         "The longest pause, in seconds, between two tries. Pauses start below a second and double."
@@ -67,7 +67,7 @@ MEANINGS = {
     "service_region": "The service region of the PagerDuty account.",
     "events_url": (
         "The base address of the Events API, instead of the service region's. The API's paths are "
-        "added to it. Or those of several relays, with blanks between them."
+        "added to it. Or the addresses of several relays, with blanks between them."
     ),
     "events_token_file": (
         "A file with the token that a relay knows this host by. Only root and the agent's group "
@@ -87,9 +87,9 @@ MEANINGS = {
     "ca_file": "A PEM file of certificate authorities to trust, instead of the system's.",
     "keys_file": (
         "A file with a section [Keys] of its own: names of integration keys, for pd-send -k @NAME. "
-        "It may be readable by the group pdagent alone. Instead of its path, "
-        "credential:pdagent.keys is what systemd hands to the service by that name; so it is with "
-        "all files that settings name."
+        "It may be readable by the group pdagent alone. In the place of its path, "
+        "credential:pdagent.keys means the file that systemd hands to the service by that name. "
+        "All settings that name a file to read take that."
     ),
     "listen": (
         "Where to serve an Events API of the agent's own, such as 127.0.0.1:49463, or the path of "
@@ -125,12 +125,14 @@ MEANINGS = {
     ),
     "max_connections": (
         "How many events may be on their way at once. Connections are made as they are needed. "
-        "Where one user's events take them all, four more may go for users who have none there."
+        "Where one user's events take them all, four more may go for users who have none on their "
+        "way."
     ),
     "max_per_key": (
-        "How many of them may be of one integration key, each of another dedup key: events of one "
-        "dedup key go one by one. Two, until PagerDuty has taken one. After PagerDuty throttled "
-        "the key, one, and each that is taken lets one more go."
+        "How many events of one integration key may be on their way at once, each of another dedup "
+        "key: events of one dedup key go one by one. A key begins with two, until PagerDuty has "
+        "taken one of its events. After PagerDuty has throttled it, it begins with one, and each "
+        "event that is taken lets one more go."
     ),
     "direct_delivery": (
         "on: where the queue can't be written (a full disk), pd-send and the integrations deliver "
@@ -148,5 +150,8 @@ MEANINGS = {
     "metrics_file": "A file to write the same metrics to, for node_exporter's textfile collector.",
     "data_dir": "Where the queue and the agent's state are kept.",
     "log_dir": "Where pdagentd.log is kept.",
-    "run_dir": "Where the background daemon keeps its pid file.",
+    "run_dir": (
+        "Where the daemon tells how it fares, for pdagent check, and where it keeps its pid file "
+        "when it runs in the background."
+    ),
 }
