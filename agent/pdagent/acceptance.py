@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from pdagent.config import Config
 
 
-def body(event: "Submitted", config: "Config") -> bytes:
+def body(event: "Submitted", settings: "Config") -> bytes:
     """The body for `event` that goes into the spool."""
-    wanted = event.events_api or config.events_api
+    wanted = event.events_api or settings.events_api
     return event.body("v1" if wanted == "v1" else "v2", time.time_ns())
 
 
-def accept(event: "Submitted", config: "Config", spool: Spool | None = None) -> None:
+def accept(event: "Submitted", settings: "Config", spool: Spool | None = None) -> None:
     """Puts the event on stable storage. Raises SpoolError, and BadEvent for a key by a name that
     nobody has."""
     # If this user can't read all names, the event is queued. The daemon knows the names, and keeps
     # an event whose name nobody has: see `keys`.
-    if event.key[:1] == "@" and not may_exist(event.key, config):
+    if event.key[:1] == "@" and not may_exist(event.key, settings):
         raise BadEvent(f"no integration key is named {event.key}. The event was not queued.")
-    enqueue(event.key, body(event, config), config, spool)
+    enqueue(event.key, body(event, settings), settings, spool)
 
 
-def enqueue(key: str, data: bytes, config: "Config", spool: Spool | None = None) -> None:
+def enqueue(key: str, data: bytes, settings: "Config", spool: Spool | None = None) -> None:
     """Puts a body on stable storage. Raises SpoolError."""
-    spool = spool or Spool(config.spool_dir)
+    spool = spool or Spool(settings.spool_dir)
     # A user who may not read the configuration takes the usual spool. If the daemon serves another
     # one, an accepted event would wait for ever.
-    if not config.knows_spool and not poke(wake_fifo(spool.root), b""):
+    if not settings.knows_spool and not poke(wake_fifo(spool.root), b""):
         cause = f"no daemon serves {spool.root}, and the configuration may name another queue"
         raise SpoolError(key, data, cause, "Let this user read the configuration; start pdagentd.")
     spool.enqueue(key, data)

@@ -77,12 +77,12 @@ class Request:
                 return False
         return True
 
-    def integration_key(self, config: "Config") -> str:
+    def integration_key(self, settings: "Config") -> str:
         """The integration key from the first of these that there is: the option, the file, the
         environment, the key named default. It is read once, since a pipe can't be read again.
         Raises UsageError."""
         if not self._key:
-            self._key = _integration_key(self.key, self.key_file, self.key_option, config)
+            self._key = _integration_key(self.key, self.key_file, self.key_option, settings)
         return self._key
 
 
@@ -149,9 +149,9 @@ class Submission(Request):
         """The one event asked for. Raises UsageError."""
         return [self.event(settings)]
 
-    def event(self, config: "Config") -> Event:
+    def event(self, settings: "Config") -> Event:
         """The event asked for. Raises UsageError."""
-        key = self.integration_key(config)
+        key = self.integration_key(settings)
         action = self._checked_action()
         dedup_key = shorten_key(self.incident_key) or None
         if action == "trigger" and dedup_key is None:
@@ -171,7 +171,7 @@ class Submission(Request):
             event_class=self.event_class,
             links=tuple([_first_word(link) for link in self.links]),
             images=tuple([_image(image) for image in self.images]),
-            agent_id=agent_id(config.data_dir) if config.events_api == "v1" else None,
+            agent_id=agent_id(settings.data_dir) if settings.events_api == "v1" else None,
         )
 
     def _checked_action(self) -> str:
@@ -194,7 +194,7 @@ class Submission(Request):
         return action
 
 
-def _integration_key(key: str | None, key_file: str | None, option: str, config: "Config") -> str:
+def _integration_key(key: str | None, key_file: str | None, option: str, settings: "Config") -> str:
     if key is not None:
         origin = f"argument {option}"
     elif key_file is not None:
@@ -203,7 +203,7 @@ def _integration_key(key: str | None, key_file: str | None, option: str, config:
     elif b"PD_SERVICE_KEY" in posix.environ:
         origin = "PD_SERVICE_KEY"
         key = posix.environ[b"PD_SERVICE_KEY"].decode("utf-8", "surrogateescape")
-    elif may_exist(DEFAULT_KEY, config):
+    elif may_exist(DEFAULT_KEY, settings):
         return DEFAULT_KEY
     else:
         raise UsageError(f"argument {option} is required")

@@ -44,7 +44,7 @@ class Check:
 
 def catalogue(
     path: str,
-    config: Config,
+    settings: Config,
     environment: Environment,
     host: Host,
     service: Service | None,
@@ -53,7 +53,7 @@ def catalogue(
     """All checks. `key` is the integration key to send a test event with; None: send none.
     `service` is who the service is, None if nobody knows. The caller has applied the environment to
     this process."""
-    ways = [wayout.Way(config.toward(relay)) for relay in config.relays]
+    ways = [wayout.Way(settings.toward(relay)) for relay in settings.relays]
     ask = wayout.best(ways)
 
     def along(subject: str, look: Callable[[Config, wayout.Ask], Iterable[Finding]]) -> Check:
@@ -71,28 +71,30 @@ def catalogue(
         Check(
             configuration.SUBJECT, lambda: configuration.configuration(path, inside), inside=True
         ),
-        Check(directories.DIRECTORIES, lambda: directories.directories(config, service)),
-        Check(directories.DISK, lambda: directories.disk(config)),
-        Check(unit.SUBJECT, lambda: unit.daemon(config, host)),
+        Check(directories.DIRECTORIES, lambda: directories.directories(settings, service)),
+        Check(directories.DISK, lambda: directories.disk(settings)),
+        Check(unit.SUBJECT, lambda: unit.daemon(settings, host)),
         Check(unit.BOOT, lambda: unit.boot(host)),
-        Check(told.SUBJECT, lambda: told.delivery(path, config, host, ask), inside=True),
-        Check(record.QUEUE, lambda: record.queue(config, host)),
-        Check(expectations.SUBJECT, lambda: expectations.expectations(config, host)),
-        Check(record.RATE, lambda: record.rate_limits(config, host)),
+        Check(told.SUBJECT, lambda: told.delivery(path, settings, host, ask), inside=True),
+        Check(record.QUEUE, lambda: record.queue(settings, host)),
+        Check(expectations.SUBJECT, lambda: expectations.expectations(settings, host)),
+        Check(record.RATE, lambda: record.rate_limits(settings, host)),
         along(configuration.REGION, lambda settings, _: configuration.region(settings)),
         along(network.DNS, lambda settings, _: network.dns(settings)),
         along(network.PROXY, lambda settings, ask: network.proxy(settings, environment, ask)),
         along(network.API, network.events_api),
         along(network.TLS, lambda settings, ask: network.tls(settings, ask, host.now)),
         Check(
-            network.CA, lambda: network.ca_bundle(config, os.environ, host.now, inside), inside=True
+            network.CA,
+            lambda: network.ca_bundle(settings, os.environ, host.now, inside),
+            inside=True,
         ),
         Check(network.CLOCK, lambda: network.clock(ask, host.now), inside=True),
         Check(package.PACKAGE, lambda: package.package(host)),
         Check(package.KEY, lambda: package.repository_key(host)),
     ]
     if key is not None:
-        checks.append(Check(trial.SUBJECT, lambda: trial.trial(config, host, key)))
+        checks.append(Check(trial.SUBJECT, lambda: trial.trial(settings, host, key)))
     return checks
 
 

@@ -86,14 +86,14 @@ class Handling:
 
     def __init__(
         self,
-        config: Config,
+        settings: Config,
         backlog: Backlog,
         settlement: Settlement,
         scheduler: Scheduler,
         lock: threading.Condition,
         away: AbstractContextManager[None],
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._settlement = settlement
         self._scheduler = scheduler
         self._lock = lock
@@ -104,27 +104,27 @@ class Handling:
         self._reading = Reading(backlog, self._large, away)
         self._overtaking = self._new_overtaking()
         self._unnamed: set[str] = set()  # said once
-        self.path = Path(config, away)
+        self.path = Path(settings, away)
         self.tally = Tally()
         self.origins = Origins(backlog.root)
         self.denied = logbook.Sparing("files that cannot be read wait")
         self.unfit = logbook.Sparing("files that are no events were set aside")
 
-    def configure(self, config: Config) -> None:
+    def configure(self, settings: Config) -> None:
         """Takes up a new configuration, from the next event on."""
         with self._lock:
             self._unnamed.clear()
-            self._config = config
+            self._settings = settings
             self._overtaking = self._new_overtaking()
-        self.path.configure(config)
+        self.path.configure(settings)
 
     def start_over(self, scheduler: Scheduler) -> None:
         """Takes another scheduler. Nothing may be claimed, and the caller holds the lock."""
         self._scheduler = scheduler
 
     def _new_overtaking(self) -> Overtaking:
-        config = self._config  # with another configuration, keys may have other names
-        return Overtaking(self._backlog, lambda key: lane(key, config), self._large)
+        settings = self._settings  # with another configuration, keys may have other names
+        return Overtaking(self._backlog, lambda key: lane(key, settings), self._large)
 
     # --- one event ------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class Handling:
         """Takes a claimed event as far as it gets now: settled, or back to the scheduler."""
         now, heavy = time.monotonic(), entry.heavy
         found = self._reading.read(
-            entry, now, self._config, lambda what, seconds: self._patience(entry, what, seconds)
+            entry, now, self._settings, lambda what, seconds: self._patience(entry, what, seconds)
         )
         if isinstance(found, Ready):
             self._send(entry, found.pending, now)
@@ -190,7 +190,7 @@ class Handling:
         # disk was away all the while.
         entry.is_no_longer(UNREADABLE)
         try:
-            to_send = filled_in(pending, self._config)
+            to_send = filled_in(pending, self._settings)
         except Unnamed as unnamed:
             self._keep_unnamed(entry, unnamed)
         except Hostile as hostile:
@@ -219,7 +219,7 @@ class Handling:
             self._unnamed.add(unnamed.name)
             # A reload of the configuration ends this hold. Its end is for a key that comes
             # otherwise.
-            until = now + self._config.backoff_interval_secs
+            until = now + self._settings.backoff_interval_secs
             why = f"no integration key is named {masked(unnamed.name)}"
             self._scheduler.delay(entry, now, until, why, Cause.UNNAMED)
         if not said:
@@ -273,7 +273,7 @@ class Handling:
             log.error(
                 "PagerDuty cannot be reached at %s: %s. "
                 "Events are kept, and sent as soon as it can be.",
-                self._config.shown_url,
+                self._settings.shown_url,
                 verdict.why,
             )
         if lost.keys() != lost_before.keys():

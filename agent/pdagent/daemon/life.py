@@ -46,7 +46,7 @@ class Daemon:
 
     def __init__(self, path: str, settings: Config, notifier: Notifier) -> None:
         self._path = path
-        self._config = settings
+        self._settings = settings
         self._notifier = notifier
         self._root = root = settings.spool_dir
         make_directories(settings)
@@ -94,15 +94,15 @@ class Daemon:
     def _admit(self) -> None:
         # Pages go out without an endpoint. One that was safe for an earlier version, or whose
         # certificate is gone, must not stop them.
-        if why := self._services.problem(self._config):
+        if why := self._services.problem(self._settings):
             log.error("%s: %s", self._path, why)
             log.error("so the local Events API stays closed; events are sent all the same")
-        self._take_up(self._config, why)
+        self._take_up(self._settings, why)
 
     def _take_up(self, settings: Config, closed: str) -> None:
         """Serves by these settings from now on. `closed` says why the endpoint is closed; "" if it
         is not."""
-        self._config, self._closed = settings, closed
+        self._settings, self._closed = settings, closed
         self._services.configure(settings)
         self._bulletin.configure(settings, self._services.outdated(), closed)
 
@@ -149,7 +149,7 @@ class Daemon:
 
     def _pace(self) -> float:
         """Seconds between two ticks: one timer for all that is periodic."""
-        interval = float(self._config.send_interval_secs)
+        interval = float(self._settings.send_interval_secs)
         watchdog = self._notifier.watchdog_seconds
         return interval if watchdog is None else min(interval, watchdog / 2)
 

@@ -25,11 +25,11 @@ FRESH_SECONDS = 2.0
 
 
 class Path:
-    """Delivers as `config` says. The modules for it are imported with the first event. Whoever
+    """Delivers as `settings` say. The modules for it are imported with the first event. Whoever
     delivers is `away` while it waits for an answer."""
 
-    def __init__(self, config: Config, away: AbstractContextManager[None]) -> None:
-        self._config = config
+    def __init__(self, settings: Config, away: AbstractContextManager[None]) -> None:
+        self._settings = settings
         self._away = away
         self.passage = Passage()
         self._lock = threading.Lock()
@@ -37,13 +37,13 @@ class Path:
         self._asking = threading.Lock()
         self._asked: dict[str, tuple[float, bool]] = {}  # when, and whether it was open
 
-    def configure(self, config: Config) -> None:
+    def configure(self, settings: Config) -> None:
         """Takes up a new configuration, from the next post on."""
         with self._lock:
-            self._config = config
+            self._settings = settings
             self.passage.renew()
             for relay, delivery in self._deliveries.items():
-                delivery.configure(config.toward(relay))
+                delivery.configure(settings.toward(relay))
 
     def deliver(self, pending: Pending, relay: str) -> Verdict:
         """Sends an event to one of the configuration's `relays`. Never raises."""
@@ -76,6 +76,6 @@ class Path:
                 with importing:
                     from pdagent.wire.delivery import Delivery
 
-                made = Delivery(self._config.toward(relay), self.passage, self._away)
+                made = Delivery(self._settings.toward(relay), self.passage, self._away)
                 self._deliveries[relay] = made
             return self._deliveries[relay]

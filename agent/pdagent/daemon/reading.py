@@ -120,7 +120,7 @@ class Reading:
         self._turns: dict[int, threading.Lock] = {}  # by owner
         self._denied: dict[int, set[str]] = {}  # names by owner: those that the agent may not read
 
-    def read(self, entry: Entry, now: float, config: Config, patience: Patience) -> Found:
+    def read(self, entry: Entry, now: float, settings: Config, patience: Patience) -> Found:
         """What the entry's file is. `patience` is handed what a file is, "unfinished" or
         "incomplete", and seconds. It says whether other events may wait that long for the file."""
         if key_of(entry.name) is None:
@@ -155,7 +155,7 @@ class Reading:
             return Unfit(str(hostile))
         except OSError as error:
             return self.unreadable(entry, error, now)
-        if lane(pending.key, config) != lane(key_of(entry.name) or "", config):
+        if lane(pending.key, settings) != lane(key_of(entry.name) or "", settings):
             # The key in the name decides when the event goes, and which events wait when it is
             # throttled. With another key in the body, one key could hold up another.
             return Unfit("its name and its body have different integration keys")

@@ -49,20 +49,20 @@ class Workers:
 
     def __init__(
         self,
-        config: Config,
+        settings: Config,
         backlog: Backlog,
         settlement: Settlement,
         nudge: Callable[[], None],
         tell: Callable[[Held], None],
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._settlement = settlement
         self._nudge = nudge
         self._tend_at = 0.0
         self._tell = tell
         self._told = -1  # of the scheduler's changes
         self._tell_at = 0.0
-        self._scheduler = Scheduler(_limits(config), _chance)
+        self._scheduler = Scheduler(_limits(settings), _chance)
         self._claimed = 0
         self._renewing = False
         lock = threading.RLock()
@@ -73,7 +73,7 @@ class Workers:
         self._activity = activity = Activity(lock, self._call_worker)
         self._stopping = False
         self._handling = Handling(
-            config, backlog, settlement, self._scheduler, self._changed, activity
+            settings, backlog, settlement, self._scheduler, self._changed, activity
         )
         self.tally = self._handling.tally
         self.passage = self._handling.path.passage
@@ -115,7 +115,7 @@ class Workers:
 
     def lane(self, name: str) -> str:
         """The lane of an event's name, whatever the configuration calls its key."""
-        return lane(key_of(name) or "", self._config)
+        return lane(key_of(name) or "", self._settings)
 
     def _line_up(self, arrived: Sequence[tuple[str, int]], retried: Collection[str]) -> int:
         """Hands names to the scheduler. Returns how many of them are events'."""
@@ -126,20 +126,20 @@ class Workers:
                 # No event, and set aside in its owner's turn.
                 self._scheduler.add(name, f"{ODD}{owner}", False, owner)
             else:
-                self._scheduler.add(name, lane(key, self._config), name in retried, owner)
+                self._scheduler.add(name, lane(key, self._settings), name in retried, owner)
                 events += 1
         return events
 
     # --- from the daemon's main thread ----------------------------------------------------------
 
-    def configure(self, config: Config) -> None:
+    def configure(self, settings: Config) -> None:
         """Takes up a new configuration, from the next event on."""
         with self._changed:
-            self._renewing = self._renewing or _differs(config, self._config)
-            self._config = config
-        self._handling.configure(config)
+            self._renewing = self._renewing or _differs(settings, self._settings)
+            self._settings = settings
+        self._handling.configure(settings)
         with self._changed:
-            self._scheduler.configure(_limits(config))
+            self._scheduler.configure(_limits(settings))
             self._renew()
             self._call_worker()
 
@@ -149,7 +149,7 @@ class Workers:
         if self._renewing and not self._claimed:
             self._renewing = False
             pending, retried = self._scheduler.pending(), self._scheduler.retried()
-            self._scheduler = Scheduler(_limits(self._config), _chance)
+            self._scheduler = Scheduler(_limits(self._settings), _chance)
             self._handling.start_over(self._scheduler)
             self._told = -1  # the new scheduler counts its changes from 0
             self._line_up(pending, retried)
@@ -226,12 +226,12 @@ class Workers:
         """The relays that the configuration names, for a person, and since when each is not
         reached, in monotonic seconds; None: it is, as far as the last events show."""
         with self._changed:
-            config, lost = self._config, self._scheduler.relays.lost()
-            if not config.events_url:
+            settings, lost = self._settings, self._scheduler.relays.lost()
+            if not settings.events_url:
                 return {}
-            if len(config.base_urls) == 1:
-                return {config.shown_url: self._scheduler.unreachable_since}
-            return {shown_url(url): lost.get(url) for url in config.base_urls}
+            if len(settings.base_urls) == 1:
+                return {settings.shown_url: self._scheduler.unreachable_since}
+            return {shown_url(url): lost.get(url) for url in settings.base_urls}
 
     # --- in the workers' threads ----------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class Workers:
         if self._idle:
             self._changed.notify()
             self._called = True
-        elif len(self._threads) < self._config.max_connections + SPARE:
+        elif len(self._threads) < self._settings.max_connections + SPARE:
             number = next(n for n in count(1) if n not in self._threads)
             thread = threads.start(lambda: self._work(number), f"Worker-{number}")
             if thread is not None:  # otherwise the threads that run do the work
@@ -324,13 +324,13 @@ class Workers:
             self._tend_at = due
 
 
-def _limits(config: Config) -> Limits:
+def _limits(settings: Config) -> Limits:
     return Limits(
-        float(config.backoff_interval_secs),
-        config.retry_limit_for_possible_errors,
-        config.max_connections,
-        config.max_per_key,
-        config.relays,
+        float(settings.backoff_interval_secs),
+        settings.retry_limit_for_possible_errors,
+        settings.max_connections,
+        settings.max_per_key,
+        settings.relays,
     )
 
 

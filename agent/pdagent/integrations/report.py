@@ -73,7 +73,7 @@ class Report(Request):
             raise invalid_choice("--events-api", wanted, _APIS)
         return wanted
 
-    def integration_key(self, config: "Config") -> str:
+    def integration_key(self, settings: "Config") -> str:
         """The integration key. If an absolute path is given in its place, the key is read from that
         file: tools hand over a contact's address as it is, and no key has a slash. Raises
         UsageError."""
@@ -82,4 +82,4 @@ class Report(Request):
             self.key, self.key_file = None, key
         else:
             self.key = key or None
-        return super().integration_key(config)
+        return super().integration_key(settings)

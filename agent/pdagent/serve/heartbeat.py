@@ -33,12 +33,12 @@ class Heartbeat:
 
     def __init__(
         self,
-        config: Config,
+        settings: Config,
         agent_id: str,
         started_on: str,
         snapshot: Callable[[], dict[str, int]],
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._agent_id = agent_id
         self._started_on = started_on
         self._snapshot = snapshot
@@ -80,7 +80,7 @@ class Heartbeat:
         if not self._introduced:
             body["system_info"] = _system()
         data = json.dumps(body).encode()
-        adapter = Adapter(self._config, self._config.heartbeat_url)
+        adapter = Adapter(self._settings, self._settings.heartbeat_url)
         post = Post(time.monotonic() + _TRY_SECONDS)
         try:
             # The connection is closed at the end, since nobody keeps one for an hour.

@@ -26,22 +26,22 @@ class Insight:
 
     def __init__(
         self,
-        config: Config,
+        settings: Config,
         tally: Tally,
         figures: Callable[[], Figures],
         reach: Callable[[], Mapping[str, float | None]],
         pending_of: Callable[[], Mapping[str, int]],
         answers: Callable[[], bool],
     ) -> None:
-        self._root = config.spool_dir
+        self._root = settings.spool_dir
         self._figures = figures
         self._answers = answers
         self._listener: Listener | None = None
         collected = Collected(tally, figures, reach, pending_of, self._root)
-        self._file = Textfile(config.metrics_file, collected) if config.metrics_file else None
-        self._address = config.metrics_listen
+        self._file = Textfile(settings.metrics_file, collected) if settings.metrics_file else None
+        self._address = settings.metrics_listen
         self._app = application(collected, self._health)
-        if self._address and not config.metrics_remote and not is_local(self._address):
+        if self._address and not settings.metrics_remote and not is_local(self._address):
             log.error(
                 "metrics_listen = %s can be reached from other hosts, so nobody listens there; "
                 "metrics_remote = on allows it",

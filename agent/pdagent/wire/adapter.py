@@ -61,11 +61,11 @@ class Adapter(BaseAdapter):
     """Carries requests to the address `url` and below it. Connections are kept as long as they are
     sound. Any number of threads may use an adapter."""
 
-    def __init__(self, config: Config, url: str) -> None:
+    def __init__(self, settings: Config, url: str) -> None:
         super().__init__()
         self._url = url
-        self._source = config.source_address if config.source_address != "0.0.0.0" else ""  # noqa: S104  (means: not set)
-        self._tls = Tls(config)
+        self._source = settings.source_address if settings.source_address != "0.0.0.0" else ""  # noqa: S104  (means: not set)
+        self._tls = Tls(settings)
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
         self._epoch = 0
@@ -75,10 +75,10 @@ class Adapter(BaseAdapter):
         self._authorization = ""
         self.way = Way()
         try:
-            self.way = way_to(url, config, os.environ)
+            self.way = way_to(url, settings, os.environ)
             self._target = Target(str(_template(url).url))
-            if url == config.base_url:
-                self._authorization = authorization(config)
+            if url == settings.base_url:
+                self._authorization = authorization(settings)
         except NoIdentity as error:
             self._problem = ConnectionError(Unreached("identity", str(error)))
         except BadProxy as error:
@@ -108,7 +108,7 @@ class Adapter(BaseAdapter):
         request: PreparedRequest,
         stream: bool = False,  # noqa: ARG002  (all of the answer has come)
         timeout: Any = None,
-        verify: Any = True,  # noqa: ARG002  (what verifies and which way to go, `config` says)
+        verify: Any = True,  # noqa: ARG002  (what verifies and which way to go, `settings` say)
         cert: Any = None,  # noqa: ARG002
         proxies: Any = None,  # noqa: ARG002
     ) -> Response:

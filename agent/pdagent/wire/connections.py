@@ -270,16 +270,16 @@ class Connection:
 class Tls:
     """One context for all connections, made when the first needs it."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, settings: Config) -> None:
+        self._settings = settings
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
         with self._lock:
             if self._context is None:
-                made = trust.context(trust.ca_file(self._config, os.environ))
-                show(made, self._config)
+                made = trust.context(trust.ca_file(self._settings, os.environ))
+                show(made, self._settings)
                 self._context = made
             return self._context
 

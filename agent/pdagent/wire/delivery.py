@@ -58,33 +58,33 @@ class _Again(Exception):
 
 
 class Delivery:
-    """Delivers events as `config` says. `passage`: whom the events may have passed, for relays. A
+    """Delivers events as `settings` say. `passage`: whom the events may have passed, for relays. A
     post is `away` while it waits for the other side."""
 
     def __init__(
         self,
-        config: Config,
+        settings: Config,
         passage: Passage | None = None,
         away: AbstractContextManager[None] = NOBODY_MINDS,
     ) -> None:
         self._passage = passage
         self._away = away
         self._posts: set[Post] = set()
-        self._config = config
-        self._adapter = _adapter(config)
+        self._settings = settings
+        self._adapter = _adapter(settings)
         self._v1_keys: set[str] = set()  # keys that v2 refused and v1 took
 
-    def configure(self, config: Config) -> None:
+    def configure(self, settings: Config) -> None:
         """Takes up a new configuration, from the next post on."""
-        self._config = config
-        self._adapter = _adapter(config)
+        self._settings = settings
+        self._adapter = _adapter(settings)
         self._v1_keys = set()
 
     def deliver(self, pending: Pending) -> Verdict:
         """Sends the event, in another form if PagerDuty wants it so. Never raises."""
         if pending.version in envelope.PATHS:
             return self._deliver_as(pending.version, pending.data, None)
-        if pending.version != "v2" or self._config.events_api != "auto":
+        if pending.version != "v2" or self._settings.events_api != "auto":
             return self._deliver_as(pending.version, pending.data, pending.dedup_key)
         key = pending.key
         if key in self._v1_keys:
@@ -111,7 +111,7 @@ class Delivery:
         post = Post(time.monotonic() + question.SECONDS)
         self._posts.add(post)
         try:
-            return question.ask(self._config, post).verdict
+            return question.ask(self._settings, post).verdict
         finally:
             self._posts.discard(post)
 
@@ -148,7 +148,7 @@ class Delivery:
             path = envelope.PATHS[sealed.form].format(key)
             request = self._adapter.request(path, sealed.data)
             request.headers["Content-Type"] = sealed.content_type
-        if self._passage is not None and not is_pagerduty(self._config):
+        if self._passage is not None and not is_pagerduty(self._settings):
             request.headers[HEADER] = self._passage.header()
         return request
 
@@ -183,7 +183,7 @@ class Delivery:
                 response.content,
                 now=time.time(),
                 version=version,
-                pagerduty=is_pagerduty(self._config),
+                pagerduty=is_pagerduty(self._settings),
                 proxy=adapter.answering_proxy,
             )
             its_own = isinstance(verdict, Delivered) and named(response.content) == dedup_key
@@ -215,8 +215,8 @@ class Delivery:
             post.abort()
 
 
-def _adapter(config: Config) -> Adapter:
-    made = Adapter(config, config.base_url)
+def _adapter(settings: Config) -> Adapter:
+    made = Adapter(settings, settings.base_url)
     if made.way.ignored:
         log.warning("%s", made.way.ignored)
     return made

@@ -53,19 +53,19 @@ class Outcome:
     text: str
 
 
-def instead(config: Config, error: SpoolError, spool: Spool | None = None) -> Outcome:
+def instead(settings: Config, error: SpoolError, spool: Spool | None = None) -> Outcome:
     """Delivers the event that the spool could not take, if the configuration wants that. `spool` is
     where it is queued if there is room after all."""
-    if not config.direct_delivery:
+    if not settings.direct_delivery:
         text = f"{error} With direct_delivery = on it would have been delivered at once."
         return Outcome(False, text)
     event = understand("direct", error.body)
-    load_keys(config)  # as far as this user may
+    load_keys(settings)  # as far as this user may
     if event.action in ("acknowledge", "resolve"):
-        outcome = _queue_or_wait(event, config, error, spool)
+        outcome = _queue_or_wait(event, settings, error, spool)
         if outcome is not None:
             return outcome
-    problem = _deliver(event, config)
+    problem = _deliver(event, settings)
     if problem is None:
         text = f"{error.cause}. {error.remedy}".rstrip()
         return Outcome(True, f"{text} The event was delivered directly to PagerDuty.")
@@ -73,11 +73,11 @@ def instead(config: Config, error: SpoolError, spool: Spool | None = None) -> Ou
 
 
 def _queue_or_wait(
-    event: Pending, config: Config, error: SpoolError, spool: Spool | None
+    event: Pending, settings: Config, error: SpoolError, spool: Spool | None
 ) -> Outcome | None:
     """Waits for the queue to take the event after all. None: it has to be delivered directly."""
     for look in range(LOOKS + 1):
-        others = _others(event, config)
+        others = _others(event, settings)
         if others is Others.GONE:
             return None
         if look == LOOKS:
@@ -85,7 +85,7 @@ def _queue_or_wait(
         threads.pause(PAUSE_SECONDS)
         try:
             # The daemon may have made room by now. Then the queue keeps the order.
-            enqueue(error.key, error.body, config, spool)
+            enqueue(error.key, error.body, settings, spool)
         except SpoolError:
             continue
         return Outcome(True, "")
@@ -95,21 +95,21 @@ def _queue_or_wait(
     return None  # this user may not look into the queue, so it has waited for as long as it can
 
 
-def _others(event: Pending, config: Config) -> Others:
+def _others(event: Pending, settings: Config) -> Others:
     """Whether other events of this chain are in the queue."""
-    backlog = Backlog(config.spool_dir)
+    backlog = Backlog(settings.spool_dir)
     try:
-        names = os.listdir(f"{config.spool_dir}/{PENDING}")
+        names = os.listdir(f"{settings.spool_dir}/{PENDING}")
     except (FileNotFoundError, NotADirectoryError):
         return Others.GONE
     except OSError:
         return Others.UNKNOWN
     if len(names) > LOOK_MOST:
         return Others.UNKNOWN
-    key = lane(event.key, config)
+    key = lane(event.key, settings)
     for name in names:
         found = key_of(name)
-        if found is None or lane(found, config) != key:
+        if found is None or lane(found, settings) != key:
             continue
         try:
             other = backlog.load(name)
@@ -122,23 +122,23 @@ def _others(event: Pending, config: Config) -> Others:
     return Others.GONE
 
 
-def _deliver(event: Pending, config: Config) -> str | None:
+def _deliver(event: Pending, settings: Config) -> str | None:
     """Delivers the event. Returns what went wrong; None once PagerDuty has it."""
     from pdagent.wire import environment
     from pdagent.wire.ranking import ranked
     from pdagent.wire.verdict import Delivered, Refused, Throttled, Troubled, Unreachable
 
     try:
-        event = filled_in(event, config)
+        event = filled_in(event, settings)
     except (Unnamed, Hostile) as error:
         return str(error)
     hidden = environment.take_over(os.environ)
-    order = ranked(config.relays, event.key, event.chain)
+    order = ranked(settings.relays, event.key, event.chain)
     problem = ""
     for number in range(TRIES):
         if number:
             threads.pause(PAUSE_SECONDS)
-        match _try(event, config.toward(order[number % len(order)])):
+        match _try(event, settings.toward(order[number % len(order)])):
             case Delivered():
                 return None
             case Refused(_, reason):
@@ -152,11 +152,11 @@ def _deliver(event: Pending, config: Config) -> str | None:
     return problem
 
 
-def _try(event: Pending, config: Config) -> "Verdict":
+def _try(event: Pending, settings: Config) -> "Verdict":
     from pdagent.wire.delivery import Delivery
     from pdagent.wire.verdict import Delivered, Troubled
 
-    delivery = Delivery(config)
+    delivery = Delivery(settings)
     verdicts: list[Verdict] = []
     # It gets a thread, since nothing can end the look-up of a name.
     thread = threads.start(lambda: verdicts.append(delivery.deliver(event)), "Direct")

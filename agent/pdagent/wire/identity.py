@@ -17,10 +17,10 @@ class NoIdentity(Exception):
     """A file can't be used; the text says which, by its setting, and why."""
 
 
-def authorization(config: Config) -> str:
+def authorization(settings: Config) -> str:
     """The header Authorization for a relay; "" if none is set. Raises NoIdentity."""
-    path = config.events_token_file
-    if not path or is_pagerduty(config):
+    path = settings.events_token_file
+    if not path or is_pagerduty(settings):
         return ""
     try:
         with open(path, "rb", opener=never_waiting) as file:  # a FIFO must not stop a page
@@ -32,11 +32,11 @@ def authorization(config: Config) -> str:
     return f"Bearer {token}"
 
 
-def show(context: ssl.SSLContext, config: Config) -> None:
+def show(context: ssl.SSLContext, settings: Config) -> None:
     """Makes the context show this host's certificate to a relay that asks for one. Raises
     NoIdentity."""
-    cert, key = config.events_client_cert, config.events_client_key
-    if not cert or is_pagerduty(config):
+    cert, key = settings.events_client_cert, settings.events_client_key
+    if not cert or is_pagerduty(settings):
         return
     for name, path in (("events_client_cert", cert), ("events_client_key", key)):
         try:
@@ -53,6 +53,6 @@ def show(context: ssl.SSLContext, config: Config) -> None:
         ) from error
 
 
-def is_pagerduty(config: Config) -> bool:
+def is_pagerduty(settings: Config) -> bool:
     """Whether events go to PagerDuty itself, and not to a relay."""
-    return config.base_url in api.BASE_URLS.values()
+    return settings.base_url in api.BASE_URLS.values()

@@ -64,10 +64,10 @@ class Way:
     ignored: str = ""
 
 
-def way_to(url: str, config: Config, environment: Mapping[str, str]) -> Way:
+def way_to(url: str, settings: Config, environment: Mapping[str, str]) -> Way:
     """The way to `url`: by `proxy_url`, else by the environment. Raises BadProxy."""
-    if config.proxy_url:
-        return Way(parse(config.proxy_url, "proxy_url"))
+    if settings.proxy_url:
+        return Way(parse(settings.proxy_url, "proxy_url"))
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme, 0)
     if _bypassed(_variable(environment, "no_proxy")[1], parts.hostname or "", port):

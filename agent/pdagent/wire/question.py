@@ -54,10 +54,10 @@ class Answer:
     verdict: Verdict = _NOT_ASKED
 
 
-def ask(config: Config, post: Post) -> Answer:
+def ask(settings: Config, post: Post) -> Answer:
     """Asks the Events API, until the post's deadline. Never raises."""
-    version = "v1" if config.events_api == "v1" else "v2"
-    adapter = Adapter(config, config.base_url)
+    version = "v1" if settings.events_api == "v1" else "v2"
+    adapter = Adapter(settings, settings.base_url)
     started = time.monotonic()
     try:
         request = adapter.request(api.V1_PATH if version == "v1" else api.V2_PATH, b"{}")
@@ -75,7 +75,7 @@ def ask(config: Config, post: Post) -> Answer:
             response.content,
             now=time.time(),
             version=version,
-            pagerduty=is_pagerduty(config),
+            pagerduty=is_pagerduty(settings),
             proxy=adapter.answering_proxy,
         )
     if isinstance(verdict, TooLarge):  # nobody but a stranger finds two bytes too large

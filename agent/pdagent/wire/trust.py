@@ -32,10 +32,10 @@ class NoTrust(Exception):
     """No CA bundle was found, or it can't be used: nobody's certificate could be verified."""
 
 
-def ca_file(config: Config, environment: Mapping[str, str]) -> str:
+def ca_file(settings: Config, environment: Mapping[str, str]) -> str:
     """The bundle of CAs to trust: `ca_file`, else the file that SSL_CERT_FILE names, as for
     OpenSSL, else the distribution's. Raises NoTrust."""
-    chosen = config.ca_file or environment.get("SSL_CERT_FILE", "")
+    chosen = settings.ca_file or environment.get("SSL_CERT_FILE", "")
     if chosen:
         return chosen
     for path in CA_FILES:
