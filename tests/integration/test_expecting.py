@@ -1,10 +1,12 @@
 """The daemon pages for what was not heard of in time, whatever befell it and the host meanwhile."""
 
+import fcntl
 import json
 import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -140,7 +142,7 @@ def test_what_is_due_when_the_daemon_starts_is_paged(api: EventsApi, agent: Agen
 
 def test_a_host_that_was_off_pages_when_it_is_up(api: EventsApi, agent: Agent) -> None:
     """And says why."""
-    expect(agent, 3600.0, since=in_another_boot(86_400.0))
+    expect(agent, 3600.0, since=in_another_boot(present().running + 7200.0))
     agent.start()
     [request] = api.wait_for(lambda seen: len(seen) == 1)
     assert sent(request)["payload"]["summary"] == "no backup (this host was off)"
@@ -220,6 +222,22 @@ def test_a_hostile_file_harms_nobody(
     wait_until(lambda: len(agent.names("err")) == 2 - left)
     reasons = agent.data_dir / "db" / "reasons"
     assert left or len(list(reasons.iterdir())) == 2
+
+
+def test_leased_files_delay_nobody(api: EventsApi, agent: Agent) -> None:
+    """Their owner keeps them from being opened, each for 45 seconds."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # it tells that somebody wants a file
+    agent.start()
+    with ExitStack() as leases:
+        leases.callback(signal.signal, signal.SIGIO, before)
+        for number in range(5):
+            path = agent.spool / "expect" / f"{number}"
+            fd = os.open(path, os.O_CREAT | os.O_RDWR)
+            leases.callback(os.close, fd)
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        expect(agent, 1.0, user=STRANGER)
+        wait_until(lambda: actions(api) == [("trigger", "backup")])
+        wait_until(lambda: len(agent.names("err")) == 5)
 
 
 def test_a_script_has_a_second_to_write(api: EventsApi, agent: Agent) -> None:

@@ -16,8 +16,6 @@ them. Work on files is bounded, since anyone may have made them:
   schedule.patience.
 """
 
-import errno
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -150,7 +148,7 @@ class Reading:
         except Incomplete as incomplete:
             return self._incomplete(entry, incomplete, now, patience)
         except Unreadable as denied:
-            return self._denial(entry, str(denied), now)
+            return self._denial(entry, denied, now)
         except Hostile as hostile:
             return Unfit(str(hostile))
         except OSError as error:
@@ -187,9 +185,9 @@ class Reading:
         denied.discard(entry.name)
         return pending
 
-    def _denial(self, entry: Entry, why: str, now: float) -> Found:
+    def _denial(self, entry: Entry, denied: Unreadable, now: float) -> Found:
         since = entry.since("denied", now)
-        problem = os.strerror(errno.EACCES) if since == now else ""  # said once
+        why, problem = str(denied), denied.problem if since == now else ""  # said once
         if not self._backlog.is_ours():
             # This is an accident with the whole queue. Nothing else can leave either, so the order
             # is kept.

@@ -223,6 +223,9 @@ class Expected:
             found, owner = _opened(f"{self._new}/{name}")
         except FileNotFoundError:
             return None
+        # Each sender has room of its own, so a user could take all of it by making senders up.
+        if found.by and owner != os.geteuid():
+            raise Hostile("only the endpoint can say whose it is")
         known = identity(owner, found)
         if known in self._stuck:
             return None  # else the earlier file would undo it, as a renewal does a cancellation

@@ -23,7 +23,11 @@ class Directory(Hostile):
 
 class Unreadable(Hostile):
     """The agent may not read it. Its maker wanted that, or there was an accident with chown or
-    chmod."""
+    chmod. `problem` is what the log says."""
+
+    def __init__(self, why: str, problem: str) -> None:
+        super().__init__(why)
+        self.problem = problem
 
 
 class Large(Exception):
@@ -64,5 +68,9 @@ def _judged(error: OSError) -> Exception:
     if error.errno == errno.ENXIO:
         return Hostile("it is not a regular file")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return Unreadable("the agent may not read it")
+        return Unreadable("the agent may not read it", os.strerror(errno.EACCES))
+    if error.errno == errno.EWOULDBLOCK:
+        # F_SETLEASE of fcntl(2): anyone can keep others from opening their own files, for 45
+        # seconds at a time. No disk is behind this, so nobody has to wait for the file.
+        return Unreadable("its owner has a lease of it", "its owner has a lease of it")
     return error  # such as EIO: it may be an accepted event, and the disk may come back

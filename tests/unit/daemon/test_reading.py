@@ -1,8 +1,10 @@
 """What the file of an event turns out to be, and who has to wait for it."""
 
 import errno
+import fcntl
 import json
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -251,6 +253,23 @@ def test_a_file_that_the_agent_may_not_read_waits_by_itself(desk: Desk, calls: C
         assert desk.read(now) == Aside(now + again, DENIED, problem)
     calls.inject(None)
     assert isinstance(desk.read(NOW + 90_000), Ready)
+
+
+def test_a_leased_file_waits_by_itself(desk: Desk) -> None:
+    """With F_SETLEASE its owner keeps it from being opened, for 45 seconds: no disk is behind
+    that."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # it tells that somebody wants the file
+    desk.path.write_bytes(event())
+    fd = os.open(desk.path, os.O_RDWR)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        leased = "its owner has a lease of it"
+        assert desk.read() == Aside(NOW + AGAIN_SECONDS, leased, leased)
+        assert desk.read(NOW + 300) == Aside(NOW + 330, leased, "")
+    finally:
+        os.close(fd)
+        signal.signal(signal.SIGIO, before)
+    assert isinstance(desk.read(NOW + 400), Ready)
 
 
 def test_of_each_owner_a_bounded_number_of_such_files_is_kept(

@@ -13,6 +13,7 @@ from pdagent.queue.elapsed import Moment
 from pdagent.queue.expectation import EXPECTATION_BYTES, written
 from pdagent.queue.expected import Drops, Expected, Taken
 from pdagent.queue.pending import Hostile
+from tests.support.users import ROOT, SENDER
 from tests.unit.queue.expectations import SINCE, Queue, accept, begun, kept, later
 
 
@@ -105,6 +106,16 @@ def test_one_sender_can_have_so_many(
     assert take("d", "app1") is Taken.TOO_MANY
     expected.take(accept(root, "a", term=0.0, by="web1"), later(0.0))
     assert take("d", "app1") is Taken.KEPT
+
+
+@pytest.mark.skipif(not ROOT, reason="needs several users")
+def test_a_user_can_make_no_senders_up(root: Path, expected: Expected) -> None:
+    """He would have the room of all of them."""
+    name = accept(root, by="web1")
+    os.chown(root / "expect" / name, SENDER.uid, SENDER.gid)
+    with pytest.raises(Hostile, match="only the endpoint"):
+        expected.take(name, later(0.0))
+    assert kept(root) == []
 
 
 def test_one_user_can_have_so_many(
