@@ -72,6 +72,7 @@ class ZabbixReport(Report):
         return super().read(options) and not self.fields
 
     def events(self, settings: "Config") -> list[Event]:
+        """What the message means. Raises UsageError, BadEvent, NothingToSend."""
         if len(self.words) not in (2, 3):
             raise UsageError(
                 "three words are needed, behind any options: the integration key, the message type "
@@ -86,13 +87,7 @@ class ZabbixReport(Report):
             # Zabbix tells nobody of the recovery after this.
             action = "resolve"
             fields["NOTE"] += _CONVERTED
-        missing = [name for name in ("id", "hostname") if not fields.get(name)]
-        if missing:
-            raise BadEvent(
-                f"the body lacks {' and '.join(missing)}: without them the incident has no name. "
-                "The event was not queued. Have the message template say "
-                "id:{TRIGGER.ID} and hostname:{HOST.NAME}, a line each"
-            )
+        _check(fields)
         name = fields.get("name") or f"Trigger {fields['id']}"
         status = fields.get("status") or ("OK" if action == "resolve" else "PROBLEM")
         url = fields.get("url", "")
@@ -173,6 +168,16 @@ def _update(fields: dict[str, str]) -> str:
         return "trigger"
     kind = repr(done[:WORD_CHARS]) if done else "of no kind given"  # repr() escapes what it has to
     raise NothingToSend(f"an update ({kind}) that changes no incident.")
+
+
+def _check(fields: dict[str, str]) -> None:
+    missing = [name for name in ("id", "hostname") if not fields.get(name)]
+    if missing:
+        raise BadEvent(
+            f"the body lacks {' and '.join(missing)}: without them the incident has no name. "
+            "The event was not queued. Have the message template say "
+            "id:{TRIGGER.ID} and hostname:{HOST.NAME}, a line each"
+        )
 
 
 def _severity(fields: dict[str, str]) -> str:

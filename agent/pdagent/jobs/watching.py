@@ -60,7 +60,6 @@ class Watch:
     def __init__(self, command: list[str], passing: Passing, timeout: float | None) -> None:
         self._command = command
         self._passing = passing
-        self._timeout = timeout
         # A group of its own can be ended as a whole, with the children of a shell. But whom a
         # terminal serves has to stay in our process group, to read from it, and to get its ^C.
         self._own_group = timeout is not None and not _has_terminal()

@@ -108,10 +108,6 @@ class Line:
                 self._last = None
         return entry
 
-    def take_all(self) -> list[Entry]:
-        """Takes all entries out of the line."""
-        return list(iter(self.take, None))
-
     def _insert(self, before: Entry | None, entry: Entry) -> None:
         if before is None:
             entry.next, self.first = self.first, entry
