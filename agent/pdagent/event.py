@@ -147,6 +147,7 @@ class Event:
 
 
 def put(body: Body, field: str, value: object) -> None:
+    """Adds a field to a body, unless its value is None."""
     if value is not None:
         body[field] = value
 

@@ -89,7 +89,7 @@ class Spool:
         try:
             fd, temporary = self._create(key)
             try:
-                # whatever the umask took away: the agent's group must read it
+                # The agent's group must be able to read it, whatever the umask took away.
                 posix.fchmod(fd, FILE_MODE)
                 _write(fd, body)
                 # crash from here on: whole in tmp/, never acknowledged, cleaned up one day

@@ -11,7 +11,7 @@ from pdagent.check.host import Host
 
 PACKAGE = "package"
 KEY = "repository key"
-# written by packaging/repo/keyring.sh: a date, or "never"
+# packaging/repo/keyring.sh writes this file. It holds a date, or "never".
 EXPIRY = "/usr/share/pdagent-archive-keyring/expires"
 SOON = 30 * 86_400.0
 _INSTALL = "Install pdagent-archive-keyring: its upgrades bring new keys in time."

@@ -172,7 +172,7 @@ def _set(fd: int, found: os.stat_result, uid: int, gid: int, mode: int, shown: s
     if (found.st_uid, found.st_gid) != (uid, gid):
         os.chown(same, uid, gid)
         said.append(f"owner {found.st_uid}:{found.st_gid} to {uid}:{gid}")
-    # chown may have taken bits away
+    # The chown may have taken bits of the mode away.
     if said or stat.S_IMODE(found.st_mode) != mode:
         os.chmod(same, mode)
     if stat.S_IMODE(found.st_mode) != mode:
@@ -184,7 +184,7 @@ def _entries(fd: int, place: str, service: Service, theirs: bool) -> Iterator[st
     """Repairs the files in a directory. `theirs`: they are events, which belong to their
     senders."""
     for name in os.listdir(fd):
-        # an event's name holds its integration key
+        # An event's name holds its integration key.
         shown = f"{place}/{name if key_of(name) is None else masked_name(name)}"
         try:
             entry = os.open(name, _LOOK, dir_fd=fd)

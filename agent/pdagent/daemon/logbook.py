@@ -40,6 +40,7 @@ class Sparing:
         self._said: dict[int, int] = {}
 
     def may_say(self, owner: int) -> bool:
+        """Whether a line may be written about one more file of this user."""
         with self._lock:
             self._said[owner] = self._said.get(owner, 0) + 1
             return self._said[owner] <= SAID_MOST

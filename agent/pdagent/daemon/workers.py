@@ -204,6 +204,7 @@ class Workers:
 
     @property
     def pending(self) -> int:
+        """How many events are pending, those included that are not kept in mind."""
         return len(self._scheduler) + self.left_out
 
     def say_rest(self) -> None:

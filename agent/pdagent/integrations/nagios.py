@@ -70,6 +70,7 @@ class NagiosReport(Report):
         self.kind: str | None = None
 
     def events(self, settings: "Config") -> list[Event]:
+        """What the notification means. Raises UsageError, NothingToSend."""
         self.integration_key(settings)
         notification = _choice("-t/--event-type", self.notification, TYPES, str.upper)
         kind = _choice("-n/--notification-type", self.kind, tuple(_MACROS), str.lower)

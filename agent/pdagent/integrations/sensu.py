@@ -46,6 +46,7 @@ class SensuReport(Report):
         return super().read(arguments) and not self.fields
 
     def events(self, settings: "Config") -> list[Event]:
+        """What stdin means. Raises UsageError, BadEvent, NothingToSend."""
         self.integration_key(settings)
         self.wanted_api(settings)
         document = loads(self._stdin())

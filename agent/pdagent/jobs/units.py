@@ -51,6 +51,7 @@ class Result:
         return f"result {self.result or 'unknown'}"
 
     def details(self) -> dict[str, object]:
+        """The same as details of an event: `result`, and `exit` or `signal`."""
         ending: dict[str, object] = {"result": self.result} if self.result else {}
         if self.code == "exited":
             ending["exit"] = int(self.status) if self.status.isdigit() else self.status

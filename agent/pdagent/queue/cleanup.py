@@ -50,6 +50,7 @@ def _unlink(path: str) -> None:
 
 
 def disk_of(path: str) -> Disk:
+    """The disk that `path` is on. Raises OSError."""
     found = os.statvfs(path)
     return Disk(
         found.f_bavail * found.f_frsize,

@@ -138,7 +138,7 @@ class Settlement:
             if not isinstance(error, FileNotFoundError) or self._backlog.seen(name) is not None:
                 self._keep_in_mind(name, directory, there, error)
                 return
-            # a person removed it while it was on its way, or being looked at
+            # A person removed it while it was on its way, or being looked at.
             log.info("%s was removed from the queue before it was settled", masked_name(name))
             if directory == IN_ERROR:
                 self._unwritten.pop(there, None)

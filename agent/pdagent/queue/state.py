@@ -127,6 +127,7 @@ class State:
         return value
 
     def write(self, name: str, value: dict[str, object]) -> bool:
+        """Writes a JSON object as `name` in db/."""
         text = json.dumps(value, indent=4, sort_keys=True) + "\n"
         return self._write(f"{self._db}/{name}", text)
 
@@ -156,8 +157,10 @@ class State:
         write_whole(self._reason_file(event), json.dumps(text) + "\n", durable=durable)
 
     def reason(self, event: str) -> Reason | None:
+        """Why the event of that file name is in error; None if no reason is kept, or if this user
+        may not read it."""
         try:
-            # root reads here too: see `regular`
+            # Root reads here too: see `regular`.
             value = json.loads(read_regular(self._reason_file(event), REASON_BYTES))
             return Reason(value["at"], value["status"], value["reason"], value["attempts"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):

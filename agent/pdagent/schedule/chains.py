@@ -59,6 +59,7 @@ class Chains:
         return self._by_name.pop(name)
 
     def due_at(self, name: str, until: float) -> None:
+        """The hold of this chain ends at `until`, in monotonic seconds."""
         heapq.heappush(self._due, (until, name))
 
     def due(self, now: float) -> Chain | None:

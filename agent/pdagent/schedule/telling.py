@@ -39,6 +39,7 @@ class Attempts:
         return self._tries.pop(name, None) is not None
 
     def told(self) -> Mapping[str, Tries]:
+        """What was tried in vain, of HOLDS_TOLD events at most."""
         return dict(islice(self._tries.items(), HOLDS_TOLD))
 
 

@@ -14,6 +14,7 @@ class Timers:
         self._count = 0
 
     def set(self, at: float, lane: Lane) -> None:
+        """The lane is due at this time, in monotonic seconds."""
         self._count += 1  # breaks ties, so that lanes are never compared
         heapq.heappush(self._heap, (at, self._count, lane))
 
@@ -23,4 +24,5 @@ class Timers:
 
     @property
     def next(self) -> float | None:
+        """When the next timer is due, in monotonic seconds; None if there is none."""
         return self._heap[0][0] if self._heap else None

@@ -94,6 +94,7 @@ class Connection:
 
     @property
     def sock(self) -> Any:
+        """A socket, an SSLSocket or an SSLTransport; None before `open`."""
         return self._sock
 
     def open(self, post: Post) -> None:
@@ -276,6 +277,7 @@ class Tls:
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
+        """The context. Raises NoTrust, NoIdentity."""
         with self._lock:
             if self._context is None:
                 made = trust.context(trust.ca_file(self._settings, os.environ))

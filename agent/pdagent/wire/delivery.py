@@ -191,8 +191,8 @@ class Delivery:
             if post.reused and isinstance(verdict, Delivered) and not its_own:
                 raise _Again
         if isinstance(verdict, Unreachable):
-            # This is somebody else's answer. He would go on answering on these connections when new
-            # ones lead to PagerDuty again.
+            # This is somebody else's answer. More of them would come over these connections, when
+            # new ones lead to PagerDuty again.
             adapter.close()
             return verdict if verdict.sure else replace(verdict, content=True)
         return verdict
@@ -211,6 +211,7 @@ class Delivery:
                 post.abort()
 
     def abort_all(self) -> None:
+        """Ends all posts. Their events may or may not have been taken."""
         for post in list(self._posts):
             post.abort()
 

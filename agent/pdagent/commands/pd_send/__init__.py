@@ -127,7 +127,7 @@ def main(arguments: list[str]) -> int:
 
     with WaitingSpool(settings.spool_dir) as spool:
         code = sending.send(arguments_parser, submission, settings, spool)
-        # an event that was delivered directly is not waited for
+        # An event that was delivered directly is not waited for.
         return _wait(spool, submission) if spool.waits else code
 
 

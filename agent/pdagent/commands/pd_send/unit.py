@@ -56,10 +56,10 @@ def main(arguments: list[str]) -> int:
     arguments_parser.parse_args(arguments, namespace=asked)
     asked.fields = asked.fields or []
     if not units.is_name(asked.unit):
-        # a page for what is no unit would never be resolved
+        # A page for what is no unit would never be resolved.
         arguments_parser.error(f"{asked.unit!r} is not the name of a unit, such as backup.service")
     if asked.unit.startswith(OURS):
-        # where each service is to page for its failure, this one would page for its own without end
+        # If each service pages for its failures, this one would page for its own without end.
         say(f"pd-send: {printable(asked.unit)} pages for others, and for itself never", 2)
         return exits.DONE
     host = os.uname().nodename
