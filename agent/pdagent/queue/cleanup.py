@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pdagent.jobs.openings import DIRECTORY as JOBS
 from pdagent.queue.backlog import remove
@@ -36,6 +36,7 @@ BATCH = 1000
 # Anyone may put files there, so only the newest JOBS_MOST of each user are kept.
 JOB_SECONDS = 400 * 86_400.0
 JOBS_MOST = 10_000
+STUCK_SAID = 5  # how many of the entries that can't be removed the log names
 
 Entry = tuple[str, float, int]  # name, since when it is there, bytes of disk that it takes up
 
@@ -89,9 +90,10 @@ class Cleanup:
             return now - since > threshold
 
         for directory in (DELIVERED, IN_ERROR, TEMPORARY):
+            # Each goes as it is found: the names of all that somebody has left in tmp/, or that was
+            # set aside, could fill the memory.
             entries = self._entries(f"{self._root}/{directory}")
-            names = [name for name, changed, _ in entries if old(changed)]
-            removed = sum(self._remove(directory, name) for name in names)
+            removed = self._remove_all(directory, (n for n, changed, _ in entries if old(changed)))
             if removed:
                 log.info("Cleanup: removed %d files from %s", removed, directory)
         # Reasons without an event. One is left over where a crash came after a reason was written
@@ -100,8 +102,8 @@ class Cleanup:
         reasons = self._state.reasons
         places = [f"{self._root}/{directory}" for directory in (IN_ERROR, PENDING)]
         entries = self._entries(reasons) if os.path.isdir(reasons) else iter(())
-        for name in [name for name, changed, _ in entries if old(changed)]:
-            if not any(os.path.lexists(f"{place}/{name}") for place in places):
+        for name, changed, _ in entries:
+            if old(changed) and not any(os.path.lexists(f"{place}/{name}") for place in places):
                 _unlink(f"{reasons}/{name}")
         self._sweep_jobs(lambda changed: old(changed, JOB_SECONDS))
 
@@ -155,13 +157,13 @@ class Cleanup:
             size += room
         if number <= most and size <= most_bytes:
             return
-        size = removed = 0
+        size, excess = 0, []
         newest_first = sorted(self._entries(f"{self._root}/{DELIVERED}"), key=_since, reverse=True)
         for number, (name, _, room) in enumerate(newest_first):
             size += room
             if number >= most or size > most_bytes:
-                removed += self._remove(DELIVERED, name)
-        if removed:
+                excess.append(name)
+        if removed := self._remove_all(DELIVERED, excess):
             log.info("Cleanup: removed the %d oldest delivered events: the rest is enough", removed)
 
     def relieve(self) -> None:
@@ -172,7 +174,7 @@ class Cleanup:
         for start in range(0, len(oldest), BATCH):
             if not self.disk_is_scarce():
                 break
-            removed += sum(self._remove(DELIVERED, n) for n in oldest[start : start + BATCH])
+            removed += self._remove_all(DELIVERED, oldest[start : start + BATCH])
         if removed:
             log.warning(
                 "Cleanup: the disk is short: removed the %d oldest delivered events", removed
@@ -208,12 +210,23 @@ class Cleanup:
         except OSError as error:
             log.error("Cleanup: cannot look into %s: %s", directory, error.strerror)
 
-    def _remove(self, directory: str, name: str) -> bool:
-        try:
-            remove(f"{self._root}/{directory}/{name}")
-        except OSError as error:
-            log.error("Cleanup: cannot remove %s: %s", masked_name(name), error.strerror)
-            return False
-        if directory == IN_ERROR:
-            self._state.drop_reason(name)
-        return True
+    def _remove_all(self, directory: str, names: Iterable[str]) -> int:
+        """Removes entries, and returns how many. The log names a few that it can't remove: anyone
+        can leave thousands of directories in tmp/."""
+        removed = stuck = 0
+        for name in names:
+            try:
+                remove(f"{self._root}/{directory}/{name}")
+            except OSError as error:
+                stuck += 1
+                if stuck <= STUCK_SAID:
+                    why = error.strerror
+                    log.error("Cleanup: cannot remove %s: %s", masked_name(name), why)
+                continue
+            removed += 1
+            if directory == IN_ERROR:
+                self._state.drop_reason(name)
+        if stuck > STUCK_SAID:
+            more = stuck - STUCK_SAID
+            log.error("Cleanup: cannot remove %d more entries of %s", more, directory)
+        return removed
