@@ -10,11 +10,10 @@ import signal
 from collections.abc import Callable
 
 from pdagent import exits
-from pdagent.check.host import ANSWER_SECONDS, Host
-from pdagent.check.service import pid_of
+from pdagent.check.host import Host
+from pdagent.check.service import fresh_condition, pid_of
 from pdagent.config import Config
-from pdagent.queue import condition
-from pdagent.queue.condition import Condition
+from pdagent.queue.condition import path_of
 
 
 class NotReloaded(Exception):
@@ -44,7 +43,15 @@ def reload(settings: Config, host: Host, send: Callable[[int, int], None] = os.k
         raise NotReloaded(text, exits.NOT_PERMITTED) from error
     except OSError as error:
         raise NotReloaded(f"pdagentd has just ended: {error}", exits.TRY_AGAIN) from error
-    found = _answer(settings, host, asked)
+    found = fresh_condition(
+        settings, host, asked, lambda each: each.reloaded is not None and each.reloaded >= asked
+    )
+    if found is None:
+        raise NotReloaded(
+            f"pdagentd did not say in {path_of(settings)} whether it took the configuration up: "
+            f"see its log in {settings.log_dir}. A new run_dir needs a restart.",
+            exits.TRY_AGAIN,
+        )
     by_kind = {trouble.kind: str(trouble) for trouble in found.troubles}
     if refused := by_kind.get("rejected"):
         raise NotReloaded(f"{refused}. pdagentd goes on with the old one.", exits.BAD_CONFIG)
@@ -57,16 +64,3 @@ def reload(settings: Config, host: Host, send: Callable[[int, int], None] = os.k
 
 def _owner(settings: Config) -> int:
     return os.stat(f"{settings.data_dir}/db").st_uid
-
-
-def _answer(settings: Config, host: Host, asked: float) -> Condition:
-    while host.monotonic() < asked + ANSWER_SECONDS:
-        found = condition.read(settings)
-        if found is not None and found.reloaded is not None and found.reloaded >= asked:
-            return found
-        host.sleep(0.02)
-    text = (
-        f"pdagentd did not say in {condition.path_of(settings)} whether it took the configuration "
-        f"up: see its log in {settings.log_dir}. A new run_dir needs a restart."
-    )
-    raise NotReloaded(text, exits.TRY_AGAIN)

@@ -12,13 +12,14 @@ import errno
 import fcntl
 import os
 import termios
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
 from pdagent.check.host import ANSWER_SECONDS, Host
 from pdagent.config import Config
 from pdagent.queue import condition
+from pdagent.queue.condition import Condition
 from pdagent.queue.layout import lock_file
 from pdagent.queue.regular import read_regular
 from pdagent.spool import open_fifo, wake_fifo
@@ -126,6 +127,19 @@ def pid_of(settings: Config, host: Host) -> int | None:
             return pid if b"pdagentd" in file.read(4096) else None
     except OSError:
         return None
+
+
+def fresh_condition(
+    settings: Config, host: Host, asked: float, is_fresh: Callable[[Condition], bool]
+) -> Condition | None:
+    """What the daemon tells once it was asked, at `asked` in monotonic seconds; None if it tells
+    nothing in time. `is_fresh` tells that from what it told before."""
+    while host.monotonic() < asked + ANSWER_SECONDS:
+        found = condition.read(settings)
+        if found is not None and is_fresh(found):
+            return found
+        host.sleep(0.02)
+    return None
 
 
 def boot(host: Host) -> Iterator[Finding]:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pdagent.check.configuration import REPAIR, credential
 from pdagent.check.configuration import SUBJECT as CONFIGURATION
 from pdagent.check.finding import Finding, failed, ok, several, warning
-from pdagent.check.host import ANSWER_SECONDS, Host
+from pdagent.check.host import Host
 from pdagent.check.network import remedy_of
+from pdagent.check.service import fresh_condition
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
 from pdagent.queue import condition
@@ -36,7 +37,7 @@ def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Find
     asked = host.monotonic()
     if not poke(wake_fifo(settings.spool_dir), b"\n"):
         return  # nobody reads the FIFO, as the line daemon says
-    found = _answer(settings, host, asked)
+    found = fresh_condition(settings, host, asked, lambda each: each.told >= asked)
     if found is None:
         text = (
             f"pdagentd does not tell how it fares: there is no fresh {condition.path_of(settings)}"
@@ -59,15 +60,6 @@ def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Find
         if found.delivered is not None:
             text = f"the last event was delivered at {hour(found.delivered, now)}"
         yield ok(SUBJECT, text)
-
-
-def _answer(settings: Config, host: Host, asked: float) -> Condition | None:
-    while host.monotonic() < asked + ANSWER_SECONDS:
-        found = condition.read(settings)
-        if found is not None and found.told >= asked:
-            return found
-        host.sleep(0.02)
-    return None
 
 
 def _held(settings: Config) -> tuple[Hold, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pdagent import config, exits
 from pdagent.daemon.life import serve
+from pdagent.lines import Problem
 from pdagent.queue.layout import CannotRun
 
 TYPE_CHECKING = False
@@ -76,8 +77,13 @@ def main(arguments: list[str]) -> int:
                 _fail(str(problem), problem.code)
             return problem.code
 
-    if foreground:
-        return run(lambda: None)
+    return run(lambda: None) if foreground else _detach(settings, problems, run)
+
+
+def _detach(
+    settings: config.Config, problems: list[Problem], run: Callable[[Callable[[], None]], int]
+) -> int:
+    """Runs the daemon in the background."""
     if problems:
         from pdagent.commands import common
 
@@ -89,8 +95,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         text = f"cannot make the directory {settings.run_dir}: {error.strerror}"
         return _fail(text, exits.NOT_PERMITTED)
-    pid_file = f"{settings.run_dir}/pdagentd.pid"
-    return daemonize(pid_file, run)
+    return daemonize(f"{settings.run_dir}/pdagentd.pid", run)
 
 
 def _refuse(settings: config.Config, text: str) -> int:
