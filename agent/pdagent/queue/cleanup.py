@@ -127,7 +127,7 @@ class Cleanup:
             else:
                 _unlink(heapq.heappushpop(newest, (changed, path))[1])
         for owner in crowds:
-            log.warning("Cleanup: user %d has too many files in %s: the oldest go", owner, JOBS)
+            log.warning("Cleanup: user %d had too many files in %s: the oldest went", owner, JOBS)
 
     def _jobs(self) -> Iterator[tuple[str, float, int]]:
         """What is in jobs/: path, ctime in seconds since the epoch, and owner. Directories are left
@@ -164,7 +164,7 @@ class Cleanup:
             if number >= most or size > most_bytes:
                 excess.append(name)
         if removed := self._remove_all(DELIVERED, excess):
-            log.info("Cleanup: removed the %d oldest delivered events: the rest is enough", removed)
+            log.info("Cleanup: removed the %d oldest of too many delivered events", removed)
 
     def relieve(self) -> None:
         """While the disk is short, removes delivered events, the oldest first."""

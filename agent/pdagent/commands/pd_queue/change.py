@@ -118,7 +118,7 @@ def retry(view: View, options: argparse.Namespace) -> int:
         say(f"pd-queue: not retried: {masked_name(record.name)}: {words.shown(why, record.key)}", 2)
     more = sum(max(0, len(events) - SHOWN) for events in (left.overtaken, left.unfit))
     if more:
-        say(f"pd-queue: not retried, for the like: {more} more", 2)
+        say(f"pd-queue: {more} more were not retried, for reasons like these", 2)
     return exits.BAD_DATA if left.overtaken or left.unfit else exits.DONE
 
 

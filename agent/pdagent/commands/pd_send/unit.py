@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
         arguments_parser.error(f"{asked.unit!r} is not the name of a unit, such as backup.service")
     if asked.unit.startswith(OURS):
         # If each service pages for its failures, this one would page for its own without end.
-        say(f"pd-send: {printable(asked.unit)} pages for others, and for itself never", 2)
+        say(f"pd-send: {printable(asked.unit)} pages for other units, never for itself", 2)
         return exits.DONE
     host = os.uname().nodename
     asked.incident_key = asked.incident_key or f"{host}/{asked.unit}"
