@@ -7,6 +7,7 @@ names. It does not know HTTP or holds.
 """
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -279,13 +280,7 @@ class Backlog:
         # (fs.protected_hardlinks), so this looks first and then renames. In suc/ and err/ that is
         # enough, since only the agent and root may add names there.
         new = self._free(wanted or name, target)
-        old, moved = f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}"
-        os.rename(old, moved)
-        # After we read a file, its owner may have put a directory in its place. The directory must
-        # go back, since its owner could go on writing into it in suc/ or err/.
-        if stat.S_ISDIR(os.lstat(moved).st_mode):
-            os.rename(moved, old)
-            raise IsADirectoryError(name)
+        move_file(f"{self.root}/{source}/{name}", f"{self.root}/{target}/{new}")
         return new
 
     def _free(self, name: str, target: str) -> str:
@@ -315,6 +310,17 @@ class Backlog:
     def _keys(self, directory: str) -> Counter[str]:
         names = os.listdir(f"{self.root}/{directory}")
         return Counter(key for name in names if (key := key_of(name)) is not None)
+
+
+def move_file(path: str, target: str) -> None:
+    """Renames what was a file when it was read. Raises OSError; IsADirectoryError if it has become
+    a directory, which then stays."""
+    os.rename(path, target)
+    # After we read a file, its owner may have put a directory in its place. The directory must go
+    # back, since its owner could go on writing into it where only the agent may write.
+    if stat.S_ISDIR(os.lstat(target).st_mode):
+        os.rename(target, path)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
 
 
 def remove(path: str) -> None:

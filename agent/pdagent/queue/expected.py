@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from pdagent.queue.backlog import Backlog
+from pdagent.queue.backlog import Backlog, move_file
 from pdagent.queue.beginning import Beginning
 from pdagent.queue.elapsed import Moment, due, is_known_before
 from pdagent.queue.expectation import (
@@ -271,20 +271,13 @@ class Expected:
             self._page(found.key, trigger(found, now, note), _microseconds(now))
             os.unlink(path)
             return Taken.TOO_MANY
-        self._move(path, f"{self._kept}/{known}{new_mark}")
+        move_file(path, f"{self._kept}/{known}{new_mark}")
         self._unmarked.pop(known, None)
         self._mark(known, new_mark)
         if old != self._path(known):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(old)
         return Taken.KEPT
-
-    def _move(self, path: str, target: str) -> None:
-        os.rename(path, target)
-        # After we read the file, its owner may have put a directory in its place.
-        if stat.S_ISDIR(os.lstat(target).st_mode):
-            os.rename(target, path)
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
 
     # --- lapses ---------------------------------------------------------------------------------
 

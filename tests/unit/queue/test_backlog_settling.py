@@ -1,5 +1,6 @@
 """What leaves the queue overwrites nothing, and what is purged is gone for good."""
 
+import errno
 import os
 from collections import Counter
 from pathlib import Path
@@ -177,8 +178,11 @@ def test_a_directory_is_never_moved(root: Path) -> None:
     with pytest.raises(Directory):
         backlog.load(NAME)
     for settle in (backlog.settle_in_error, backlog.settle_delivered):
-        with pytest.raises(IsADirectoryError, match=NAME):
+        with pytest.raises(IsADirectoryError) as raised:
             settle(NAME)
+        assert raised.value.errno == errno.EISDIR
+        assert raised.value.strerror == "Is a directory"
+        assert raised.value.filename == f"{root}/pdq/{NAME}"
     assert os.listdir(root / "pdq") == [NAME]
     assert os.listdir(root / "err") == os.listdir(root / "suc") == []
 
