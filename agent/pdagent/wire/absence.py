@@ -1,4 +1,5 @@
-"""Absence: when a post that waits for its answer is away, so that others work meanwhile.
+"""Absence: when a post that waits for its answer is away, which means that other posts go on
+meanwhile.
 
 - When a post goes away, threads switch, and that costs a good part of what an event costs. Where
   the last answer on a connection came at once, the next one will too, and others could do little in

@@ -32,7 +32,7 @@ from pdagent.wire import trust
 from pdagent.wire.absence import Absence
 from pdagent.wire.answer import Answer, NoAnswer, Reader
 from pdagent.wire.identity import NoIdentity, show
-from pdagent.wire.post import NOBODY_MINDS, Post
+from pdagent.wire.post import NOT_AWAY, Post
 from pdagent.wire.proxy import Proxy
 
 CONNECT_SECONDS = 10.0
@@ -125,7 +125,7 @@ class Connection:
             self._sock.settimeout(post.left())
             try:
                 post.begun = True
-                with post.away if len(request) > _AT_ONCE_BYTES else NOBODY_MINDS:
+                with post.away if len(request) > _AT_ONCE_BYTES else NOT_AWAY:
                     self._sock.sendall(request)
                 post.sent = True
             except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):

@@ -33,7 +33,7 @@ from pdagent.wire import question
 from pdagent.wire.adapter import Adapter
 from pdagent.wire.identity import is_pagerduty
 from pdagent.wire.passage import HEADER, Passage
-from pdagent.wire.post import NOBODY_MINDS, Post
+from pdagent.wire.post import NOT_AWAY, Post
 from pdagent.wire.v1 import as_v1
 from pdagent.wire.verdict import (
     Delivered,
@@ -65,7 +65,7 @@ class Delivery:
         self,
         settings: Config,
         passage: Passage | None = None,
-        away: AbstractContextManager[None] = NOBODY_MINDS,
+        away: AbstractContextManager[None] = NOT_AWAY,
     ) -> None:
         self._passage = passage
         self._away = away

@@ -6,12 +6,13 @@ import socket
 import time
 from contextlib import AbstractContextManager
 
-NOBODY_MINDS = contextlib.nullcontext()
+# In place of `away`: whoever posts keeps its place while it waits for the other side.
+NOT_AWAY = contextlib.nullcontext()
 
 
 class Post:
     """One request on its way. `deadline` is in monotonic seconds. A `fresh` post needs a connection
-    that has carried nothing. The post is `away` while it waits for the other side."""
+    that has carried nothing. `with away`, others work while the post waits for the other side."""
 
     __slots__ = ("away", "begun", "deadline", "fresh", "overdue", "reused", "sent", "twin")
 
@@ -19,7 +20,7 @@ class Post:
         self,
         deadline: float,
         fresh: bool = False,
-        away: AbstractContextManager[None] = NOBODY_MINDS,
+        away: AbstractContextManager[None] = NOT_AWAY,
     ) -> None:
         self.deadline = deadline
         self.fresh = fresh
