@@ -8,6 +8,9 @@ from pdagent import api
 Body = dict[str, object]  # a JSON object
 
 MARK = "... [truncated]"
+# How deep lists and objects lie in each other, at most. No honest event is nested deeper, and the
+# daemon reads nothing that is: `queue.pending`.
+DEPTH_MOST = 500
 
 
 def shorten(text: str, limit: int) -> str:
@@ -51,17 +54,21 @@ def text_chars(value: object) -> int:
     return sum([text_chars(item) for item in value]) if isinstance(value, list) else 0
 
 
-def dumps(value: object) -> str:
-    """JSON text of strings, numbers, booleans, None, lists and dicts with string keys.
+def dumps(value: object, depth: int = DEPTH_MOST) -> str:
+    """JSON text of strings, numbers, booleans, None, lists and dicts with string keys. Raises
+    RecursionError if it is more than `depth` levels deep.
 
     Our own, since the json package would cost every pd-send more than all the rest.
     """
     if isinstance(value, str):
         return _quoted(value)
+    if not depth and isinstance(value, dict | list):
+        raise RecursionError
     if isinstance(value, dict):
-        return "{" + ",".join([f"{_quoted(k)}:{dumps(value[k])}" for k in sorted(value)]) + "}"
+        items = [f"{_quoted(k)}:{dumps(value[k], depth - 1)}" for k in sorted(value)]
+        return "{" + ",".join(items) + "}"
     if isinstance(value, list):
-        return "[" + ",".join([dumps(item) for item in value]) + "]"
+        return "[" + ",".join([dumps(item, depth - 1) for item in value]) + "]"
     if value is None:
         return "null"
     if value is True or value is False:

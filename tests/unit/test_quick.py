@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pdagent import quick
@@ -115,6 +115,7 @@ def test_any_line_comes_to_the_same_thing(arguments: list[str]) -> None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 @given(any_lines())
+@example(["-k", "KEY1", "-t", "trigger", "-d", "x", "--dry-run"])
 def test_what_is_handed_over_comes_to_the_same_thing(arguments: list[str]) -> None:
     """However far the quick way got."""
     assert outcome(as_installed, arguments) == outcome(completely, arguments)

@@ -11,7 +11,7 @@ made it; `term`, in seconds, 0 where the expectation is cancelled; `since`, when
 from dataclasses import dataclass
 
 from pdagent import api
-from pdagent.encoding import Body, dumps, shorten
+from pdagent.encoding import DEPTH_MOST, Body, dumps, shorten
 from pdagent.event import check_key, encode, timestamp
 from pdagent.queue.elapsed import Moment, asleep, is_same_boot, moment_of, was_off
 from pdagent.queue.pending import Hostile, key_field, parsed
@@ -50,7 +50,7 @@ def written(trigger: bytes, term: float, since: Moment, by: str = "") -> bytes:
 
 def understood(data: bytes) -> Expectation:
     """The expectation in the contents of a file. Raises Hostile, Incomplete."""
-    fields = parsed(data)
+    fields = parsed(data, DEPTH_MOST + 1)  # the trigger is an event, and one level down
     trigger, term = fields.get("trigger"), fields.get("term")
     if not isinstance(trigger, dict):
         raise Hostile("it is no expectation: it has no trigger")

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from pdagent import api
-from pdagent.encoding import shorten
+from pdagent.encoding import DEPTH_MOST, shorten
 from pdagent.event import BadEvent, encode
 from pdagent.queue.envelope import form_of
 from pdagent.threads import importing
@@ -37,7 +37,6 @@ _TEXT_WEIGHT = 80
 # A text in JSON. The pattern never backtracks, and a text without an end reaches to the body's end.
 # Otherwise a body of quotes would take hours, and each escape in it 100 bytes.
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.?+[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
-DEPTH_MOST = 500  # no honest event is nested deeper, and the parser can go down to 10,000
 # For each bracket, what it adds to the depth, and one more, since a byte can't be negative.
 _STEPS = bytes.maketrans(b"{[}]", b"\2\2\0\0")
 _NO_STEPS = bytes(set(range(256)) - set(b"{[}]"))
@@ -132,8 +131,8 @@ def chain_of(dedup_key: str | None, name: str) -> str:
     return f"={dedup_key[:100]}~{digest}"
 
 
-def parsed(data: bytes) -> dict[str, object]:
-    """The JSON object in hostile bytes. Raises Hostile, Incomplete."""
+def parsed(data: bytes, depth: int = DEPTH_MOST) -> dict[str, object]:
+    """The JSON object in hostile bytes, of so many levels at most. Raises Hostile, Incomplete."""
     if not data:
         raise Incomplete("it is empty")
     if len(data) > EVENT_BYTES_MOST:
@@ -147,7 +146,7 @@ def parsed(data: bytes) -> dict[str, object]:
         raise Incomplete("it is not JSON: it does not end with '}'")
     if len(data) > HEAVY_BYTES and _weight(data) > WEIGHT_MOST:
         raise Hostile("it has too many parts")
-    if _depth(data) > DEPTH_MOST:
+    if _depth(data, depth) > depth:
         raise Hostile("it is nested too deep")
     try:
         body = json.loads(data.decode("utf-8"))
@@ -177,13 +176,13 @@ def _structure(data: bytes) -> int:
     return sum(weight * data.count(part) for part, weight in _WEIGHTS)
 
 
-def _depth(data: bytes) -> int:
-    """How deep lists and objects lie in each other, at most."""
+def _depth(data: bytes, enough: int) -> int:
+    """How deep lists and objects lie in each other, at most. Below `enough` this is a guess."""
     deepest = data.count(b"{") + data.count(b"[")
-    if deepest <= DEPTH_MOST:
+    if deepest <= enough:
         return deepest
     steps = _TEXT.sub(b"", data).translate(_STEPS, _NO_STEPS)
-    return max(accumulate(steps, lambda depth, step: depth + step - 1), default=0)
+    return max(accumulate(steps, lambda depth, step: depth + step - 1, initial=0))
 
 
 def summary(body: dict[str, object]) -> str:

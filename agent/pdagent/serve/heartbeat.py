@@ -5,6 +5,7 @@ It has a thread of its own, which sleeps between two beats. Nothing depends on i
 
 import json
 import logging
+import math
 import platform
 import threading
 import time
@@ -92,11 +93,18 @@ class Heartbeat:
         if status >= 500:
             return None
         self._introduced = self._introduced or status < 400
-        try:
-            wanted = float(json.loads(answer)["heartbeat_interval_secs"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return INTERVAL_SECONDS
-        return min(max(wanted, _LEAST_SECONDS), _MOST_SECONDS)
+        return _interval(answer)
+
+
+def _interval(answer: bytes) -> float:
+    """Seconds until the next beat, as the answer wants it, within bounds."""
+    try:
+        wanted = float(json.loads(answer)["heartbeat_interval_secs"])
+    except (ValueError, OverflowError, KeyError, TypeError, RecursionError):
+        return INTERVAL_SECONDS
+    if math.isnan(wanted):  # it would fit any bounds, and nobody would wait at all
+        return INTERVAL_SECONDS
+    return min(max(wanted, _LEAST_SECONDS), _MOST_SECONDS)
 
 
 def _system() -> dict[str, str]:

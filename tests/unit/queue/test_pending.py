@@ -2,8 +2,10 @@
 understood."""
 
 import json
+import sys
 import time
 import tracemalloc
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -11,6 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdagent import api
+from pdagent.encoding import DEPTH_MOST
+from pdagent.event import BadEvent, Event
+from pdagent.queue.elapsed import Moment
+from pdagent.queue.expectation import understood, written
 from pdagent.queue.pending import (
     EVENT_BYTES_MOST,
     WEIGHT_MOST,
@@ -120,6 +126,35 @@ def test_what_is_nested_deep_is_not_parsed(part: tuple[str, str]) -> None:
     with pytest.raises(Hostile, match="nested too deep"):
         understand(NAME, deep.encode())
     understand(NAME, json.dumps({**json.loads(START + b"]}"), "x": [deep] * 9}).encode())
+
+
+@pytest.fixture
+def room() -> Iterator[None]:
+    """For all levels: before Python 3.12 each of them is two calls."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(5000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("room")
+def test_what_the_front_doors_take_is_read() -> None:
+    """To the level: an event that is accepted must not be set aside later."""
+
+    def event(levels: int) -> Event:
+        deep: object = 1
+        for _ in range(levels - 2):  # the body and its payload are two
+            deep = {"a": deep}
+        return Event("K", "trigger", description="x", details=deep)  # type: ignore[arg-type]
+
+    data = event(DEPTH_MOST).body("v2", 0)
+    assert understand(NAME, data).version == "v2"
+    since = Moment(1.0, 1.0, 1.0, "boot")
+    inside = event(DEPTH_MOST)
+    inside.dedup_key = "backup"
+    assert understood(written(inside.body("v2", 0), 60.0, since)).dedup_key == "backup"
+    with pytest.raises(BadEvent, match="nested too deep"):
+        event(DEPTH_MOST + 1).body("v2", 0)
 
 
 @given(st.text(min_size=1))

@@ -82,3 +82,10 @@ def test_stops_in_the_middle_of_a_wait(
     wait_until(lambda: not thread.is_alive())
     beating.tend()
     assert beating._thread is not thread
+
+
+@pytest.mark.parametrize("wanted", ["NaN", "9" * 400, "[]", '"soon"'])
+def test_an_interval_that_is_no_number_is_the_usual_one(wanted: str) -> None:
+    """A beat that waits for NaN seconds waits for none, and one that raises ends its thread."""
+    answer = b'{"heartbeat_interval_secs": %s}' % wanted.encode()
+    assert heartbeat._interval(answer) == heartbeat.INTERVAL_SECONDS
