@@ -20,6 +20,12 @@ def shorten(text: str, limit: int) -> str:
     return text[: max(0, limit - len(MARK))] + MARK[:limit]
 
 
+def unless_blank(text: str | None) -> str:
+    """The text, "" where it is blank. PagerDuty refuses a whole event for some blank values, and in
+    a script the variable that is handed over may be empty."""
+    return text if text and not text.isspace() else ""
+
+
 def shorten_key(key: str | None) -> str | None:
     """A dedup key that PagerDuty takes: in Unicode, and within its limit. A digest of the whole key
     takes the place of what is left out, so that two keys that differ there stay two."""

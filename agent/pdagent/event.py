@@ -7,7 +7,7 @@ This module is pure: it knows PagerDuty's schema, and not files, HTTP or configu
 import time
 
 from pdagent import api
-from pdagent.encoding import Body, dumps, shorten, shorten_key, text_chars
+from pdagent.encoding import Body, dumps, shorten, shorten_key, text_chars, unless_blank
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Event:
     def _payload(self, clock_ns: int) -> Body:
         payload: Body = {
             "summary": shorten(self.description or self.dedup_key or "", api.SUMMARY_CHARS),
-            "source": self.source or "unknown",
+            "source": unless_blank(self.source) or "unknown",
             "timestamp": timestamp(clock_ns, milliseconds=True),
         }
         if self.details:

@@ -8,7 +8,7 @@ import posix
 
 from pdagent import api
 from pdagent.config import DEFAULT_KEY, may_exist
-from pdagent.encoding import shorten_key
+from pdagent.encoding import shorten_key, unless_blank
 from pdagent.event import BadEvent, Event, bare_key, check_key, generated_dedup_key
 
 TYPE_CHECKING = False
@@ -164,15 +164,19 @@ class Submission(Request):
             details=dict([pair(field) for field in self.fields]),
             client=self.client,
             client_url=self.client_url,
-            source=self.source or posix.uname().nodename,
+            source=self.host(),
             severity=self.severity,
             component=self.component,
             group=self.group,
             event_class=self.event_class,
-            links=tuple([_first_word(link) for link in self.links]),
-            images=tuple([_image(image) for image in self.images]),
+            links=tuple([_first_word(link) for link in self.links if unless_blank(link)]),
+            images=tuple([_image(image) for image in self.images if unless_blank(image)]),
             agent_id=agent_id(settings.data_dir) if settings.events_api == "v1" else None,
         )
+
+    def host(self) -> str:
+        """What the event is about: this host unless another source is given."""
+        return unless_blank(self.source) or posix.uname().nodename
 
     def _checked_action(self) -> str:
         """The action. Raises UsageError where an option is missing, or is not allowed with it."""
@@ -183,7 +187,7 @@ class Submission(Request):
             raise UsageError("argument -t/--event-type is required")
         if not self.change and action not in api.ACTIONS:
             raise invalid_choice("-t/--event-type", action, api.ACTIONS)
-        if action in ("trigger", "change") and not (self.description or "").strip():
+        if action in ("trigger", "change") and not unless_blank(self.description):
             raise UsageError(f"Event type '{action}' requires description")
         if action in ("acknowledge", "resolve") and not self.incident_key:
             raise UsageError(f"Event type '{action}' requires incident key")

@@ -127,6 +127,15 @@ def test_an_empty_key_is_no_key() -> None:
     assert len(key) == 32
 
 
+def test_what_is_blank_is_as_if_it_were_not_there() -> None:
+    """PagerDuty refuses the whole event for such a value, and a script's variable may be empty."""
+    links, images = ["", " ", "http://bare"], [" ", "http://img"]
+    event = asked(source=" ", links=links, images=images).event(CONFIG)
+    assert event.source == os.uname().nodename
+    assert event.links == (("http://bare", ""),)
+    assert event.images == (("http://img", "", ""),)
+
+
 def test_the_source_is_this_host() -> None:
     """Unless it is said."""
     assert asked().event(CONFIG).source == os.uname().nodename

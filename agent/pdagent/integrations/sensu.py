@@ -5,6 +5,7 @@ Sensu Go, as JSON on stdin. Built-in modules only.
 import posix
 
 from pdagent import quick
+from pdagent.encoding import unless_blank
 from pdagent.event import BadEvent, Event
 from pdagent.integrations.report import Report
 from pdagent.submission import NothingToSend
@@ -66,7 +67,7 @@ class SensuReport(Report):
             dedup_key,
             f"{dedup_key} : {about.output}",
             document,
-            source=about.source or "sensu",
+            source=unless_blank(about.source) or "sensu",
             severity=_severity(about.status),
             component=about.component,
             group=about.group,

@@ -119,6 +119,12 @@ def test_flapping_and_downtimes(notification: str, state: str, sent: list[tuple[
     assert [(event.action, event.dedup_key) for event in told(notification, macros)] == sent
 
 
+def test_a_blank_name_is_no_source() -> None:
+    """PagerDuty would refuse the whole event, and a macro may be empty."""
+    [event] = told("PROBLEM", {"HOSTNAME": " ", "HOSTSTATE": "DOWN"}, events_api="v2")
+    assert body(event)["payload"]["source"] == "unknown"  # type: ignore[index]
+
+
 def test_an_own_incident_key_keeps_flapping_apart() -> None:
     """Else the end of one would close the other."""
     [problem] = told("PROBLEM", SERVICE, incident_key="mine")

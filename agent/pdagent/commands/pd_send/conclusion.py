@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pdagent.acceptance import body, doubt, enqueue, say
 from pdagent.commands import common, sending
 from pdagent.config import DEFAULT_KEY, Config, may_exist
+from pdagent.encoding import unless_blank
 from pdagent.event import BadEvent, Event
 from pdagent.integrations import syslog
 from pdagent.jobs.paging import Paging
@@ -25,7 +26,7 @@ class Conclusion:
         self._asked = asked
         self._settings = settings
         self._failures = failures
-        self._description = asked.description
+        self._description = unless_blank(asked.description)
         self._accepted = True
         asked.key = self._key()
         asked.key_file = None

@@ -6,6 +6,7 @@ from pdagent.commands import common, sending
 from pdagent.commands.pd_send import options
 from pdagent.commands.text import parse_span
 from pdagent.config import Config, may_exist
+from pdagent.encoding import unless_blank
 from pdagent.event import BadEvent, Event
 from pdagent.queue.elapsed import present
 from pdagent.queue.expectation import EXPECTATION_BYTES, TERM_LEAST, TERM_MOST, written
@@ -113,7 +114,7 @@ def main(arguments: list[str]) -> int:
 
 def _term(asked: Expecting) -> float:
     """The term in seconds, 0 to cancel. Raises UsageError."""
-    if not (asked.incident_key or "").strip():
+    if not unless_blank(asked.incident_key):
         raise UsageError("argument -i/--incident-key is required: it says what is expected")
     if asked.cancel:
         if asked.within is not None:
@@ -130,7 +131,7 @@ def _term(asked: Expecting) -> float:
 def trigger(asked: Submission, settings: Config, within: str) -> Event:
     """The page for what is not heard of in time. Raises UsageError."""
     asked.action = "trigger"
-    if not (asked.description or "").strip():
+    if not unless_blank(asked.description):
         asked.description = f"Nothing heard of {asked.incident_key} within {within}"
     event = asked.event(settings)
     event.details = {DETAIL: within, **event.details}

@@ -10,6 +10,7 @@ from pdagent.commands.pd_send import expect, options
 from pdagent.commands.pd_send.conclusion import Conclusion, complain
 from pdagent.commands.text import parse_span
 from pdagent.config import Config
+from pdagent.encoding import unless_blank
 from pdagent.event import BadEvent
 from pdagent.jobs import wording
 from pdagent.jobs.passing import Passing
@@ -160,8 +161,7 @@ def _conclude(job: Job, conclusion: Conclusion, ending: Ending, written: bytes) 
     if not ending.failed:
         conclusion.succeeded()
         return
-    host = job.source or os.uname().nodename
-    summary = f"{wording.name_of(job.words)} failed on {host}: {wording.how(ending)}"
+    summary = f"{wording.name_of(job.words)} failed on {job.host()}: {wording.how(ending)}"
     conclusion.failed(summary, _details(job, ending, written))
 
 
@@ -169,8 +169,8 @@ def _expect(job: Job, settings: Config, description: str | None, term: float) ->
     """The command has succeeded, and is expected to do so again. A failure renews nothing: it
     pages."""
     try:
-        host = job.source or os.uname().nodename
-        job.description = description or f"{wording.name_of(job.words)} did not run on {host}"
+        never = f"{wording.name_of(job.words)} did not run on {job.host()}"
+        job.description = unless_blank(description) or never
         event = expect.trigger(job, settings, job.every or "")
         event.details = {"command": wording.written(job.words), "user": _user(), **event.details}
         expect.expect(event, settings, term)

@@ -62,8 +62,8 @@ def main(arguments: list[str]) -> int:
         # If each service pages for its failures, this one would page for its own without end.
         say(f"pd-send: {printable(asked.unit)} pages for other units, never for itself", 2)
         return exits.DONE
-    host = os.uname().nodename
-    asked.incident_key = asked.incident_key or f"{host}/{asked.unit}"
+    default = f"{os.uname().nodename}/{asked.unit}"
+    asked.incident_key = asked.incident_key or default
     conclusion = Conclusion(asked, sending.settings_of(asked))
     conclusion.check(arguments_parser)
     result = units.told(asked.unit, os.environ) or units.asked(asked.unit)
@@ -74,5 +74,5 @@ def main(arguments: list[str]) -> int:
     output = wording.last_lines(written, asked.output_lines)
     if output:
         details["output"] = output
-    summary = f"{printable(asked.unit)} failed on {asked.source or host}: {result.how()}"
+    summary = f"{printable(asked.unit)} failed on {asked.host()}: {result.how()}"
     return exits.DONE if conclusion.failed(summary, details) else exits.TRY_AGAIN
