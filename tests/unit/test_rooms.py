@@ -41,7 +41,6 @@ TESTED_ELSEWHERE = {
     "check.trial": _CHECK,
     "daemon.background": "integration/test_lifecycle.py",
     "daemon.bulletin": "integration/test_condition.py",
-    "daemon.expecting": "integration/test_expecting.py",
     "daemon.outlook": "integration/test_expecting.py",
     "daemon.life": "integration/test_lifecycle.py",
     "daemon.services": "integration/test_insight.py",

@@ -25,12 +25,13 @@ from pdagent.queue.elapsed import Moment, present
 from pdagent.queue.expectation import Expectation, owner_of
 from pdagent.queue.expected import Expected, Taken
 from pdagent.queue.layout import EXPECT, EXPECTED
+from pdagent.queue.origins import Origins
 from pdagent.queue.pending import Hostile, Incomplete
 from pdagent.queue.state import Reason, State, iso
 from pdagent.schedule.deadlines import Deadlines
 from pdagent.serve.tally import Tally
 from pdagent.shown import masked, masked_name, printable
-from pdagent.spool import Spool, SpoolError
+from pdagent.spool import SpoolError
 from pdagent.threads import importing
 
 log = logging.getLogger("pdagent.expectations")
@@ -44,18 +45,21 @@ STAMP_NS = 100_000_000  # a directory's stamp that is further than this from the
 LOOK_PAUSES = 3  # the pause after a look that another one follows at once, in times it took
 LOOK_PAUSE_MOST = 0.5
 
+Nudge = Callable[[], None]
+
 
 class Expecting:
     """Keeps the expectations of the spool at `settings.spool_dir`. `nudge` wakes the main loop."""
 
     def __init__(
-        self, settings: Config, state: State, tally: Tally, nudge: Callable[[], None]
+        self, settings: Config, state: State, tally: Tally, origins: Origins, nudge: Nudge
     ) -> None:
         self._settings = settings
         self._root = root = settings.spool_dir
         self._backlog = Backlog(root)
         self._state = state
         self._tally = tally
+        self._origins = origins
         self._nudge = nudge
         self._expected = Expected(root, self._page, self._enqueue)
         self._deadlines = Deadlines()
@@ -286,24 +290,21 @@ class Expecting:
                 self._deadlines.set(identity, found.since, found.term, now)
         return True
 
-    def _enqueue(self, key: str, body: bytes, place: int) -> None:
-        """Puts an event into the queue. Raises SpoolError."""
-        Spool(self._root, lambda: place * 1000).enqueue(key, body)
+    def _enqueue(self, found: Expectation, body: bytes, place: int) -> None:
+        """Puts an event into the queue, as its sender's. Raises SpoolError."""
+        self._origins.spool(found.by, lambda: place * 1000).enqueue(found.key, body)
 
-    def _page(self, key: str, body: bytes, place: int) -> None:
+    def _page(self, found: Expectation, body: bytes, place: int) -> None:
         """As `_enqueue`, but the page still goes out when the disk is full. A resolve can wait."""
         try:
-            self._enqueue(key, body, place)
+            self._enqueue(found, body, place)
         except SpoolError as error:
-            if not self._is_delivered(error):
+            with importing:
+                from pdagent.wire import direct
+            outcome = direct.instead(self._settings, error)
+            log.warning("%s", printable(outcome.text))
+            if not outcome.accepted:
                 raise
-
-    def _is_delivered(self, error: SpoolError) -> bool:
-        with importing:
-            from pdagent.wire import direct
-        outcome = direct.instead(self._settings, error)
-        log.warning("%s", printable(outcome.text))
-        return outcome.accepted
 
     # --- what goes wrong ------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ class Daemon:
         nudge = self._signals.nudge
         self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
         self._bulletin = Bulletin(path, settings, workers, notifier, nudge)
-        self._outlook = Outlook(settings, state, workers.tally, nudge)
+        self._outlook = Outlook(settings, state, workers.tally, workers.origins, nudge)
         self._arrivals = Arrivals(
             settings, backlog, self._settlement, workers, self._asked, self._expected
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pdagent.config import Config
 from pdagent.queue.layout import EXPECT, EXPECTED
+from pdagent.queue.origins import Origins
 from pdagent.queue.state import State
 from pdagent.serve.tally import Tally
 from pdagent.threads import importing
@@ -20,11 +21,17 @@ class Outlook:
     """What the main thread knows of `Expecting`, which takes the same arguments."""
 
     def __init__(
-        self, settings: Config, state: State, tally: Tally, nudge: Callable[[], None]
+        self,
+        settings: Config,
+        state: State,
+        tally: Tally,
+        origins: Origins,
+        nudge: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._state = state
         self._tally = tally
+        self._origins = origins
         self._nudge = nudge
         self._wanted = False
         self._expecting: Expecting | None = None
@@ -66,7 +73,9 @@ class Outlook:
     def _begin(self) -> "Expecting":
         with importing:
             from pdagent.daemon.expecting import Expecting
-        self._expecting = Expecting(self._settings, self._state, self._tally, self._nudge)
+        self._expecting = Expecting(
+            self._settings, self._state, self._tally, self._origins, self._nudge
+        )
         return self._expecting
 
     def _is_any(self) -> bool:

@@ -28,6 +28,7 @@ class Origins:
     gives seconds."""
 
     def __init__(self, root: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._root = root
         self._pending = f"{root}/{PENDING}"
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -74,6 +75,12 @@ class Origins:
             self.add(name, sender)
         return -1 - hash(sender) % SENDERS_APART
 
+    def spool(self, sender: str, clock_ns: Callable[[], int] = time.time_ns) -> Spool:
+        """Where to enqueue an event of this sender; of the agent's own where it is ""."""
+        if not sender:
+            return Spool(self._root, clock_ns)
+        return SenderSpool(self._root, self, sender, clock_ns)
+
     def number(self, sender: str) -> int:
         """How many events of a sender are pending."""
         return self._numbers[sender]
@@ -108,8 +115,14 @@ class SenderSpool(Spool):
 
     __slots__ = ("_linked", "_origins", "_sender")
 
-    def __init__(self, root: str, origins: Origins, sender: str) -> None:
-        super().__init__(root)
+    def __init__(
+        self,
+        root: str,
+        origins: Origins,
+        sender: str,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        super().__init__(root, clock_ns)
         self._origins = origins
         self._sender = sender
         self._linked = ""

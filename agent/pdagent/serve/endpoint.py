@@ -21,6 +21,7 @@ from pdagent.config import Config, may_exist
 from pdagent.event import BadEvent, check_key
 from pdagent.queue.envelope import DEFAULT_TYPE, Envelope, seal
 from pdagent.queue.origins import Origins, SenderSpool
+from pdagent.queue.quota import HOLDER_MOST
 from pdagent.serve.awaiting import expect
 from pdagent.serve.crowd import CERTIFICATE, Bounds
 from pdagent.serve.dialects import DIALECTS, Kind
@@ -131,7 +132,11 @@ class Endpoint:
             return refusal
         origin = sender or ("" if self._local else str(environ.get("REMOTE_ADDR", "")))
         most, spool = settings.listen_pending_per_sender, self._spool
-        if origin and path != EXPECT_PATH:
+        if path == EXPECT_PATH:
+            # A sender whose events wait may still renew what it expects. But each expectation may
+            # become a page, and one too many is a page at once, so this has an end as well.
+            most += HOLDER_MOST
+        if origin:
             if self._origins.is_full(origin, most):
                 self._say_full(origin, most)
                 return _later(429, f"{most} events of {origin} are pending")

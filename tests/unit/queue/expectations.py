@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pdagent.event import Event
 from pdagent.queue.elapsed import Moment
-from pdagent.queue.expectation import written
+from pdagent.queue.expectation import Expectation, written
 from pdagent.queue.expected import Expected
 from pdagent.queue.renewal import ExpectationSpool
 from pdagent.spool import SpoolError
@@ -31,17 +31,17 @@ class Queue:
         self.events: list[tuple[str, int]] = []
         self.full = False
 
-    def page(self, key: str, body: bytes, place: int) -> None:
+    def page(self, found: Expectation, body: bytes, place: int) -> None:
         assert json.loads(body)["event_action"] == "trigger"
-        self.enqueue(key, body, place)
+        self.enqueue(found, body, place)
 
-    def resolve(self, key: str, body: bytes, place: int) -> None:
+    def resolve(self, found: Expectation, body: bytes, place: int) -> None:
         assert json.loads(body)["event_action"] == "resolve"
-        self.enqueue(key, body, place)
+        self.enqueue(found, body, place)
 
-    def enqueue(self, key: str, body: bytes, place: int) -> None:
+    def enqueue(self, found: Expectation, body: bytes, place: int) -> None:
         if self.full:
-            raise SpoolError(key, body, "no room", "")
+            raise SpoolError(found.key, body, "no room", "")
         self.events.append((json.loads(body)["event_action"], place))
 
     @property

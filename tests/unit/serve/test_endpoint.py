@@ -16,6 +16,7 @@ from pdagent.queue.envelope import unseal
 from pdagent.queue.expectation import Expectation, identity, understood
 from pdagent.queue.origins import Origins
 from pdagent.queue.pending import understand
+from pdagent.serve import endpoint
 from pdagent.serve.crowd import CERTIFICATE
 from pdagent.serve.endpoint import Endpoint
 from pdagent.serve.tally import Tally
@@ -206,7 +207,9 @@ def test_past_the_bound(desk: Desk) -> None:
     assert len(desk.queued()) == 1
 
 
-def test_a_senders_bound(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_senders_bound(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that has too many pending is turned away, in the log and in the count by its name; others
     are not, and this host has no such bound. What is expected is no event."""
     desk.local = False
@@ -223,6 +226,9 @@ def test_a_senders_bound(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text.count("web1 has 2 events pending (listen_pending_per_sender)") == 1
     assert (desk.tally.full["web1"], desk.tally.full["db1"]) == (2, 0)
     assert desk.origins.numbers() == {"web1": 2, "db1": 1}
+    # but its pages are: who has that many more of them may expect nothing either
+    monkeypatch.setattr(endpoint, "HOLDER_MOST", 0)
+    assert desk.ask("/pdagent/expect", {**ALERT, "within": 60}, **web1)[0] == 429
     desk.local, desk.named = True, {}
     assert [desk.ask(api.V2_PATH, ALERT)[0] for _ in range(3)] == [202] * 3
 
