@@ -124,6 +124,9 @@ class Kernel:
     def getxattr(self, path: str, *_: object, **__: object) -> bytes:
         raise error(errno.ENODATA, path)  # nothing comes to the endpoint here
 
+    def setxattr(self, where: object, *_: object) -> None:
+        raise error(errno.ENOTSUP, str(where))
+
     def access(self, path: str, _: int) -> bool:
         self.world.wait(f"access {path}")
         return self.exists(path)

@@ -290,14 +290,15 @@ class Expecting:
                 self._deadlines.set(identity, found.since, found.term, now)
         return True
 
-    def _enqueue(self, found: Expectation, body: bytes, place: int) -> None:
-        """Puts an event into the queue, as its sender's. Raises SpoolError."""
-        self._origins.spool(found.by, lambda: place * 1000).enqueue(found.key, body)
+    def _enqueue(self, identity: str, found: Expectation, body: bytes, place: int) -> None:
+        """Puts an event into the queue, in its user's or sender's turn. Raises SpoolError."""
+        spool = self._origins.spool(found.by, owner_of(identity) or 0, lambda: place * 1000)
+        spool.enqueue(found.key, body)
 
-    def _page(self, found: Expectation, body: bytes, place: int) -> None:
+    def _page(self, identity: str, found: Expectation, body: bytes, place: int) -> None:
         """As `_enqueue`, but the page still goes out when the disk is full. A resolve can wait."""
         try:
-            self._enqueue(found, body, place)
+            self._enqueue(identity, found, body, place)
         except SpoolError as error:
             with importing:
                 from pdagent.wire import direct

@@ -52,8 +52,9 @@ from pdagent.spool import SpoolError
 # This many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
 
-# Puts a body into the queue for this expectation, at this place in microseconds since the epoch.
-Enqueue = Callable[[Expectation, bytes, int], object]
+# Puts a body into the queue for the expectation of this identity, at this place in microseconds
+# since the epoch.
+Enqueue = Callable[[str, Expectation, bytes, int], object]
 
 
 class Taken(Enum):
@@ -257,7 +258,7 @@ class Expected:
         old, new_mark = self._path(known), mark or ""
         if has_lapsed(new_mark):
             at = place_of(name, new_mark, _microseconds(now))
-            self._resolve(found, resolve(found), at)
+            self._resolve(known, found, resolve(found), at)
             new_mark = f"{RENEWED}{at}"
         if found.is_cancelled:
             # Crash between these two: it is cancelled once more.
@@ -268,7 +269,7 @@ class Expected:
             # It pages, since nobody would hear of it otherwise: its sender was told that it is
             # accepted.
             note = "not watched: there are too many expectations"
-            self._page(found, trigger(found, now, note), _microseconds(now))
+            self._page(known, found, trigger(found, now, note), _microseconds(now))
             os.unlink(path)
             return Taken.TOO_MANY
         move_file(path, f"{self._kept}/{known}{new_mark}")
@@ -299,7 +300,7 @@ class Expected:
             self._remark(identity, f"{LAPSING}{at}")
             self._backlog.sync((EXPECTED,))
         # Crash from here on: its event is enqueued once more, or a renewal resolves it.
-        self._page(found, trigger(found, now), at)
+        self._page(identity, found, trigger(found, now), at)
         self._remark(identity, f"{LAPSED}{at}")
         return found
 

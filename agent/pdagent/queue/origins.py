@@ -1,5 +1,6 @@
 """Origins: which sender brought a pending event to the endpoint, if one did, and how many events of
-each sender are pending.
+each sender are pending. The agent itself enqueues what users of this host expected; for such an
+event the user stands in the sender's place.
 
 What is posted is the bytes of the file, so the sender stands beside them: in an extended attribute
 of the file, written before the file is synced. It survives what the event survives. Where a file
@@ -19,6 +20,7 @@ from pdagent.spool import PENDING, Spool
 
 ATTRIBUTE = "user.pdagent.sender"
 SENDER_BYTES = 512
+_USER = "\nuser "  # no sender's name begins like this
 RECOUNT_SECONDS = 10.0
 SENDERS_APART = 4096  # if there are more senders, some of them share their turns
 
@@ -73,22 +75,25 @@ class Origins:
                 return None  # nobody's; or gone
             sender = found[:SENDER_BYTES].decode("utf-8", "replace")
             self.add(name, sender)
+        if sender.startswith(_USER):
+            return int(sender.removeprefix(_USER))
         return -1 - hash(sender) % SENDERS_APART
 
-    def spool(self, sender: str, clock_ns: Callable[[], int] = time.time_ns) -> Spool:
-        """Where to enqueue an event of this sender; of the agent's own where it is ""."""
-        if not sender:
+    def spool(self, sender: str, user: int, clock_ns: Callable[[], int]) -> Spool:
+        """Where the agent enqueues an event for this sender, or for a user where that is "". The
+        event goes in their turn."""
+        if not sender and user == os.geteuid():
             return Spool(self._root, clock_ns)
-        return SenderSpool(self._root, self, sender, clock_ns)
+        return SenderSpool(self._root, self, sender or f"{_USER}{user}", clock_ns)
 
     def number(self, sender: str) -> int:
         """How many events of a sender are pending."""
         return self._numbers[sender]
 
     def numbers(self) -> dict[str, int]:
-        """The same, of all senders that have any."""
+        """The same, of all senders that have any. Users of this host are none."""
         with self._lock:
-            return dict(self._numbers)
+            return {who: n for who, n in self._numbers.items() if not who.startswith(_USER)}
 
     def is_full(self, sender: str, most: int) -> bool:
         """Whether a sender has `most` events pending.

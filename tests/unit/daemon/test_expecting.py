@@ -1,8 +1,11 @@
 """Whose the events are that expectations send. What becomes of expectations: tests/integration."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from pdagent.config import Config
 from pdagent.daemon.expecting import Expecting
@@ -15,6 +18,7 @@ from pdagent.queue.state import State
 from pdagent.serve.tally import Tally
 from tests.support.agent import wait_until
 from tests.support.events import KEY
+from tests.support.users import ROOT, SENDER, STRANGER
 
 
 def test_a_page_is_the_senders(root: Path) -> None:
@@ -44,3 +48,20 @@ def test_a_page_is_the_senders(root: Path) -> None:
     expect(1000.0, "web1")
     wait_until(lambda: paged(3))
     assert origins.numbers() == {"web1": 2}
+
+
+@pytest.mark.skipif(not ROOT, reason="needs several users")
+def test_a_page_goes_in_its_users_turn(root: Path) -> None:
+    """All are files of the agent's. Otherwise one user's thousands would go before another's."""
+    origins = Origins(str(root))
+    now = time.time_ns()
+    names = [
+        origins.spool("", user, lambda: now).enqueue(KEY, b"{}")
+        for user in (os.geteuid(), SENDER.uid, STRANGER.uid, SENDER.uid)
+    ]
+    # as the next daemon finds them, too
+    for found in (origins, Origins(str(root))):
+        own, *others = [owner for _, owner in found.owned([(n, os.geteuid()) for n in names])]
+        assert own == os.geteuid()
+        assert others == [SENDER.uid, STRANGER.uid, SENDER.uid]
+        assert found.numbers() == {}

@@ -31,15 +31,15 @@ class Queue:
         self.events: list[tuple[str, int]] = []
         self.full = False
 
-    def page(self, found: Expectation, body: bytes, place: int) -> None:
+    def page(self, identity: str, found: Expectation, body: bytes, place: int) -> None:
         assert json.loads(body)["event_action"] == "trigger"
-        self.enqueue(found, body, place)
+        self.enqueue(identity, found, body, place)
 
-    def resolve(self, found: Expectation, body: bytes, place: int) -> None:
+    def resolve(self, identity: str, found: Expectation, body: bytes, place: int) -> None:
         assert json.loads(body)["event_action"] == "resolve"
-        self.enqueue(found, body, place)
+        self.enqueue(identity, found, body, place)
 
-    def enqueue(self, found: Expectation, body: bytes, place: int) -> None:
+    def enqueue(self, identity: str, found: Expectation, body: bytes, place: int) -> None:
         if self.full:
             raise SpoolError(found.key, body, "no room", "")
         self.events.append((json.loads(body)["event_action"], place))
