@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 
 from pdagent import threads
 from pdagent.config import Config
+from pdagent.daemon.outbox import Outbox
 from pdagent.daemon.shortage import is_shortage
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.elapsed import Moment, present
@@ -32,7 +33,6 @@ from pdagent.schedule.deadlines import Deadlines
 from pdagent.serve.tally import Tally
 from pdagent.shown import masked, masked_name, printable
 from pdagent.spool import SpoolError
-from pdagent.threads import importing
 
 log = logging.getLogger("pdagent.expectations")
 
@@ -54,19 +54,19 @@ class Expecting:
     def __init__(
         self, settings: Config, state: State, tally: Tally, origins: Origins, nudge: Nudge
     ) -> None:
-        self._settings = settings
         self._root = root = settings.spool_dir
         self._backlog = Backlog(root)
         self._state = state
         self._tally = tally
-        self._origins = origins
         self._nudge = nudge
-        self._expected = Expected(root, self._page, self._enqueue)
+        self._outbox = outbox = Outbox(settings, origins)
+        self._expected = Expected(root, outbox.page, outbox.enqueue)
         self._deadlines = Deadlines()
         self._new: dict[int, deque[str]] = {}  # names in expect/ that were looked at, by user
         self._due: dict[int, deque[str]] = {}  # identities that are due, by user
         self._behind: set[int] = set()  # users who have more files than were looked at or read
         self._unread: dict[str, float] = {}  # files that can't be read, since when
+        self._look_at = 0.0  # in monotonic seconds: when files that come meanwhile are looked for
         self._seen_mtime = -1
         self._loaded = False
         self._wanted = True
@@ -93,7 +93,7 @@ class Expecting:
 
     def configure(self, settings: Config) -> None:
         """Takes up a new configuration."""
-        self._settings = settings
+        self._outbox.configure(settings)
 
     def want(self) -> None:
         """There may be something new; from any thread."""
@@ -142,11 +142,13 @@ class Expecting:
     def _round(self) -> bool:
         """Some of each user's files, then some of each user's lapses. Returns whether there is
         more to do at once."""
-        if self._wanted and not any(self._new.values()):
+        # While one user's thousands are taken, others' files and deadlines are looked at, too.
+        if (self._wanted and not any(self._new.values())) or time.monotonic() > self._look_at:
             began = time.thread_time()
             self._look()
+            took = time.thread_time() - began
+            self._look_at = time.monotonic() + max(SOON_SECONDS, took * LOOK_PAUSES)
             if self._wanted:  # somebody has so many files that looks must not follow each other
-                took = time.thread_time() - began
                 threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
         self._take_some()
         more = self._lapse_some()
@@ -169,7 +171,7 @@ class Expecting:
         now = present()
         with self._watched(f"cannot look into {self._root}/{EXPECT}"):
             changed = os.stat(f"{self._root}/{EXPECT}").st_mtime_ns
-            found = self._expected.look()
+            found = self._expected.look(anew=not any(self._new.values()))
             self._behind = found.more
             self._new = {owner: deque(names) for owner, names in found.names.items()}
             there = {name for names in found.names.values() for name in names}
@@ -289,23 +291,6 @@ class Expecting:
             else:
                 self._deadlines.set(identity, found.since, found.term, now)
         return True
-
-    def _enqueue(self, identity: str, found: Expectation, body: bytes, place: int) -> None:
-        """Puts an event into the queue, in its user's or sender's turn. Raises SpoolError."""
-        spool = self._origins.spool(found.by, owner_of(identity) or 0, lambda: place * 1000)
-        spool.enqueue(found.key, body)
-
-    def _page(self, identity: str, found: Expectation, body: bytes, place: int) -> None:
-        """As `_enqueue`, but the page still goes out when the disk is full. A resolve can wait."""
-        try:
-            self._enqueue(identity, found, body, place)
-        except SpoolError as error:
-            with importing:
-                from pdagent.wire import direct
-            outcome = direct.instead(self._settings, error)
-            log.warning("%s", printable(outcome.text))
-            if not outcome.accepted:
-                raise
 
     # --- what goes wrong ------------------------------------------------------------------------
 

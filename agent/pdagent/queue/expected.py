@@ -186,11 +186,12 @@ class Expected:
 
     # --- what is new ----------------------------------------------------------------------------
 
-    def look(self) -> Drops:
+    def look(self, anew: bool = True) -> Drops:
         """What lies in `expect/`. What comes while it looks is left for the next look: see
-        `beginning`. Raises OSError."""
+        `beginning`. `anew` says whether all that the last look found was taken. Raises OSError."""
         self._stuck.clear()
-        self._newest.clear()
+        if anew or len(self._newest) > NAMES_MOST:
+            self._newest.clear()
         found: dict[int, list[str]] = {}
         more = set()
         newer = False

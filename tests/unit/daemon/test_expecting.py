@@ -1,13 +1,13 @@
 """Whose the events are that expectations send. What becomes of expectations: tests/integration."""
 
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pdagent.config import Config
+from pdagent.daemon import expecting as module
 from pdagent.daemon.expecting import Expecting
 from pdagent.event import Event
 from pdagent.queue.elapsed import present
@@ -18,7 +18,7 @@ from pdagent.queue.state import State
 from pdagent.serve.tally import Tally
 from tests.support.agent import wait_until
 from tests.support.events import KEY
-from tests.support.users import ROOT, SENDER, STRANGER
+from tests.support.users import ROOT, STRANGER
 
 
 def test_a_page_is_the_senders(root: Path) -> None:
@@ -51,17 +51,21 @@ def test_a_page_is_the_senders(root: Path) -> None:
 
 
 @pytest.mark.skipif(not ROOT, reason="needs several users")
-def test_a_page_goes_in_its_users_turn(root: Path) -> None:
-    """All are files of the agent's. Otherwise one user's thousands would go before another's."""
-    origins = Origins(str(root))
-    now = time.time_ns()
-    names = [
-        origins.spool("", user, lambda: now).enqueue(KEY, b"{}")
-        for user in (os.geteuid(), SENDER.uid, STRANGER.uid, SENDER.uid)
-    ]
-    # as the next daemon finds them, too
-    for found in (origins, Origins(str(root))):
-        own, *others = [owner for _, owner in found.owned([(n, os.geteuid()) for n in names])]
-        assert own == os.geteuid()
-        assert others == [SENDER.uid, STRANGER.uid, SENDER.uid]
-        assert found.numbers() == {}
+def test_what_is_due_waits_for_no_other_user(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does what is renewed: there are looks while one user's thousands are taken."""
+    monkeypatch.setattr(module, "ROUND_MOST", 1)
+    monkeypatch.setattr(module, "SOON_SECONDS", 0.01)
+    (root.parent / "db").mkdir()
+    data_dir, origins = str(root.parent), Origins(str(root))
+    config = Config({"data_dir": data_dir})
+    expecting = Expecting(config, State(data_dir), Tally(), origins, lambda: None)
+    for number in range(3000):
+        path = root / "expect" / f"{number}"
+        path.write_bytes(b"none")
+        os.chown(path, STRANGER.uid, STRANGER.gid)
+    wait_until(lambda: expecting._round() and len(os.listdir(root / "err")) > 0)
+    trigger = Event(KEY, "trigger", "no backup", "backup").body("v2", 0)
+    ago = replace(present(), running=present().running - 60)
+    ExpectationSpool(str(root)).enqueue(KEY, written(trigger, 1.0, ago))
+    wait_until(lambda: expecting._round() and os.listdir(root / "pdq") != [])
+    assert os.listdir(root / "expect") != []
