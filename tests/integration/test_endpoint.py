@@ -17,6 +17,7 @@ import pagerduty
 import pytest
 
 from tests.support.agent import Agent, wait_until
+from tests.support.check import looked
 from tests.support.events import KEY, sent
 from tests.support.events_api import Answer, EventsApi
 from tests.support.ports import free_port
@@ -88,17 +89,21 @@ def test_over_a_unix_socket(api: EventsApi, agent: Agent) -> None:
 
 
 def test_an_address_that_is_taken(api: EventsApi, agent: Agent) -> None:
-    """Is said, and tried again; pages by pd-send go out meanwhile."""
+    """Is said, also by the check, and tried again; pages by pd-send go out meanwhile."""
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
         agent.configure(events_url=api.url, listen=f"127.0.0.1:{port}", send_interval_secs=1)
         agent.start()
-        assert f"cannot listen at 127.0.0.1:{port}" in agent.log
+        said = f"cannot listen at 127.0.0.1:{port}"
+        assert said in agent.log
+        [line] = [line for line in looked(agent).lines if said in line.text]
+        assert (line.level, line.subject) == ("failed", "delivery")
         agent.send(KEY, "trigger", "-d", "x")
         api.wait_accepted(1)
     wait_until(lambda: f"Listening at 127.0.0.1:{port}" in agent.log)
     assert post(HTTPConnection("127.0.0.1", port, timeout=60), ALERT)[0] == 202
     assert agent.log.count("cannot listen") == 1
+    assert not [line for line in looked(agent).lines if "cannot listen" in line.text]
 
 
 def test_the_python_client(api: EventsApi, agent: Agent, port: int) -> None:

@@ -86,7 +86,11 @@ def _wrong_ones(
             return
         owners = () if service is None else (service.uid, *((0,) if path in above else ()))
         if not stat.S_ISDIR(found.st_mode):
-            yield failed(DIRECTORIES, f"{path} is not a directory", f"rm {path} && {REPAIR}")
+            # The host may need what is no file, such as the /dev/null of log_dir = /dev/null.
+            remedy = f"rm {path} && {REPAIR}"
+            if not stat.S_ISREG(found.st_mode):
+                remedy = "Let data_dir, log_dir and run_dir name directories of the agent's."
+            yield failed(DIRECTORIES, f"{path} is not a directory", remedy)
         elif owners and found.st_uid not in owners:
             text = f"{path} is not the agent's: its owner is user {found.st_uid}"
             yield failed(DIRECTORIES, text, REPAIR)

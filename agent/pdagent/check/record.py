@@ -99,5 +99,5 @@ def rate_limits(settings: Config, host: Host) -> Iterator[Finding]:
 def _tail(path: str) -> list[str]:
     try:
         return read_regular(path, LOG_BYTES, last=True).decode("utf-8", "replace").split("\n")
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return []

@@ -151,6 +151,9 @@ def _remedy(trouble: Trouble, host: Host) -> str:
     path = trouble.path
     if trouble.kind == "disk":
         return f"Free some space where {path} is."
+    if trouble.kind == "endpoint" and trouble.why.startswith("cannot listen"):
+        text = f"Free that address, or name another as listen in {path}"
+        return f"{text}, then: {host.service('reload')}"
     if trouble.kind in ("endpoint", "rejected"):
         return f"Correct {path}, then: {host.service('reload')}"
     if trouble.kind == "authorities":

@@ -70,10 +70,16 @@ class Bulletin:
 
     # --- from the main thread -------------------------------------------------------------------
 
-    def configure(self, settings: Config, outdated: Iterable[str], closed: str) -> None:
+    def configure(self, settings: Config, outdated: Iterable[str]) -> None:
         """A configuration was taken up, but for the settings that are `outdated` and need a
-        restart. `closed` says why the endpoint is closed; "" if it is not."""
-        self._settings, self._outdated, self._closed = settings, tuple(outdated), closed
+        restart."""
+        self._settings, self._outdated = settings, tuple(outdated)
+
+    def closed(self, why: str) -> None:
+        """Why the endpoint is closed; "" if it is not."""
+        if why != self._closed:
+            self._closed = why
+            self.want()
 
     def reloaded(self, began: float, refused: str = "") -> None:
         """The configuration was read again, from `began` on, in monotonic seconds. `refused` says

@@ -84,7 +84,7 @@ class Daemon:
         self._outlook.start()
         self._arrivals.start()
         self._workers.tally.begin()
-        self._services.tick()
+        self._tend_services()
         ready()
         self._notifier.ready()
         log.info("Ready: %d events pending in %s", self._workers.pending, self._root)
@@ -104,7 +104,8 @@ class Daemon:
         is not."""
         self._settings, self._closed = settings, closed
         self._services.configure(settings)
-        self._bulletin.configure(settings, self._services.outdated(), closed)
+        self._bulletin.configure(settings, self._services.outdated())
+        self._bulletin.closed(closed or self._services.unheard)
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -161,11 +162,15 @@ class Daemon:
         self._arrivals.tick(now)
         self._outlook.tick()
         self._counters.save()
-        self._services.tick()
+        self._tend_services()
         self._bulletin.tick(now)
         self._upkeep.tick()
         self._upkeep.give_back(self._bulletin.made)
         self._missed = False
+
+    def _tend_services(self) -> None:
+        self._services.tick()
+        self._bulletin.closed(self._closed or self._services.unheard)
 
     def _asked(self) -> None:
         """Somebody asks how things stand. Another thread calls this."""

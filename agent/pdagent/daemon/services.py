@@ -99,6 +99,17 @@ class Services:
     def _fix(self, names: Iterable[str]) -> None:
         self._fixed.update({name: getattr(self._settings, name) for name in names})
 
+    @property
+    def unheard(self) -> str:
+        """Why the endpoint does not listen where it is wanted; "" if it does, if it was not tried
+        yet, or if it is closed."""
+        what = self._listening
+        return f"{what}: {self._failed[what]}" if what in self._failed else ""
+
+    @property
+    def _listening(self) -> str:
+        return f"cannot listen at {self._listens_at}"
+
     def turn(self) -> None:
         """Called in each turn of the main loop."""
         self._turns += 1
@@ -107,7 +118,7 @@ class Services:
         """Called at the start, and once in a while: begins the services that are wanted and could
         not begin yet, and tends the others."""
         self._try("the heartbeat", self._beat)
-        self._try(f"cannot listen at {self._listens_at}", self._listen)
+        self._try(self._listening, self._listen)
         self._try("metrics", self._show)
 
     def _try(self, what: str, task: Callable[[], None]) -> None:
@@ -115,7 +126,7 @@ class Services:
         try:
             task()
         except Exception as error:
-            why = str(error) or type(error).__name__
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             if self._failed.get(what) == why:
                 return
             self._failed[what] = why

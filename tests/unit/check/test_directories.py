@@ -109,6 +109,14 @@ def test_missing(settings: Config) -> None:
     assert "is not a directory" in only(settings).text
 
 
+def test_a_device_is_never_to_be_removed(settings: Config) -> None:
+    """`log_dir = /dev/null` is a way to have no log, and the host needs its /dev/null."""
+    settings.log_dir = "/dev/null"
+    found = only(settings)
+    assert found.text == "/dev/null is not a directory"
+    assert "rm " not in found.remedy
+
+
 def test_nothing_at_all(tmp_path: Path) -> None:
     """An agent that was never installed is one finding, not seven."""
     assert only(Config({"data_dir": str(tmp_path / "none")})).level is Level.FAILED

@@ -47,6 +47,8 @@ def test_rate_limits(settings: Config, tmp_path: Path) -> None:
     """Throttled keys of the last day, by their last four characters, from the log and the one
     before it; other lines, however alike, are not counted."""
     assert only(rate_limits(settings, Host())).level is Level.OK
+    nowhere = Config({"log_dir": "/dev/null"})
+    assert only(rate_limits(nowhere, Host())).level is Level.OK
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1_795_420_800))
     throttled = LINE.format(
         at=at, what="17_*0617 (trigger, incident_key = a): 429; key held for 1 s"
