@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT = "%(asctime)s %(levelname)-7s %(threadName)-20s %(name)-20s %(message)s"
 _LINE = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d),(\d{3}) [A-Z]+ +\S+ +(\S+) +(\S.*)")
+NAME = "pdagentd.log"
 FILE_BYTES = 1_048_576
 FILES = 5
 LINE_CHARS = 2000
@@ -25,7 +26,7 @@ LINE_CHARS = 2000
 
 def files(log_dir: str) -> list[str]:
     """The log's files, the oldest first. Not all of them need be there."""
-    current = f"{log_dir}/pdagentd.log"
+    current = f"{log_dir}/{NAME}"
     return [f"{current}.{number}" for number in range(FILES, 0, -1)] + [current]
 
 

@@ -82,7 +82,7 @@ def test_json_of_a_change_event(agent: Agent) -> None:
         (b'"' + b"x" * 5_000_000, [], 65, "larger than"),
         ({**ALERT, "payload": {}}, ["-k", KEY], 65, "'payload.summary' is missing or blank"),
         (ALERT, [], 2, "argument -k/--service-key is required"),
-        (ALERT | {"routing_key": OTHER}, ["-k", KEY], 2, "an integration key of its own"),
+        (ALERT | {"routing_key": OTHER}, ["-k", KEY], 2, "names another integration key"),
         (ALERT, ["-k", KEY, "-d", "x"], 2, "not allowed with argument -d/--description"),
         (ALERT, ["-k", KEY, "-f", "a=b"], 2, "not allowed with argument -f/--field"),
     ],

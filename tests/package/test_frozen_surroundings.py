@@ -3,6 +3,7 @@ hold."""
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,19 @@ pytestmark = needs_program
 
 INTRUDER = "open('{marker}', 'w').close()\nraise SystemExit('an intruder ran')\n"
 NAMES = ("pdagent", "os", "json", "argparse", "struct", "encodings", "sitecustomize", "posix")
+
+# Leaves this many descriptors free, as a parent does that has lost count of its own.
+FEW = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+while os.dup(0) < 63:
+    pass
+for fd in range(3, 64):
+    os.set_inheritable(fd, True)
+for fd in range(63, 63 - int(sys.argv[1]), -1):
+    os.close(fd)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 @pytest.fixture
@@ -134,3 +148,15 @@ def test_modules_in_the_working_directory(agent: Agent, intruders: Path) -> None
 def test_modules_beside_the_program(agent: Agent, intruders: Path) -> None:
     shutil.copytree(intruders, agent.root / "program", dirs_exist_ok=True)
     all_commands_work(agent, {})
+
+
+def test_a_job_with_few_descriptors(agent: Agent) -> None:
+    """It runs, or it cannot be run; there is no other end."""
+    codes = []
+    for free in range(1, 12):
+        under = [sys.executable, "-c", FEW, str(free)]
+        done = agent.run("pd-send", "run", "-k", KEY, "--", "true", under=under)
+        assert b"Traceback" not in done.stderr, free
+        codes.append(done.returncode)
+    assert sorted(codes, reverse=True) == codes
+    assert set(codes) == {0, 126}

@@ -7,6 +7,7 @@ import pwd
 import stat
 from collections.abc import Callable, Iterator
 
+from pdagent import log
 from pdagent.check.configuration import REPAIR
 from pdagent.check.finding import Finding, failed, ok, warning
 from pdagent.check.inside import USER, Service
@@ -15,10 +16,13 @@ from pdagent.queue import layout
 from pdagent.queue.budget import Disk, is_full
 from pdagent.queue.cleanup import disk_of
 from pdagent.queue.layout import DROP_MODE, PRIVATE_MODE
+from pdagent.settings import DEFAULTS
 
 DIRECTORIES = "directories"
 DISK = "disk"
 DATA_DIR = "/var/lib/pdagent"  # where the package has it
+OWN = "Let data_dir and log_dir name directories of the agent's own."
+OWN_LOG = "Let log_dir name a directory of the agent's own."
 _REINSTALL = "Install the package again."
 _GROUP = (
     f"groupadd --system {USER} && usermod -g {USER} {USER} && {REPAIR} && systemctl restart pdagent"
@@ -93,12 +97,24 @@ def _wrong_ones(
             yield failed(DIRECTORIES, f"{path} is not a directory", remedy)
         elif owners and found.st_uid not in owners:
             text = f"{path} is not the agent's: its owner is user {found.st_uid}"
-            yield failed(DIRECTORIES, text, REPAIR)
+            shared = path == settings.log_dir and is_shared(path)
+            yield failed(DIRECTORIES, text, OWN_LOG if shared else REPAIR)
         elif mode is not None:
             yield from _wrong_mode(path, found, mode, service)
         elif not found.st_mode & stat.S_IXOTH and path != settings.log_dir:
             text = f"{path} has mode {stat.S_IMODE(found.st_mode):o}: not every user can send"
             yield failed(DIRECTORIES, text, REPAIR)
+
+
+def is_shared(log_dir: str) -> bool:
+    """Whether others keep files in the directory of the log, as in /var/log itself. Then it must
+    not become the agent's, and nor must they. The package's own directory never is."""
+    if log_dir == DEFAULTS["log_dir"]:
+        return False
+    try:
+        return any(not name.startswith(log.NAME) for name in os.listdir(log_dir))
+    except OSError:
+        return False
 
 
 def _wrong_mode(

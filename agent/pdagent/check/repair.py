@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 
 from pdagent.check.configuration import files
+from pdagent.check.directories import OWN, OWN_LOG, is_shared
 from pdagent.check.finding import Finding, failed, ok
 from pdagent.check.inside import Service
 from pdagent.config import Config
@@ -30,7 +31,11 @@ _REMOVE = "See what it is, and remove it. Then repair again."
 
 
 class Refused(Exception):
-    """Something was left as it is; the text says what and why."""
+    """Something was left as it is; the text says what and why, `remedy` what to do."""
+
+    def __init__(self, text: str, remedy: str = _REMOVE) -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 def repaired(path: str, settings: Config, service: Service | None) -> Iterator[Finding]:
@@ -43,7 +48,7 @@ def repaired(path: str, settings: Config, service: Service | None) -> Iterator[F
     for outcome in _all(path, settings, service):
         if isinstance(outcome, Refused):
             refused += 1
-            yield failed(SUBJECT, str(outcome), _REMOVE)
+            yield failed(SUBJECT, str(outcome), outcome.remedy)
         elif outcome:
             changed += 1
             if changed <= _SHOWN_MOST:
@@ -63,6 +68,8 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
             yield refusal
     for place, mode in (*directories(settings), (settings.log_dir, None)):
         try:
+            if place == settings.log_dir and is_shared(place):
+                raise Refused(f"{place} was left alone: it holds other files, too", OWN_LOG)
             # Every pd-send has to pass through the others, as on its way to db/wake.
             needed = 0o700 if place == settings.log_dir else 0o711
             with _Opened(place, service, mode, needed) as (fd, said):
@@ -112,6 +119,9 @@ class _Opened:
         finally:
             os.close(parent)
         found = os.fstat(self._fd)
+        if mode is None and found.st_mode & stat.S_ISVTX:
+            os.close(self._fd)
+            raise Refused(f"{path} was left alone: it is everybody's, such as /tmp", OWN)
         uid, gid = service.uid, service.gid
         if above:
             uid, gid = (found.st_uid, found.st_gid) if found.st_uid in (0, uid) else (0, 0)

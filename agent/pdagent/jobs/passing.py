@@ -79,7 +79,8 @@ class _File:
 
 class Passing:
     """Passes on what a command writes to standard output and error. `keeps`: whether its last part
-    is wanted; if not, the command gets our descriptors as they are."""
+    is wanted; if not, the command gets our descriptors as they are. Raises OSError if there are too
+    few descriptors."""
 
     def __init__(self, keeps: bool) -> None:
         self.outputs: dict[int, int] = {}  # descriptors for the command, in the place of ours
@@ -93,9 +94,19 @@ class Passing:
                 continue
             # If both go to one place, they get one pipe, so that the lines keep their order.
             if first is None or not os.path.sameopenfile(1, 2):
-                first = _Stream(fd)
-                self._streams.append(first)
+                first = self._stream(fd)
             self.outputs[fd] = first.end
+
+    def _stream(self, fd: int) -> _Stream:
+        try:
+            made = _Stream(fd)
+        except OSError:
+            self.started()
+            for stream in self._streams:
+                stream.close()  # whoever tells of this needs descriptors, too
+            raise
+        self._streams.append(made)
+        return made
 
     def last(self) -> bytes:
         """The last part of what the command has written, KEPT_BYTES at most."""

@@ -54,6 +54,11 @@ class Ending:
         return self.code != 0 or self.timed_out
 
 
+def not_run(error: OSError) -> Ending:
+    """The end of a command that could not begin."""
+    return Ending(starting.CANNOT_RUN, 0.0, problem=f"cannot be run: {error.strerror}")
+
+
 class Watch:
     """A command, from its start to its end. `timeout`: seconds, None for as long as it takes."""
 
@@ -68,12 +73,17 @@ class Watch:
         self._began = time.monotonic()
         self._next = None if timeout is None else self._began + timeout  # when to send a signal
         self._sent: list[int] = []  # the signals that were sent after time was up
-        self._wake, self._woken = os.pipe()
+        self._wake = self._woken = -1
         self._is_stopped = False  # True once a signal says to stop passing on what is left
         self._ignored: set[int] = set()  # signals that we were started to ignore
 
     def begin(self) -> Ending | None:
         """Starts the command. If that fails, returns how."""
+        try:
+            self._wake, self._woken = os.pipe()
+        except OSError as error:
+            self._passing.started()
+            return not_run(error)
         for fd in (self._wake, self._woken):
             os.set_blocking(fd, False)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_HANDED_ON, signal.SIGCHLD))
@@ -92,7 +102,7 @@ class Watch:
         except OSError as error:
             if starting.is_not_found(error):
                 return Ending(starting.NOT_FOUND, 0.0, problem="not found")
-            return Ending(starting.CANNOT_RUN, 0.0, problem=f"cannot be run: {error.strerror}")
+            return not_run(error)
         finally:
             self._passing.started()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -13,6 +13,9 @@ from pdagent.queue.renewal import ExpectationSpool
 from pdagent.serve.intake import Intake, Invalid
 
 WITHIN = "within"
+# How long the answer waits for the daemon to take it over. Otherwise one sender could post faster
+# than the daemon takes, and what all senders expect would wait behind that.
+TAKEN_SECONDS = 0.25
 
 
 def expect(event: Intake, settings: Config, sender: str) -> None:
@@ -25,7 +28,9 @@ def expect(event: Intake, settings: Config, sender: str) -> None:
     data = written(encode({**body, "event_action": "trigger"}), term, present(), sender)
     if len(data) > EXPECTATION_BYTES:
         raise BadEvent(f"the event is larger than {EXPECTATION_BYTES} bytes")
-    enqueue(event.key, data, settings, ExpectationSpool(settings.spool_dir))
+    spool = ExpectationSpool(settings.spool_dir)
+    enqueue(event.key, data, settings, spool)
+    spool.see_taken(TAKEN_SECONDS)
 
 
 def _term(event: Intake, within: object) -> float:

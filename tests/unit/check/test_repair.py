@@ -180,6 +180,21 @@ def test_other_names_are_left_alone(place: Place, name: str) -> None:
     assert secret.stat() == before
 
 
+def test_what_others_share_stays_theirs(place: Place) -> None:
+    """With log_dir = /var/log the directory and its files are not the agent's, and /tmp is nobody's
+    own. Nothing there changes."""
+    (place.root / "log/auth.log").touch(0o600)
+    chown_to_root(place)
+    place.data_dir.chmod(0o1777)
+    before = place.modes()
+    refused = place.repair()
+    assert [each for each in refused if "/log was left alone: it holds other files" in each]
+    assert [each for each in refused if "/lib was left alone: it is everybody's" in each]
+    after = place.modes()
+    for name in ("log", "log/auth.log", "log/pdagentd.log", "lib"):
+        assert after[str(place.root / name)] == before[str(place.root / name)]
+
+
 def test_what_lies_in_the_way(place: Place) -> None:
     """A FIFO in the place of the lock, a file in that of the FIFO: removed, without waiting."""
     db = place.data_dir / "db"

@@ -4,8 +4,10 @@ import gzip
 import io
 import json
 import os
+import time
 from base64 import b64encode
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,15 +16,17 @@ from pdagent import api
 from pdagent.config import Config
 from pdagent.queue.envelope import unseal
 from pdagent.queue.expectation import Expectation, identity, understood
+from pdagent.queue.layout import open_wake
 from pdagent.queue.origins import Origins
 from pdagent.queue.pending import understand
-from pdagent.serve import endpoint
+from pdagent.serve import awaiting, endpoint
 from pdagent.serve.crowd import CERTIFICATE
 from pdagent.serve.endpoint import Endpoint
 from pdagent.serve.tally import Tally
 from pdagent.serve.tokens import Senders
 from pdagent.spool import Spool
 from pdagent.wire.passage import Passage
+from tests.support.agent import wait_until
 from tests.support.events import KEY
 from tests.support.events_api import answers, schema
 
@@ -355,6 +359,31 @@ def test_a_certificate_will_do(desk: Desk) -> None:
 def expected(desk: Desk) -> list[Expectation]:
     place = desk.root / "expect"
     return [understood((place / name).read_bytes()) for name in sorted(os.listdir(place))]
+
+
+def test_the_answer_waits_until_the_daemon_has_taken_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So nobody can post faster than the daemon takes, where it runs."""
+    monkeypatch.setattr(awaiting, "TAKEN_SECONDS", 60.0)
+    place = desk.root / "expect"
+
+    def take() -> None:
+        wait_until(lambda: list(place.iterdir()))
+        time.sleep(0.2)
+        for path in place.iterdir():
+            path.unlink()
+
+    (desk.root.parent / "db").mkdir(exist_ok=True)
+    fd = open_wake(str(desk.root))
+    daemon = Thread(target=take)
+    daemon.start()
+    try:
+        assert desk.ask("/pdagent/expect", {**ALERT, "within": 60})[0] == 202
+        assert list(place.iterdir()) == []
+    finally:
+        daemon.join()
+        os.close(fd)
 
 
 def test_a_trigger_is_expected_and_a_resolve_cancels_it(desk: Desk) -> None:

@@ -163,7 +163,7 @@ def _finished(submission: Submission, path: str, settings: "Config") -> "Submitt
             say(common.one_line(f"pd-send: warning: {remark}"), 2)
     given = submission.key is not None or submission.key_file is not None
     if given and submission.integration_key(settings) != intake.key:
-        raise UsageError("argument --json: the body has another integration key of its own")
+        raise UsageError("argument --json: the body names another integration key")
     return intake
 
 

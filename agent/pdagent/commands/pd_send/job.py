@@ -1,9 +1,11 @@
 """`pd-send run`: run a command, and page if it fails."""
 
 import argparse
+import contextlib
 import hashlib
 import os
 import pwd
+from collections.abc import Iterator
 
 from pdagent.commands import common, sending
 from pdagent.commands.pd_send import expect, options
@@ -14,7 +16,7 @@ from pdagent.encoding import unless_blank
 from pdagent.event import BadEvent
 from pdagent.jobs import wording
 from pdagent.jobs.passing import Passing
-from pdagent.jobs.watching import Ending, Watch
+from pdagent.jobs.watching import Ending, Watch, not_run
 from pdagent.shown import redacted
 from pdagent.spool import SpoolError
 from pdagent.submission import Submission
@@ -103,20 +105,33 @@ def main(arguments: list[str]) -> int:
     description, settings = job.description, sending.settings_of(job)
     conclusion = Conclusion(job, settings, job.failures)
     conclusion.check(arguments_parser)
-    passing = Passing(keeps=job.output_lines > 0)
+    try:
+        passing = Passing(keeps=job.output_lines > 0)
+    except OSError as error:  # whoever started us has left us too few descriptors
+        ending = not_run(error)
+        with _suppressed(job):
+            _conclude(job, conclusion, ending, b"")
+        return ending.code
     watch = Watch(job.words, passing, job.timeout)
     ending = watch.begin() or watch.end()
-    try:
+    with _suppressed(job):
         _conclude(job, conclusion, ending, passing.last())
         if term and not ending.failed:
             _expect(job, settings, description, term)
-    except Exception as error:  # our failure must not look like the command's
-        name = wording.name_of(job.words)
-        complain(f"the end of {name} could not be told: {type(error).__name__}")
     if ending.is_running:
         ending = watch.end()
     watch.pass_on()
     return ending.code
+
+
+@contextlib.contextmanager
+def _suppressed(job: Job) -> Iterator[None]:
+    """Our failure must not look like the command's."""
+    try:
+        yield
+    except Exception as error:
+        name = wording.name_of(job.words)
+        complain(f"the end of {name} could not be told: {type(error).__name__}")
 
 
 def _read(parser: common.Parser, arguments: list[str]) -> Job:
