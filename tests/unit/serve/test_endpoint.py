@@ -1,104 +1,21 @@
 """The local Events API answers as PagerDuty does, once the event is in the spool."""
 
 import gzip
-import io
 import json
-import os
-import time
 from base64 import b64encode
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pdagent import api
-from pdagent.config import Config
 from pdagent.queue.envelope import unseal
-from pdagent.queue.expectation import Expectation, identity, understood
-from pdagent.queue.layout import open_wake
-from pdagent.queue.origins import Origins
 from pdagent.queue.pending import understand
-from pdagent.serve import awaiting, endpoint
+from pdagent.serve import endpoint
 from pdagent.serve.crowd import CERTIFICATE
-from pdagent.serve.endpoint import Endpoint
-from pdagent.serve.tally import Tally
-from pdagent.serve.tokens import Senders
-from pdagent.spool import Spool
 from pdagent.wire.passage import Passage
-from tests.support.agent import wait_until
 from tests.support.events import KEY
 from tests.support.events_api import answers, schema
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-PAYLOAD = {"summary": "disk full", "source": "db1", "severity": "error"}
-ALERT = {"routing_key": KEY, "event_action": "trigger", "dedup_key": "d", "payload": PAYLOAD}
-CHANGE = {"routing_key": KEY, "payload": {"summary": "deployed"}}
-V1 = {"service_key": KEY, "event_type": "trigger", "incident_key": "d", "description": "disk full"}
-WEB1, DB1 = "web1-0123456789abcdef", "db1-0123456789abcdef"
-Said = tuple[int, dict[str, object], dict[str, str]]
-
-
-class Desk:
-    """An endpoint without a socket."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.pending = 0
-        self.local = True
-        self.named: dict[str, str] = {}
-        self.tally = Tally()
-        self.passage = Passage()
-        self.origins = Origins(str(root))
-        self._endpoints: dict[bool, Endpoint] = {}
-        self.configure()
-
-    def configure(self, **values: str | int) -> None:
-        self.settings = Config({"data_dir": str(self.root.parent), **values}, {"db": KEY})
-
-    def _endpoint(self) -> Endpoint:
-        """One as long as `local` is the same."""
-        if self.local not in self._endpoints:
-            self._endpoints[self.local] = Endpoint(
-                lambda: self.settings,
-                Spool(str(self.root)),
-                lambda: self.pending,
-                self.local,
-                lambda: Senders(self.settings.listen_token, self.named),
-                self.tally,
-                self.passage,
-                self.origins,
-            )
-        return self._endpoints[self.local]
-
-    def ask(self, path: str, body: object, method: str = "POST", **environ: str) -> Said:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        said: list[tuple[int, dict[str, str]]] = []
-        endpoint = self._endpoint()
-        request = {
-            "PATH_INFO": path,
-            "REQUEST_METHOD": method,
-            "wsgi.input": io.BytesIO(data),
-            **environ,
-        }
-
-        def start(
-            status: str, headers: list[tuple[str, str]], *_: object
-        ) -> "Callable[..., object]":
-            said.append((int(status.split()[0]), dict(headers)))
-            return lambda data: None
-
-        text = b"".join(endpoint(request, start))
-        [(status, headers)] = said
-        assert headers.pop("Content-Length") == str(len(text))
-        assert headers.pop("Content-Type") == "application/json"
-        return status, json.loads(text), headers
-
-    def queued(self) -> list[dict[str, object]]:
-        return [json.loads((self.root / "pdq" / name).read_bytes())
-                for name in sorted(os.listdir(self.root / "pdq"))]  # fmt: skip
+from tests.unit.serve.desk import ALERT, CHANGE, DB1, PAYLOAD, V1, WEB1, Desk
 
 
 @pytest.fixture
@@ -354,74 +271,3 @@ def test_a_certificate_will_do(desk: Desk) -> None:
 
 
 # --- expectations -------------------------------------------------------------------------------
-
-
-def expected(desk: Desk) -> list[Expectation]:
-    place = desk.root / "expect"
-    return [understood((place / name).read_bytes()) for name in sorted(os.listdir(place))]
-
-
-def test_the_answer_waits_until_the_daemon_has_taken_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So nobody can post faster than the daemon takes, where it runs."""
-    monkeypatch.setattr(awaiting, "TAKEN_SECONDS", 60.0)
-    place = desk.root / "expect"
-
-    def take() -> None:
-        wait_until(lambda: list(place.iterdir()))
-        time.sleep(0.2)
-        for path in place.iterdir():
-            path.unlink()
-
-    (desk.root.parent / "db").mkdir(exist_ok=True)
-    fd = open_wake(str(desk.root))
-    daemon = Thread(target=take)
-    daemon.start()
-    try:
-        assert desk.ask("/pdagent/expect", {**ALERT, "within": 60})[0] == 202
-        assert list(place.iterdir()) == []
-    finally:
-        daemon.join()
-        os.close(fd)
-
-
-def test_a_trigger_is_expected_and_a_resolve_cancels_it(desk: Desk) -> None:
-    """For hosts that are dead when it matters. The name of the sender is part of it, where there
-    is one: no other one renews or cancels it."""
-    desk.named = {"web1": "t" * 16}
-    bearer = {"HTTP_AUTHORIZATION": "Bearer " + "t" * 16}
-    asked = {**ALERT, "within": 90_000}
-    status, said, _ = desk.ask("/pdagent/expect", asked, **bearer)
-    assert (status, said["dedup_key"]) == (202, "d")
-    resolve = {"routing_key": KEY, "event_action": "resolve", "dedup_key": "d"}
-    assert desk.ask("/pdagent/expect", resolve, **bearer)[0] == 202
-    one, other = expected(desk)
-    assert (one.term, one.by, one.trigger["payload"]["summary"]) == (90_000.0, "web1", "disk full")  # type: ignore[index]
-    assert "within" not in one.trigger
-    assert other.is_cancelled
-    assert identity(1, one) == identity(1, other)
-    assert desk.queued() == []
-    assert desk.ask("/pdagent/expect", asked)[0] == 401
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"within": None},
-        {"within": "25h"},
-        {"within": True},
-        {"within": 0},
-        {"within": 1e12},
-        {"within": 9, "event_action": "acknowledge"},
-        {"within": 9, "routing_key": "@nobody"},
-        {"within": 9, "payload": {**PAYLOAD, "custom_details": "x" * 70_000}},
-        {"within": 9, "payload": None},
-    ],
-)
-def test_what_can_not_be_expected(desk: Desk, changed: dict[str, object]) -> None:
-    """Its sender is told why."""
-    status, said, _ = desk.ask("/pdagent/expect", {**ALERT, **changed})
-    assert status == 400
-    assert said["errors"]
-    assert expected(desk) == []
