@@ -172,7 +172,8 @@ def test_one_sender_too_many(api: EventsApi, agent: Agent, relay: Relay, sender:
 def test_a_client_certificate_that_expires(
     api: EventsApi, agent: Agent, relay: Relay, sender: Agent
 ) -> None:
-    """The events are kept, and the log and the check name the certificate."""
+    """The events are kept, and the log and the check name the certificate. Once it is renewed, they
+    go out by themselves."""
     with agent.conf.open("a") as conf:
         conf.write(f"listen_client_ca = {relay.ca.ca_file}\n")
     relay.reload()
@@ -191,9 +192,26 @@ def test_a_client_certificate_that_expires(
     wait_until(lambda: "certificate has expired" in agent.log)
     cert, key = relay.ca.files(str(sender.root), "web1")
     relay.own(Path(key))
-    assert sender.daemon is not None
-    sender.daemon.send_signal(signal.SIGHUP)
     api.wait_accepted(1)
+
+
+def test_a_token_that_is_changed_on_both_hosts(api: EventsApi, relay: Relay, sender: Agent) -> None:
+    """Is read anew by the sender, once the relay refuses the old one; so is one that comes late."""
+    token = sender.root / "changing"
+    with sender.conf.open("a") as conf:
+        conf.write(f"events_token_file = {token}\n")
+    sender.start()
+    sender.send(KEY, "trigger", "-i", "a", "-d", "x")
+    wait_until(lambda: f"{token}: No such file" in sender.log)
+    token.write_text(WEB1)
+    relay.own(token)
+    api.wait_accepted(1)
+    relay.name("db1")
+    relay.reload()
+    sender.send(KEY, "trigger", "-i", "b", "-d", "x")
+    wait_until(lambda: "it does not know this host's token" in sender.log)
+    token.write_text(DB1)
+    api.wait_accepted(2)
 
 
 @pytest.mark.parametrize("name", ["events_token_file", "events_client_cert"])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdagent import api
-from pdagent.encoding import MARK, dumps, shorten, shorten_key, text_chars
+from pdagent.encoding import MARK, dumps, shorten, shorten_key, text_chars, unless_blank
 
 JSON = st.recursive(
     st.none()
@@ -145,3 +145,20 @@ def test_other_values_are_written_as_texts() -> None:
 def test_how_many_characters_are_in_a_value() -> None:
     """Those of its texts, and of the names of its fields, at any depth."""
     assert text_chars({"ab": ["c", 1, {"d": "ef", "g": None}], "hi": ""}) == 2 + 1 + 1 + 2 + 1 + 2
+
+
+@pytest.mark.parametrize(("depth", "value"), [(2, [["a"]]), (2, {"a": {"b": 1}}), (0, "a")])
+def test_how_deep_a_value_may_be(depth: int, value: object) -> None:
+    """Each list and each object is a level; a text is none."""
+    assert json.loads(dumps(value, depth)) == value
+    for less in range(depth):
+        with pytest.raises(RecursionError):
+            dumps(value, less)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"), [("a b", "a b"), (" a", " a"), ("", ""), (" \t\n", ""), (None, "")]
+)
+def test_what_is_blank(text: str | None, left: str) -> None:
+    """Is as if it were not given."""
+    assert unless_blank(text) == left

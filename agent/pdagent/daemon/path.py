@@ -14,7 +14,7 @@ from pdagent.config import Config
 from pdagent.queue.pending import Pending
 from pdagent.threads import importing
 from pdagent.wire.passage import Passage
-from pdagent.wire.verdict import Unreachable, Verdict
+from pdagent.wire.verdict import Troubled, Unreachable, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,12 @@ class Path:
 
     def deliver(self, pending: Pending, relay: str) -> Verdict:
         """Sends an event to one of the configuration's `relays`. Never raises."""
-        return self._get(relay).deliver(pending)
+        verdict = self._get(relay).deliver(pending)
+        if relay and isinstance(verdict, Troubled) and verdict.status is None:
+            # There are several relays, and this one is silent. Others may be well: the events that
+            # go to them must not wait, and its own have to go to them in the end.
+            return Unreachable(verdict.why, content=True)
+        return verdict
 
     def is_open(self, missed: Unreachable, relay: str) -> bool:
         """Whether that relay can be reached although an event has `missed` it."""

@@ -45,7 +45,10 @@ class Relay:
 
     def next_look(self, now: float) -> float:
         """When an event that waits for it should ask again."""
-        return now if self.since is None or self.is_left(now) else self.until
+        if self.since is None or self.is_left(now):
+            return now
+        # A probe may be on its way for longer, where the relay is silent.
+        return min(self.until, self.since + MOVE_SECONDS)
 
     def missed(self, now: float, cap: float) -> None:
         """A probe was in vain. The next one is due at the moment when the relay's chains need not

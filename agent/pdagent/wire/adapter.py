@@ -72,15 +72,13 @@ class Adapter(BaseAdapter):
         self._templates: dict[str, PreparedRequest] = {}
         # A mistake in these settings must not end the daemon. Each post fails because of it.
         self._problem: RequestException | None = None
-        self._authorization = ""
+        self._settings = settings
+        self._identity: RequestException | str = ""  # a header, or why there is none
+        self._identify()
         self.way = Way()
         try:
             self.way = way_to(url, settings, os.environ)
             self._target = Target(str(_template(url).url))
-            if url == settings.base_url:
-                self._authorization = authorization(settings)
-        except NoIdentity as error:
-            self._problem = ConnectionError(Unreached("identity", str(error)))
         except BadProxy as error:
             self._problem = ProxyError(Unreached("proxy", str(error)))
         except ValueError:  # such as InvalidURL, whose words could quote a password
@@ -88,17 +86,20 @@ class Adapter(BaseAdapter):
             self._problem = InvalidURL(Unreached("name", why))
 
     def request(self, path: str, data: bytes) -> PreparedRequest:
-        """A POST of JSON to the `path` below the address. Raises InvalidURL, ProxyError."""
-        if self._problem is not None:
-            raise type(self._problem)(*self._problem.args)  # a new one for each thread
+        """A POST of JSON to the `path` below the address. Raises InvalidURL, ProxyError,
+        ConnectionError."""
+        identity = self._identity
+        problem = self._problem or (None if isinstance(identity, str) else identity)
+        if problem is not None:
+            raise type(problem)(*problem.args)  # a new one for each thread
         template = self._templates.get(path)
         if template is None:
             template = _template(self._url + path)
-            if self._authorization:
-                template.headers["Authorization"] = self._authorization
             if len(self._templates) < _TEMPLATES_MOST:
                 self._templates[path] = template
         request = template.copy()
+        if identity:
+            request.headers["Authorization"] = str(identity)
         request.body = data
         request.prepare_content_length(data)
         return request
@@ -132,6 +133,20 @@ class Adapter(BaseAdapter):
         body = answer.body if answer.whole else b""
         response.raw = Body(body, connection, partial(self._take_back, epoch))
         return response
+
+    def renew(self) -> None:
+        """Has the files read anew that say whom to trust and what to show to a relay, since
+        somebody may have put them right. Connections that work go on."""
+        self._tls.forget()
+        self._identify()
+
+    def _identify(self) -> None:
+        if self._url != self._settings.base_url:
+            return
+        try:
+            self._identity = authorization(self._settings)
+        except NoIdentity as error:
+            self._identity = ConnectionError(Unreached("identity", str(error)))
 
     def close(self) -> None:
         """Closes the connections that nobody uses now, and the others when they come back."""

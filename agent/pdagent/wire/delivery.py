@@ -194,6 +194,7 @@ class Delivery:
             # This is somebody else's answer. More of them would come over these connections, when
             # new ones lead to PagerDuty again.
             adapter.close()
+            adapter.renew()
             return verdict if verdict.sure else replace(verdict, content=True)
         return verdict
 
@@ -201,6 +202,7 @@ class Delivery:
         timed_out = post.overdue or isinstance(error, Timeout)
         if timed_out and post.sent:
             return Troubled(f"no answer within {TOTAL_SECONDS:.0f} s")
+        self._adapter.renew()
         return Unreachable("timed out" if timed_out else str(error), content=post.begun)
 
     def abort_overdue(self, now: float) -> None:

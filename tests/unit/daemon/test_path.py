@@ -9,7 +9,8 @@ from pdagent.config import Config
 from pdagent.daemon import path
 from pdagent.daemon.path import Path
 from pdagent.queue.pending import Pending, understand
-from pdagent.wire.verdict import Delivered, Unreachable
+from pdagent.wire import delivery, question
+from pdagent.wire.verdict import Delivered, Troubled, Unreachable
 from tests.support.events import KEY
 from tests.support.events_api import EventsApi
 from tests.support.raw_server import Conversation, serving
@@ -39,6 +40,27 @@ def test_only_an_events_own_content_is_a_reason_to_ask() -> None:
     way = Path(config, nullcontext())
     assert not way.is_open(Unreachable("refused"), config.relays[0])
     assert way._asked == {}
+
+
+def test_one_of_several_relays_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not reached, unless it answers a request without an event: others may be well. The only
+    one that there is may be in trouble with this event."""
+    monkeypatch.setattr(delivery, "TOTAL_SECONDS", 0.2)
+    monkeypatch.setattr(question, "SECONDS", 0.2)
+
+    class Silent(Conversation):
+        def handle(self) -> None:
+            while self.read():
+                pass
+
+    with serving(Silent) as server:
+        config = Config({"events_url": f"{server.url} http://127.0.0.1:1"})
+        way = Path(config, nullcontext())
+        missed = way.deliver(event(), server.url)
+        assert isinstance(missed, Unreachable)
+        assert not way.is_open(missed, server.url)
+        config = Config({"events_url": server.url})
+        assert isinstance(Path(config, nullcontext()).deliver(event(), ""), Troubled)
 
 
 def test_all_who_ask_at_a_time_get_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pdagent import api
 from pdagent.schedule.entry import Entry
 from pdagent.schedule.limits import Limits
-from pdagent.schedule.relays import MOVE_SECONDS, MOVED_KEPT, Relays
+from pdagent.schedule.relays import MOVE_SECONDS, MOVED_KEPT, PROBE_SECONDS, Relay, Relays
 from pdagent.schedule.rules import Fate
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.ranking import ranked
@@ -286,3 +286,11 @@ def test_nothing_is_lost_and_chains_are_in_order(seed: int) -> None:
     for chain in {name.rsplit(":", 1)[0] for name in added}:
         names = [name for name, _ in site.taken if name.rsplit(":", 1)[0] == chain]
         assert names == sorted(names)
+
+
+def test_nobody_waits_longer_for_a_probe_that_is_on_its_way() -> None:
+    """A silent relay keeps its probe for a while; the others move when their time is over."""
+    relay = Relay(lambda: 0.0)
+    relay.missed(100.0, 60.0)
+    relay.until = 101.0 + PROBE_SECONDS
+    assert relay.next_look(102.0) == 100.0 + MOVE_SECONDS
