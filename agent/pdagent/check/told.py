@@ -4,6 +4,7 @@ The daemon is asked, and `queue.condition` reads its answer. Each finding names 
 the trouble.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -16,11 +17,13 @@ from pdagent.check.service import fresh_condition
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
 from pdagent.queue import condition
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.condition import Condition, Trouble
 from pdagent.queue.holds import Hold
+from pdagent.queue.names import stamp
 from pdagent.queue.state import State, hour
 from pdagent.settings import CREDENTIALS
-from pdagent.spool import poke, wake_fifo
+from pdagent.spool import PENDING, poke, wake_fifo
 from pdagent.wire.verdict import CIRCLE
 
 SUBJECT = "delivery"
@@ -39,12 +42,7 @@ def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Find
         return  # nobody reads the FIFO, as the line daemon says
     found = fresh_condition(settings, host, asked, lambda each: each.told >= asked)
     if found is None:
-        text = (
-            f"pdagentd does not tell how it fares: there is no fresh {condition.path_of(settings)}"
-        )
-        yield warning(
-            SUBJECT, text, f"{host.service('restart')}. Its log says what it cannot write."
-        )
+        yield _untold(settings, host)
         return
     now = host.now()
     held = _held(settings)
@@ -103,6 +101,20 @@ def _wrong(
             f"events have waited since {hour(found.oldest, now)}, and nothing is known to hold them"
         )
         yield failed(SUBJECT, f"{text}{waits}", f"{host.service('restart')}; please report this")
+
+
+def _untold(settings: Config, host: Host) -> Finding:
+    """The daemon does not tell how it fares, such as one that is short of descriptors. So the queue
+    has to tell whether anything leaves."""
+    text = f"pdagentd does not tell how it fares: there is no fresh {condition.path_of(settings)}"
+    remedy = f"{host.service('restart')}. Its log says what it cannot do."
+    names: list[str] = []
+    with contextlib.suppress(FileNotFoundError):  # the line directories says so
+        names = Backlog(settings.spool_dir).names(PENDING)
+    if names and host.now() - stamp(names[0]) / 1e6 > STUCK_SECONDS:
+        since = hour(stamp(names[0]) / 1e6, host.now())
+        return failed(SUBJECT, f"{text}, and events have waited since {since}", remedy)
+    return warning(SUBJECT, text, remedy)
 
 
 def _unreachable(

@@ -174,5 +174,11 @@ def test_it_tells_nothing(settings: Config, tmp_path: Path) -> None:
         assert finding.level is Level.WARNING
         assert "does not tell how it fares" in finding.text
         Path(path_of(settings)).write_text(FINE.dumps())
+    waits = Path(settings.spool_dir, "pdq", f"{round((NOW - 61) * 1e6):016}_K.txt")
+    waits.parent.mkdir()
+    waits.touch()
+    [finding] = delivery("/conf", settings, clock, lambda: Answer(400))
+    assert finding.level is Level.FAILED
+    assert "and events have waited since" in finding.text
     os.unlink(f"{settings.data_dir}/db/wake")
     assert list(delivery("/conf", settings, clock, lambda: Answer(400))) == []
