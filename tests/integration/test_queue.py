@@ -116,6 +116,7 @@ def test_list(api: EventsApi, agent: Agent, queue: Queue) -> None:
     assert [event["dedup_key"] for event in document(queue, "list")["events"]] == ["a", "b\nc"]
     assert document(queue, "list", "--state", "in-error")["events"] == []
     assert "0 is not" not in queue("list", "-n", "0")
+    assert queue("list", "-n", "9" * 30) == queue("list", "-n", "9" * 5000) == queue("list")
 
 
 def test_show(api: EventsApi, agent: Agent, queue: Queue) -> None:

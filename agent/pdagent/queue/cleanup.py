@@ -15,6 +15,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeGuard
 
 from pdagent.jobs.openings import DIRECTORY as JOBS
 from pdagent.queue.backlog import remove
@@ -38,11 +39,18 @@ JOB_SECONDS = 400 * 86_400.0
 JOBS_MOST = 10_000
 STUCK_SAID = 5  # how many of the entries that can't be removed the log names
 
+TIME_MOST = 1e12  # seconds; no clock shows more
+
 Entry = tuple[str, float, int]  # name, since when it is there, bytes of disk that it takes up
 
 
 def _since(entry: Entry) -> float:
     return entry[1]
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    """Whether it is a time in seconds. NaN is none; and an int may be too large for a float."""
+    return isinstance(value, int | float) and abs(value) < TIME_MOST
 
 
 def _unlink(path: str) -> None:
@@ -185,7 +193,7 @@ class Cleanup:
         running = self._monotonic()
         kept = self._state.read("clock")
         since, seen = kept.get("steady_since"), kept.get("seen")
-        if not isinstance(since, int | float) or not isinstance(seen, int | float):
+        if not (_is_time(since) and _is_time(seen)):
             since = now  # a first start: nobody knows what this clock did before
         elif self._seen is not None:
             last_wall, last_running = self._seen

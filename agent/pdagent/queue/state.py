@@ -26,6 +26,9 @@ _KINDS_OF_KEY = ("routing", "service", "integration")
 REASON_CHARS = 1000
 # What is read of these files at most; the daemon writes less.
 REASON_BYTES = 65_536
+ID_BYTES = 4096
+OBJECT_BYTES = 65_536
+COUNT_MOST = 10**15  # no agent has had more events
 HOLDS_BYTES = 16 * 1_048_576
 MANY = 100  # names, from which on listing the directory is cheaper than looking for each
 
@@ -98,8 +101,8 @@ class State:
         """This host's id, made at the first call. Up to 1.7.4 it lay one directory higher."""
         for path in (self._agent_id, self._old_agent_id):
             try:
-                with open(path, encoding="ascii") as file:
-                    return _uuid(file.readline().strip())
+                text = read_regular(path, ID_BYTES).decode("ascii")
+                return _uuid(text.partition("\n")[0].strip())
             except FileNotFoundError:
                 pass
             except (OSError, ValueError) as error:
@@ -115,8 +118,7 @@ class State:
         """The JSON object `name` in db/, {} if there is none."""
         path = f"{self._db}/{name}"
         try:
-            with open(path, encoding="utf-8") as file:
-                value = json.load(file)
+            value = json.loads(read_regular(path, OBJECT_BYTES))
             if not isinstance(value, dict):
                 raise ValueError("not an object")
         except FileNotFoundError:
@@ -162,7 +164,7 @@ class State:
         try:
             # Root reads here too: see `regular`.
             value = json.loads(read_regular(self._reason_file(event), REASON_BYTES))
-            return Reason(value["at"], value["status"], value["reason"], value["attempts"])
+            return _reason(value["at"], value["status"], value["reason"], value["attempts"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
@@ -273,8 +275,19 @@ def seconds_of(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+def _reason(at: object, status: object, reason: object, attempts: object) -> Reason:
+    """What a file of a reason says. Raises ValueError."""
+    if not isinstance(at, str) or not isinstance(reason, str) or not isinstance(attempts, int):
+        raise ValueError("a field is of another type")
+    if not isinstance(status, int | None):
+        raise ValueError("the status is no number")
+    return Reason(at, status, reason, attempts)
+
+
 def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 <= value < COUNT_MOST else 0
 
 
 def hour(wall: float | None, now: float) -> str:

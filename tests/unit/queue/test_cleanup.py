@@ -140,9 +140,19 @@ def test_a_first_start_counts_from_now(host: Host) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("damage", ["", "{}", '{"seen": "x", "steady_since": null}'])
+_NO_CLOCKS = [
+    "",
+    "{}",
+    '{"seen": "x", "steady_since": null}',
+    '{"seen": NaN, "steady_since": NaN}',
+    '{"seen": 0, "steady_since": NaN}',
+    f'{{"seen": 1{"0" * 400}, "steady_since": 1}}',
+]
+
+
+@pytest.mark.parametrize("damage", _NO_CLOCKS)
 def test_a_damaged_memory_of_the_clock_cleans_nothing_early(host: Host, damage: str) -> None:
-    """As after a first start."""
+    """As after a first start; and later it cleans."""
     host.live(1)
     path = host.put("suc")
     host.live(6 * DAY)
@@ -150,6 +160,8 @@ def test_a_damaged_memory_of_the_clock_cleans_nothing_early(host: Host, damage: 
     host.start()
     host.live(2 * DAY)
     assert path.exists()
+    host.live(8 * DAY)
+    assert not path.exists()
 
 
 def test_a_directory_that_was_set_aside_goes_with_all_that_is_in_it(host: Host) -> None:

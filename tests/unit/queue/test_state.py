@@ -174,7 +174,20 @@ def test_every_name_can_have_a_reason(data_dir: Path, name: str) -> None:
     assert state.reason(name) == REASON
 
 
-@pytest.mark.parametrize("damage", ["", "{}", "[]", '{"at":1}', "nonsense"])
+_NO_REASONS = [
+    "",
+    "{}",
+    "[]",
+    '{"at":1}',
+    "nonsense",
+    '{"at":5,"attempts":1,"reason":"r","status":400}',
+    '{"at":"a","attempts":"1","reason":"r","status":400}',
+    '{"at":"a","attempts":1,"reason":{},"status":400}',
+    '{"at":"a","attempts":1,"reason":"r","status":[]}',
+]
+
+
+@pytest.mark.parametrize("damage", _NO_REASONS)
 def test_a_damaged_reason_is_none(data_dir: Path, damage: str) -> None:
     """A person reads "no reason", not a traceback."""
     state = State(str(data_dir))
@@ -224,7 +237,9 @@ def test_counters_are_written_only_when_they_have_changed(data_dir: Path) -> Non
     assert path.exists()
 
 
-@pytest.mark.parametrize("value", [None, "7", -1, 1.5, True, [], {}])
+@pytest.mark.parametrize(
+    "value", [None, "7", -1, 1.5, True, [], {}, pytest.param(10**4300 - 1, id="long")]
+)
 def test_odd_counters_start_from_nothing(data_dir: Path, value: object) -> None:
     """Whatever somebody wrote there."""
     state = State(str(data_dir))
@@ -233,6 +248,8 @@ def test_odd_counters_start_from_nothing(data_dir: Path, value: object) -> None:
     counters = Counters(state, WALL)
     assert (counters.delivered, counters.refused) == (0, 0)
     assert isinstance(counters.started_on, str)
+    counters.delivered += 1
+    counters.save()
 
 
 def test_iso() -> None:
@@ -242,10 +259,15 @@ def test_iso() -> None:
 
 
 def test_a_fifo_in_their_place(tmp_path: Path) -> None:
-    """Whoever reads what is held or a reason, root too, does not wait for a FIFO's writer."""
+    """Whoever reads them, root too, does not wait for a FIFO's writer, and reads no device."""
     (tmp_path / "db/reasons").mkdir(parents=True)
+    os.mkfifo(tmp_path / "db/agent_id.txt")
+    os.mkfifo(tmp_path / "db/aggregates")
+    (tmp_path / "db/clock").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "db/holds")
     os.mkfifo(tmp_path / "db/reasons/1_KEY.txt")
     state = State(str(tmp_path))
     assert state.holds() is None
     assert state.reason("1_KEY.txt") is None
+    assert (state.read("aggregates"), state.read("clock")) == ({}, {})
+    assert state.agent_id() == State(str(tmp_path)).agent_id()

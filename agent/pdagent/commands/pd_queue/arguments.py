@@ -3,6 +3,7 @@
 import argparse
 import os
 import pwd
+import sys
 
 from pdagent.commands import common
 from pdagent.commands.text import parse_span
@@ -227,7 +228,7 @@ def _age(text: str) -> float:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return int(text)
+    return int(text) if len(text) < 19 else sys.maxsize  # more than there can be
 
 
 def _user(text: str) -> int:
