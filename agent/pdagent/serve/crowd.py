@@ -65,6 +65,16 @@ class Channel(HTTPChannel):
         self._crowd = crowd
         crowd.make_room()
 
+    # waitress sets and compares this by the wall clock. It is kept by a clock that nobody sets:
+    # after a step back, silent clients would keep their places for as long as the step.
+    @property
+    def last_activity(self) -> float:
+        return self._active_at + time.time() - time.monotonic()
+
+    @last_activity.setter
+    def last_activity(self, wall: float) -> None:
+        self._active_at = wall - time.time() + time.monotonic()
+
     def handle_read(self) -> None:
         request, began = self.request, self.last_activity
         super().handle_read()

@@ -236,6 +236,22 @@ def test_whoever_holds_all_connections_keeps_nobody_out() -> None:
         assert is_cut_off(held[0])
 
 
+def test_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Does not make newcomers those who have kept us waiting longest."""
+    bounds = Bounds(1000, connections=5, seconds=3600, header_seconds=3600)
+    with listening(bounds=bounds) as listener:
+        held = [connect(listener) for _ in range(5)]
+        for connection in held:
+            connection.send(b"P")
+        first = client(listener)
+        assert post(first, b"hello") == (200, b"hello")
+        assert is_cut_off(held[0])  # so all of them are known
+        present = time.time
+        monkeypatch.setattr(time, "time", lambda: present() - 3600)
+        assert post(client(listener), b"hello") == (200, b"hello")
+        assert is_cut_off(held[1])
+
+
 def of_this_host() -> str:
     """An address of this host that is not on the loopback interface, so that it is another peer."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
