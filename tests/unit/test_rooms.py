@@ -32,7 +32,6 @@ TESTED_ELSEWHERE = {
     "queue.quota": "unit/queue/test_expected.py",
     "queue.renewal": "unit/queue/test_expected.py",
     "schedule.telling": "unit/queue/test_holds.py",
-    "serve.crowd": "unit/serve/test_listen.py",
     "serve.dialects": "unit/serve/test_intake.py",
     "wire.ranking": "unit/schedule/test_relays.py",
     # what needs a daemon, threads of it, several processes or several users
