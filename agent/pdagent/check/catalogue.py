@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pdagent import threads
 from pdagent.check import (
+    certificates,
     configuration,
     directories,
     expectations,
@@ -87,6 +88,11 @@ def catalogue(
         Check(
             network.CA,
             lambda: network.ca_bundle(settings, os.environ, host.now, inside),
+            inside=True,
+        ),
+        Check(
+            certificates.SUBJECT,
+            lambda: certificates.certificates(settings, host.now),
             inside=True,
         ),
         Check(network.CLOCK, lambda: network.clock(ask, host.now), inside=True),

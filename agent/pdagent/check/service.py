@@ -39,9 +39,10 @@ def daemon(settings: Config, host: Host) -> Iterator[Finding]:
     try:
         fd = open_fifo(path)
     except OSError as error:
-        if error.errno == errno.EINVAL:
+        if error.errno in (errno.EINVAL, errno.EISDIR):
             text = f"{path} is not a FIFO, so no pd-send can wake the daemon"
-            yield failed(SUBJECT, text, f"rm {path} && {host.service('restart')}")
+            remove = f"rm {path}" if error.errno == errno.EINVAL else f"mv {path} {path}.damaged"
+            yield failed(SUBJECT, text, f"{remove} && {host.service('restart')}")
             return
         if error.errno in (errno.ENXIO, errno.ENOENT, errno.ELOOP):
             yield _nobody_reads(settings, host, path)

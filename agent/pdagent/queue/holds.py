@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 VERSION = 3
+NUMBER_MOST = 1e10
 
 
 class Scope(StrEnum):
@@ -121,12 +122,32 @@ class Held:
             if value["version"] != VERSION:
                 raise ValueError(f"version {value['version']}")
             holds = tuple(_hold(**hold) for hold in value["holds"])
-            tries = {name: Tries(**each) for name, each in value["tries"].items()}
-            lost = {str(url): float(since) for url, since in value["lost"].items()}
-            return cls(holds, tries, int(value["more"]), lost)
+            tries = {name: _tries(**each) for name, each in value["tries"].items()}
+            lost = {str(url): _number(since) for url, since in value["lost"].items()}
+            return cls(holds, tries, int(_number(value["more"])), lost)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not holds: {error}") from error
 
 
-def _hold(scope: str, cause: str, **rest: "str | float") -> Hold:
-    return Hold(Scope(scope), Cause(cause), **rest)  # type: ignore[arg-type]
+def _hold(
+    scope: str, cause: str, why: object, since: object, until: object, key: object, chain: object
+) -> Hold:
+    times = _number(since), _number(until)
+    return Hold(Scope(scope), Cause(cause), _text(why), *times, _text(key), _text(chain))
+
+
+def _tries(number: object, at: object, why: object) -> Tries:
+    return Tries(int(_number(number)), _number(at), _text(why))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return value
+
+
+def _number(value: object) -> float:
+    """A number, also of seconds. Raises ValueError where it can't be shown as a time."""
+    if not isinstance(value, int | float) or not abs(value) < NUMBER_MOST:  # nor is NaN
+        raise ValueError("not a number")
+    return value

@@ -185,8 +185,9 @@ class Connection:
             self._peer = (
                 f"PagerDuty at {shown}:{port}" if proxy is None else f"the proxy at {proxy.where}"
             )
-            sock = socket.socket(family, kind, protocol)
             try:
+                # Without IPv6 on this host this fails, and another address may do.
+                sock = socket.socket(family, kind, protocol)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._source:
                     sock.bind((self._source, 0))

@@ -73,7 +73,7 @@ def test_it_is_stuck(settings: Config, wake: int) -> None:
 
 
 def test_it_does_not_run(settings: Config) -> None:
-    """No FIFO, one that nobody reads, a file or a link in its place."""
+    """No FIFO, one that nobody reads, a file, a link or a directory in its place."""
     path = Path(wake_fifo(settings.spool_dir))
     assert "does not run" in only(daemon(settings, Host())).text
     os.mkfifo(path)
@@ -85,6 +85,11 @@ def test_it_does_not_run(settings: Config) -> None:
     path.touch()
     assert "is not a FIFO" in only(daemon(settings, Host())).text
     assert path.read_bytes() == b""
+    path.unlink()
+    path.mkdir()
+    found = only(daemon(settings, Host()))
+    assert "is not a FIFO" in found.text
+    assert found.remedy.startswith(f"mv {path} ")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is held and why, from the scheduler to a person."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,23 @@ def test_anything_else_is_no_knowledge(tmp_path: Path, text: str) -> None:
     (tmp_path / "db").mkdir()
     (tmp_path / "db" / "holds").write_text(text)
     assert State(str(tmp_path)).holds() is None
+    with pytest.raises(ValueError):  # noqa: PT011  (what is wrong is all the same)
+        Held.loads(text)
+
+
+_TOLD = Held(
+    (Hold(Scope.KEY, Cause.THROTTLED, "x", 0, 1, "K" * 32, "=d"),),
+    {"1_K.txt": Tries(1, 1.0, "x")},
+    lost={"https://relay1": 1.0},
+)
+
+
+@pytest.mark.parametrize("field", ["why", "key", "chain", "since", "until", "number", "at"])
+@pytest.mark.parametrize("odd", ["null", "{}", "NaN", "1e300", "1e999", f"1{'0' * 400}"])
+def test_nothing_odd_is_in_them(field: str, odd: str) -> None:
+    """So whoever shows them need not look again."""
+    assert Held.loads(_TOLD.dumps()) == _TOLD
+    text = re.sub(rf'"{field}": ("[^"]*"|[0-9.]+)', f'"{field}": {odd}', _TOLD.dumps())
     with pytest.raises(ValueError):  # noqa: PT011  (what is wrong is all the same)
         Held.loads(text)
 

@@ -110,6 +110,20 @@ def test_a_black_hole_leaves_time_for_the_other_addresses(
         connection.close()
 
 
+def test_an_address_of_a_kind_that_this_host_has_not(
+    server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as IPv6 where the kernel has none: another address does."""
+    kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+    unknown = (4242, kind, protocol, "", ("::1", server.port, 0, 0))
+    found = [unknown, *socket.getaddrinfo("127.0.0.1", server.port, type=kind)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    connection = to(server.url)
+    connection.open(soon())
+    assert connection.exchange(REQUEST, soon()).status == 202
+    connection.close()
+
+
 @pytest.mark.parametrize(("seconds", "least", "most"), [(1000.0, 500.0, 1000.0), (0.01, 0.1, 0.1)])
 def test_what_earlier_addresses_leave_is_for_the_last(
     server: RawServer,

@@ -1,0 +1,46 @@
+"""The certificates that the agent itself shows: a relay's to its senders, and a sender's to its
+relay. Once one has expired, nobody gets in any more."""
+
+import _ssl
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
+from pdagent.config import Config
+
+SUBJECT = "certificates"
+SOON = 14 * 86_400.0
+
+# The module ssl reads a certificate only of an authority, or of a peer.
+_decoded: Callable[[str], dict[str, Any]] = _ssl._test_decode_cert  # type: ignore[attr-defined]
+
+
+def certificates(settings: Config, now: Callable[[], float]) -> Iterator[Finding]:
+    """For how long the certificates in `listen_cert` and `events_client_cert` hold. A file that is
+    none is told of by the lines configuration and delivery."""
+    for name in ("listen_cert", "events_client_cert"):
+        file = str(getattr(settings, name))
+        if not file:
+            continue
+        try:
+            left = expires(file) - now()
+        except PermissionError as error:
+            yield unknown(SUBJECT, f"{name} = {file}: {error.strerror}")
+            continue
+        except (OSError, ValueError):
+            continue
+        remedy = f"Renew the certificate in {file}, then reload the service."
+        if left <= 0:
+            yield failed(SUBJECT, f"{name} = {file}: it expired {days(-left)} ago", remedy)
+        elif left < SOON:
+            yield warning(SUBJECT, f"{name} = {file}: it expires in {days(left)}", remedy)
+        else:
+            yield ok(SUBJECT, f"{name} = {file}: it holds for {days(left)}")
+
+
+def expires(file: str) -> float:
+    """When the first certificate in a file in PEM form expires, in seconds since the epoch. Raises
+    OSError, ValueError."""
+    with open(file, "rb"):  # OpenSSL does not say why it cannot open it
+        return float(ssl.cert_time_to_seconds(_decoded(file)["notAfter"]))
