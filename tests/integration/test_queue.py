@@ -116,7 +116,8 @@ def test_list(api: EventsApi, agent: Agent, queue: Queue) -> None:
     assert [event["dedup_key"] for event in document(queue, "list")["events"]] == ["a", "b\nc"]
     assert document(queue, "list", "--state", "in-error")["events"] == []
     assert "0 is not" not in queue("list", "-n", "0")
-    assert queue("list", "-n", "9" * 30) == queue("list", "-n", "9" * 5000) == queue("list")
+    for many in ("9" * 30, "9" * 5000):
+        assert len(document(queue, "list", "-n", many)["events"]) == 2
 
 
 def test_show(api: EventsApi, agent: Agent, queue: Queue) -> None:

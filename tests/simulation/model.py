@@ -34,6 +34,7 @@ class Event:
     refused: bool = False
     retried: bool = False
     doomed: bool = False  # a person is about to remove it
+    gone: bool = False  # and did; perhaps not with the name that a dead sender left in tmp/
     removed: bool = False  # and was told that it is
     excused: bool = False  # its file gave errors
 
@@ -88,7 +89,8 @@ class Model:
         """Its name has changed."""
         place = self.place(event)
         if place is None and event.accepted < math.inf:
-            self._check(by == "purge" and event.doomed, f"{by} has lost it", event)
+            event.gone |= by == "purge" and event.doomed
+            self._check(event.gone, f"{by} has lost it", event)
         elif place == DELIVERED:
             self._check(event.taken, "it is in suc/, and PagerDuty has not said yes", event)
         elif place == IN_ERROR:

@@ -58,6 +58,7 @@ class Channel(HTTPChannel):
     parser_class = _Parser
 
     def __init__(self, crowd: "Crowd", *args: Any, **kwargs: Any) -> None:
+        self._active_at = time.monotonic()
         super().__init__(*args, **kwargs)
         assert self.socket is not None
         self.peer = _peer(self.socket, self.addr)
