@@ -161,7 +161,7 @@ class Opening:
         if self._is_new and not data:
             return
         try:
-            kept = json.loads(data)
+            kept = json.loads(data.decode("utf-8"))
             self.failures, self.is_open = int(kept["failures"]), bool(kept["open"])
         except (ValueError, TypeError, KeyError, RecursionError):
             self._is_foreign()

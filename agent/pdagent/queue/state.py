@@ -118,7 +118,7 @@ class State:
         """The JSON object `name` in db/, {} if there is none."""
         path = f"{self._db}/{name}"
         try:
-            value = json.loads(read_regular(path, OBJECT_BYTES))
+            value = json.loads(read_regular(path, OBJECT_BYTES).decode("utf-8"))
             if not isinstance(value, dict):
                 raise ValueError("not an object")
         except FileNotFoundError:
@@ -163,7 +163,7 @@ class State:
         may not read it."""
         try:
             # Root reads here too: see `regular`.
-            value = json.loads(read_regular(self._reason_file(event), REASON_BYTES))
+            value = json.loads(read_regular(self._reason_file(event), REASON_BYTES).decode("utf-8"))
             return _reason(value["at"], value["status"], value["reason"], value["attempts"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None

@@ -99,7 +99,7 @@ class Heartbeat:
 def _interval(answer: bytes) -> float:
     """Seconds until the next beat, as the answer wants it, within bounds."""
     try:
-        wanted = float(json.loads(answer)["heartbeat_interval_secs"])
+        wanted = float(json.loads(answer.decode("utf-8"))["heartbeat_interval_secs"])
     except (ValueError, OverflowError, KeyError, TypeError, RecursionError):
         return INTERVAL_SECONDS
     if math.isnan(wanted):  # it would fit any bounds, and nobody would wait at all

@@ -88,7 +88,7 @@ def _object(data: bytes) -> Body:
         text = data.decode(json.detect_encoding(data), "surrogateescape")
         # NaN and Infinity, which are not JSON, become texts.
         body = json.loads(text.strip(" \t\r\n\0"), strict=False, parse_constant=str)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, LookupError, RecursionError) as error:  # we have no codec for UTF-32
         raise NotJson(str(error)) from error
     if not isinstance(body, dict):
         raise NotJson("not a JSON object")

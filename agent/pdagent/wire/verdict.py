@@ -230,7 +230,7 @@ def _pagerdutys_words(body: bytes) -> str | None:
 
 def _object(body: bytes) -> dict[str, object] | None:
     try:
-        answer = json.loads(body)
+        answer = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None

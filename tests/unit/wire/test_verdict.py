@@ -175,7 +175,10 @@ def test_html_is_a_broken_path(body: bytes, headers: dict[str, str]) -> None:
     assert isinstance(verdict(400, body, headers), Unreachable)
 
 
-@pytest.mark.parametrize("body", [b"", OTHER_JSON, b"Bad Request"])
+IN_UTF_32 = WORDS.decode().encode("utf-32-be")  # which the program has no codec for
+
+
+@pytest.mark.parametrize("body", [b"", OTHER_JSON, b"Bad Request", IN_UTF_32, bytes(64)])
 def test_400_without_pagerdutys_words_is_trouble(body: bytes) -> None:
     """Nobody has said that it is the event's fault, so it is kept and tried again."""
     assert isinstance(verdict(400, body), Troubled)
