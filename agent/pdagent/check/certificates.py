@@ -8,6 +8,7 @@ from typing import Any
 
 from pdagent.check.finding import Finding, days, failed, ok, unknown, warning
 from pdagent.config import Config
+from pdagent.wire import pem
 
 SUBJECT = "certificates"
 SOON = 14 * 86_400.0
@@ -42,5 +43,5 @@ def certificates(settings: Config, now: Callable[[], float]) -> Iterator[Finding
 def expires(file: str) -> float:
     """When the first certificate in a file in PEM form expires, in seconds since the epoch. Raises
     OSError, ValueError."""
-    with open(file, "rb"):  # OpenSSL does not say why it cannot open it
-        return float(ssl.cert_time_to_seconds(_decoded(file)["notAfter"]))
+    pem.mode_of(file)  # OpenSSL reads anything, and does not say why it cannot open a file
+    return float(ssl.cert_time_to_seconds(_decoded(file)["notAfter"]))

@@ -190,7 +190,7 @@ class Expected:
         """What lies in `expect/`. What comes while it looks is left for the next look: see
         `beginning`. `anew` says whether all that the last look found was taken. Raises OSError."""
         self._stuck.clear()
-        if anew or len(self._newest) > NAMES_MOST:
+        if anew or len(self._newest) > NAMES_MOST:  # users may keep it from ever being anew
             self._newest.clear()
         found: dict[int, list[str]] = {}
         more = set()

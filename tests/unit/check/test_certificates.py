@@ -1,5 +1,6 @@
 """The certificates that the agent shows are looked at before senders are turned away."""
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,5 +35,6 @@ def test_how_long_it_holds(
 def test_other_lines_say_what_is_no_certificate(tmp_path: Path) -> None:
     """Nor is there one without a setting."""
     (tmp_path / "junk").write_text("junk")
-    for file in ("", f"{tmp_path}/junk", f"{tmp_path}/none"):
+    os.mkfifo(tmp_path / "fifo")  # nobody waits for its writer
+    for file in ("", f"{tmp_path}/junk", f"{tmp_path}/none", f"{tmp_path}/fifo"):
         assert list(certificates(Config({"listen_cert": file}), time.time)) == []

@@ -38,13 +38,21 @@ def wire(request: pytest.FixtureRequest) -> None:
     TLS.on = request.param == "TLS"
 
 
+FIVE = Bounds(1000, connections=5, seconds=3600, header_seconds=3600)
+
+
+def waiting(listener: Listener, number: int) -> list[socket.socket]:
+    """Connections that have begun a request, and say no more."""
+    held = [connect(listener) for _ in range(number)]
+    for connection in held:
+        connection.send(b"P")
+    return held
+
+
 def test_whoever_holds_all_connections_keeps_nobody_out() -> None:
     """The one that has kept us waiting longest makes way for the next."""
-    bounds = Bounds(1000, connections=5, seconds=3600, header_seconds=3600)
-    with listening(bounds=bounds) as listener:
-        held = [connect(listener) for _ in range(20)]
-        for connection in held:
-            connection.send(b"P")
+    with listening(bounds=FIVE) as listener:
+        held = waiting(listener, 20)
         last = client(listener)
         assert post(last, b"hello") == (200, b"hello")
         assert is_cut_off(held[0])
@@ -52,11 +60,8 @@ def test_whoever_holds_all_connections_keeps_nobody_out() -> None:
 
 def test_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Does not make newcomers those who have kept us waiting longest."""
-    bounds = Bounds(1000, connections=5, seconds=3600, header_seconds=3600)
-    with listening(bounds=bounds) as listener:
-        held = [connect(listener) for _ in range(5)]
-        for connection in held:
-            connection.send(b"P")
+    with listening(bounds=FIVE) as listener:
+        held = waiting(listener, 5)
         first = client(listener)
         assert post(first, b"hello") == (200, b"hello")
         assert is_cut_off(held[0])  # so all of them are known
