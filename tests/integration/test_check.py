@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.agent import Agent, directory, wait_until
+from tests.support.agent import UNREAD, Agent, directory, wait_until
 from tests.support.events import KEY, sent
 from tests.support.events_api import Answer, CertificateAuthority, EventsApi
 from tests.support.proxies import PASSWORD, Tinyproxy
@@ -83,6 +83,12 @@ def test_no_daemon(agent: Agent) -> None:
     assert agent.stop() == 0
     stopped = Result(agent)
     assert (stopped.level["daemon"], stopped.code) == ("failed", 3)
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 3), (("--json",), 3), (("--nagios",), 2)])
+def test_nobody_reads_what_it_says(agent: Agent, words: tuple[str, ...], code: int) -> None:
+    """The exit code is the same."""
+    assert agent.run("pdagent", "check", *words, under=UNREAD).returncode == code
 
 
 def test_nothing_is_reached(api: EventsApi, agent: Agent) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.integration.queues import Queue, document
-from tests.support.agent import Agent, wait_until
+from tests.support.agent import PATIENCE_SECONDS, UNREAD, Agent, wait_until
 from tests.support.events import KEY, OTHER, enqueue
 from tests.support.events_api import Answer, EventsApi
 
@@ -197,6 +197,32 @@ def test_in_a_hurry(agent: Agent) -> None:
         while watch.poll() is None:
             watch.send_signal(signal.SIGINT)
         assert watch.returncode == 130
+        assert watch.stderr
+        assert watch.stderr.read() == b""
+
+
+def test_a_reader_that_has_seen_enough(agent: Agent) -> None:
+    """`pd-queue list | head -1` is no error, however much there would be to read."""
+    for number in range(2000):
+        (agent.root / f"lib/outqueue/err/{number}_K.txt").touch()
+    for words in (["list", "--json"], ["list"], ["status", "--json"], ["show", "1_K.txt"]):
+        done = agent.run("pd-queue", *words, under=UNREAD)
+        assert (done.returncode, done.stderr) == (0, b""), words
+
+
+def test_watch_for_a_reader_that_ends(agent: Agent) -> None:
+    """`pd-queue watch | head -1` ends with head, though nothing changes any more."""
+    command = [*agent.command("pd-queue"), "--config", str(agent.conf), "watch"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=agent.environment
+    ) as watch:
+        assert watch.stdout
+        watch.stdout.readline()
+        watch.stdout.close()
+        try:
+            assert watch.wait(PATIENCE_SECONDS) == 0
+        finally:
+            watch.kill()
         assert watch.stderr
         assert watch.stderr.read() == b""
 

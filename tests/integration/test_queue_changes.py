@@ -12,7 +12,7 @@ from pdagent.daemon import handling
 from pdagent.event import Event
 from pdagent.spool import Spool, file_name
 from tests.integration.queues import Queue, document, refuse
-from tests.support.agent import Agent, wait_until
+from tests.support.agent import FULL, UNREAD, Agent, wait_until
 from tests.support.events import KEY, OTHER, enqueue, sent, summaries
 from tests.support.events_api import Answer, EventsApi
 
@@ -210,6 +210,21 @@ def test_purge(api: EventsApi, agent: Agent, queue: Queue) -> None:
     assert list((agent.data_dir / "db" / "reasons").iterdir()) == []
     assert queue("purge", refused, "--yes", code=66)
     assert queue("purge", "-i", "x", "--yes") == "0 event(s) removed.\n"
+
+
+@pytest.mark.parametrize(("under", "code"), [(UNREAD, 0), (FULL, 74)], ids=["unread", "full"])
+def test_an_output_that_takes_no_more(agent: Agent, under: tuple[str, ...], code: int) -> None:
+    """What was asked for is done to all events, not only to those that could be told of."""
+    agent.start()
+    agent.stop()
+    names = [f"{number}_{KEY}.txt" for number in range(500)]
+    for name in names:
+        (agent.root / f"lib/outqueue/err/{name}").touch()
+    assert agent.run("pd-queue", "retry", "-a", "--json", under=under).returncode == code
+    assert sorted(agent.names("pdq")) == sorted(names)
+    done = agent.run("pd-queue", "purge", "-a", "--yes", "--json", under=under)
+    assert done.returncode == code
+    assert agent.names("pdq") == agent.names("err") == []
 
 
 @pytest.mark.parametrize("status", [202, 400, 503])

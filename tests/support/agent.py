@@ -24,6 +24,17 @@ _RUN_TIME = ("pdagent", *_LIBRARIES, "prometheus_client", "waitress")
 # so long on a quiet one, unless a test fails.
 PATIENCE_SECONDS = 60.0
 
+# Run a command whose output goes to a pipe that nobody reads any more, or to a full disk.
+_UNREAD = """
+import os, sys
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 1)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+UNREAD = (sys.executable, "-c", _UNREAD)
+FULL = ("/bin/sh", "-c", 'exec "$@" >/dev/full', "sh")
+
 
 @cache
 def from_source() -> Command:

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import select
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -175,6 +176,14 @@ def emit(parts: Iterable[str], at_once: bool = False) -> None:
         if at_once or len(waiting) >= PIECE:
             _write(waiting)
     _write(waiting)
+
+
+def wait_with_reader(seconds: float) -> None:
+    """Waits for `seconds`. Raises BrokenPipeError as soon as nobody reads the output any more."""
+    output = select.poll()
+    output.register(1, 0)  # an error is told of without being asked for
+    if output.poll(seconds * 1000):
+        raise BrokenPipeError
 
 
 def put(line: str) -> None:

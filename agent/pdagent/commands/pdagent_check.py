@@ -1,6 +1,7 @@
 """`pdagent check`: whether pages would go out from this host."""
 
 import argparse
+import contextlib
 import json
 import os
 import textwrap
@@ -110,22 +111,23 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     findings = few(found)
     level = worst(findings)
     result = _result(findings, level, _CONFIGURATION if config_only else _PAGES)
-    if options.nagios:
-        code, word = _PLUGIN[level]
-        put(f"PDAGENT {word} - {result}".replace("|", "/"))  # "|" would begin figures
-        return code
-    if options.json:
-        put(json.dumps(_document(findings, level, result), indent=2))
-    else:
-        _show(findings, level, result)
-    return CODES[level]
+    code, word = _PLUGIN[level]
+    with contextlib.suppress(BrokenPipeError):  # who reads no further may ask for the exit code
+        if options.nagios:
+            put(f"PDAGENT {word} - {result}".replace("|", "/"))  # "|" would begin figures
+        elif options.json:
+            put(json.dumps(_document(findings, level, result), indent=2))
+        else:
+            _show(findings, level, result)
+    return code if options.nagios else CODES[level]
 
 
 def only_configuration(path: str) -> int:
     """`pdagentd --check-config`."""
     findings = few(_configuration(path))
     level = worst(findings)
-    _show(findings, level, _result(findings, level, _CONFIGURATION))
+    with contextlib.suppress(BrokenPipeError):
+        _show(findings, level, _result(findings, level, _CONFIGURATION))
     return CODES[level]
 
 

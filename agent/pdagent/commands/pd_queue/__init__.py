@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> int:
         text = f"cannot access {_path(error)}: {error.strerror}. "
         text += f"Use: sudo pd-queue {options.command}"
         return common.fail("pd-queue", text, exits.NOT_PERMITTED)
+    except BrokenPipeError:
+        raise  # whoever read the output has seen enough: it is no error of the queue
     except OSError as error:
         text = f"cannot access {_path(error)}: {error.strerror}"
         return common.fail("pd-queue", text, exits.TRY_AGAIN)

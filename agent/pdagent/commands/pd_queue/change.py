@@ -190,7 +190,12 @@ def _said(
         if options.command == "retry":
             head["to_key"] = None if options.to_key is None else masked(options.to_key)
         events = (documents.event(view, record) for record in records)
-        common.emit(documents.stream(head, events, lambda: _tail(view, left)))
+        try:
+            common.emit(documents.stream(head, events, lambda: _tail(view, left)))
+        except (BrokenPipeError, SystemExit):
+            for _ in records:  # what was asked for is done, whether or not it can be told
+                pass
+            raise
         return exits.DONE
     number = 0
 

@@ -19,7 +19,6 @@ from pdagent.queue.listing import STATES, Query, Record
 from pdagent.queue.names import key_of
 from pdagent.shown import masked
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
-from pdagent.threads import pause
 
 # The pause between two looks is at least this long, and long enough that looking takes a twentieth
 # of the time.
@@ -118,7 +117,7 @@ def _follow(queue: Queue, as_json: bool) -> Iterator[str]:
             else:
                 held = "".join(f"; {line}" for line in queue.held(HOLDS_SHOWN))
                 yield f"{moment(view.wall)} {_totals(queue)}{held}\n"
-        pause(queue.pause)
+        common.wait_with_reader(queue.pause)
 
 
 def _totals(queue: Queue) -> str:
