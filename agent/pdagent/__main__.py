@@ -1,5 +1,6 @@
 """The dispatch: which command this is, by the name it is called by."""
 
+import errno
 import posix
 import sys
 
@@ -44,6 +45,13 @@ def main() -> int:
         # exits at once, since Python's own way out wants memory too.
         posix.write(2, shortage)
         posix._exit(exits.TRY_AGAIN)
+    except OSError as error:
+        # A module that is imported is read from a file, like anything else.
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        words = "too many open files: close some, or allow more (ulimit -n), and try again"
+        posix.write(2, f"{name}: {words}\n".encode())
+        return exits.TRY_AGAIN
 
 
 if __name__ == "__main__":

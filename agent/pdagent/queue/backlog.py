@@ -20,7 +20,7 @@ from math import inf
 
 from pdagent.queue import waiting
 from pdagent.queue.beginning import Beginning
-from pdagent.queue.names import key_of, order, stamp
+from pdagent.queue.names import NUMBERS, key_of, order, stamp
 from pdagent.queue.opening import opened
 from pdagent.queue.pending import (
     EVENT_BYTES_MOST,
@@ -294,7 +294,7 @@ class Backlog:
                 # Anyone can take 20,000 names in a row. So after _STEPS tries the steps grow.
                 tries += 1
                 step = step * 2 if tries > _STEPS else 1
-                new = file_name(stamp(new) + step, key)
+                new = file_name((stamp(new) + step) % NUMBERS, key)
         return new
 
     # --- counting -------------------------------------------------------------------------------

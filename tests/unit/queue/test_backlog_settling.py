@@ -75,6 +75,13 @@ def test_zeros_keep_a_place(root: Path) -> None:
     assert backlog.name_in_place(NAME, "err") == NAME
 
 
+def test_the_last_number(root: Path) -> None:
+    """Behind it comes the first one, since a name with a longer number is no event's."""
+    last = f"{'9' * 20}_KEY1.txt"
+    put(root, last)
+    assert Backlog(str(root)).name_in_place(last, "pdq") == file_name(0, "KEY1")
+
+
 def test_settling_what_is_gone(root: Path) -> None:
     """Says so."""
     with pytest.raises(FileNotFoundError):
