@@ -60,6 +60,23 @@ def test_a_refused_configuration_changes_nothing(api: EventsApi, agent: Agent) -
     assert not [line for line in looked(agent).lines if "not taken up" in line.text]
 
 
+def test_a_configuration_that_is_not_in_use_yet(api: EventsApi, agent: Agent) -> None:
+    """The check names the file until a reload has read it, also one that the configuration only
+    names."""
+    keys = agent.root / "keys"
+    keys.write_text("[Keys]\n")
+    keys.chmod(0o644)
+    named = piece(agent, "a.conf", f"[Main]\nkeys_file = {keys}\n")
+    agent.start()
+    for file in (named, keys):
+        assert not [line for line in looked(agent).lines if "has changed" in line.text]
+        file.write_text(file.read_text() + "# another line\n")
+        [said] = [line for line in looked(agent).lines if "has changed" in line.text]
+        assert (said.level, said.text.split()[0]) == ("warning", str(file))
+        assert agent.run("pdagent", "reload", user=AGENT).returncode == 0
+    assert not [line for line in looked(agent).lines if "has changed" in line.text]
+
+
 def test_the_reason_is_what_is_wrong(agent: Agent) -> None:
     """Not a warning that stands before it."""
     agent.start()

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from pdagent import config, exits
+from pdagent import exits
 from pdagent.daemon.life import Daemon
+from pdagent.daemon.loading import load
 from pdagent.daemon.notify import Notifier
 from pdagent.queue.layout import CannotRun
 from pdagent.spool import PENDING
@@ -148,10 +149,10 @@ class Day:
 
     def _serve(self, me: Process, ready: Callable[[], None]) -> None:
         try:
-            settings, problems = config.load(CONF)
-            if any(problem.fatal for problem in problems):
+            loaded = load(CONF)
+            if any(problem.fatal for problem in loaded.problems):
                 raise CannotRun("its configuration can't be read", exits.BAD_CONFIG)
-            Daemon(CONF, settings, Notifier({})).run(ready)
+            Daemon(CONF, loaded, Notifier({})).run(ready)
         except CannotRun as problem:
             if not self.errors and problem.code != exits.TRY_AGAIN:  # which is: another one runs
                 raise

@@ -8,7 +8,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from pdagent.check.configuration import REPAIR, credential
+from pdagent.check.configuration import REPAIR, credential, files
 from pdagent.check.configuration import SUBJECT as CONFIGURATION
 from pdagent.check.finding import Finding, failed, ok, several, warning
 from pdagent.check.host import Host
@@ -22,6 +22,7 @@ from pdagent.queue.condition import Condition, Trouble
 from pdagent.queue.holds import Hold
 from pdagent.queue.names import stamp
 from pdagent.queue.state import State, hour
+from pdagent.queue.versions import named, version
 from pdagent.settings import CREDENTIALS
 from pdagent.spool import PENDING, poke, wake_fifo
 from pdagent.wire.verdict import CIRCLE
@@ -49,6 +50,8 @@ def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Find
     if found.outdated:
         text = f"a new {', '.join(found.outdated)} is not in use until a restart"
         yield warning(CONFIGURATION, text, host.service("restart"))
+    if found.read:
+        yield from _changed(path, settings, host, set(found.read))
     good = True
     for finding in _wrong(path, settings, host, found, held, ask, now):
         good = False
@@ -58,6 +61,26 @@ def delivery(path: str, settings: Config, host: Host, ask: Ask) -> Iterator[Find
         if found.delivered is not None:
             text = f"the last event was delivered at {hour(found.delivered, now)}"
         yield ok(SUBJECT, text)
+
+
+def _changed(path: str, settings: Config, host: Host, read: set[str]) -> Iterator[Finding]:
+    """The files of the configuration that are not as the daemon has read them, by the versions that
+    it tells."""
+    known = True
+    for file in dict.fromkeys([*files(path), *named(settings)]):
+        try:
+            now = version(file)
+        except PermissionError:
+            known = False
+            continue
+        if now and now not in read:
+            known = False
+            text = f"{file} has changed since the service has read it"
+            yield warning(CONFIGURATION, text, host.service("reload"))
+        read.discard(now)
+    if known and read:
+        text = "a file of the configuration was removed since the service has read it"
+        yield warning(CONFIGURATION, text, host.service("reload"))
 
 
 def _held(settings: Config) -> tuple[Hold, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pdagent import config, exits
 from pdagent.daemon.life import serve
-from pdagent.lines import Problem
+from pdagent.daemon.loading import Loaded, load
 from pdagent.queue.layout import CannotRun
 
 TYPE_CHECKING = False
@@ -62,40 +62,38 @@ def main(arguments: list[str]) -> int:
             exits.NOT_PERMITTED,
         )
     path = os.path.abspath(config.path_from(path))
-    settings, problems = config.load(path)
-    fatal = next((problem for problem in problems if problem.fatal), None)
-    if fatal is not None:
-        return _refuse(settings, fatal.text)
+    loaded = load(path)
     # A mistake in the names of keys must not keep events with other keys from being sent.
-    problems += config.load_keys(settings)
+    fatal = next((problem for problem in loaded.problems if problem.fatal), None)
+    if fatal is not None:
+        return _refuse(loaded.settings, fatal.text)
 
     def run(ready: Callable[[], None]) -> int:
         try:
-            return serve(path, settings, problems, ready, foreground)
+            return serve(path, loaded, ready, foreground)
         except CannotRun as problem:
             if not foreground:  # in the foreground the log has said it on stderr
                 _fail(str(problem), problem.code)
             return problem.code
 
-    return run(lambda: None) if foreground else _detach(settings, problems, run)
+    return run(lambda: None) if foreground else _detach(loaded, run)
 
 
-def _detach(
-    settings: config.Config, problems: list[Problem], run: Callable[[Callable[[], None]], int]
-) -> int:
+def _detach(loaded: Loaded, run: Callable[[Callable[[], None]], int]) -> int:
     """Runs the daemon in the background."""
-    if problems:
+    if problems := [*loaded.problems, *loaded.of_keys]:
         from pdagent.commands import common
 
         common.warn("pdagentd", problems)
     from pdagent.daemon.background import daemonize
 
+    run_dir = loaded.settings.run_dir
     try:
-        os.makedirs(settings.run_dir, exist_ok=True)
+        os.makedirs(run_dir, exist_ok=True)
     except OSError as error:
-        text = f"cannot make the directory {settings.run_dir}: {error.strerror}"
+        text = f"cannot make the directory {run_dir}: {error.strerror}"
         return _fail(text, exits.NOT_PERMITTED)
-    return daemonize(f"{settings.run_dir}/pdagentd.pid", run)
+    return daemonize(f"{run_dir}/pdagentd.pid", run)
 
 
 def _refuse(settings: config.Config, text: str) -> int:

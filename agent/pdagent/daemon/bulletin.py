@@ -37,7 +37,8 @@ _LOGGED = ("endpoint", "rejected")  # kinds of which the start, or the reload, h
 
 
 class Bulletin:
-    """Tells how `workers` fare. `nudge` wakes the main loop."""
+    """Tells how `workers` fare. `nudge` wakes the main loop. `read`: the versions of the files of
+    the configuration."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Bulletin:
         workers: "Workers",
         notifier: Notifier,
         nudge: Callable[[], None],
+        read: tuple[str, ...],
     ) -> None:
         self._path = path
         self._settings = settings
@@ -55,6 +57,7 @@ class Bulletin:
         self._file = path_of(settings)
         self._held = Held()
         self._reload: tuple[float | None, str] = None, ""  # when, and why it was refused
+        self._read = read
         self._outdated: tuple[str, ...] = ()
         self._closed = ""  # why the endpoint is closed
         self._troubles: dict[tuple[str, str, str], float] = {}  # since when, on the wall clock
@@ -81,10 +84,11 @@ class Bulletin:
             self._closed = why
             self.want()
 
-    def reloaded(self, began: float, refused: str = "") -> None:
-        """The configuration was read again, from `began` on, in monotonic seconds. `refused` says
-        why it was not taken up; "" if it was."""
+    def reloaded(self, began: float, read: tuple[str, ...], refused: str = "") -> None:
+        """The configuration was read again, from `began` on, in monotonic seconds: files of these
+        versions. `refused` says why it was not taken up; "" if it was."""
         self._reload = began, refused
+        self._read = read
         self.want()
 
     def hold(self, held: Held) -> None:
@@ -170,6 +174,7 @@ class Bulletin:
             holds=holds,
             troubles=tuple(Trouble(*need, since) for need, since in self._troubles.items()),
             reloaded=reloaded,
+            read=self._read,
             outdated=self._outdated,
             full=dict(full[:FULL_TOLD]),
             lost={_cut(url): wall - (now - since) for url, since in held.lost.items()},

@@ -12,13 +12,14 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from pdagent import __version__, config, exits, threads
+from pdagent import __version__, exits, threads
 from pdagent import log as logs
 from pdagent.config import Config
 from pdagent.daemon.arrivals import Arrivals
 from pdagent.daemon.bulletin import Bulletin
+from pdagent.daemon.loading import Loaded, load
 from pdagent.daemon.notify import Notifier
 from pdagent.daemon.outlook import Outlook
 from pdagent.daemon.services import Services
@@ -41,12 +42,12 @@ ENDURE_SECONDS = 1.0  # between two tries, where memory or descriptors are short
 
 
 class Daemon:
-    """A daemon for the configuration in the file `path`. Construction takes the lock; `run`
-    serves."""
+    """A daemon for the configuration that was `loaded` from the file `path`. Construction takes the
+    lock; `run` serves."""
 
-    def __init__(self, path: str, settings: Config, notifier: Notifier) -> None:
+    def __init__(self, path: str, loaded: Loaded, notifier: Notifier) -> None:
         self._path = path
-        self._settings = settings
+        self._settings = settings = loaded.settings
         self._notifier = notifier
         self._root = root = settings.spool_dir
         make_directories(settings)
@@ -60,7 +61,7 @@ class Daemon:
         self._signals = Signals()
         nudge = self._signals.nudge
         self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
-        self._bulletin = Bulletin(path, settings, workers, notifier, nudge)
+        self._bulletin = Bulletin(path, settings, workers, notifier, nudge, loaded.versions)
         self._outlook = Outlook(settings, state, workers.tally, workers.origins, nudge)
         self._arrivals = Arrivals(
             settings, backlog, self._settlement, workers, self._asked, self._expected
@@ -198,26 +199,26 @@ class Daemon:
     def _reload(self) -> None:
         began = time.monotonic()
         self._notifier.reloading(time.monotonic_ns())
-        settings, problems = config.load(self._path)
-        key_problems = config.load_keys(settings)
-        problems += key_problems
+        loaded = load(self._path)
+        settings = loaded.settings
+        problems = [*loaded.problems, *loaded.of_keys]
         # What closed the endpoint before keeps nothing else from being taken up, such as a key.
         closed = self._services.problem(settings)
         if closed:
             problems.append(Problem(f"{self._path}: {closed}", closed != self._closed))
         for problem in problems:
             log.warning("%s", problem.text)
-        bad = [problem for problem in problems if problem.fatal or problem in key_problems]
+        bad = [problem for problem in problems if problem.fatal or problem in loaded.of_keys]
         if bad:
             log.error("the new configuration has errors; going on with the old one")
-            self._bulletin.reloaded(began, bad[0].text)
+            self._bulletin.reloaded(began, loaded.versions, bad[0].text)
         else:
             for part in (self._workers, self._upkeep, self._outlook):
                 part.configure(settings)
             self._take_up(settings, closed)
             if outdated := self._services.outdated():
                 log.warning("a new %s needs a restart", ", ".join(outdated))
-            self._bulletin.reloaded(began)
+            self._bulletin.reloaded(began, loaded.versions)
             log.info("configuration reloaded from %s", self._path)
         self._notifier.ready()
 
@@ -240,19 +241,18 @@ def _running() -> float:
 
 def serve(
     path: str,
-    settings: Config,
-    problems: Sequence[Problem],
+    loaded: Loaded,
     ready: Callable[[], None],
     foreground: bool,
 ) -> int:
-    """Runs the daemon in this process; `problems` of its configuration go into the log. Raises
-    CannotRun."""
+    """Runs the daemon in this process; what is wrong with its configuration goes into the log.
+    Raises CannotRun."""
     os.umask(0o027)
-    logs.set_up(settings.log_dir, foreground)
-    for problem in problems:
+    logs.set_up(loaded.settings.log_dir, foreground)
+    for problem in [*loaded.problems, *loaded.of_keys]:
         log.warning("%s", problem.text)
     try:
-        return Daemon(path, settings, Notifier(os.environ)).run(ready)
+        return Daemon(path, loaded, Notifier(os.environ)).run(ready)
     except CannotRun as reason:
         log.error("%s", reason)
         raise

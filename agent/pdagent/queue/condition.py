@@ -48,7 +48,8 @@ class Condition:
     These are times of the wall clock: `oldest`, when the oldest pending event was accepted;
     `delivered`, the last delivery; `since`, when PagerDuty became unreachable; `next_try`. `holds`
     counts holds by their cause. `reloaded` is when the daemon last began to read the configuration
-    again, in monotonic seconds; if it refused what it read, a trouble says so. `outdated` names
+    again, in monotonic seconds; if it refused what it read, a trouble says so. `read` has the
+    versions of the files that it has read last (see `versions`). `outdated` names
     settings that need a restart to be in use. `lost`: which of several relays are not reached, and
     since when, by the wall clock. `full`: senders of which no more events are taken, and how many
     of each are pending."""
@@ -64,6 +65,7 @@ class Condition:
     holds: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
     reloaded: float | None = None
+    read: tuple[str, ...] = ()
     outdated: tuple[str, ...] = ()
     lost: Mapping[str, float] = field(default_factory=dict)
     full: Mapping[str, int] = field(default_factory=dict)
@@ -79,7 +81,8 @@ class Condition:
             if value.pop("version") != VERSION:
                 raise ValueError("another version's")
             value["troubles"] = tuple(Trouble(**each) for each in value["troubles"])
-            value["outdated"] = tuple(map(str, value["outdated"]))
+            for name in ("read", "outdated"):
+                value[name] = tuple(map(str, value[name]))
             return cls(**value)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a condition: {error}") from error

@@ -12,6 +12,7 @@ from pdagent.check.finding import Finding, Level
 from pdagent.check.host import Host
 from pdagent.check.told import delivery
 from pdagent.config import Config
+from pdagent.daemon.loading import load
 from pdagent.queue.condition import Condition, Trouble, path_of
 from pdagent.spool import wake_fifo
 from pdagent.wire.question import Answer
@@ -107,6 +108,32 @@ def test_lines(
     assert finding.level is level
     assert says in finding.text
     assert finding.remedy.startswith(remedy)
+
+
+def test_files_that_have_changed(settings: Config, tmp_path: Path) -> None:
+    """A reload is due for each file that is not as the daemon has read it, and for one that is
+    gone. A daemon that tells of no files says nothing of them."""
+    conf, piece = tmp_path / "conf", tmp_path / "conf.d/p.conf"
+    piece.parent.mkdir()
+
+    def lines(condition: Condition) -> list[str]:
+        Path(path_of(settings)).write_text(replace(condition, told=100.0).dumps())
+        found = delivery(str(conf), settings, host(tmp_path), lambda: Answer(400))
+        return [each.text for each in found if each.remedy == "systemctl reload pdagent"]
+
+    conf.write_text("[Main]\n")
+    piece.write_text("[Main]\n")
+    read = replace(FINE, read=load(str(conf)).versions)
+    assert lines(read) == lines(FINE) == []
+    piece.write_text("[Main]\nheartbeat = off\n")
+    (tmp_path / "conf.d/q.conf").touch()
+    assert lines(read) == [
+        f"{file} has changed since the service has read it"
+        for file in (piece, tmp_path / "conf.d/q.conf")
+    ]
+    read = replace(FINE, read=load(str(conf)).versions)
+    piece.unlink()
+    assert lines(read) == ["a file of the configuration was removed since the service has read it"]
 
 
 def test_a_restart_is_due(settings: Config, tmp_path: Path) -> None:
