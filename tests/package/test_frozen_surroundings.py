@@ -160,3 +160,27 @@ def test_a_job_with_few_descriptors(agent: Agent) -> None:
         codes.append(done.returncode)
     assert sorted(codes, reverse=True) == codes
     assert set(codes) == {0, 126}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("pdagent", "check"),
+        ("pdagent", "check", "--config-only"),
+        ("pdagent", "reload"),
+        ("pd-queue", "status"),
+        ("pd-queue", "retry", "-a", "--json"),
+        ("pd-send", "--dry-run", "-k", KEY, "-t", "trigger", "-d", "x"),
+        ("pd-send", "expect", "-k", KEY, "backup", "--within", "1h"),
+        ("pd-nagios", "-h"),
+    ],
+    ids=" ".join,
+)
+def test_few_descriptors(agent: Agent, command: tuple[str, ...]) -> None:
+    """A line says so, whatever the command has to open first."""
+    name, *arguments = command
+    for free in range(1, 12):
+        under = [sys.executable, "-c", FEW, str(free)]
+        done = agent.run(name, *arguments, under=under)
+        assert b"Traceback" not in done.stderr, (free, done.stderr)
+        assert done.returncode != 1, (free, done.stderr)
