@@ -26,7 +26,7 @@ class Volume:
             subprocess.run(["truncate", "-s", "4M", file], check=True)
             make = [f"mkfs.{kind}", "-q", "-N", "128", "-O", "^has_journal"]
             subprocess.run([*make, file], check=True)
-            mount("-n", "-t", kind, "-o", "loop", file, place)
+            mount("-n", "-t", kind, "-o", "loop,errors=remount-ro", file, place)
 
     def fill(self, what: str) -> None:
         """Leaves no "bytes", or no "inodes". Once more fills what has come free since."""
@@ -43,3 +43,9 @@ class Volume:
         """Takes out what `fill` has put in."""
         for path in self._ballast.iterdir():
             os.unlink(path)
+
+    def fail(self) -> None:
+        """Has an ext4 find an error on its disk, which makes it read-only."""
+        device = os.stat(self._place).st_dev
+        block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+        Path(f"/sys/fs/ext4/{block.name}/trigger_fs_error").write_text("for a test")

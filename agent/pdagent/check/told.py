@@ -5,6 +5,7 @@ the trouble.
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -186,6 +187,13 @@ def _remedy(trouble: Trouble, host: Host) -> str:
     path = trouble.path
     if trouble.kind == "disk":
         return f"Free some space where {path} is."
+    if trouble.why == os.strerror(errno.EROFS):
+        return (
+            f"Mount the file system of {path} writable; dmesg says whether its disk has errors. "
+            f"If only the service cannot write there, its unit needs ReadWritePaths={path}"
+        )
+    if trouble.why == os.strerror(errno.EIO):
+        return f"See dmesg: the disk of {path} has errors."
     if trouble.kind == "endpoint" and trouble.why.startswith("cannot listen"):
         text = f"Free that address, or name another as listen in {path}"
         return f"{text}, then: {host.service('reload')}"

@@ -11,11 +11,11 @@ from pdagent import config, log
 from pdagent.config import Config
 from pdagent.queue.budget import is_full
 from pdagent.queue.cleanup import disk_of
-from pdagent.queue.layout import EXPECT, EXPECTED
+from pdagent.queue.layout import EXPECT, EXPECTED, frozen
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
 KINDS = ("configuration", "keys", "authorities", "queue", "log", "disk", "endpoint", "rejected")
-_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 Need = tuple[str, str, str]  # kind, path, what is wrong with it
 
@@ -30,18 +30,25 @@ def unmet(path: str, settings: Config, environment: Mapping[str, str]) -> Iterat
     files.append(("keys", settings.keys_file))
     files.append(("authorities", settings.ca_file or environment.get("SSL_CERT_FILE", "")))
     for kind, file in files:
-        if file and (why := _unreadable(file)):
+        if file and (why := _unopenable(file, os.O_RDONLY)):
             yield kind, file, why
-    root = settings.spool_dir
-    for name in (TEMPORARY, PENDING, DELIVERED, IN_ERROR, EXPECT, EXPECTED):
-        if why := _unusable(f"{root}/{name}"):
-            yield "queue", f"{root}/{name}", why
-    if why := _unusable(f"{settings.data_dir}/db"):
-        yield "queue", f"{settings.data_dir}/db", why
+    yield from _queue(settings)
     log_file = log.files(settings.log_dir)[-1]
-    if why := _unwritable(log_file) if os.path.lexists(log_file) else _unusable(settings.log_dir):
+    is_there = os.path.lexists(log_file)
+    if why := _unopenable(log_file, os.O_WRONLY) if is_there else _unusable(settings.log_dir):
         yield "log", log_file, why
-    yield from _full(root, settings.log_dir)
+    yield from _full(settings.spool_dir, settings.log_dir)
+
+
+def _queue(settings: Config) -> Iterator[Need]:
+    root = settings.spool_dir
+    if why := frozen(root):
+        yield "queue", root, why
+        return
+    places = [f"{root}/{each}" for each in (TEMPORARY, PENDING, DELIVERED, IN_ERROR)]
+    for place in (*places, f"{root}/{EXPECT}", f"{root}/{EXPECTED}", f"{settings.data_dir}/db"):
+        if why := _unusable(place):
+            yield "queue", place, why
 
 
 def _full(*places: str) -> Iterator[Need]:
@@ -57,20 +64,15 @@ def _full(*places: str) -> Iterator[Need]:
             pass  # `unmet` has told that the place can't be used
 
 
-def _unreadable(path: str) -> str:
+def _unopenable(path: str, how: int) -> str:
     try:
-        os.close(os.open(path, _OPEN))
+        os.close(os.open(path, how | _OPEN))
     except (OSError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error)
     return ""
 
 
 def _unusable(directory: str) -> str:
-    # Also how a read-only file system shows.
     if os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return ""
     return "Permission denied" if os.path.isdir(directory) else "No such directory"
-
-
-def _unwritable(path: str) -> str:
-    return "" if os.access(path, os.W_OK) else "Permission denied"

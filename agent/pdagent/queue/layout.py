@@ -2,6 +2,7 @@
 starts."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -138,6 +139,21 @@ def take_lock(root: str) -> int:
         os.ftruncate(fd, 0)
         os.write(fd, b"%d\n" % os.getpid())
     return fd
+
+
+def frozen(root: str) -> str:
+    """Why the file system of the spool `root` takes no change, whatever owners and modes say; "" if
+    it does.
+
+    access(2) does not see an ext4 that is read-only since its disk had an error. open(2) does, and
+    changes nothing.
+    """
+    try:
+        os.close(os.open(lock_file(root), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EIO):
+            return os.strerror(error.errno)
+    return ""
 
 
 def is_served(root: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pdagent.queue.budget import is_full
 from pdagent.queue.cleanup import disk_of
+from pdagent.queue.layout import frozen
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
 
@@ -39,6 +40,8 @@ class Health:
 
 def spool_problem(root: str) -> str:
     """Why no event could be accepted or settled in the spool; empty if it could."""
+    if why := frozen(root):
+        return f"{root}: {why}"
     for name in (TEMPORARY, PENDING, DELIVERED, IN_ERROR):
         if not os.access(f"{root}/{name}", os.R_OK | os.W_OK | os.X_OK):
             return f"{root}/{name} can't be read and written"

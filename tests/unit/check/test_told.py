@@ -79,6 +79,13 @@ def trouble(kind: str, path: str, why: str = "Permission denied") -> Condition:
             "Put /conf there again, then: systemctl reload pdagent",
         ),
         (trouble("log", "/l"), Level.FAILED, "cannot write /l", "sudo pdagent check --repair"),
+        (
+            trouble("queue", "/q", "Read-only file system"),
+            Level.FAILED,
+            "cannot write /q: Read-only file system",
+            "Mount the file system of /q writable",
+        ),
+        (trouble("queue", "/q", "Input/output error"), Level.FAILED, "", "See dmesg"),
         (trouble("disk", "/d"), Level.FAILED, "disk of /d is full", "Free some space where /d is."),
         (
             replace(FINE, pending=1, holds={"throttled": 2}),

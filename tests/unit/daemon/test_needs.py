@@ -1,14 +1,18 @@
 """What the service needs and can't have is named, by kind, path and cause."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pdagent.config import Config
 from pdagent.daemon.needs import KINDS, Need, unmet
-from pdagent.queue.layout import make_directories
+from pdagent.queue.layout import make_directories, take_lock
+from pdagent.serve.health import spool_problem
 from tests.support.faults import mounted
+from tests.support.mounts import private_mounts
 from tests.support.users import ROOT
+from tests.support.volume import Volume
 
 MISSING = "No such file or directory"
 
@@ -80,3 +84,28 @@ def test_a_full_disk_is_named_once(root: Path, tmp_path: Path) -> None:
         conf = tmp_path / "pdagent.conf"
         conf.write_text("[Main]\n")
         assert list(unmet(str(conf), config, {})) == [("disk", f"{data}/outqueue", "no space left")]
+
+
+@pytest.mark.skipif(not ROOT, reason="mounts a disk")
+@pytest.mark.needs_root
+def test_a_disk_that_takes_no_changes(tmp_path: Path) -> None:
+    """An ext4 that is read-only since an error, though access(2) may still say that it is not:
+    `Read-only file system`, once, and the same for the log on it. So says the endpoint of health.
+    """
+    data = tmp_path / "disk"
+    data.mkdir()
+    with private_mounts():
+        volume = Volume("ext4", tmp_path / "image", data)
+        config = Config({"data_dir": str(data), "log_dir": str(data)})
+        make_directories(config)
+        os.close(take_lock(config.spool_dir))
+        log = data / "pdagentd.log"
+        log.touch()
+        conf = tmp_path / "pdagent.conf"
+        conf.write_text("[Main]\n")
+        assert list(unmet(str(conf), config, {})) == []
+        volume.fail()
+        why = "Read-only file system"
+        expected = [("queue", config.spool_dir, why), ("log", str(log), why)]
+        assert list(unmet(str(conf), config, {})) == expected
+        assert spool_problem(config.spool_dir) == f"{config.spool_dir}: {why}"
