@@ -1,6 +1,7 @@
 """The agent's directories: whether they are there, whose they are, who may use them, and how much
 room is left on their disk."""
 
+import contextlib
 import grp
 import os
 import pwd
@@ -33,7 +34,12 @@ def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
     """Whether the directories exist and have the right owner and mode. `service` is who they should
     belong to."""
     good = True
-    for finding in (*_user(settings), *_wrong(settings, service), *_lesser(settings, service)):
+    for finding in (
+        *_user(settings),
+        *_closed(settings),
+        *_wrong(settings, service),
+        *_lesser(settings, service),
+    ):
         good = False
         yield finding
     if good:
@@ -52,6 +58,25 @@ def _user(settings: Config) -> Iterator[Finding]:
         what = "group" if "group" in str(error) or "getgrnam" in str(error) else "user"
         text = f"there is no {what} {USER}, so the service cannot start"
         yield failed(DIRECTORIES, text, _GROUP if what == "group" else _REINSTALL)
+
+
+def _closed(settings: Config) -> Iterator[Finding]:
+    """The directories above the agent's that not every user may pass through. An administrator may
+    mean that. The daemon itself says what it can't reach."""
+    data = os.path.realpath(settings.data_dir)  # which `_wrong` looks at
+    ways = (os.path.abspath(settings.data_dir), data, os.path.realpath(settings.spool_dir))
+    for path in sorted({os.path.realpath(each) for way in ways for each in _above(way)} - {data}):
+        with contextlib.suppress(OSError):  # `_wrong` says what can't be looked at
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            if not mode & stat.S_IXOTH:
+                text = f"{path} has mode {mode:o}: not every user can send through the queue"
+                yield warning(DIRECTORIES, text, f"chmod a+x {path}")
+
+
+def _above(path: str) -> Iterator[str]:
+    while path.strip("/"):
+        path = os.path.dirname(path)
+        yield path
 
 
 def _wrong(settings: Config, service: Service | None) -> Iterator[Finding]:

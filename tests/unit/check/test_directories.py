@@ -1,6 +1,7 @@
 """Directories, their modes, and the room on their disk."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,17 @@ from pdagent.check.inside import Service
 from pdagent.check.repair import repaired
 from pdagent.config import Config
 from pdagent.queue.budget import Disk
+from tests.support.agent import directory
 
 GB = 10**9
 SELF = Service(os.geteuid(), os.getegid())
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Every user may pass through what is above it."""
+    with directory() as path:
+        yield path
 
 
 @pytest.fixture
@@ -99,6 +108,23 @@ def test_through_a_link(settings: Config, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "log").symlink_to("disk")
     assert only(settings).level is Level.OK
+
+
+def test_what_is_above(settings: Config, tmp_path: Path) -> None:
+    """Where users can't pass through a directory above the agent's, or above what a link leads to,
+    they can't send through the queue."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o750)
+    (tmp_path / "lib").rename(hidden / "lib")
+    (tmp_path / "lib").symlink_to(hidden / "lib")
+    finding = only(settings)
+    assert finding.level is Level.WARNING
+    assert finding.text.startswith(f"{hidden} has mode 750: not every user can send")
+    assert finding.remedy == f"chmod a+x {hidden}"
+    hidden.chmod(0o711)
+    assert only(settings).level is Level.OK
+    tmp_path.chmod(0o700)
+    assert only(settings).remedy == f"chmod a+x {tmp_path}"
 
 
 def test_missing(settings: Config) -> None:
