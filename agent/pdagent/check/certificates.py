@@ -25,14 +25,18 @@ def certificates(settings: Config, now: Callable[[], float]) -> Iterator[Finding
         if not file:
             continue
         try:
-            left = expires(file) - now()
+            begins, ends = term(file)
         except PermissionError as error:
             yield unknown(SUBJECT, f"{name} = {file}: {error.strerror}")
             continue
         except (OSError, ValueError):
             continue
+        left = ends - now()
         remedy = f"Renew the certificate in {file}, then reload the service."
-        if left <= 0:
+        if begins > now():
+            text = f"{name} = {file}: it is valid in {days(begins - now())} only"
+            yield failed(SUBJECT, text, f"See whether the host's clock is right. {remedy}")
+        elif left <= 0:
             yield failed(SUBJECT, f"{name} = {file}: it expired {days(-left)} ago", remedy)
         elif left < SOON:
             yield warning(SUBJECT, f"{name} = {file}: it expires in {days(left)}", remedy)
@@ -40,8 +44,10 @@ def certificates(settings: Config, now: Callable[[], float]) -> Iterator[Finding
             yield ok(SUBJECT, f"{name} = {file}: it holds for {days(left)}")
 
 
-def expires(file: str) -> float:
-    """When the first certificate in a file in PEM form expires, in seconds since the epoch. Raises
-    OSError, ValueError."""
+def term(file: str) -> tuple[float, float]:
+    """From when until when the first certificate in a file in PEM form is valid, in seconds since
+    the epoch. Raises OSError, ValueError."""
     pem.mode_of(file)  # OpenSSL reads anything, and does not say why it cannot open a file
-    return float(ssl.cert_time_to_seconds(_decoded(file)["notAfter"]))
+    found = _decoded(file)
+    begins, ends = (ssl.cert_time_to_seconds(found[name]) for name in ("notBefore", "notAfter"))
+    return begins, ends

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.check.certificates import certificates
+from pdagent.check.certificates import certificates, term
 from pdagent.check.finding import Level
 from pdagent.config import Config
 from tests.support.events_api.certificates import CertificateAuthority
@@ -30,6 +30,15 @@ def test_how_long_it_holds(
     file, _ = CertificateAuthority().files(str(tmp_path), "relay1", until=until)
     [finding] = certificates(Config({name: file}), lambda: time.time() - 1)
     assert (finding.level, finding.text) == (level, f"{name} = {file}: {says}")
+
+
+def test_one_that_is_not_valid_yet(tmp_path: Path) -> None:
+    """Nobody takes it, as where a clock is wrong."""
+    file, _ = CertificateAuthority().files(str(tmp_path), "relay1")
+    begins, _ = term(file)
+    [finding] = certificates(Config({"listen_cert": file}), lambda: begins - 3 * 86_400)
+    assert finding.level is Level.FAILED
+    assert finding.text == f"listen_cert = {file}: it is valid in 3 days only"
 
 
 def test_other_lines_say_what_is_no_certificate(tmp_path: Path) -> None:
