@@ -134,10 +134,11 @@ def fresh_condition(
     settings: Config, host: Host, asked: float, is_fresh: Callable[[Condition], bool]
 ) -> Condition | None:
     """What the daemon tells once it was asked, at `asked` in monotonic seconds; None if it tells
-    nothing in time. `is_fresh` tells that from what it told before."""
+    nothing in time. `is_fresh` tells that from what it told before. What was told in the future was
+    told before the host was started: a run_dir that lasts may keep it."""
     while host.monotonic() < asked + ANSWER_SECONDS:
         found = condition.read(settings)
-        if found is not None and is_fresh(found):
+        if found is not None and is_fresh(found) and found.told <= host.monotonic():
             return found
         host.sleep(0.02)
     return None

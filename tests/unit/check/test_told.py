@@ -208,6 +208,9 @@ def test_it_tells_nothing(settings: Config, tmp_path: Path) -> None:
         assert finding.level is Level.WARNING
         assert "does not tell how it fares" in finding.text
         Path(path_of(settings)).write_text(FINE.dumps())
+    Path(path_of(settings)).write_text(replace(FINE, told=1e9).dumps())  # before a reboot
+    [finding] = delivery("/conf", settings, clock, lambda: Answer(400))
+    assert finding.level is Level.WARNING
     waits = Path(settings.spool_dir, "pdq", f"{round((NOW - 61) * 1e6):016}_K.txt")
     waits.parent.mkdir()
     waits.touch()
