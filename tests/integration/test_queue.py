@@ -244,3 +244,19 @@ def test_watch_without_a_terminal(api: EventsApi, agent: Agent) -> None:
             "1 pending, as pdagentd is not running. Use: sudo service pdagent start\n"
         )
         watch.terminate()
+
+
+def test_watch_tells_each_change(agent: Agent) -> None:
+    """Also one after which there are as many events as before, of another key."""
+    name = enqueue(agent, KEY, "x", "x")
+    command = [*agent.command("pd-queue"), "--config", str(agent.conf), "watch", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=agent.environment, text=True
+    ) as watch:
+        assert watch.stdout is not None
+        assert [key["key"] for key in json.loads(watch.stdout.readline())["keys"]] == ["*0617"]
+        path = agent.spool / "pdq" / name
+        path.rename(path.with_name(name.replace(KEY, OTHER)))
+        other = f"*{OTHER[-4:]}"
+        assert [key["key"] for key in json.loads(watch.stdout.readline())["keys"]] == [other]
+        watch.terminate()

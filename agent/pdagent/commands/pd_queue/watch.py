@@ -75,6 +75,10 @@ class Queue:
         """How many events there are in it."""
         return len(self._names[directory])
 
+    def numbers(self) -> dict[str, Counter[str]]:
+        """How many events there are, by directory and key."""
+        return dict(self._keys)
+
     def counts(self) -> dict[str, Count]:
         """Events by key and state, the keys with most trouble first."""
         pending, delivered, in_error = (self._keys[d] for d in (PENDING, DELIVERED, IN_ERROR))
@@ -107,9 +111,9 @@ def _follow(queue: Queue, as_json: bool) -> Iterator[str]:
     while True:
         queue.look()
         view = queue.view
-        totals = tuple(queue.number(d) for d in (PENDING, IN_ERROR, DELIVERED))
-        holds = view.holds(queue.key)
-        seen = totals, view.running, [(h.scope, h.key, h.chain, h.why) for h in holds]
+        holds = [(h.scope, h.key, h.chain, h.why) for h in view.holds(queue.key)]
+        lost = None if view.held is None else {*view.held.lost}
+        seen = queue.numbers(), view.running, holds, lost
         if seen != before:
             before = seen
             if as_json:
