@@ -30,7 +30,7 @@ def cut(text: str, columns: int) -> str:
         if room < 0:
             break
         kept += char
-    return (kept + "~")[:columns]
+    return kept + "~" if columns > 0 else ""
 
 
 def padded(text: str, columns: int) -> str:

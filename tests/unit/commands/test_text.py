@@ -18,10 +18,13 @@ def test_padded_is_as_wide_as_asked(text: str, columns: int) -> None:
 
 
 def test_cut_leaves_a_mark() -> None:
-    """What fits is left alone; half a wide letter does not fit."""
+    """What fits is left alone; half a wide letter does not fit; an accent of its own takes no
+    column."""
     assert cut("four", 4) == "four"
     assert cut("fours", 4) == "fou~"
     assert cut("日本語", 4) == "日~"
+    assert cut("e\u0301" * 9, 4) == "e\u0301" * 3 + "~"
+    assert cut("four", 0) == ""
 
 
 @pytest.mark.parametrize(
