@@ -148,8 +148,9 @@ def frozen(root: str) -> str:
     access(2) does not see an ext4 that is read-only since its disk had an error. open(2) does, and
     changes nothing.
     """
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        os.close(os.open(lock_file(root), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        os.close(os.open(lock_file(root), flags))
     except OSError as error:
         if error.errno in (errno.EROFS, errno.EIO):
             return os.strerror(error.errno)
