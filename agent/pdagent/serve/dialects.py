@@ -30,6 +30,9 @@ class Dialect:
         if self.action:
             yield from self._action_faults(body)
         else:
+            if api.V2_ACTION in body:
+                # It would wake nobody, and its sender means somebody to be woken.
+                yield f"{self._name(api.V2_ACTION)} is invalid (a change event has none)"
             yield from self._payload_faults(body, ("summary",))
         for name in api.ADDRESSES:
             yield from _list_faults(body, name)
@@ -45,6 +48,8 @@ class Dialect:
             yield from self._missing(body, self.dedup_key)
         if action == "trigger" and self.summary in self._named:
             yield from self._missing(body, self.summary)
+        elif not isinstance(body.get(self.summary), str | None) and self.summary in self._named:
+            yield f"{self._name(self.summary)} is invalid (must be a string)"
         elif action == "trigger":
             yield from self._payload_faults(body, ("summary", "source", "severity"))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pdagent import api
 from pdagent.encoding import Body, shorten, shorten_key
 from pdagent.event import check_key, encode, generated_dedup_key, timestamp
+from pdagent.queue.envelope import MARK
 from pdagent.serve.dialects import DIALECTS, Dialect, Kind, text_of
 from pdagent.serve.moments import iso
 
@@ -104,17 +105,38 @@ def _put_right(body: Body, dialect: Dialect) -> list[str]:
         body[dialect.dedup_key] = str(number)
     if not dialect.action and body.pop("images", None):
         remarks.append("images are left out: a change event has links only")
+    if not dialect.action and not body.get(api.V2_ACTION):
+        body.pop(api.V2_ACTION, None)
+    # By these fields the daemon would take the body for an event of another kind.
+    for name in ({api.V2_KEY, MARK} - {dialect.key}) & body.keys():
+        del body[name]
+        remarks.append(f"{name} is left out: it belongs to events of another kind")
     for name, required in api.ADDRESSES.items():
         items = body.get(name)
         if isinstance(items, list):
             body[name] = kept = [item for item in items if not _lacks(item, required)]
             if len(kept) < len(items):
                 remarks.append(f"{name} without {required} are left out")
+        elif not items:
+            body.pop(name, None)
     payload = body.get("payload")
-    if isinstance(payload, dict) and payload.get("timestamp"):
+    if isinstance(payload, dict):
+        remarks += _payload_put_right(payload)
+    return remarks
+
+
+def _payload_put_right(payload: Body) -> list[str]:
+    remarks = []
+    if payload.get("timestamp"):
         payload["timestamp"] = iso(payload["timestamp"])
         if payload["timestamp"] is None:
             remarks.append("payload.timestamp can't be read as a time; the present one is sent")
+    details = payload.get("custom_details", "")
+    if details is None:
+        del payload["custom_details"]
+    elif not isinstance(details, dict | str):
+        payload["custom_details"] = {"custom_details": details}
+        remarks.append("payload.custom_details is no object; it is sent as a field of one")
     return remarks
 
 

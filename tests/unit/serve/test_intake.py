@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pdagent.event import BadEvent
+from pdagent.queue.pending import understand
 from pdagent.serve import intake
 from pdagent.serve.dialects import Kind
 from pdagent.serve.intake import Intake, Invalid, NotJson
@@ -78,6 +79,7 @@ BAD: list[tuple[Kind, dict[str, object]]] = [
     ("v2", {"images": "x"}),
     ("v1", {"event_type": "explode"}),
     ("v1", {"event_type": "acknowledge", "incident_key": None}),
+    ("v1", {"event_type": "resolve", "description": 5}),
     ("change", {"payload": {"source": "x"}}),
 ]
 
@@ -183,6 +185,53 @@ def test_a_change_has_no_images() -> None:
     taken = read("change", GOOD["change"] | {"images": [{"src": "http://x"}]})
     assert "images" not in posted(taken)
     assert taken.remarks == ["images are left out: a change event has links only"]
+
+
+@pytest.mark.parametrize("empty", [None, "", {}, 0])
+@pytest.mark.parametrize("name", ["links", "images"])
+def test_no_list_is_as_an_empty_one(name: str, empty: object) -> None:
+    """Templates write null where there is nothing. PagerDuty would refuse the page for it."""
+    taken = read("v2", GOOD["v2"] | {name: empty})
+    assert (name in posted(taken), taken.remarks) == (False, [])
+
+
+@pytest.mark.parametrize("kind", ["v2", "change"])
+@pytest.mark.parametrize("details", [[1, "x"], 5, True])
+def test_details_that_are_no_object_become_one(kind: Kind, details: object) -> None:
+    """PagerDuty would refuse the page for them."""
+    taken = read(kind, GOOD[kind] | {"payload": PAYLOAD | {"custom_details": details}})
+    payload = posted(taken)["payload"]
+    assert isinstance(payload, dict)
+    assert payload["custom_details"] == {"custom_details": details}
+    assert taken.remarks == ["payload.custom_details is no object; it is sent as a field of one"]
+
+
+def test_no_details_are_left_out() -> None:
+    """Null is nothing."""
+    taken = read("v2", GOOD["v2"] | {"payload": PAYLOAD | {"custom_details": None}})
+    payload = posted(taken)["payload"]
+    assert isinstance(payload, dict)
+    assert ("custom_details" in payload, taken.remarks) == (False, [])
+
+
+def test_an_alert_is_no_change_event() -> None:
+    """The daemon would send it as an alert, and PagerDuty would refuse it. No action is none."""
+    with pytest.raises(Invalid, match="a change event has none"):
+        read("change", GOOD["change"] | {"event_action": "trigger"})
+    assert "event_action" not in posted(read("change", GOOD["change"] | {"event_action": None}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [("v1", {"routing_key": "x"}), ("v2", {"pdagent_form": "x-ere"}), ("v1", {"pdagent_form": ""})],
+)
+def test_what_the_daemon_would_take_for_another_kind(kind: Kind, field: dict[str, str]) -> None:
+    """Is sent as what it came as."""
+    taken = read(kind, GOOD[kind] | field)
+    understood = understand("1_KEY.txt", taken.body("", 0))
+    assert (understood.version, understood.key) == (kind, KEY)
+    [name] = field
+    assert taken.remarks == [f"{name} is left out: it belongs to events of another kind"]
 
 
 @pytest.mark.parametrize(
