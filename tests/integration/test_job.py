@@ -83,6 +83,15 @@ def test_what_was_said_of_the_event_is_in_it(agent: Agent) -> None:
     assert payload["custom_details"]["command"] == "false"
 
 
+def test_a_blank_incident_key_is_none(agent: Agent) -> None:
+    """In a script the variable may be empty. PagerDuty would refuse the resolve."""
+    for blank in ((), ("-i", " ")):
+        run(agent, *blank, "--", "false")
+        unit(agent, "job.service", "exit-code", "exited", "3", *blank)
+    job, unit_, *again = [event["dedup_key"] for event in events(agent)]
+    assert [job, unit_] == again
+
+
 def test_the_nth_failure_in_a_row_pages(agent: Agent) -> None:
     """And those after it. A success between them begins anew, and resolves only what was opened."""
     flag = agent.root / "flag"
@@ -251,7 +260,7 @@ def test_a_file_that_was_not_written_in_time(agent: Agent) -> None:
     assert len(events(agent)) == 4
 
 
-def unit(agent: Agent, name: str, result: str, code: str = "", status: str = "") -> Done:
+def unit(agent: Agent, name: str, result: str, code: str, status: str, *options: str) -> Done:
     """As pdagent-failed@.service, under systemd 251 and later. The journal is a test's own."""
     programs = agent.root / "programs"
     programs.mkdir(exist_ok=True)
@@ -260,7 +269,7 @@ def unit(agent: Agent, name: str, result: str, code: str = "", status: str = "")
     told = {"UNIT": name, "SERVICE_RESULT": result, "EXIT_CODE": code, "EXIT_STATUS": status}
     environment = {f"MONITOR_{name}": value for name, value in told.items()}
     environment["PATH"] = f"{programs}:/usr/bin:/bin"
-    words = ["unit", "-k", KEY, "--output-lines", "1", "--", name]
+    words = ["unit", "-k", KEY, "--output-lines", "1", *options, "--", name]
     return agent.run("pd-send", *words, environment=environment)
 
 
@@ -298,6 +307,6 @@ def test_a_unit_whose_page_cannot_be_queued(agent: Agent) -> None:
     """Then the unit that pages has failed, for systemd to tell."""
     agent.configure(events_url="http://127.0.0.1:1", direct_delivery="off")
     (agent.spool / "pdq").rmdir()
-    done = unit(agent, "job.service", "timeout")
+    done = unit(agent, "job.service", "timeout", "", "")
     assert done.returncode == 75
     assert b"The event was not queued" in done.stderr

@@ -5,6 +5,7 @@ key of the one that opened it, so the key is made of names only. Pure, and built
 """
 
 from pdagent import quick
+from pdagent.encoding import unless_blank
 from pdagent.event import Event
 from pdagent.integrations.report import Report
 from pdagent.submission import NothingToSend, UsageError, invalid_choice, pair
@@ -102,7 +103,7 @@ class NagiosReport(Report):
         names = _MACROS[kind]
         description = "; ".join([f"{name}={macros[name]}" for name in names])
         severity = _SEVERITIES.get(_state(kind, macros), "critical")
-        dedup_key = self.incident_key or _dedup_key(kind, macros)
+        dedup_key = unless_blank(self.incident_key) or _dedup_key(kind, macros)
         if flapping:  # it has an incident of its own, which only the end of the flapping closes
             description += "; FLAPPING"
             dedup_key += ";flapping"

@@ -55,7 +55,7 @@ class SensuReport(Report):
             raise BadEvent("what is on stdin is not an event of Sensu's: it is no JSON object")
         go = isinstance(document.get("entity"), dict)
         about = _go(document) if go else _core(document)
-        dedup_key = self.incident_key or about.dedup_key
+        dedup_key = unless_blank(self.incident_key) or unless_blank(about.dedup_key)
         if not dedup_key:
             raise BadEvent(
                 "the event names no client and check, and has no id: without them the incident has "

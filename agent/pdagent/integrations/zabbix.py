@@ -6,6 +6,7 @@ only.
 """
 
 from pdagent import quick
+from pdagent.encoding import unless_blank
 from pdagent.event import BadEvent, Event
 from pdagent.integrations.report import Report
 from pdagent.submission import NothingToSend, UsageError, invalid_choice
@@ -94,7 +95,7 @@ class ZabbixReport(Report):
         event = self.event(
             settings,
             action,
-            fields.get("incident_key") or f"{fields['id']}-{fields['hostname']}",
+            unless_blank(fields.get("incident_key")) or f"{fields['id']}-{fields['hostname']}",
             f"{name} : {status} for {fields['hostname']}",
             dict(fields),
             client_url=url if url.strip() else None,
@@ -171,7 +172,7 @@ def _update(fields: dict[str, str]) -> str:
 
 
 def _check(fields: dict[str, str]) -> None:
-    missing = [name for name in ("id", "hostname") if not fields.get(name)]
+    missing = [name for name in ("id", "hostname") if not unless_blank(fields.get(name))]
     if missing:
         raise BadEvent(
             f"the body lacks {' and '.join(missing)}: without them the incident has no name. "

@@ -132,6 +132,12 @@ def test_an_own_incident_key_keeps_flapping_apart() -> None:
     assert (problem.dedup_key, flapping.dedup_key) == ("mine", "mine;flapping")
 
 
+def test_a_blank_incident_key_is_none() -> None:
+    """PagerDuty would refuse the recovery, and a macro may be empty."""
+    [event] = told("RECOVERY", SERVICE, incident_key=" ")
+    assert event.dedup_key == SSH
+
+
 @given(st.text(), st.text())
 def test_the_incident_is_the_same_whatever_the_output(before: str, after: str) -> None:
     """A plugin's words can't make another incident of it."""

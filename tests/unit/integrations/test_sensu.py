@@ -163,6 +163,11 @@ def test_an_own_incident_key() -> None:
     assert body({"check": {"status": 1}}, "-i", "mine")["incident_key"] == "mine"
 
 
+def test_a_blank_incident_key_is_none() -> None:
+    """PagerDuty would refuse the resolve, and in a handler a variable may be empty."""
+    assert body(CORE, "-i", " ")["incident_key"] == "c1/chk"
+
+
 @pytest.mark.parametrize(
     ("stdin", "says"),
     [
@@ -175,6 +180,7 @@ def test_an_own_incident_key() -> None:
         (b"[]", b"what is on stdin is not an event of Sensu's: it is no JSON object"),
         (b"{}", b"the check result has neither an action nor a status"),
         (b'{"action": "create"}', b"the event names no client and check, and has no id"),
+        (b'{"action": "resolve", "id": " "}', b"the event names no client and check, and has no"),
         (b'{"action":"create","id":"x","y":' + b"[" * 900 + b"]" * 900 + b"}", b"the event's det"),
         (b" " * (MAX_BYTES + 1), b"the event on stdin is longer than 16777216 bytes"),
     ],

@@ -136,12 +136,24 @@ def test_what_is_said_of_an_update_is_one_short_line() -> None:
 
 @pytest.mark.parametrize(
     ("body", "missing"),
-    [("name:x\nhostname:h", "id"), ("id:1", "hostname"), ("", "id and hostname"), ("id:", "id")],
+    [
+        ("name:x\nhostname:h", "id"),
+        ("id:1", "hostname"),
+        ("", "id and hostname"),
+        ("id:", "id"),
+        ("id:\n\nhostname:h", "id"),
+    ],
 )
 def test_a_body_without_a_name_for_its_incident(body: str, missing: str) -> None:
     """One clear line."""
     with pytest.raises(BadEvent, match=f"^the body lacks {missing}"):
-        told("ZK", "trigger", body)
+        told("ZK", "trigger", body, api="v2")
+
+
+def test_a_blank_incident_key_is_none() -> None:
+    """A line that is empty goes on with the value above it. PagerDuty would refuse the resolve."""
+    event = told("ZK", "resolve", f"incident_key:\n\n{BODY}", api="v2")
+    assert event.dedup_key == INCIDENT
 
 
 def test_a_body_without_name_and_status_still_pages() -> None:

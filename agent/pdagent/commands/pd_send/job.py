@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
     arguments_parser = parser()
     job = _read(arguments_parser, arguments)
     term = _term(arguments_parser, job)
-    job.incident_key = job.incident_key or default_dedup_key(job.words)
+    job.incident_key = unless_blank(job.incident_key) or default_dedup_key(job.words)
     description, settings = job.description, sending.settings_of(job)
     conclusion = Conclusion(job, settings, job.failures)
     conclusion.check(arguments_parser)

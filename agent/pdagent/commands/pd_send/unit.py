@@ -7,6 +7,7 @@ from pdagent.acceptance import say
 from pdagent.commands import common, sending
 from pdagent.commands.pd_send import options
 from pdagent.commands.pd_send.conclusion import Conclusion
+from pdagent.encoding import unless_blank
 from pdagent.jobs import units, wording
 from pdagent.jobs.passing import KEPT_BYTES
 from pdagent.shown import printable
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> int:
         say(f"pd-send: {printable(asked.unit)} pages for other units, never for itself", 2)
         return exits.DONE
     default = f"{os.uname().nodename}/{asked.unit}"
-    asked.incident_key = asked.incident_key or default
+    asked.incident_key = unless_blank(asked.incident_key) or default
     conclusion = Conclusion(asked, sending.settings_of(asked))
     conclusion.check(arguments_parser)
     result = units.told(asked.unit, os.environ) or units.asked(asked.unit)
