@@ -68,6 +68,22 @@ def ignored() -> int:
     return int(looked.stdout.split()[1], 16)
 
 
+def test_the_end_of_a_command_is_seen_whatever_is_blocked(agent: Agent) -> None:
+    """Whoever starts pd-send may block SIGCHLD, such as a program that waits for it by signalfd."""
+
+    def block() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+
+    # Nothing but its end can wake pd-send.
+    script = "exec >&- 2>&-; sleep 0.5; exit 7"
+    process = begun(agent, "--", "sh", "-c", script, preexec_fn=block)
+    try:
+        assert process.wait(timeout=60) == 7
+    finally:
+        process.kill()
+    assert page(agent)[1]["exit"] == 7
+
+
 def test_stopped_and_continued(agent: Agent) -> None:
     """SIGTSTP stops both, SIGCONT continues both."""
     # In a group of its own: the kernel stops nobody in a group without a parent, which this test's

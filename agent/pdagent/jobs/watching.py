@@ -105,7 +105,8 @@ class Watch:
             return not_run(error)
         finally:
             self._passing.started()
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            # Whoever started us may block SIGCHLD, and the end of the command must wake us.
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask - {signal.SIGCHLD})
         return None
 
     def end(self) -> Ending:
