@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
 
@@ -172,6 +173,21 @@ def test_a_page_that_cannot_be_queued(agent: Agent) -> None:
     assert done.returncode == 3
     assert b"The event was not queued" in done.stderr
     assert KEY.encode() not in done.stderr
+
+
+def test_too_few_descriptors(agent: Agent) -> None:
+    """The page needs some too. Where the command can't have them, pd-send gives up its own."""
+    codes = []
+    for most in range(6, 12):
+
+        def limit(most: int = most) -> None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+        words = ["run", "-k", KEY, "-i", str(most), "--", "sh", "-c", "exit 3"]
+        done = agent.run("pd-send", *words, preexec=limit)
+        codes.append(done.returncode)
+        assert (done.stderr, len(events(agent))) == (b"", len(codes))
+    assert {*codes} == {126, 3}
 
 
 @pytest.mark.parametrize("missing", [True, False])

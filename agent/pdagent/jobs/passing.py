@@ -101,9 +101,7 @@ class Passing:
         try:
             made = _Stream(fd)
         except OSError:
-            self.started()
-            for stream in self._streams:
-                stream.close()  # whoever tells of this needs descriptors, too
+            self.not_started()
             raise
         self._streams.append(made)
         return made
@@ -116,6 +114,13 @@ class Passing:
         """Closes our copies of the command's ends, since it has been started."""
         for stream in self._streams:
             os.close(stream.end)
+
+    def not_started(self) -> None:
+        """Closes all pipes, since there is no command. Whoever tells of that needs descriptors,
+        too."""
+        self.started()
+        for stream in self._streams:
+            stream.close()
 
     def interests(self) -> Iterator[tuple[int, int]]:
         """Descriptors, and the events to poll them for."""

@@ -82,7 +82,7 @@ class Watch:
         try:
             self._wake, self._woken = os.pipe()
         except OSError as error:
-            self._passing.started()
+            self._passing.not_started()
             return not_run(error)
         for fd in (self._wake, self._woken):
             os.set_blocking(fd, False)
@@ -100,11 +100,13 @@ class Watch:
                 self._command, self._passing.outputs, theirs, mask, self._own_group
             )
         except OSError as error:
+            self._passing.not_started()
             if starting.is_not_found(error):
                 return Ending(starting.NOT_FOUND, 0.0, problem="not found")
             return not_run(error)
-        finally:
+        else:
             self._passing.started()
+        finally:
             # Whoever started us may block SIGCHLD, and the end of the command must wake us.
             signal.pthread_sigmask(signal.SIG_SETMASK, mask - {signal.SIGCHLD})
         return None
