@@ -254,11 +254,20 @@ def _image(text: str) -> tuple[str, str, str]:
     return (src, href, alt) if "://" in href else (src, "", rest)
 
 
+_LINE_BYTES = 4096
+
+
 def _first_line(path: str) -> str:
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)  # a pipe's writer may take a while
         try:
-            data = posix.read(fd, 4096)
+            data = b""
+            # A pipe gives what has been written so far, which may be a part of the key.
+            while len(data) < _LINE_BYTES and b"\n" not in data.lstrip():
+                part = posix.read(fd, _LINE_BYTES)
+                if not part:
+                    break
+                data += part
         finally:
             posix.close(fd)
     except OSError as error:

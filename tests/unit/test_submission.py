@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,28 @@ def test_a_key_file_may_be_a_pipe(tmp_path: Path) -> None:
     writer.join()
     path.unlink()
     assert request.event(CONFIG).key == "FROM_PIPE"  # read once
+
+
+@pytest.mark.parametrize("pieces", [["FROM_", "PIPE"], ["FROM_", "PIPE\n"], ["\n", "FROM_PIPE\n"]])
+def test_a_key_may_come_in_pieces(pieces: list[str]) -> None:
+    """A part of it would be another key. Nobody waits for what stands behind its line."""
+    reader, writer = os.pipe()
+    stays_open = pieces[-1].endswith("\n")
+
+    def write() -> None:
+        for piece in pieces:
+            os.write(writer, piece.encode())
+            time.sleep(0.05)
+        if not stays_open:
+            os.close(writer)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    assert asked(key=None, key_file=f"/dev/fd/{reader}").event(CONFIG).key == "FROM_PIPE"
+    thread.join()
+    os.close(reader)
+    if stays_open:
+        os.close(writer)
 
 
 # the agent's id
