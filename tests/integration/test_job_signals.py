@@ -18,7 +18,7 @@ from tests.integration.runs import (
     run,
     state,
 )
-from tests.support.agent import Agent, wait_until
+from tests.support.agent import Agent, beginning_with, wait_until
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,15 @@ def test_a_signal_that_kills(agent: Agent) -> None:
     process.terminate()
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert page(agent)[1]["signal"] == "SIGTERM"
+
+
+def test_a_signal_that_comes_too_late(agent: Agent) -> None:
+    """When the command has ended, the exit code is its own, also where Python is on its way out."""
+    end = "{'__del__': lambda _, kill=os.kill, pid=os.getpid(): kill(pid, 15)}"
+    late = f"import os, sys; sys.late = type('Late', (), {end})()"
+    agent.command = beginning_with(late, "pd-send")
+    for code in (0, 3):
+        assert run(agent, "--", "sh", "-c", f"exit {code}").returncode == code
 
 
 def test_ignored_signals_stay_ignored(agent: Agent) -> None:

@@ -138,6 +138,9 @@ class Watch:
             self._step()
         with contextlib.suppress(OSError):
             self._passing.stay_behind()
+        # On its way out Python takes its signal handlers away. A signal must not end us then: the
+        # command has ended, and the exit code is to be its own.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
 
     def _step(self, most: float | None = None) -> bool:
         """Waits for something to do, `most` seconds at most, and does it. Returns False if nothing
