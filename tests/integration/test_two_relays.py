@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.integration.test_insight import get, values
 from tests.support.agent import Agent, directory, wait_until
 from tests.support.documents import REPOSITORY, blocks
 from tests.support.events import KEY, sent
-from tests.support.events_api import EventsApi
+from tests.support.events_api import Answer, EventsApi
 from tests.support.ports import free_port
 
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
@@ -78,6 +79,29 @@ def test_two_relays(
     actions = [sent(request)["event_action"] for request in api.wait_accepted(5)[3:]]
     assert actions == ["acknowledge", "resolve"]
     wait_until(lambda: f"{relay.url} is reachable again" in sender.log)
+
+
+def test_one_relay_is_silent(api: EventsApi, agent: Agent, relay: Relay, sender: Agent) -> None:
+    """It takes one connection, and answers nothing: what belongs to the other is delivered
+    meanwhile, and its own when it answers."""
+    answer = threading.Event()
+    with EventsApi() as silent:
+        silent.always(None, Answer(gate=answer))
+        text = sender.conf.read_text().replace(relay.url, f"{silent.url} {relay.url}")
+        sender.conf.write_text(text)
+        urls = [silent.url, relay.url]
+        for n in range(40):
+            sender.send(KEY, "trigger", "-i", f"c{n}", "-d", "x")
+        chains = [
+            [f"c{n}" for n in range(40) if ranked(urls, KEY, f"=c{n}")[0] == url] for url in urls
+        ]
+        sender.start()
+        api.wait_accepted(len(chains[1]))
+        assert len(silent.requests) == 1
+        answer.set()
+        silent.wait_accepted(len(chains[0]))
+    assert sorted(request.dedup_key or "" for request in silent.accepted) == sorted(chains[0])
+    assert sorted(request.dedup_key or "" for request in api.accepted) == sorted(chains[1])
 
 
 def test_a_circle(api: EventsApi, agent: Agent) -> None:

@@ -9,6 +9,11 @@ events of the chain, and deliver them later than the next one does: see docs/pro
 
 Each relay that is not reached has one probe at a time, an event of its own, with backoff. Where no
 destination is reached, the outage (`outage`) says who probes.
+
+A relay may also be silent: a connect to a black hole and a name that hangs in DNS take ten seconds
+to fail, a post without an answer takes longer. If all that goes to it went meanwhile, it would take
+all places of a key, and the events of the other relays would find none. So one event alone goes to
+a relay that has not been heard for HEARD_SECONDS, and the others wait for what comes of that.
 """
 
 from collections import OrderedDict
@@ -22,26 +27,35 @@ from pdagent.wire.ranking import ranked
 MOVE_SECONDS = 30.0
 # A probe without an answer for this long is followed by another: its post is past its deadline.
 PROBE_SECONDS = 60.0
+# Longer than the answers of a relay that is well are apart while it has events to answer.
+HEARD_SECONDS = 1.0
 MOVED_KEPT = 10_000  # chains that are remembered to have moved
 
 
 class Relay:
     """One destination. `since`: from when on it is not reached, None while it is; `until`: when the
     next probe may go; `waiting`: the names of events that wait for it; `back`: when it was last
-    reached again."""
+    reached again; `heard`: when it last answered; `unanswered`: the name of the first event that
+    was sent to it since, "" if there is none."""
 
-    __slots__ = ("back", "backoff", "since", "until", "waiting")
+    __slots__ = ("back", "backoff", "heard", "since", "unanswered", "until", "waiting")
 
     def __init__(self, random: Callable[[], float]) -> None:
         self.backoff = Backoff(random)
         self.since: float | None = None
         self.until = 0.0
-        self.back = float("-inf")
+        self.back = self.heard = float("-inf")
+        self.unanswered = ""
         self.waiting: dict[str, None] = {}
 
     def is_left(self, now: float) -> bool:
         """Whether its chains need not wait for it any longer."""
         return self.since is not None and now - self.since >= MOVE_SECONDS
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it is reached as far as is known, and an event on its way there finds out."""
+        unheard = now - self.heard > HEARD_SECONDS
+        return self.since is None and bool(self.unanswered) and unheard
 
     def next_look(self, now: float) -> float:
         """When an event that waits for it should ask again."""
@@ -81,9 +95,11 @@ class Relays:
         """Sets the relay to which an event goes. Returns the hold on its chain if it has to wait
         for that relay. In an `outage`, which reaches none, it goes to the one that is due first."""
         entry.relay, until = self._chosen(entry.key, entry.chain or "", now, outage)
+        relay = self._relays[entry.relay]
         if until is None:
+            relay.unanswered = relay.unanswered or entry.name
             return None
-        self._relays[entry.relay].waiting[entry.name] = None
+        relay.waiting[entry.name] = None
         return Hold(Scope.CHAIN, Cause.UNREACHABLE, "", now, until, entry.key, entry.chain or "")
 
     def _chosen(self, key: str, chain: str, now: float, outage: bool) -> tuple[str, float | None]:
@@ -95,6 +111,8 @@ class Relays:
             return min(order, key=lambda url: self._relays[url].until), None
         for url in order:
             relay = self._relays[url]
+            if relay.is_silent(now):
+                return url, now + MOVE_SECONDS  # or when it has answered
             if relay.since is None:
                 self._remember(key, chain, order[0], url)
                 return url, None
@@ -146,9 +164,17 @@ class Relays:
     def answered(self, url: str, now: float) -> list[str]:
         """A relay has answered. Returns the names of those who need not wait for it any longer."""
         relay = self._relays.get(url)
-        if relay is None or relay.since is None:
+        if relay is None:
             return []
-        relay.since, relay.until, relay.back = None, 0.0, now
-        relay.backoff.succeeded()
+        relay.heard, relay.unanswered = now, ""
+        if relay.since is not None:
+            relay.since, relay.until, relay.back = None, 0.0, now
+            relay.backoff.succeeded()
         waiting, relay.waiting = list(relay.waiting), {}
         return waiting
+
+    def released(self, entry: Entry) -> None:
+        """An event is no longer on its way. Whatever became of it, others may go now."""
+        relay = self._relays.get(entry.relay)
+        if relay is not None and relay.unanswered == entry.name:
+            relay.unanswered = ""

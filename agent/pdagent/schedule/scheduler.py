@@ -175,8 +175,7 @@ class Scheduler:
         """When a hold ends next, so that `claim` may have an event that it does not have now; None
         if there is no such moment."""
         self._fire_due_timers(now)
-        until = self._outage.until
-        if until is not None and self.turns and until > now:
+        if (until := self._outage.until) is not None and self.turns and until > now:
             return until
         return self._timers.next
 
@@ -337,6 +336,7 @@ class Scheduler:
         if self._outage.probe == entry.name:
             self._outage.probe = ""
         self.turns.release(entry)
+        self.relays.released(entry)
         lane.release(entry)
         if heavy:
             lane.heavy = True

@@ -7,7 +7,14 @@ import pytest
 from pdagent import api
 from pdagent.schedule.entry import Entry
 from pdagent.schedule.limits import Limits
-from pdagent.schedule.relays import MOVE_SECONDS, MOVED_KEPT, PROBE_SECONDS, Relay, Relays
+from pdagent.schedule.relays import (
+    HEARD_SECONDS,
+    MOVE_SECONDS,
+    MOVED_KEPT,
+    PROBE_SECONDS,
+    Relay,
+    Relays,
+)
 from pdagent.schedule.rules import Fate
 from pdagent.schedule.scheduler import Scheduler
 from pdagent.wire.ranking import ranked
@@ -128,7 +135,9 @@ def test_a_relay_that_is_back_in_time_keeps_its_chains() -> None:
 def test_what_was_sent_before_a_relay_was_back_does_not_lose_it() -> None:
     """A connect that fails after another has reached the relay: its event is tried again there."""
     site = Site(A, B, jitter=0.5)
-    slow, probe = [f"K:{chain}:1" for chain in chains_for(A, A, B)[:2]]
+    slow, probe, before = [f"K:{chain}:1" for chain in chains_for(A, A, B)[:3]]
+    site.add(before)
+    site.drain()
     site.add(slow)
     entry, began = site.claim(), site.now
     assert entry is not None
@@ -138,16 +147,16 @@ def test_what_was_sent_before_a_relay_was_back_does_not_lose_it() -> None:
     assert set(site.scheduler.held(site.now).lost) == {A}
     site.down = set()
     site.run(1.0)
-    assert site.taken == [(probe, A)]
+    assert site.taken[1:] == [(probe, A)]
     changes = site.scheduler.changes
     ruling = site.scheduler.settle(entry, Unreachable("refused"), began, site.now)
     assert (ruling.scope, ruling.seconds) == ("chain", 0.5)
     assert site.scheduler.changes > changes
     assert site.scheduler.held(site.now).lost == {}
     site.run(0.4)
-    assert len(site.taken) == 1
+    assert len(site.taken) == 2
     site.run(0.2)
-    assert site.taken[1:] == [(slow, A)]
+    assert site.taken[2:] == [(slow, A)]
 
 
 def test_in_an_outage_the_relay_that_is_due_first_is_tried() -> None:
@@ -220,6 +229,42 @@ def test_one_probe_at_a_time() -> None:
     assert len(site.taken) == len(chains)
 
 
+def test_a_silent_relay_gets_one_event() -> None:
+    """Until it is heard, the others that belong to it wait, and take no place of the key's: at
+    first, and when it has been silent for a while. What is on its way there then is no hindrance
+    to who comes after the answer."""
+    site = Site(A, B)
+    first, second, third = [f"K:{chain}:1" for chain in chains_for(A, A, B)[:3]]
+    others = [f"K:{chain}:1" for chain in chains_for(B, A, B)[:20]]
+    site.add(first, second, *others)
+    hung = site.claim()
+    assert hung is not None
+    site.drain()
+    assert [name for name, _ in site.taken] == others
+    site.send(hung)
+    site.drain()
+    assert site.taken[-2:] == [(first, A), (second, A)]
+    site.now += HEARD_SECONDS
+    site.add(third, f"L:{chain_for(A, A, B, key='L')}:1")
+    assert [entry.relay for entry in iter(site.claim, None) if entry] == [A, A]
+    site.now += 0.1
+    site.add(f"M:{chain_for(A, A, B, key='M')}:1")
+    assert site.claim() is None
+
+
+def test_an_event_that_comes_back_unanswered_keeps_nobody_from_its_relay() -> None:
+    """Such as one that is postponed after an error of ours: the next one finds out."""
+    site = Site(A, B)
+    first, second = [f"K:{chain}:1" for chain in chains_for(A, A, B)[:2]]
+    site.add(first)
+    entry = site.claim()
+    assert entry is not None
+    site.scheduler.postpone(entry, site.now, site.now + CAP, "internal error")
+    site.add(second)
+    site.drain()
+    assert site.taken == [(second, A)]
+
+
 def test_all_are_out_of_reach() -> None:
     """Then it is as with one destination: one probe for all, and any answer ends it."""
     site = Site(A, B)
@@ -262,6 +307,7 @@ def test_what_is_remembered_is_bounded() -> None:
         entry = Entry(f"{number}", "K")
         entry.chain = f"={number}"
         relays.choose(entry, 31.0, outage=False)
+        relays.released(entry)
     assert len(relays._moved) == MOVED_KEPT
 
 
