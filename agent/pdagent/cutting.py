@@ -17,6 +17,9 @@ _KEPT_WHOLE = (
 # Lists of links and images, in v2 and in v1. PagerDuty refuses what else is in them.
 _LISTS = (*api.ADDRESSES, "contexts")
 _ADDRESSES = ("href", "src")
+# In a body that has to be cut, what is nested deeper goes. To look at each level of a body that has
+# 400 of them everywhere took a minute.
+DEPTH = 50
 ADDRESS_CHARS = 2048  # what an address may have whatever else is cut
 
 
@@ -70,19 +73,22 @@ def _cut_link(link: object, chars: int) -> object:
     }
 
 
-def _cut(value: object, chars: int, items: int) -> object:
+def _cut(value: object, chars: int, items: int, depth: int = DEPTH) -> object:
     if isinstance(value, str):
         return shorten(value, max(chars, len(MARK)))
+    if not depth and isinstance(value, dict | list):
+        return MARK
     if isinstance(value, dict):
         kept = sorted(value)[:items] if len(value) > items else value
         cut = {
-            shorten(name, max(chars, len(MARK))): _cut(value[name], chars, items) for name in kept
+            shorten(name, max(chars, len(MARK))): _cut(value[name], chars, items, depth - 1)
+            for name in kept
         }
         if len(kept) < len(value):
             cut[MARK] = f"{len(value) - len(kept)} more fields"
         return cut
     if isinstance(value, list):
         rest = len(value) - items
-        cut_list = [_cut(item, chars, items) for item in value[:items]]
+        cut_list = [_cut(item, chars, items, depth - 1) for item in value[:items]]
         return [*cut_list, f"{MARK} {rest} more"] if rest > 0 else cut_list
     return value

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pdagent import api
-from pdagent.cutting import shrink
+from pdagent.cutting import DEPTH, shrink
 from pdagent.encoding import MARK
 from pdagent.event import BadEvent, Event, encode
 from tests.support.events import body_of
@@ -77,6 +77,15 @@ def test_every_text_at_once_may_be_too_long() -> None:
     assert body["routing_key"] == "K"
     assert len(body["dedup_key"]) == api.DEDUP_KEY_CHARS
     assert body["payload"]["severity"] == "critical"
+
+
+def test_what_lies_deep_goes_first() -> None:
+    """Else a body of nothing but brackets, which anyone may send, takes a minute to cut."""
+    deep = json.loads("[" * 400 + "]" * 400)
+    details = {"log": "x", "deep": deep, "more": {"a": deep}, "rest": [deep] * 1000}
+    kept = body_of(encode({"routing_key": "K", "details": details}))["details"]
+    cut = json.loads("[" * (DEPTH - 1) + json.dumps(MARK) + "]" * (DEPTH - 1))
+    assert kept == {"log": "x", "deep": cut, "more": {"a": cut[0]}, "rest": [cut[0]] * 1000}
 
 
 def test_what_fits_is_not_touched() -> None:
