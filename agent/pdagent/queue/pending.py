@@ -144,7 +144,7 @@ def parsed(data: bytes, depth: int = DEPTH_MOST) -> dict[str, object]:
         raise Hostile("it is not JSON: it does not begin with '{'")
     if end != b"}":
         raise Incomplete("it is not JSON: it does not end with '}'")
-    if len(data) > HEAVY_BYTES and _weight(data) > WEIGHT_MOST:
+    if not is_light(data):
         raise Hostile("it has too many parts")
     if _depth(data, depth) > depth:
         raise Hostile("it is nested too deep")
@@ -157,6 +157,11 @@ def parsed(data: bytes, depth: int = DEPTH_MOST) -> dict[str, object]:
     if not isinstance(body, dict):
         raise Hostile("it is not a JSON object")
     return body
+
+
+def is_light(data: bytes) -> bool:
+    """Whether JSON in UTF-8 may be parsed, for what it takes up then."""
+    return len(data) <= HEAVY_BYTES or _weight(data) <= WEIGHT_MOST
 
 
 def _weight(data: bytes) -> int:

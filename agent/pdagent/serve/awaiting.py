@@ -23,14 +23,20 @@ def expect(event: Intake, settings: Config, sender: str) -> None:
     seconds, or a resolve, which cancels it. Raises Invalid, BadEvent, SpoolError."""
     if event.key[:1] == "@" and not may_exist(event.key, settings):
         raise BadEvent(f"no integration key is named {event.key}")
-    body: Body = json.loads(event.body("v2", time.time_ns()))
+    whole = event.body("v2", time.time_ns())
+    _see_small(whole)  # before it is parsed once more
+    body: Body = json.loads(whole)
     term = _term(event, body.pop(WITHIN, None))
     data = written(encode({**body, "event_action": "trigger"}), term, present(), sender)
-    if len(data) > EXPECTATION_BYTES:
-        raise BadEvent(f"the event is larger than {EXPECTATION_BYTES} bytes")
+    _see_small(data)
     spool = ExpectationSpool(settings.spool_dir)
     enqueue(event.key, data, settings, spool)
     spool.see_taken(TAKEN_SECONDS)
+
+
+def _see_small(data: bytes) -> None:
+    if len(data) > EXPECTATION_BYTES:
+        raise BadEvent(f"the event is larger than {EXPECTATION_BYTES} bytes")
 
 
 def _term(event: Intake, within: object) -> float:

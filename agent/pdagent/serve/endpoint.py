@@ -21,6 +21,7 @@ from pdagent.config import Config, may_exist
 from pdagent.event import BadEvent, check_key
 from pdagent.queue.envelope import DEFAULT_TYPE, Envelope, seal
 from pdagent.queue.origins import Origins, SenderSpool
+from pdagent.queue.pending import HEAVY_BYTES, is_light
 from pdagent.queue.quota import HOLDER_MOST
 from pdagent.serve.awaiting import expect
 from pdagent.serve.crowd import CERTIFICATE, Bounds
@@ -96,7 +97,8 @@ class Endpoint:
         self._passage = passage
         self._origins = origins
         self._said: dict[str, float] = {}  # which senders are full, and when that was said
-        # A body takes up to 25 times its size once it is parsed: so one at a time.
+        # A large body takes up to 32 MB once it is parsed, and no other thread runs meanwhile: so
+        # one at a time.
         self._parsing = threading.Lock()
         tally.turned_away.update({status: 0 for status in _REASONS if status >= 400})
 
@@ -194,9 +196,10 @@ class Endpoint:
     ) -> Answer:
         key = environ.get("HTTP_X_ROUTING_KEY", "")
         try:
-            with self._parsing:
-                data = environ["wsgi.input"].read()
-                event = read(data, kind, os.urandom, (lambda: key) if key else None)
+            data = environ["wsgi.input"].read()
+            with self._parsing if len(data) > HEAVY_BYTES else contextlib.nullcontext():
+                event = read(data, kind, os.urandom, (lambda: key) if key else None, is_light)
+                event.body("v2", time.time_ns())  # and no longer parsed when this ends
             for remark in event.remarks:
                 log.warning("an event of %s: %s", masked(event.key), remark)
             put(event)

@@ -98,6 +98,18 @@ def test_nested_without_end(desk: Desk, depth: int) -> None:
     assert desk.queued() == []
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
+def test_too_many_parts(desk: Desk, coding: str) -> None:
+    """Parsed, a body of brackets would take 100 MB. Brackets in a text are none."""
+    text = json.dumps(ALERT)
+    many = text.replace('"db1"', '"db1", "custom_details": [' + "[]," * 300_000 + "0]")
+    status, answer, _ = desk.ask(api.V2_PATH, many.encode(coding))
+    assert (status, answer["errors"]) == (400, ["it has too many parts"])
+    assert desk.queued() == []
+    good = text.replace('"db1"', '"db1", "custom_details": "' + "[]," * 300_000 + '"')
+    assert desk.ask(api.V2_PATH, good.encode(coding))[0] == 202
+
+
 def test_what_was_put_right_is_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """A page goes out with the moment of its acceptance; somebody should look at the sender."""
     body = ALERT | {"payload": {**PAYLOAD, "timestamp": "yesterday"}}
