@@ -250,6 +250,7 @@ class Handling:
         now = time.monotonic()
         with self._lock:
             if not self._scheduler.is_claimed(entry):
+                self._scheduler.offer_again(entry)
                 return
             if entry.chain is None:
                 self._scheduler.delay(entry, now, now + AGAIN_SECONDS, "internal error")

@@ -124,7 +124,7 @@ class Experience:
         elif isinstance(verdict, Throttled) and verdict.retry_after:
             seconds = verdict.retry_after
         elif scope is Scope.KEY and lane.is_older_than_hold(started):
-            seconds = 0.0  # eight posts that were on their way together are one failure
+            seconds = 0.0  # posts that were on their way together are one failure
         else:
             backoff = lane.backoff if scope is Scope.KEY else lane.chain_of(entry).backoff
             seconds = backoff.failed(self.limits.cap)

@@ -6,27 +6,27 @@ together, for a while in each minute. After that such a file waits by itself.
 """
 
 EVERY_SECONDS = 60.0
-KEPT = 10_000  # keys and owners that are remembered
+KEPT = 10_000  # kinds that are remembered
 
-Place = tuple[str, str, int]  # what the file is, the key, the owner
+Kind = tuple[str, str, int]  # what is wrong with the files, their key, their owner
 
 
 class Patience:
     """For which files a key has waited lately."""
 
     def __init__(self) -> None:
-        self._began: dict[Place, float] = {}
+        self._began: dict[Kind, float] = {}
 
-    def lasts(self, place: Place, now: float, seconds: float) -> bool:
-        """Whether others may still wait for such a file: `seconds` in each EVERY_SECONDS."""
-        began = self._began.get(place)
+    def lasts(self, kind: Kind, now: float, seconds: float) -> bool:
+        """Whether others may still wait for files of this kind: `seconds` in each EVERY_SECONDS."""
+        began = self._began.get(kind)
         if began is not None and now - began < EVERY_SECONDS:
             return now - began < seconds
         if len(self._began) >= KEPT:
-            for old in [p for p, at in self._began.items() if now - at >= EVERY_SECONDS]:
+            for old in [each for each, at in self._began.items() if now - at >= EVERY_SECONDS]:
                 del self._began[old]
             if len(self._began) >= KEPT:
                 return False
-        self._began.pop(place, None)
-        self._began[place] = now
+        self._began.pop(kind, None)
+        self._began[kind] = now
         return True

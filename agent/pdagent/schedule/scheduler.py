@@ -44,7 +44,7 @@ class Scheduler:
     def __init__(self, limits: Limits, random: Callable[[], float]) -> None:
         self._limits = limits
         self._random = random
-        self._known: dict[str, Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._lanes: dict[str, Lane] = {}
         self.turns = Turns(limits)  # others ask it how many events a user has pending
         self._timers = Timers()
@@ -62,24 +62,24 @@ class Scheduler:
     # --- what is pending ------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._entries)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._known
+        return name in self._entries
 
     def pending(self) -> list[tuple[str, int]]:
         """The names of all entries and their owners, in queue order."""
-        return [(name, self._known[name].owner) for name in sorted(self._known, key=place)]
+        return [(name, self._entries[name].owner) for name in sorted(self._entries, key=place)]
 
     def retried(self) -> set[str]:
         """The names of events that a person has retried."""
-        return {name for name, entry in self._known.items() if entry.retried}
+        return {name for name, entry in self._entries.items() if entry.retried}
 
     @property
     def oldest(self) -> str | None:
         """The name of the event that was accepted first."""
         # A dict keeps its order. Entries that are no events are soon set aside.
-        return next((n for n, entry in self._known.items() if entry.key[:1] != ODD), None)
+        return next((n for n, entry in self._entries.items() if entry.key[:1] != ODD), None)
 
     @property
     def unreachable_since(self) -> float | None:
@@ -89,20 +89,20 @@ class Scheduler:
     def add(self, name: str, key: str, retried: bool = False, owner: int = 0) -> None:
         """An event of `owner` has become pending. The order of these calls is the order of
         acceptance; only one that is `retried` belongs where its name says."""
-        if name in self._known:
+        if name in self._entries:
             self.finish(name)
             return
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key, self._random)
-        entry = self._known[name] = Entry(name, lane.key, retried, owner)
+        entry = self._entries[name] = Entry(name, lane.key, retried, owner)
         self.turns.add(owner)
         lane.waiting.join(entry)
         self.turns.offer(lane)
 
     def finish(self, name: str) -> None:
         """The sender of an event is done with it, so it need no longer wait for him."""
-        entry = self._known.get(name)
+        entry = self._entries.get(name)
         if entry is None:  # it has left the queue meanwhile
             return
         lane = self._lanes[entry.key]
@@ -185,18 +185,19 @@ class Scheduler:
 
     def figures(self) -> Figures:
         """How many events wait, and for what."""
-        return telling.figures(self._lanes.values(), self._outage, len(self._known), self.oldest)
+        return telling.figures(self._lanes.values(), self._outage, len(self._entries), self.oldest)
 
     # --- what became of it ----------------------------------------------------------------------
 
     def is_claimed(self, entry: Entry) -> bool:
-        """Whether an event is on its way. If it is not, memory may have run out just after it was
-        put back, so its lane is offered again."""
+        """Whether an event is on its way."""
         lane = self._lanes.get(entry.key)
-        if lane is None or lane.has_claimed(entry):
-            return lane is not None
-        self.turns.offer(lane)
-        return False
+        return lane is not None and lane.has_claimed(entry)
+
+    def offer_again(self, entry: Entry) -> None:
+        """Gives the event's lane another turn: memory may have run out before it got one."""
+        if (lane := self._lanes.get(entry.key)) is not None:
+            self.turns.offer(lane)
 
     def forget(self, entry: Entry) -> None:
         """A claimed event has left the queue: it was settled, set aside or removed by a person."""
@@ -207,7 +208,7 @@ class Scheduler:
         if lane.held_by(entry) is not None and lane.leave_chain(entry).told is not None:
             self.changes += 1
         self._release(entry, lane)
-        del self._known[entry.name]
+        del self._entries[entry.name]
         self.turns.remove(entry.owner)
 
     def postpone(self, entry: Entry, now: float, until: float, why: str = "") -> None:
@@ -297,10 +298,10 @@ class Scheduler:
         self.changes += self._outage.hold is not None or entry.relay in self.relays.lost()
         held = self._outage.answered(taken, now) + self.relays.answered(entry.relay, now)
         for name in held:
-            if (waits := self._known.get(name)) is None:
+            if (waiting := self._entries.get(name)) is None:
                 continue
-            lane = self._lanes[waits.key]
-            if lane.let_go(waits, now):
+            lane = self._lanes[waiting.key]
+            if lane.let_go(waiting, now):
                 self._timers.set(now, lane)
             # What else may hold the lane is an answer to an event that was on its way beside this.
             if lane.until > now and lane.hold is not None and lane.hold.cause is Cause.UNREACHABLE:
@@ -338,8 +339,7 @@ class Scheduler:
         self.turns.release(entry)
         self.relays.released(entry)
         lane.release(entry)
-        if heavy:
-            lane.heavy = True
+        lane.heavy = lane.heavy or heavy
         if lane.waiting or lane.has_chains:
             self.turns.offer(lane)
         elif not lane.claimed:

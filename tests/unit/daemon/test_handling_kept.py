@@ -68,7 +68,7 @@ def test_is_put_back_once_there_is_memory(
     scheduler.add("2_key.txt", "key")
     monkeypatch.setattr(time, "monotonic", Clock(failures))
     handling.try_again(claimed(scheduler, chain))
-    handling.try_again(scheduler._known[NAME])  # nothing any more
+    handling.try_again(scheduler._entries[NAME])  # nothing any more
     names = []
     while (entry := scheduler.claim(FAR)) is not None:
         names.append(entry.name)

@@ -213,7 +213,7 @@ def test_nothing_is_remembered_of_keys_that_have_no_events(desk: Desk) -> None:
 
 
 def test_whether_an_event_is_on_its_way(desk: Desk) -> None:
-    """One that is not gets another turn if its lane has lost it. One that is gone is not."""
+    """One that waits or is gone is not."""
     desk.add("A:x:1", "A:y:2")
     entry = desk.scheduler.claim(desk.now)
     assert entry is not None
@@ -226,3 +226,22 @@ def test_whether_an_event_is_on_its_way(desk: Desk) -> None:
     assert desk.drain() == ["A:x:1", "A:y:2"]
     assert not desk.scheduler.is_claimed(entry)
     assert desk.scheduler.claim(desk.now) is None
+
+
+def test_a_lane_that_has_lost_its_turn(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets another one where memory ran out right after its event was put back."""
+
+    def out_of_memory(_: lane.Lane) -> None:
+        raise MemoryError
+
+    desk.add("A:x:1")
+    entry = desk.scheduler.claim(desk.now)
+    assert entry is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.scheduler.turns, "offer", out_of_memory)
+        with pytest.raises(MemoryError):
+            desk.scheduler.make_heavy(entry, desk.now)
+    assert not desk.scheduler.is_claimed(entry)
+    assert desk.scheduler.claim(desk.now) is None
+    desk.scheduler.offer_again(entry)
+    assert desk.scheduler.claim(desk.now) is entry
