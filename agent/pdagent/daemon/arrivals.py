@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 from pdagent import threads
 from pdagent.config import Config
-from pdagent.daemon.shortage import is_shortage
+from pdagent.daemon.shortage import ENDURE_SECONDS, is_shortage
 from pdagent.daemon.window import Window
 from pdagent.daemon.workers import Workers
 from pdagent.queue.backlog import Backlog, Seen
@@ -44,7 +44,6 @@ LOOK_PAUSES = 3  # the pause after a look because of a full FIFO, in times the l
 LOOK_PAUSE_MOST = 0.5
 DIRECTORIES_SAID = 5
 ADOPTION_SECONDS = 10.0
-ENDURE_SECONDS = 1.0
 # A look at a million files on a slow disk takes less than this. If it takes longer, it is stuck.
 STUCK_SECONDS = 600.0
 QUIET_SECONDS = 60.0  # between two wake-ups of the thread while it has nothing to do
@@ -102,7 +101,7 @@ class Arrivals:
             self._thread is not None
             and self._thread.is_alive()
             and not self._missed
-            and not self._window.has_room()
+            and not self._window.has_left_out
             and self._settlement.is_tidy
             and self._backlog.is_quiet()
         )
@@ -154,10 +153,10 @@ class Arrivals:
         self._backlog.rest(ADOPTION_SECONDS)
         self._workers.say_rest()
         try:
-            if not self._backlog.changed() and not self._window.has_room():
+            if not self._backlog.changed() and not self._window.has_left_out:
                 return
         except OSError as error:
-            self._missing(error)
+            self._say_blind(error)
         if (found := self._found()) is None:
             return
         # A look tells the order by the names alone, which is wrong if the clock was set back. The
@@ -189,11 +188,11 @@ class Arrivals:
             found = self._window.admitted()
             self._leave(strange)
         except OSError as error:
-            self._missing(error)
+            self._say_blind(error)
             return None
         return found
 
-    def _missing(self, error: OSError) -> None:
+    def _say_blind(self, error: OSError) -> None:
         log.error("cannot look into %s/%s: %s", self._backlog.root, PENDING, error.strerror)
 
     def _restore(self) -> None:
@@ -275,8 +274,9 @@ class Arrivals:
         threads.pause(min(LOOK_PAUSE_MOST, took * LOOK_PAUSES))
 
     def _read(self) -> tuple[bytes, bool]:
-        """What lies in the FIFO, and whether names may be missing from it. Of packets, which anyone
-        may write, each is read by itself. Somebody may write meanwhile, as fast as this reads."""
+        """What lies in the FIFO, and whether names may be missing from it. Anyone may write packets
+        into it (O_DIRECT of pipe(2)), and one read returns one packet. Somebody may write as fast
+        as this reads, so the number of reads is bounded."""
         data, misses = b"", False
         with contextlib.suppress(BlockingIOError):  # it is empty
             for _ in range(READS_MOST):

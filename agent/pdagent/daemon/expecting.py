@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pdagent import threads
 from pdagent.config import Config
 from pdagent.daemon.outbox import Outbox
-from pdagent.daemon.shortage import is_shortage
+from pdagent.daemon.shortage import ENDURE_SECONDS, is_shortage
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.elapsed import Moment, present
 from pdagent.queue.expectation import Expectation, owner_of
@@ -96,11 +96,11 @@ class Expecting:
         self._outbox.configure(settings)
 
     def want(self) -> None:
-        """There may be something new; from any thread."""
+        """There may be something new. Any thread may call this."""
         self._wanted = True
 
     def tick(self) -> None:
-        """Once in a while: looks whether there is something new that no wake has told."""
+        """Called once in a while: looks whether there is something new that no wake has told of."""
         with contextlib.suppress(OSError):
             if os.stat(f"{self._root}/{EXPECT}").st_mtime_ns != self._seen_mtime:
                 self.want()
@@ -134,7 +134,7 @@ class Expecting:
             if not is_shortage(error):
                 raise
             self._wanted = True
-            threads.pause(SOON_SECONDS)
+            threads.pause(ENDURE_SECONDS)
         finally:
             self._busy = False
             self._nudge()

@@ -217,8 +217,8 @@ class Handling:
         with self._lock:
             said = unnamed.name in self._unnamed
             self._unnamed.add(unnamed.name)
-            # A reload of the configuration ends this hold. Its end is for a key that comes
-            # otherwise.
+            # Only a reload brings the key, and a reload with other keys ends all holds. This one
+            # has an end because every hold has one.
             until = now + self._settings.backoff_interval_secs
             why = f"no integration key is named {masked(unnamed.name)}"
             self._scheduler.delay(entry, now, until, why, Cause.UNNAMED)

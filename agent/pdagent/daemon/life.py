@@ -23,7 +23,7 @@ from pdagent.daemon.loading import Loaded, load
 from pdagent.daemon.notify import Notifier
 from pdagent.daemon.outlook import Outlook
 from pdagent.daemon.services import Services
-from pdagent.daemon.shortage import is_shortage
+from pdagent.daemon.shortage import ENDURE_SECONDS, is_shortage
 from pdagent.daemon.signals import Signals
 from pdagent.daemon.upkeep import Upkeep
 from pdagent.daemon.workers import Workers
@@ -38,7 +38,6 @@ from pdagent.queue.state import Counters, State
 log = logging.getLogger("main")
 
 STOP_SECONDS = 15.0
-ENDURE_SECONDS = 1.0  # between two tries, where memory or descriptors are short
 
 
 class Daemon:
@@ -73,7 +72,7 @@ class Daemon:
         self._services = Services(settings, workers, nudge, self._agent_id, started_on)
         self._closed = ""  # why the endpoint is closed
         self._next_tick = 0.0
-        self._missed = False  # True after a turn of the main loop that failed
+        self._failed = False  # True after a turn of the main loop that failed
         self._stop_reason: int | None = None
 
     def run(self, ready: Callable[[], None]) -> int:
@@ -140,11 +139,11 @@ class Daemon:
     def _endure(self, error: Exception) -> None:
         # The host is short of memory, or of descriptors. That may pass, and not every init system
         # starts a daemon again.
-        if not self._missed:
+        if not self._failed:
             with contextlib.suppress(MemoryError):
                 why = str(error) or "out of memory"
                 log.error("%s; going on, and trying again", why)
-        self._missed = True
+        self._failed = True
         threads.pause(ENDURE_SECONDS)
         with contextlib.suppress(MemoryError):
             self._signalled(self._signals.take())
@@ -158,7 +157,7 @@ class Daemon:
     def _tick(self) -> None:
         # Arrivals that are stuck, on a disk that hangs, would leave the daemon deaf.
         now = time.monotonic()
-        if not self._missed and not self._arrivals.is_stuck(now):
+        if not self._failed and not self._arrivals.is_stuck(now):
             self._notifier.alive()  # otherwise systemd restarts the daemon, which may help
         self._arrivals.tick(now)
         self._outlook.tick()
@@ -167,7 +166,7 @@ class Daemon:
         self._bulletin.tick(now)
         self._upkeep.tick()
         self._upkeep.give_back(self._bulletin.made)
-        self._missed = False
+        self._failed = False
 
     def _tend_services(self) -> None:
         self._services.tick()
@@ -179,7 +178,7 @@ class Daemon:
         self._signals.nudge()
 
     def _expected(self) -> None:
-        """Somebody expects something; from another thread."""
+        """Somebody expects something. Another thread calls this."""
         self._outlook.want()
         self._signals.nudge()
 

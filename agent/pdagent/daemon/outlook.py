@@ -48,13 +48,13 @@ class Outlook:
             self._expecting.configure(settings)
 
     def want(self) -> None:
-        """There may be something new; from any thread."""
+        """There may be something new. Any thread may call this."""
         self._wanted = True
         if self._expecting is not None:
             self._expecting.want()
 
     def tick(self) -> None:
-        """Once in a while: looks whether there is something new that no wake has told."""
+        """Called once in a while: looks whether there is something new that no wake has told of."""
         if self._expecting is not None:
             self._expecting.tick()
         elif self._is_any():

@@ -55,7 +55,8 @@ class Path:
         return verdict
 
     def is_open(self, missed: Unreachable, relay: str) -> bool:
-        """Whether that relay can be reached although an event has `missed` it."""
+        """Whether that relay can be reached, although the verdict `missed` on an event says that
+        it was not."""
         if not missed.content:
             return False
         with self._away, self._asking:

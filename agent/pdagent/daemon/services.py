@@ -49,7 +49,7 @@ class Services:
         self._started_on = started_on
         self._fixed: dict[str, object] = {}  # what was begun with, by setting
         self._fix(_PLACES)
-        self._listens_at = ""  # once there is a listener, this stays: see Listener.close
+        self._listens_at = ""  # a listener stays at its address: see Listener.close
         self._spool = Spool(settings.spool_dir)
         self._workers = workers
         self._nudge = nudge

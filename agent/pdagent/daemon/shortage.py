@@ -8,6 +8,7 @@ import errno
 
 from pdagent.queue.opening import SHORTAGES
 
+ENDURE_SECONDS = 1.0  # between two tries, where the host is short of something
 _OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOBUFS)
 
 

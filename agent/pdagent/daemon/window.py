@@ -60,7 +60,7 @@ class Window:
         self._found = {}
         admitted = found
         if self._left_out:
-            admitted = [entry for entry in found if self._is_next(entry[0])]
+            admitted = [entry for entry in found if self._keeps_order(entry[0])]
             self._more += len(found) - len(admitted)
         self._workers.left_out = self._more
         return admitted
@@ -91,7 +91,7 @@ class Window:
         if oldest is not None or len(self._left_out) < LANES_MOST:
             self._left_out[lane] = min(order(name), oldest or order(name))
 
-    def _is_next(self, name: str) -> bool:
+    def _keeps_order(self, name: str) -> bool:
         """Whether no older event of its lane was left out."""
         if key_of(name) is None:
             return True
@@ -104,12 +104,13 @@ class Window:
         """Whether a new event is let in. If not, a later look will find it."""
         if not self._more and self._workers.pending_of(owner) < OWNER_LEAST:
             return True  # this is so nearly always
-        if self._workers.pending_of(owner) < self._most() and self._is_next(name):
+        if self._workers.pending_of(owner) < self._most() and self._keeps_order(name):
             return True
         self._leave_out(name)
         self._workers.left_out = self._more
         return False
 
-    def has_room(self) -> bool:
-        """Whether events were left out, so that another look may let some of them in."""
+    @property
+    def has_left_out(self) -> bool:
+        """Whether events were left out. Another look may let some of them in."""
         return self._more > 0

@@ -58,13 +58,13 @@ class Workers:
         self._settings = settings
         self._settlement = settlement
         self._nudge = nudge
-        self._tend_at = 0.0
+        self._tend_at = 0.0  # when the main thread calls `tend` next, as far as it knows
         self._tell = tell
-        self._told = -1  # of the scheduler's changes
+        self._told = -1  # how many of the scheduler's changes were told
         self._tell_at = 0.0
         self._scheduler = Scheduler(_limits(settings), _chance)
         self._claimed = 0
-        self._renewing = False
+        self._renewing = False  # True until the events are in the lanes of a new configuration
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
         self._threads: dict[int, threads.Thread] = {}  # by the worker's number
@@ -123,7 +123,7 @@ class Workers:
         for name, owner in arrived:
             key = key_of(name)
             if key is None:
-                # No event, and set aside in its owner's turn.
+                # It is no event, and is set aside in its owner's turn.
                 self._scheduler.add(name, f"{ODD}{owner}", False, owner)
             else:
                 self._scheduler.add(name, lane(key, self._settings), name in retried, owner)
@@ -224,8 +224,8 @@ class Workers:
             return self._scheduler.figures()
 
     def reach(self) -> dict[str, float | None]:
-        """The relays that the configuration names, for a person, and since when each is not
-        reached, in monotonic seconds; None: it is, as far as the last events show."""
+        """By the address that a person may see: since when each relay of the configuration is not
+        reached, in monotonic seconds. None: it is reached, as far as the last events show."""
         with self._changed:
             settings, lost = self._settings, self._scheduler.relays.lost()
             if not settings.events_url:

@@ -56,7 +56,7 @@ def test_a_users_events_are_taken_oldest_first_and_no_more_than_fit(crew: Crew) 
         seen += look(made, crew, there)
     assert seen == [f"{n}_K{n}.txt" for n in range(100)]
     assert crew.left_out == 0
-    assert not made.has_room()
+    assert not made.has_left_out
 
 
 def test_another_users_event_comes_in(crew: Crew) -> None:
