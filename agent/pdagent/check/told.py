@@ -20,7 +20,7 @@ from pdagent.config import Config
 from pdagent.queue import condition
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.condition import Condition, Trouble
-from pdagent.queue.holds import Hold
+from pdagent.queue.holds import Cause, Hold
 from pdagent.queue.names import stamp
 from pdagent.queue.state import State, hour
 from pdagent.queue.versions import named, version
@@ -162,19 +162,19 @@ def _held_for(
     cause: str, number: int, whys: list[str], path: str, host: Host, waits: str
 ) -> Iterator[Finding]:
     why = f": {'; '.join(whys[:3])}" if whys else ""
-    if cause == "unnamed":
+    if cause == Cause.UNNAMED:
         text = f"events are sent to names of keys that nobody has{why}{waits}"
         remedy = (
             f"Add the name to [Keys] in {path}, or to keys_file, then: {host.service('reload')}"
         )
         yield failed(SUBJECT, text, remedy)
-    elif cause == "unreadable":
+    elif cause == Cause.UNREADABLE:
         yield failed(SUBJECT, f"events cannot be read{why}{waits}", REPAIR)
-    elif cause == "throttled":
+    elif cause == Cause.THROTTLED:
         text = f"PagerDuty throttles {several(number, 'key', 'keys')}{waits}"
         remedy = "Nothing is lost. Send fewer events a minute, or spread them over several keys."
         yield warning(SUBJECT, text, remedy)
-    elif cause == "failing":
+    elif cause == Cause.FAILING:
         text = f"PagerDuty fails on {several(number, 'key or incident', 'keys or incidents')}"
         remedy = (
             "They are tried again by themselves. If this lasts, see https://status.pagerduty.com"

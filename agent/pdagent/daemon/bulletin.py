@@ -18,7 +18,7 @@ from pdagent.config import Config
 from pdagent.daemon.needs import unmet
 from pdagent.daemon.notify import Notifier
 from pdagent.queue.condition import TEXT_CHARS, Condition, Trouble, path_of
-from pdagent.queue.holds import Held
+from pdagent.queue.holds import Held, Scope
 from pdagent.queue.names import stamp
 from pdagent.queue.state import write_whole
 from pdagent.shown import printable
@@ -154,7 +154,7 @@ class Bulletin:
         if refused:
             needs.append(("rejected", self._path, refused))
         self._note([(kind, path, _cut(why)) for kind, path, why in needs], wall)
-        destination = next((hold for hold in held.holds if hold.scope == "destination"), None)
+        destination = next((hold for hold in held.holds if hold.scope is Scope.DESTINATION), None)
         holds: dict[str, int] = {}
         for hold in held.holds:
             holds[hold.cause] = holds.get(hold.cause, 0) + 1

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from pdagent.config import Config
+from pdagent.queue.holds import Cause
 from pdagent.queue.regular import read_regular
 from pdagent.queue.state import hour
 
@@ -106,11 +107,11 @@ class Condition:
 
 
 # What to say of holds, by their cause. Their number is put in.
-HELD = {
-    "throttled": "keys that PagerDuty throttles: {}",
-    "failing": "keys or incidents that PagerDuty fails on: {}",
-    "unnamed": "names of keys that nobody has: {}",
-    "unreadable": "events that cannot be read: {}",
+HELD: dict[str, str] = {
+    Cause.THROTTLED: "keys that PagerDuty throttles: {}",
+    Cause.FAILING: "keys or incidents that PagerDuty fails on: {}",
+    Cause.UNNAMED: "names of keys that nobody has: {}",
+    Cause.UNREADABLE: "events that cannot be read: {}",
 }
 
 

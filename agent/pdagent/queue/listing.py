@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.holds import Held, Hold, Tries
+from pdagent.queue.holds import Held, Hold, Scope, Tries
 from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.pending import Hostile, Pending, chain_of, understand
 from pdagent.queue.state import Reason, State
@@ -101,7 +101,7 @@ class Record:
         """Why it is in error, or still pending."""
         if self.reason is not None:
             return self.reason.reason
-        if self.hold is not None and (self.tries is None or self.hold.scope != "chain"):
+        if self.hold is not None and (self.tries is None or self.hold.scope is not Scope.CHAIN):
             return self.hold.why
         return self.problem or (self.tries.why if self.tries else "")
 

@@ -76,10 +76,10 @@ def figures(lanes: Collection[Lane], outage: Outage, pending: int, oldest: str |
     """How many events wait, and for how many holds. An event may wait for several."""
     keys = [(lane, lane.hold.cause) for lane in lanes if lane.hold and lane.hold.is_told]
     chains = [len(chain.entries) for lane in lanes for chain in _told_chains(lane)]
-    holds = {
-        "destination": (0, 0) if outage.hold is None else (1, pending),
-        "key": (len(keys), sum(lane.events for lane, _ in keys)),
-        "chain": (len(chains), sum(chains)),
+    holds: dict[str, tuple[int, int]] = {
+        Scope.DESTINATION: (0, 0) if outage.hold is None else (1, pending),
+        Scope.KEY: (len(keys), sum(lane.events for lane, _ in keys)),
+        Scope.CHAIN: (len(chains), sum(chains)),
     }
     causes = Counter(cause.value for _, cause in keys)
     return Figures(pending, oldest, holds, outage.hold is None, causes)

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from pdagent import __version__
 from pdagent.queue.cleanup import disk_of
-from pdagent.queue.holds import Figures
+from pdagent.queue.holds import Cause, Figures
 from pdagent.queue.names import stamp
 from pdagent.serve.footprint import Footprint
 from pdagent.serve.health import Health
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 REFUSED = ("key", "event", "given_up", "unreadable")
 RETRIES = ("throttled", "troubled", "unreachable")
-CAUSES = ("throttled", "failing", "unnamed", "unreadable")
+CAUSES = (Cause.THROTTLED, Cause.FAILING, Cause.UNNAMED, Cause.UNREADABLE)
 
 
 class Collected(Collector):

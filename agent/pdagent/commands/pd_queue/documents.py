@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pdagent import __version__
 from pdagent.commands.pd_queue.view import View
 from pdagent.queue.backlog import Count
-from pdagent.queue.holds import Hold
+from pdagent.queue.holds import Hold, Scope
 from pdagent.queue.listing import Record
 from pdagent.queue.state import iso
 from pdagent.shown import masked, masked_name, redacted
@@ -49,13 +49,15 @@ def status(view: View, counts: Mapping[str, Count], key: str | None) -> Document
 
 def hold(view: View, hold: Hold) -> Document:
     chain = hold.chain
+    has_dedup_key = chain.startswith("=")
+    scope: str = hold.scope
+    if hold.scope is Scope.CHAIN:
+        scope = "dedup_key" if has_dedup_key else "event"
     return {
-        "scope": {"chain": "dedup_key" if chain.startswith("=") else "event"}.get(
-            hold.scope, hold.scope
-        ),
+        "scope": scope,
         "key": masked(hold.key) if hold.key else None,
-        "dedup_key": redacted(chain[1:], hold.key) if chain.startswith("=") else None,
-        "event": masked_name(chain) if chain and not chain.startswith("=") else None,
+        "dedup_key": redacted(chain[1:], hold.key) if has_dedup_key else None,
+        "event": masked_name(chain) if chain and not has_dedup_key else None,
         "reason": redacted(hold.why, hold.key),
         "since": iso(view.wall_of(hold.since)),
         "next_try": iso(view.wall_of(hold.until)),

@@ -7,7 +7,7 @@ from textwrap import wrap
 from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import cut, padded, span, width
 from pdagent.queue.backlog import Count
-from pdagent.queue.holds import Hold
+from pdagent.queue.holds import Hold, Scope
 from pdagent.queue.listing import Record
 from pdagent.queue.state import hour
 from pdagent.shown import escaped, masked, masked_name, redacted
@@ -40,8 +40,8 @@ def held(
         return ["What is held is not known: pdagentd could not write it down"]
     lanes = {view.lane(name) for name, count in pending.items() if count}
     holds = [hold for hold in view.holds(key) if not hold.key or hold.key in lanes]
-    keys = {hold.key for hold in holds if hold.scope == "key"}
-    holds = [hold for hold in holds if hold.scope != "chain" or hold.key not in keys]
+    keys = {hold.key for hold in holds if hold.scope is Scope.KEY}
+    holds = [hold for hold in holds if hold.scope is not Scope.CHAIN or hold.key not in keys]
     lines = [hold(view, each) for each in holds[:most]]
     for url, since in view.held.lost.items():
         at = hour(view.wall_of(since), view.wall)
@@ -59,10 +59,10 @@ def hold(view: View, hold: Hold) -> str:
 
 def scope(hold: Hold) -> str:
     """What is held."""
-    if hold.scope == "destination":
+    if hold.scope is Scope.DESTINATION:
         return "destination"
     key = f"key {masked(hold.key)}"
-    if hold.scope == "key":
+    if hold.scope is Scope.KEY:
         return key
     if hold.chain.startswith("="):
         return f"dedup key {escaped(redacted(hold.chain[1:], hold.key))} of {key}"
