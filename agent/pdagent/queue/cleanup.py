@@ -15,11 +15,11 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeGuard
 
 from pdagent.jobs.openings import DIRECTORY as JOBS
 from pdagent.queue.backlog import remove
 from pdagent.queue.budget import Disk
+from pdagent.queue.numbers import is_number
 from pdagent.queue.state import State
 from pdagent.shown import masked_name
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
@@ -46,11 +46,6 @@ Entry = tuple[str, float, int]  # name, since when it is there, bytes of disk th
 
 def _since(entry: Entry) -> float:
     return entry[1]
-
-
-def _is_time(value: object) -> TypeGuard[float]:
-    """Whether it is a time in seconds. NaN is none; and an int may be too large for a float."""
-    return isinstance(value, int | float) and abs(value) < TIME_MOST
 
 
 def _unlink(path: str) -> None:
@@ -193,7 +188,7 @@ class Cleanup:
         running = self._monotonic()
         kept = self._state.read("clock")
         since, seen = kept.get("steady_since"), kept.get("seen")
-        if not (_is_time(since) and _is_time(seen)):
+        if not (is_number(since, TIME_MOST) and is_number(seen, TIME_MOST)):
             since = now  # a first start: nobody knows what this clock did before
         elif self._seen is not None:
             last_wall, last_running = self._seen

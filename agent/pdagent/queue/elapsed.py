@@ -12,10 +12,13 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
+from pdagent.queue.numbers import is_number
+
 # The service's sandbox hides /proc/sys (ProcSubset=pid), so the unit hands the boot's id over.
 BOOT_VARIABLE = "PDAGENT_BOOT_ID"
 _BOOT_FILE = "/proc/sys/kernel/random/boot_id"
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
+_SECONDS_MOST = 1e15  # no clock shows more
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +44,17 @@ class Moment:
 
 def moment_of(fields: object) -> Moment:
     """The moment in a JSON object, which anyone may have written. Raises ValueError."""
-    if not isinstance(fields, dict):
-        raise ValueError("it says no moment")
-    numbers = [fields.get(name) for name in ("wall", "running", "awake")]
-    boot = fields.get("boot")
-    if not isinstance(boot, str) or len(boot) > 64:
-        raise ValueError("it says no moment")
-    found = []
-    for number in numbers:
-        # A bool is an int, too; and an int may be too large for a float.
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ValueError("it says no moment")
-        if not abs(number) < 1e15:  # nor is NaN
-            raise ValueError("it says no moment")
-        found.append(float(number))
-    wall, running, awake = found
-    return Moment(wall, running, awake, boot)
+    if isinstance(fields, dict):
+        wall, running, awake, boot = map(fields.get, ("wall", "running", "awake", "boot"))
+        if (
+            is_number(wall, _SECONDS_MOST)
+            and is_number(running, _SECONDS_MOST)
+            and is_number(awake, _SECONDS_MOST)
+            and isinstance(boot, str)
+            and len(boot) <= 64
+        ):
+            return Moment(float(wall), float(running), float(awake), boot)
+    raise ValueError("it says no moment")
 
 
 def present() -> Moment:

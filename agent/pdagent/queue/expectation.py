@@ -14,6 +14,7 @@ from pdagent import api
 from pdagent.encoding import DEPTH_MOST, Body, dumps, shorten
 from pdagent.event import check_key, encode, timestamp
 from pdagent.queue.elapsed import Moment, asleep, is_same_boot, moment_of, was_off
+from pdagent.queue.numbers import is_number
 from pdagent.queue.pending import Hostile, key_field, parsed
 from pdagent.threads import importing
 
@@ -54,9 +55,9 @@ def understood(data: bytes) -> Expectation:
     trigger, term = fields.get("trigger"), fields.get("term")
     if not isinstance(trigger, dict):
         raise Hostile("it is no expectation: it has no trigger")
-    if isinstance(term, bool) or not isinstance(term, int | float):
+    if not is_number(term):
         raise Hostile("it is no expectation: it has no term")
-    if term != 0 and not TERM_LEAST <= term <= TERM_MOST:  # NaN is refused, too
+    if term != 0 and not TERM_LEAST <= term <= TERM_MOST:
         raise Hostile(f"its term is not from {TERM_LEAST:.0f} to {TERM_MOST:.0f} seconds")
     by = fields.get("by", "")
     if not isinstance(by, str):
@@ -77,7 +78,7 @@ def understood(data: bytes) -> Expectation:
     return Expectation(trigger, key, dedup_key, float(term), since, by)
 
 
-def identity(owner: int, expectation: Expectation) -> str:
+def identity_of(owner: int, expectation: Expectation) -> str:
     """The name of an expectation: the same for all calls of one user, or of one sender to the
     endpoint, with the same keys. No two users have the same. It can be a file's name."""
     with importing:

@@ -35,7 +35,7 @@ from pdagent.queue.elapsed import Moment, due, is_known_before
 from pdagent.queue.expectation import (
     EXPECTATION_BYTES,
     Expectation,
-    identity,
+    identity_of,
     owner_of,
     resolve,
     trigger,
@@ -135,30 +135,30 @@ class Expected:
         OSError."""
         self._marks, self._unmarked, self._quota, self.lapsed = {}, {}, Quota(), 0
         for name in sorted(os.listdir(self._kept), key=rank):
-            found, dot, rest = name.partition(".")
-            if owner_of(found) is None:
+            identity, dot, rest = name.partition(".")
+            if owner_of(identity) is None:
                 continue
-            if found in self._marks:
+            if identity in self._marks:
                 # Crash between a renewal's rename and the removal of the mark: the resolve was
                 # enqueued before that.
                 with contextlib.suppress(OSError):
                     os.unlink(f"{self._kept}/{name}")
                 continue
-            self._mark(found, dot + rest)
+            self._mark(identity, dot + rest)
         return list(self._marks)
 
     def is_lapsed(self, identity: str) -> bool:
         """Whether an expectation has lapsed, and its event is in the queue."""
         return self._marks.get(identity, "").startswith(LAPSED)
 
-    def read(self, known: str) -> Expectation | None:
+    def read(self, identity: str) -> Expectation | None:
         """An expectation that is kept; None if it is there no more. Raises Hostile, OSError."""
         try:
-            found, owner = _opened(self._path(known))
+            found, owner = _opened(self._path(identity))
         except FileNotFoundError:
             return None
         # Its sender may have put something else into it.
-        if found.is_cancelled or identity(owner, found) != known:
+        if found.is_cancelled or identity_of(owner, found) != identity:
             raise Hostile("it was changed after it was taken")
         return found
 
@@ -228,55 +228,55 @@ class Expected:
         # Each sender has room of its own, so a user could take all of it by making senders up.
         if found.by and owner != os.geteuid():
             raise Hostile("only the endpoint can say whose it is")
-        known = identity(owner, found)
-        if known in self._stuck:
+        identity = identity_of(owner, found)
+        if identity in self._stuck:
             return None  # else the earlier file would undo it, as a renewal does a cancellation
-        if self._is_overtaken(known, found.since, now):
+        if self._is_overtaken(identity, found.since, now):
             os.unlink(f"{self._new}/{name}")
             return None
         try:
-            taken = self._follow(name, known, found, now)
+            taken = self._follow(name, identity, found, now)
         except SpoolError:
-            self._stuck.add(known)
+            self._stuck.add(identity)
             raise
-        self._newest[known] = found.since
-        return known, found, taken
+        self._newest[identity] = found.since
+        return identity, found, taken
 
-    def _is_overtaken(self, known: str, since: Moment, now: Moment) -> bool:
+    def _is_overtaken(self, identity: str, since: Moment, now: Moment) -> bool:
         """Whether a file of this identity that is later than `since` was taken already, by the
         clock that nobody sets."""
-        newest = self._newest.get(known)
-        if newest is None and known in self._marks:
+        newest = self._newest.get(identity)
+        if newest is None and identity in self._marks:
             with contextlib.suppress(Hostile, OSError):
-                kept = self.read(known)
+                kept = self.read(identity)
                 newest = None if kept is None else kept.since
         return newest is not None and is_known_before(since, newest, now)
 
-    def _follow(self, name: str, known: str, found: Expectation, now: Moment) -> Taken:
+    def _follow(self, name: str, identity: str, found: Expectation, now: Moment) -> Taken:
         """What follows from a file of `expect/`, once it is read."""
         path = f"{self._new}/{name}"
-        mark = self._marks.get(known)
-        old, new_mark = self._path(known), mark or ""
+        mark = self._marks.get(identity)
+        old, new_mark = self._path(identity), mark or ""
         if has_lapsed(new_mark):
             at = place_of(name, new_mark, _microseconds(now))
-            self._resolve(known, found, resolve(found), at)
+            self._resolve(identity, found, resolve(found), at)
             new_mark = f"{RENEWED}{at}"
         if found.is_cancelled:
             # Crash between these two: it is cancelled once more.
-            self.forget(known)
+            self.forget(identity)
             os.unlink(path)
             return Taken.CANCELLED
-        if mark is None and self._quota.is_full(known):
+        if mark is None and self._quota.is_full(identity):
             # It pages, since nobody would hear of it otherwise: its sender was told that it is
             # accepted.
             note = "not watched: there are too many expectations"
-            self._page(known, found, trigger(found, now, note), _microseconds(now))
+            self._page(identity, found, trigger(found, now, note), _microseconds(now))
             os.unlink(path)
             return Taken.TOO_MANY
-        move_file(path, f"{self._kept}/{known}{new_mark}")
-        self._unmarked.pop(known, None)
-        self._mark(known, new_mark)
-        if old != self._path(known):
+        move_file(path, f"{self._kept}/{identity}{new_mark}")
+        self._unmarked.pop(identity, None)
+        self._mark(identity, new_mark)
+        if old != self._path(identity):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(old)
         return Taken.KEPT

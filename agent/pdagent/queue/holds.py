@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
+from pdagent.queue.numbers import is_number
+
 VERSION = 3
 NUMBER_MOST = 1e10
 
@@ -148,6 +150,6 @@ def _text(value: object) -> str:
 
 def _number(value: object) -> float:
     """A number, also of seconds. Raises ValueError where it can't be shown as a time."""
-    if not isinstance(value, int | float) or not abs(value) < NUMBER_MOST:  # nor is NaN
+    if not is_number(value, NUMBER_MOST):
         raise ValueError("not a number")
     return value

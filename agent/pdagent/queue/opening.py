@@ -10,11 +10,10 @@ import os
 import stat
 
 from pdagent.queue.pending import EVENT_BYTES_MOST, Hostile
-from pdagent.queue.regular import read_from
+from pdagent.queue.regular import CAREFULLY, read_from
 
 # With these errors the host is short of something, and the file is not to blame.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Directory(Hostile):
@@ -38,7 +37,7 @@ def opened(path: str, most: int) -> tuple[bytes, os.stat_result]:
     """The file's contents and its status. Raises Hostile, Large where it is longer than `most`,
     FileNotFoundError, or OSError when it may work later."""
     try:
-        fd = os.open(path, _OPEN)
+        fd = os.open(path, CAREFULLY)
     except OSError as error:
         raise _judged(error) from error
     try:

@@ -14,8 +14,8 @@ ALL_MOST = 20_000
 
 
 class Quota:
-    """The expectations that there are, by whose they are. One too many pages at once, and says
-    why."""
+    """Counts expectations by whose they are. Whoever keeps expectations asks whether there is room
+    for another one. If there is none, its page goes out at once, and says so."""
 
     def __init__(self) -> None:
         self._holders: Counter[str] = Counter()

@@ -7,13 +7,14 @@ reader follows no link, waits for no FIFO's writer, and does not read without en
 import os
 import stat
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# To open what somebody may have put there: no link is followed, and no FIFO's writer waited for.
+CAREFULLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read_regular(path: str, most: int, last: bool = False) -> bytes:
     """The first `most` bytes of a regular file; with `last`, as many from its end. Raises OSError,
     and ValueError for anything else than a regular file."""
-    fd = os.open(path, _OPEN)
+    fd = os.open(path, CAREFULLY)
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):

@@ -20,7 +20,6 @@ makes that safe, whoever dies when:
 import os
 import select
 import time
-from collections.abc import Callable
 
 from pdagent.spool import TEMPORARY, Spool, poke
 
@@ -46,12 +45,10 @@ def _fifo(root: str, name: str) -> str:
 
 
 class WaitingSpool(Spool):
-    """A spool for a sender who enqueues one event and then waits for it. `monotonic` gives
-    seconds."""
+    """A spool for a sender who enqueues one event and then waits for it."""
 
-    def __init__(self, root: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, root: str) -> None:
         super().__init__(root)
-        self.monotonic = monotonic
         self._pending = self._path = ""
         self._fd = -1
         self.heard = False  # whether a daemon runs
@@ -89,7 +86,7 @@ class WaitingSpool(Spool):
     def wait(self, seconds: float) -> str | None:
         """Waits for the event, `seconds` at most. Returns "" once PagerDuty has it, the reason
         once it is in error, None if neither happened. Raises Removed."""
-        deadline = self.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         while True:
@@ -100,7 +97,7 @@ class WaitingSpool(Spool):
                 return "" if line == _DELIVERED else line.removeprefix(_IN_ERROR)
             if not is_pending:
                 raise Removed
-            left = deadline - self.monotonic()
+            left = deadline - time.monotonic()
             if left <= 0:
                 return None
             poll.poll(min(left, LOOK_SECONDS) * 1000 + 1)

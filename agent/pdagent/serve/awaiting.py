@@ -9,6 +9,7 @@ from pdagent.encoding import Body
 from pdagent.event import BadEvent, encode
 from pdagent.queue.elapsed import present
 from pdagent.queue.expectation import EXPECTATION_BYTES, TERM_LEAST, TERM_MOST, written
+from pdagent.queue.numbers import is_number
 from pdagent.queue.renewal import ExpectationSpool
 from pdagent.serve.intake import Intake, Invalid
 
@@ -44,7 +45,7 @@ def _term(event: Intake, within: object) -> float:
         return 0.0
     if event.action != "trigger":
         raise Invalid(["'event_action' is invalid (must be one of: trigger, resolve)"])
-    if isinstance(within, bool) or not isinstance(within, int | float):
+    if not is_number(within):
         raise Invalid([f"'{WITHIN}' is missing or no number of seconds"])
     if not TERM_LEAST <= within <= TERM_MOST:
         limits = f"{TERM_LEAST:.0f} to {TERM_MOST:.0f}"

@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from pdagent.queue.numbers import is_number
+
 # The form that PagerDuty's documentation shows.
 _PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")
 _LOOSE = re.compile(
@@ -21,7 +23,7 @@ def iso(value: object) -> str | None:
     try:
         if isinstance(value, str):
             return _from_text(value.strip())
-        return _from_number(float(value)) if _is_number(value) else None  # type: ignore[arg-type]
+        return _from_number(float(value)) if is_number(value) else None
     except (ValueError, OverflowError):  # the 31st of February
         return None
 
@@ -53,7 +55,3 @@ def _from_number(number: float) -> str | None:
 
 def _written(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

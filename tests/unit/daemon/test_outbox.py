@@ -7,7 +7,7 @@ from pdagent.config import Config
 from pdagent.daemon.outbox import Outbox
 from pdagent.event import Event
 from pdagent.queue.elapsed import Moment
-from pdagent.queue.expectation import Expectation, identity, understood, written
+from pdagent.queue.expectation import Expectation, identity_of, understood, written
 from pdagent.queue.origins import Origins
 from tests.support.events import KEY
 
@@ -27,7 +27,7 @@ def test_each_goes_in_the_turn_of_whose_it_is(root: Path) -> None:
     us = os.geteuid()
     for number, (owner, by) in enumerate([(us, ""), (us + 1, ""), (us + 2, ""), (us, "web1")]):
         found = expectation(by)
-        outbox.enqueue(identity(owner, found), found, b"{}", PLACE + number)
+        outbox.enqueue(identity_of(owner, found), found, b"{}", PLACE + number)
     names = sorted(os.listdir(root / "pdq"))
     assert names[0] == f"{PLACE}_{KEY}.txt"
     for seen in (origins, Origins(str(root))):  # as the next daemon finds them, too
@@ -42,5 +42,5 @@ def test_a_place_that_is_taken(root: Path) -> None:
     outbox = Outbox(Config({"data_dir": str(root.parent)}), Origins(str(root)))
     found = expectation()
     for _ in range(2):
-        outbox.page(identity(os.geteuid() + 1, found), found, b"{}", PLACE)
+        outbox.page(identity_of(os.geteuid() + 1, found), found, b"{}", PLACE)
     assert len(os.listdir(root / "pdq")) == 2

@@ -12,7 +12,7 @@ from pdagent.queue.elapsed import Moment
 from pdagent.queue.expectation import (
     TERM_LEAST,
     TERM_MOST,
-    identity,
+    identity_of,
     owner_of,
     resolve,
     trigger,
@@ -118,11 +118,11 @@ def test_one_user_never_renews_what_another_expects() -> None:
     one = understood(written(event(), 9.0, SINCE))
     same = understood(written(event(severity="info"), 99.0, later(5.0)))
     other = understood(written(event(key="@db"), 9.0, SINCE))
-    assert identity(1001, one) == identity(1001, same)
+    assert identity_of(1001, one) == identity_of(1001, same)
     relayed = understood(written(event(), 9.0, SINCE, "web1"))
-    others = (identity(1002, one), identity(1001, other), identity(1001, relayed))
-    assert len({identity(1001, one), *others}) == 4
-    assert owner_of(identity(1001, one)) == 1001
+    others = (identity_of(1002, one), identity_of(1001, other), identity_of(1001, relayed))
+    assert len({identity_of(1001, one), *others}) == 4
+    assert owner_of(identity_of(1001, one)) == 1001
 
 
 @pytest.mark.parametrize("name", ["", "1001", "-", "1001-abc", "x-" + "a" * 40, "1-" + "g" * 40])

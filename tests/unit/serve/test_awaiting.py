@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from pdagent.queue.expectation import Expectation, identity, understood
+from pdagent.queue.expectation import Expectation, identity_of, understood
 from pdagent.queue.layout import open_wake
 from pdagent.serve import awaiting
 from tests.support.agent import wait_until
@@ -64,7 +64,7 @@ def test_a_trigger_is_expected_and_a_resolve_cancels_it(desk: Desk) -> None:
     assert (one.term, one.by, one.trigger["payload"]["summary"]) == (90_000.0, "web1", "disk full")  # type: ignore[index]
     assert "within" not in one.trigger
     assert other.is_cancelled
-    assert identity(1, one) == identity(1, other)
+    assert identity_of(1, one) == identity_of(1, other)
     assert desk.queued() == []
     assert desk.ask("/pdagent/expect", asked)[0] == 401
 
