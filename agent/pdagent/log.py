@@ -56,7 +56,7 @@ def set_up(log_dir: str, foreground: bool) -> None:
     try:
         handler.open()
     except OSError as error:
-        problem = f"cannot write {log_dir}/pdagentd.log: {error.strerror}; logging to stderr only"
+        problem = f"cannot write {log_dir}/{NAME}: {error.strerror}; logging to stderr only"
     if foreground or problem:
         console = logging.StreamHandler(sys.stderr)
         console.setFormatter(_Formatter("%(levelname)s %(message)s"))

@@ -20,9 +20,9 @@ _ACTIONS = ("trigger", "resolve")
 _OTHERS = "See to the other lines that are not ok."
 
 
-def trial(settings: Config, host: Host, key: str, seconds: float = SECONDS) -> Iterator[Finding]:
+def trial(settings: Config, host: Host, key: str) -> Iterator[Finding]:
     """Sends the two events, and waits until each has left the queue."""
-    deadline = host.monotonic() + seconds
+    deadline = host.monotonic() + SECONDS
     source = os.uname().nodename
     took = []
     for action in _ACTIONS:

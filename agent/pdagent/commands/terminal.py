@@ -11,15 +11,11 @@ def columns(fd: int = 1) -> int | None:
         return None
 
 
-def has_colours(fd: int = 1) -> bool:
+def has_colours() -> bool:
     """Whether to write in colours: on a terminal that shows them, unless NO_COLOR is set."""
-    return not os.environ.get("NO_COLOR") and _can_be_drawn_on(fd)
+    return not os.environ.get("NO_COLOR") and has_screen()
 
 
 def has_screen() -> bool:
     """Whether stdout is a terminal that can be drawn on."""
-    return _can_be_drawn_on(1)
-
-
-def _can_be_drawn_on(fd: int) -> bool:
-    return os.isatty(fd) and os.environ.get("TERM", "dumb") != "dumb"
+    return os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"

@@ -123,21 +123,23 @@ class Opening:
             try:
                 self._fd = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE)
             except FileExistsError:
-                return self._opened() if os.path.isfile(self._path) else self._is_foreign()
+                return self._opened() if os.path.isfile(self._path) else self._take_for_open()
             self._is_new = True
         except OSError:
             if not exists(self._path):  # the error is about the directory
                 raise
-            return self._is_foreign()
+            return self._take_for_open()
         found = os.fstat(self._fd)
         # If it has a second name, somebody has put a file of ours there so that we write over it.
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != os.geteuid():
             os.close(self._fd)
             self._fd = -1
-            return self._is_foreign()
+            return self._take_for_open()
         return True
 
-    def _is_foreign(self) -> bool:
+    def _take_for_open(self) -> bool:
+        """What is not ours, or can't be read, means that there may be an open incident. Returns
+        False, as `_opened` does then."""
         self.failures = None
         self.is_open = True
         return False
@@ -164,4 +166,4 @@ class Opening:
             kept = json.loads(data.decode("utf-8"))
             self.failures, self.is_open = int(kept["failures"]), bool(kept["open"])
         except (ValueError, TypeError, KeyError, RecursionError):
-            self._is_foreign()
+            self._take_for_open()

@@ -8,10 +8,11 @@ state is by now: somebody may have started it anew.
 
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from pdagent.jobs.wording import signal_name
 
 SECONDS = 10.0  # for systemctl and journalctl, each; journals are large, and disks slow
 # What to say for a result, where that is not systemd's word itself.
@@ -114,9 +115,4 @@ def _output(command: list[str]) -> bytes:
 
 
 def _signal(status: str) -> str:
-    if status.isdigit():
-        try:
-            return signal.Signals(int(status)).name
-        except ValueError:
-            return f"signal {status}"
-    return f"SIG{status.removeprefix('SIG')}"
+    return signal_name(int(status)) if status.isdigit() else f"SIG{status.removeprefix('SIG')}"

@@ -116,11 +116,10 @@ class Watch:
         returns, too; then it may be called once more."""
         while not self._reaped() and not self._is_stuck():
             self._step()
+        self._next = None
         if self._status is None:
-            self._next = None
             code = 128 + signal.SIGKILL
             return Ending(code, self._seconds(), timed_out=True, is_running=True)
-        self._next = None
         self._passing.take_the_rest()
         # What goes out without waiting goes out before anything else is done.
         while self._passing.waits and self._step(0.0):
@@ -129,7 +128,8 @@ class Watch:
         code = os.waitstatus_to_exitcode(self._status)
         if code < 0:
             return Ending(128 - code, self._seconds(), killed_by=-code, timed_out=timed_out)
-        return Ending(code or (_TIMED_OUT if timed_out else 0), self._seconds(), 0, "", timed_out)
+        code = code or (_TIMED_OUT if timed_out else 0)
+        return Ending(code, self._seconds(), timed_out=timed_out)
 
     def pass_on(self) -> None:
         """Passes on what the ended command has written, however slow the reader is, unless a signal
