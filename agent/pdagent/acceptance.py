@@ -27,7 +27,7 @@ def accept(event: "Submitted", settings: "Config", spool: Spool | None = None) -
     nobody has."""
     # If this user can't read all names, the event is queued. The daemon knows the names, and keeps
     # an event whose name nobody has: see `keys`.
-    if event.key[:1] == "@" and not may_exist(event.key, settings):
+    if not may_exist(event.key, settings):
         raise BadEvent(f"no integration key is named {event.key}. The event was not queued.")
     enqueue(event.key, body(event, settings), settings, spool)
 

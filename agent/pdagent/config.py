@@ -246,13 +246,14 @@ def key_named(name: str, settings: Config) -> str | None:
     return (settings.keys or {}).get(name[1:].lower())
 
 
-def may_exist(name: str, settings: Config) -> bool:
-    """Whether a key may have that name: a key has it, or this user may not read all names. Senders
-    ask this before they queue an event. The daemon can read all names."""
-    if settings.keys is None or key_named(name, settings):
+def may_exist(key: str, settings: Config) -> bool:
+    """Whether there may be such a key: it is no name of one, or a key has that name, or this user
+    may not read all names. Senders ask this before they queue an event. The daemon can read all
+    names."""
+    if key[:1] != "@" or settings.keys is None or key_named(key, settings):
         return True
     keys, problems = _file_of_keys(settings.keys_file)
-    return bool(problems) or name[1:].lower() in keys
+    return bool(problems) or key[1:].lower() in keys
 
 
 def _is_there(path: str) -> bool:

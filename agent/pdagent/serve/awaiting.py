@@ -22,7 +22,7 @@ TAKEN_SECONDS = 0.25
 def expect(event: Intake, settings: Config, sender: str) -> None:
     """Takes an expectation of `sender` ("" without a name) into the spool: a trigger with a term in
     seconds, or a resolve, which cancels it. Raises Invalid, BadEvent, SpoolError."""
-    if event.key[:1] == "@" and not may_exist(event.key, settings):
+    if not may_exist(event.key, settings):
         raise BadEvent(f"no integration key is named {event.key}")
     whole = event.body("v2", time.time_ns())
     _see_small(whole)  # before it is parsed once more

@@ -232,7 +232,7 @@ class Endpoint:
             if len(sealed) > api.BODY_BYTES:
                 said = f"More than PagerDuty takes: {api.BODY_BYTES} bytes"
                 return Answer(413, _said("too large", "Payload Too Large", said))
-            if key[:1] == "@" and not may_exist(key, settings):
+            if not may_exist(key, settings):
                 raise BadEvent(f"no integration key is named {key}")
             enqueue(key, sealed, settings, spool)
         except BadEvent as bad:

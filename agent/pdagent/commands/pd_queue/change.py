@@ -103,7 +103,7 @@ class Left:
 
 def retry(view: View, options: argparse.Namespace) -> int:
     key = options.to_key
-    if key is not None and key[:1] == "@" and not may_exist(key, view.settings):
+    if key is not None and not may_exist(key, view.settings):
         hint = common.did_you_mean(key[1:], view.settings.keys or {}, "@")
         text = f"no integration key is named {masked(key)}{hint}"
         return common.fail("pd-queue", text, exits.BAD_DATA)

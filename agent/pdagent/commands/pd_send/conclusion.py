@@ -70,7 +70,7 @@ class Conclusion:
         except UsageError as error:
             complain(f"{error}. A page waits in the queue until a key is named default")
             return DEFAULT_KEY
-        if key[:1] == "@" and not may_exist(key, self._settings):
+        if not may_exist(key, self._settings):
             complain(f"no integration key is named {key}. A page waits in the queue until one is")
         return key
 

@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
         common.show(body(event, settings))
         return exits.DONE
     try:
-        if event.key[:1] == "@" and not may_exist(event.key, settings):
+        if not may_exist(event.key, settings):
             raise BadEvent(f"no integration key is named {event.key}. Nothing was accepted.")
         expect(event, settings, term).see_taken(TAKEN_SECONDS)
     except BadEvent as error:
