@@ -237,7 +237,7 @@ class EncryptedChannel(Channel):
 def _name(connection: ssl.SSLSocket) -> str:
     """The common name in the client's certificate, or else the first of its other names."""
     shown: Any = connection.getpeercert() or {}
-    common = [value for part in shown.get("subject", ()) for name, value in part]
-    other = [value for _, value in shown.get("subjectAltName", ())]
-    named = [value for part in shown.get("subject", ()) for n, value in part if n == "commonName"]
-    return printable(str(next(iter([*named, *other, *common]), "")))[:_NAME_CHARS]
+    subject = [pair for part in shown.get("subject", ()) for pair in part]
+    common = [value for name, value in subject if name == "commonName"]
+    others = [value for _, value in (*shown.get("subjectAltName", ()), *subject)]
+    return printable(str(next(iter([*common, *others]), "")))[:_NAME_CHARS]

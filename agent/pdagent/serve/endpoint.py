@@ -133,22 +133,27 @@ class Endpoint:
         if (refusal := self._refusal(environ, settings)) is not None:
             return refusal
         origin = sender or ("" if self._local else str(environ.get("REMOTE_ADDR", "")))
-        most, spool = settings.listen_pending_per_sender, self._spool
+        most = settings.listen_pending_per_sender
         if path == EXPECT_PATH:
             # A sender whose events wait may still renew what it expects. But each expectation may
             # become a page, and one too many is a page at once, so this has an end as well.
             most += HOLDER_MOST
-        if origin:
-            if self._origins.is_full(origin, most):
-                self._say_full(origin, most)
-                return _later(429, f"{most} events of {origin} are pending")
-            spool = SenderSpool(self._spool.root, self._origins, origin)
-        if kind is not None:
-            answer = self._take(environ, kind, lambda event: accept(event, settings, spool))
-        elif passed is not None:
-            answer = self._pass_on(environ, passed, settings, spool)
-        else:
-            answer = self._take(environ, "v2", lambda event: expect(event, settings, sender))
+        if origin and self._origins.is_full(origin, most):
+            self._say_full(origin, most)
+            return _later(429, f"{most} events of {origin} are pending")
+        spool = SenderSpool(self._spool.root, self._origins, origin) if origin else self._spool
+        try:
+            if kind is not None:
+                answer = self._take(environ, kind, lambda event: accept(event, settings, spool))
+            elif passed is not None:
+                answer = self._pass_on(environ, passed, settings, spool)
+            else:
+                answer = self._take(environ, "v2", lambda event: expect(event, settings, sender))
+        except BadEvent as bad:
+            return _invalid(str(bad))
+        except SpoolError as error:
+            log.error("not accepted: %s", error)
+            return _later(503, "the event could not be queued")
         if answer.status < 300:
             self._tally.count_taken(origin)
             if origin:
@@ -194,6 +199,7 @@ class Endpoint:
     def _take(
         self, environ: "WSGIEnvironment", kind: Kind, put: Callable[[Intake], None]
     ) -> Answer:
+        """What came as a body of this kind: `put` gets it accepted. Raises BadEvent, SpoolError."""
         key = environ.get("HTTP_X_ROUTING_KEY", "")
         try:
             data = environ["wsgi.input"].read()
@@ -211,35 +217,24 @@ class Endpoint:
             )
             return Answer(400, body)
         except Invalid as invalid:
-            return Answer(400, _said("invalid event", "Event object is invalid", *invalid.errors))
-        except BadEvent as bad:
-            return Answer(400, _said("invalid event", "Event object is invalid", str(bad)))
-        except SpoolError as error:
-            log.error("not accepted: %s", error)
-            return _later(503, "the event could not be queued")
+            return _invalid(*invalid.errors)
         return _accepted(event, kind)
 
     def _pass_on(
         self, environ: "WSGIEnvironment", path: "re.Match[str]", settings: Config, spool: Spool
     ) -> Answer:
-        """What came to an integration's own address, whatever it is."""
+        """What came to an integration's own address, in any form. Raises BadEvent, SpoolError."""
         form = "integration" if path["integration"] else "x-ere"
-        kind = environ.get("CONTENT_TYPE") or DEFAULT_TYPE
-        try:
-            key = check_key(path[2] or path[3])
-            data = environ["wsgi.input"].read()
-            sealed = seal(key, Envelope(form, kind, data))
-            if len(sealed) > api.BODY_BYTES:
-                said = f"More than PagerDuty takes: {api.BODY_BYTES} bytes"
-                return Answer(413, _said("too large", "Payload Too Large", said))
-            if not may_exist(key, settings):
-                raise BadEvent(f"no integration key is named {key}")
-            enqueue(key, sealed, settings, spool)
-        except BadEvent as bad:
-            return Answer(400, _said("invalid event", "Event object is invalid", str(bad)))
-        except SpoolError as error:
-            log.error("not accepted: %s", error)
-            return _later(503, "the event could not be queued")
+        content_type = environ.get("CONTENT_TYPE") or DEFAULT_TYPE
+        key = check_key(path[2] or path[3])
+        data = environ["wsgi.input"].read()
+        sealed = seal(key, Envelope(form, content_type, data))
+        if len(sealed) > api.BODY_BYTES:
+            said = f"More than PagerDuty takes: {api.BODY_BYTES} bytes"
+            return Answer(413, _said("too large", "Payload Too Large", said))
+        if not may_exist(key, settings):
+            raise BadEvent(f"no integration key is named {key}")
+        enqueue(key, sealed, settings, spool)
         return Answer(202, {"status": "success", "message": "Event processed"})
 
 
@@ -251,6 +246,10 @@ def _accepted(event: Intake, kind: Kind) -> Answer:
     else:
         body[DIALECTS[kind].dedup_key] = event.dedup_key
     return Answer(200 if kind == "v1" else 202, body)
+
+
+def _invalid(*errors: str) -> Answer:
+    return Answer(400, _said("invalid event", "Event object is invalid", *errors))
 
 
 def _later(status: int, why: str) -> Answer:
