@@ -1,5 +1,6 @@
 """What stands in for `socket` and `ssl`: connections, byte by byte, to a server whose answers a
-seed draws. TLS is a layer in plain: what was said before it began is no TLS, and nothing else."""
+seed draws. Nothing is encrypted: a TLS handshake fails where the other side has spoken before it,
+and succeeds otherwise."""
 
 import json
 import math
