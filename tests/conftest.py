@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.agent import Agent, directory
-from tests.support.events_api import EventsApi
+from tests.support.events_api import CertificateAuthority, EventsApi
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +25,20 @@ def pytest_configure() -> None:
 @pytest.fixture
 def api() -> Iterator[EventsApi]:
     with EventsApi() as api:
+        yield api
+
+
+@pytest.fixture
+def authority() -> Iterator[CertificateAuthority]:
+    """Whom the agent can be told to trust."""
+    with directory() as root:
+        yield CertificateAuthority(str(root))
+
+
+@pytest.fixture
+def tls_api(authority: CertificateAuthority) -> Iterator[EventsApi]:
+    """An Events API that speaks TLS."""
+    with EventsApi(tls=authority) as api:
         yield api
 
 

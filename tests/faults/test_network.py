@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Agent, directory, wait_until
+from tests.support.agent import Agent, wait_until
 from tests.support.events import key
 from tests.support.events_api import CertificateAuthority, EventsApi
 from tests.support.events_api.certificates import Flaw
@@ -159,12 +159,6 @@ def test_ipv6(
 
 
 # --- TLS ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def authority() -> Iterator[CertificateAuthority]:
-    with directory() as root:
-        yield CertificateAuthority(str(root))
 
 
 @pytest.fixture

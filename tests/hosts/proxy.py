@@ -1,12 +1,11 @@
 """A real proxy, tinyproxy, on this machine."""
 
 import os
-import socket
 import subprocess
 import tempfile
 
 from tests.support.agent import wait_until
-from tests.support.ports import free_port
+from tests.support.ports import free_port, listens
 
 NAME = "proxy.test"
 
@@ -26,11 +25,7 @@ class Proxy:
         self._process = subprocess.Popen(["tinyproxy", "-d", "-c", conf])
         credentials = f"{user}:{password}@" if user else ""
         self.url = f"http://{credentials}{NAME}:{self.port}/"
-        wait_until(self._listens)
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        wait_until(lambda: listens(self.port))
 
     def log(self) -> str:
         with open(self._log) as file:

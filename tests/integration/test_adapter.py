@@ -3,7 +3,6 @@ user and password shows neither."""
 
 import time
 from base64 import b64encode
-from collections.abc import Iterator
 
 import pytest
 import requests
@@ -13,21 +12,15 @@ from pdagent import exits
 from pdagent.config import Config
 from pdagent.wire.adapter import Adapter
 from pdagent.wire.post import Post
-from tests.support.agent import Agent, directory, wait_until
+from tests.support.agent import Agent, wait_until
 from tests.support.check import looked
 from tests.support.events import KEY, enqueue
-from tests.support.events_api import Answer, CertificateAuthority, EventsApi
+from tests.support.events_api import Answer, EventsApi
 from tests.support.raw_server import Conversation, serving
 from tests.support.users import AGENT
 
 SECRET = "S3cr%C3%A9t"
 PATH = "/v2/enqueue"
-
-
-@pytest.fixture
-def tls_api() -> Iterator[EventsApi]:
-    with directory() as root, EventsApi(tls=CertificateAuthority(str(root))) as api:
-        yield api
 
 
 def adapter(url: str, **settings: object) -> Adapter:

@@ -5,13 +5,12 @@ import os
 import pty
 import shutil
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.agent import UNREAD, Agent, directory, wait_until
+from tests.support.agent import UNREAD, Agent, wait_until
 from tests.support.events import KEY, sent
-from tests.support.events_api import Answer, CertificateAuthority, EventsApi
+from tests.support.events_api import Answer, EventsApi
 from tests.support.proxies import PASSWORD, Tinyproxy
 from tests.support.users import ROOT, SENDER, User
 
@@ -36,12 +35,6 @@ class Result:
     @property
     def wrong(self) -> dict[str, str]:
         return {name: level for name, level in self.level.items() if level in WRONG}
-
-
-@pytest.fixture
-def tls_api() -> Iterator[EventsApi]:
-    with directory() as root, EventsApi(tls=CertificateAuthority(str(root))) as api:
-        yield api
 
 
 def test_all_is_well(tls_api: EventsApi, agent: Agent) -> None:

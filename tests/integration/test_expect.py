@@ -9,7 +9,7 @@ import fastjsonschema
 import pytest
 
 from tests.support.agent import Agent, wait_until
-from tests.support.events import KEY, OTHER, sent
+from tests.support.events import KEY, OTHER, actions, sent
 from tests.support.events_api import EventsApi
 from tests.support.users import AGENT, SENDER, STRANGER, User
 
@@ -27,10 +27,6 @@ def shortened(path: Path) -> None:
     changed = re.sub(rb'"term":[0-9.]+', b'"term":1.0', data)
     assert changed != data
     path.write_bytes(changed)
-
-
-def actions(api: EventsApi) -> list[tuple[str, str | None]]:
-    return [(sent(request)["event_action"], request.dedup_key) for request in api.accepted]
 
 
 def test_a_job_that_stops_running_is_a_page(api: EventsApi, agent: Agent) -> None:

@@ -16,7 +16,7 @@ from pdagent.queue.elapsed import Moment, present
 from pdagent.queue.expectation import written
 from pdagent.queue.renewal import ExpectationSpool
 from tests.support.agent import Agent, in_time, wait_until
-from tests.support.events import KEY, sent
+from tests.support.events import KEY, actions, sent
 from tests.support.events_api import EventsApi
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER, User
 
@@ -61,10 +61,6 @@ def ago(seconds: float) -> Moment:
 def in_another_boot(seconds: float) -> Moment:
     now = present()
     return Moment(now.wall - seconds, 50.0, 50.0, "another")
-
-
-def actions(api: EventsApi) -> list[tuple[str, str | None]]:
-    return [(sent(request)["event_action"], request.dedup_key) for request in api.accepted]
 
 
 def taken(agent: Agent) -> bool:

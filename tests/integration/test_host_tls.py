@@ -3,7 +3,6 @@ really runs."""
 
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Agent, directory, wait_until
+from tests.support.agent import Agent, wait_until
 from tests.support.documents import REPOSITORY, blocks
 from tests.support.events import KEY, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
-from tests.support.ports import free_port
+from tests.support.ports import free_port, listens
 
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 PAGERDUTY = "events.pagerduty.com"
@@ -25,22 +24,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def authority() -> Iterator[CertificateAuthority]:
-    with directory() as root:
-        yield CertificateAuthority(str(root))
-
-
 def example() -> str:
     """The page's configuration."""
     page = REPOSITORY / "docs" / "security.md"
     (block,) = (block for block in blocks(page) if block.argument == "haproxy.cfg")
     return block.text
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

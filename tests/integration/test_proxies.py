@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Agent, directory, wait_until
+from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, enqueue, summaries
-from tests.support.events_api import CertificateAuthority, EventsApi
+from tests.support.events_api import EventsApi
 from tests.support.proxies import PASSWORD, USER, Tinyproxy
 from tests.support.users import SENDER
 
@@ -47,12 +47,6 @@ def proxy(place: Path) -> Iterator[Tinyproxy]:
 def strict_proxy(place: Path) -> Iterator[Tinyproxy]:
     with Tinyproxy(place, password=True) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def tls_api() -> Iterator[EventsApi]:
-    with directory() as root, EventsApi(tls=CertificateAuthority(str(root))) as api:
-        yield api
 
 
 def arrives(agent: Agent, api: EventsApi) -> None:

@@ -69,12 +69,6 @@ class Relay(Conversation):
 
 
 @pytest.fixture
-def authority() -> Iterator[CertificateAuthority]:
-    with directory() as root:
-        yield CertificateAuthority(str(root))
-
-
-@pytest.fixture
 def relay(authority: CertificateAuthority, request: pytest.FixtureRequest) -> Iterator[RawServer]:
     Relay.seen = []
     context: ssl.SSLContext | None = authority.context() if request.param == "https" else None

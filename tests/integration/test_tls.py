@@ -10,12 +10,6 @@ from tests.support.events import KEY, enqueue, summaries
 from tests.support.events_api import CertificateAuthority, EventsApi
 
 
-@pytest.fixture(scope="module")
-def authority() -> Iterator[CertificateAuthority]:
-    with directory() as root:
-        yield CertificateAuthority(str(root))
-
-
 @pytest.fixture
 def api(authority: CertificateAuthority) -> Iterator[EventsApi]:
     with EventsApi(tls=authority) as api:

@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 
 from tests.support.agent import Agent, Command, directory, from_program
 from tests.support.events import KEY, summaries
-from tests.support.events_api import CertificateAuthority, EventsApi
+from tests.support.events_api import EventsApi
 from tests.support.frozen import ARM64_PROGRAM, PROGRAM, ROOT, needs_arm64_program
 from tests.support.proxies import Tinyproxy
 from tests.support.users import AGENT
@@ -36,15 +36,6 @@ def command() -> Iterator[Command]:
         shutil.copy(ARM64_PROGRAM, host / "pdagent")
         linked = from_program(host / "pdagent")
         yield lambda name: [str(host / "qemu"), "-L", str(host / "root"), *linked(name)]
-
-
-@pytest.fixture
-def tls_api() -> Iterator[EventsApi]:
-    with (
-        directory() as authority,
-        EventsApi(tls=CertificateAuthority(str(authority))) as api,
-    ):
-        yield api
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pdagent.api import BODY_BYTES
 from pdagent.event import Event
 from pdagent.spool import Spool
 from tests.support.agent import Agent
-from tests.support.events_api import Request
+from tests.support.events_api import EventsApi, Request
 
 KEY = "c7a4f1e2b9d84c6fa0b1c2d3e4f50617"
 OTHER = "0e31d9c5aa6b4f0e9f5d2c7b8a916342"
@@ -46,6 +46,11 @@ def sent(request: Request) -> dict[str, Any]:
 def summaries(requests: Iterable[Request]) -> list[str]:
     """The descriptions of events, in this order."""
     return [sent(request)["payload"]["summary"] for request in requests]
+
+
+def actions(api: EventsApi) -> list[tuple[str, str | None]]:
+    """What was accepted: actions and dedup keys, in this order."""
+    return [(sent(request)["event_action"], request.dedup_key) for request in api.accepted]
 
 
 def chains(requests: Iterable[Request]) -> dict[tuple[str | None, str | None], list[str]]:

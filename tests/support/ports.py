@@ -14,3 +14,9 @@ def free_port(address: str = "127.0.0.1") -> int:
     kept.bind((address, 0))
     _kept.append(kept)
     return int(kept.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens at this port of the loopback interface."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -2,14 +2,13 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Self
 
 from tests.support.agent import wait_until
-from tests.support.ports import free_port
+from tests.support.ports import free_port, listens
 from tests.support.users import AGENT, User
 
 USER, PASSWORD = "agent", "s3cr3t-of-the-proxy"
@@ -48,16 +47,12 @@ class Proxy:
 
     def _has_begun(self) -> bool:
         assert self.process.poll() is None, "the proxy did not start"
-        return self._listens()
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return listens(self.port)
 
     def __exit__(self, *_: object) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)  # proxy.py's processes are several
         self.process.wait()
-        wait_until(lambda: not self._listens())  # another one may get the port
+        wait_until(lambda: not listens(self.port))  # another one may get the port
 
 
 class Tinyproxy(Proxy):

@@ -35,7 +35,7 @@ from pdagent.daemon.reading import (
     Unfit,
     Waits,
 )
-from pdagent.queue import backlog, opening
+from pdagent.queue import backlog
 from pdagent.queue.backlog import INCOMPLETE_SECONDS, Backlog
 from pdagent.queue.pending import HEAVY_BYTES, Pending
 from pdagent.schedule.entry import Entry
@@ -76,14 +76,6 @@ class Desk:
 @pytest.fixture
 def desk(root: Path) -> Desk:
     return Desk(root)
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """The system's calls, as far as files are opened and read."""
-    calls = Calls(os)
-    monkeypatch.setattr(opening, "os", calls)
-    return calls
 
 
 # what is there
@@ -223,25 +215,27 @@ def test_a_second_name_that_can_not_be_looked_for(desk: Desk) -> None:
 # what can't be read
 
 
-def test_a_disk_that_fails_is_waited_for_five_minutes(desk: Desk, calls: Calls) -> None:
+def test_a_disk_that_fails_is_waited_for_five_minutes(desk: Desk, opening_calls: Calls) -> None:
     """Then the event is set aside. What says so is the system."""
     desk.path.write_bytes(event())
-    calls.inject(Fault(1, errno.EIO))
+    opening_calls.inject(Fault(1, errno.EIO))
     why = os.strerror(errno.EIO)
     assert desk.read() == Later(NOW + AGAIN_SECONDS, f"an event can't be read: {why}", why)
-    calls.inject(Fault(1, errno.EIO))
+    opening_calls.inject(Fault(1, errno.EIO))
     assert desk.read(NOW + UNREADABLE_SECONDS) == Unfit(f"it can't be read: {why}")
 
 
-def test_a_shortage_is_not_the_files_fault(desk: Desk, calls: Calls) -> None:
+def test_a_shortage_is_not_the_files_fault(desk: Desk, opening_calls: Calls) -> None:
     """However long it lasts."""
     desk.path.write_bytes(event())
     for now in (NOW, NOW + 10 * UNREADABLE_SECONDS):
-        calls.inject(Fault(1, errno.EMFILE))
+        opening_calls.inject(Fault(1, errno.EMFILE))
         assert isinstance(desk.read(now), Later)
 
 
-def test_a_file_that_the_agent_may_not_read_waits_by_itself(desk: Desk, calls: Calls) -> None:
+def test_a_file_that_the_agent_may_not_read_waits_by_itself(
+    desk: Desk, opening_calls: Calls
+) -> None:
     """Until it is repaired. It is looked at less and less often, and named once."""
     desk.path.write_bytes(event())
     for now, again, problem in (
@@ -249,9 +243,9 @@ def test_a_file_that_the_agent_may_not_read_waits_by_itself(desk: Desk, calls: C
         (NOW + 300, 30.0, ""),
         (NOW + 86_400, DENIED_AGAIN_MOST, ""),
     ):
-        calls.inject(Fault(1, errno.EACCES))
+        opening_calls.inject(Fault(1, errno.EACCES))
         assert desk.read(now) == Aside(now + again, DENIED, problem)
-    calls.inject(None)
+    opening_calls.inject(None)
     assert isinstance(desk.read(NOW + 90_000), Ready)
 
 
@@ -273,7 +267,7 @@ def test_a_leased_file_waits_by_itself(desk: Desk) -> None:
 
 
 def test_of_each_owner_a_bounded_number_of_such_files_is_kept(
-    desk: Desk, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, opening_calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stranger could make a million of them. Another user's are kept, and so is the next one once
     the first is repaired."""
@@ -284,19 +278,19 @@ def test_of_each_owner_a_bounded_number_of_such_files_is_kept(
         (desk.root / "pdq" / entry.name).write_bytes(event())
 
     def denied(entry: Entry) -> Found:
-        calls.inject(Fault(1, errno.EACCES))
+        opening_calls.inject(Fault(1, errno.EACCES))
         return desk.read(entry=entry)
 
     assert isinstance(denied(desk.entry), Aside)
     assert denied(second) == Unfit(DENIED)
     assert isinstance(denied(others), Aside)
-    calls.inject(None)
+    opening_calls.inject(None)
     assert isinstance(desk.read(), Ready)
     assert isinstance(denied(second), Aside)
 
 
 def test_owners_share_what_is_kept(
-    desk: Desk, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, opening_calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two get two each of five. A file that is gone takes no place."""
     monkeypatch.setattr(reading, "DENIED_OF_ALL", 5)
@@ -306,12 +300,12 @@ def test_owners_share_what_is_kept(
 
     def denied(entry: Entry) -> Found:
         (desk.root / "pdq" / entry.name).write_bytes(event())
-        calls.inject(Fault(1, errno.EACCES))
+        opening_calls.inject(Fault(1, errno.EACCES))
         return desk.read(entry=entry)
 
     assert [type(denied(entry)) for entry in entries] == [Aside, Aside, Unfit]
     (desk.root / "pdq" / entries[0].name).unlink()
-    calls.inject(None)
+    opening_calls.inject(None)
     assert desk.read(entry=entries[0]) == Gone()
     assert isinstance(denied(entries[2]), Aside)
 
@@ -341,9 +335,11 @@ def test_one_owners_file_is_read_beside_anothers(desk: Desk) -> None:
         assert isinstance(first.result(60), Ready)
 
 
-def test_after_an_accident_with_the_whole_queue_the_order_is_kept(desk: Desk, calls: Calls) -> None:
+def test_after_an_accident_with_the_whole_queue_the_order_is_kept(
+    desk: Desk, opening_calls: Calls
+) -> None:
     """Where the agent may not use pdq/ either, nothing else can leave: the key waits."""
     desk.path.write_bytes(event())
     (desk.root / "pdq").rename(desk.root / "away")
-    calls.inject(Fault(1, errno.EACCES))
+    opening_calls.inject(Fault(1, errno.EACCES))
     assert desk.read() == Later(NOW + AGAIN_SECONDS, DENIED, os.strerror(errno.EACCES))

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from pdagent.queue.expected import Expected
+from pdagent.queue.state import State
 from tests.unit.queue.expectations import Queue, begun
+
+
+@pytest.fixture
+def state(root: Path) -> State:
+    (root.parent / "db").mkdir()
+    return State(str(root.parent))
 
 
 @pytest.fixture

@@ -21,12 +21,6 @@ REASON = Reason("2026-11-23T02:52:36Z", 400, "Invalid routing key", 1)
 
 
 @pytest.fixture
-def state(root: Path) -> State:
-    (root.parent / "db").mkdir()
-    return State(str(root.parent))
-
-
-@pytest.fixture
 def intervention(root: Path, state: State) -> Intervention:
     return Intervention(str(root), state, str)
 

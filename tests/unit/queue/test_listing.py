@@ -16,12 +16,6 @@ ALL = ("pdq", "err", "suc")
 
 
 @pytest.fixture
-def state(root: Path) -> State:
-    (root.parent / "db").mkdir()
-    return State(str(root.parent))
-
-
-@pytest.fixture
 def listing(root: Path, state: State) -> Listing:
     held = Held(
         (

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.queue import opening
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.overtaking import MEMORY_SECONDS, Overtaking
 from tests.support.calls import Calls, Fault
@@ -30,14 +29,6 @@ def clock() -> Clock:
 @pytest.fixture
 def overtaking(root: Path, clock: Clock) -> Overtaking:
     return Overtaking(Backlog(str(root)), lambda key: NAMES.get(key, key), monotonic=clock)
-
-
-@pytest.fixture
-def opening_calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """The calls of the system with which files are opened: a test may have them fail."""
-    calls = Calls(os)
-    monkeypatch.setattr(opening, "os", calls)
-    return calls
 
 
 def deliver(root: Path, name: str, dedup_key: str) -> str:
