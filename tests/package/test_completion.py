@@ -93,7 +93,7 @@ def test_bash(made: Path, environment: dict[str, str], agent: Agent) -> None:
         done"""
     lines = [line for line, _ in ROWS]
     seen = output(["bash", "-c", script, "bash", str(made / "bash"), *lines], environment)
-    for (line, words), offered in zip(ROWS, seen.split("\n"), strict=False):
+    for (line, words), offered in zip(ROWS, seen.splitlines(), strict=True):
         assert set(offered.split()) == expected(words, agent), line
 
 
