@@ -29,10 +29,11 @@ def settings() -> Iterator[Described]:
 MEANINGS = {
     "send_interval_secs": (
         "Seconds between looks at the whole queue directory. New events do not wait for this: "
-        "pd-send wakes the daemon. It is the safety net, and for files that scripts drop in."
+        "pd-send wakes the daemon. The looks are a safety net, and find files that scripts drop in."
     ),
     "cleanup_interval_secs": (
-        "Seconds between clean-ups of delivered events, events in error and what died in tmp/."
+        "Seconds between clean-ups of delivered events, events in error and what senders that died "
+        "have left in tmp/."
     ),
     "cleanup_threshold_secs": (
         "Seconds for which delivered events and events in error are kept. Pending events are kept "
@@ -71,7 +72,7 @@ MEANINGS = {
     ),
     "events_token_file": (
         "A file with the token that a relay knows this host by. Only root and the agent's group "
-        "may read it. PagerDuty itself is not sent it."
+        "may read it. The token is not sent to PagerDuty itself."
     ),
     "events_client_cert": (
         "A file with the certificate, in PEM form, that this host shows a relay which asks for one."
@@ -89,7 +90,7 @@ MEANINGS = {
         "A file with a section [Keys] of its own: names of integration keys, for pd-send -k @NAME. "
         "It may be readable by the group pdagent alone. In the place of its path, "
         "credential:pdagent.keys means the file that systemd hands to the service by that name. "
-        "All settings that name a file to read take that."
+        "All settings that name a file to read take such a name."
     ),
     "listen": (
         "Where to serve an Events API of the agent's own, such as 127.0.0.1:49463, or the path of "
@@ -119,9 +120,10 @@ MEANINGS = {
         "Pending events from which on that API answers 429. pd-send queues all the same."
     ),
     "listen_pending_per_sender": (
-        "The same for the pending events of one sender: by the name of its token, the name in its "
-        "certificate, or else its address. Others are taken meanwhile. Senders of this host that "
-        "have no name have no such bound."
+        "Pending events of one sender from which on that API answers 429 to this sender, while "
+        "others are taken. A sender is known by the name of its token, the name in its "
+        "certificate, or else its address. Senders of this host that have no name have no such "
+        "bound."
     ),
     "max_connections": (
         "How many events may be on their way at once. Connections are made as they are needed. "

@@ -46,7 +46,8 @@ ENVIRONMENT = {
 
 
 def conf() -> str:
-    """The file as it is shipped: every key explained; those that are not in it yet as comments."""
+    """The file as it is shipped: all settings with their meanings. Those that the old agent did not
+    have are comments."""
     parts = ["# The PagerDuty Agent's configuration. After a change: systemctl reload pdagent.\n"]
     parts.append("# pdagent.conf(5) says the same, and more.\n\n[Main]\n")
     for setting in settings():

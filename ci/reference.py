@@ -1,5 +1,5 @@
 """Writes the reference part of docs/ from what the agent says about itself: docs/commands.md from
-the argument parsers, docs/configuration.md from the configuration's keys.
+the argument parsers, docs/configuration.md from the table of settings.
 
 usage: python ci/reference.py DIRECTORY
 """

@@ -86,7 +86,8 @@ class Place:
         )
         said = f"{block}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
         assert done.returncode == 0, said
-        for (command, expected), printed in zip(steps, done.stdout.split(END), strict=False):
+        printed_by = done.stdout.split(END)[:-1]  # behind the last end there is nothing
+        for (command, expected), printed in zip(steps, printed_by, strict=True):
             shown = [shape(line) for line in printed.splitlines()]
             for line in (expected or "").splitlines():
                 assert shape(self.here(line)) in shown, f"{block}: {command}: {printed}"
