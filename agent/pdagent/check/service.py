@@ -23,7 +23,7 @@ from pdagent.queue.condition import Condition
 from pdagent.queue.layout import lock_file
 from pdagent.queue.regular import read_regular
 from pdagent.spool import open_fifo, wake_fifo
-from pdagent.wire.environment import FILES, VARIABLES, oddities, parse
+from pdagent.wire.environment import FILE_BYTES, FILES, VARIABLES, oddities, parse
 
 SUBJECT = "daemon"
 BOOT = "boot"
@@ -190,7 +190,7 @@ def environment(settings: Config, host: Host, own: Mapping[str, str]) -> Environ
     for path in FILES:
         try:
             with open(host.path(path), encoding="utf-8", errors="replace") as file:
-                text = file.read(1_048_576)
+                text = file.read(FILE_BYTES)
         except FileNotFoundError:
             continue
         except OSError:

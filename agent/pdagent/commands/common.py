@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from typing import NoReturn  # to import it would cost a command 1 ms
 
 PIECE = 8192
-LINE_CHARS, END_CHARS = 800, 200  # of a line that says what is wrong, and of these at its end
+LINE_CHARS = 800  # of a line that says what is wrong
+END_CHARS = 200  # how many of them are its end, where it is longer and its middle is left out
 
 Example = tuple[str, str]  # a command line, and what it does
 

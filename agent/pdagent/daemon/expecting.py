@@ -160,7 +160,7 @@ class Expecting:
         self._tally.waiting = len(self._expected) - self._expected.lapsed
 
     def _look(self) -> None:
-        # Before the look: what comes during it is seen, or asks for another one.
+        # This comes before the look. What comes during the look is seen, or asks for another one.
         self._wanted = False
         if not self._loaded:
             with self._watched(f"cannot look into {self._root}/{EXPECTED}"):
@@ -198,7 +198,7 @@ class Expecting:
         except Hostile as error:
             self._set_aside(name, str(error))
         except SpoolError as error:
-            # It is about something that has lapsed already, so no lapse has to wait for it.
+            # It renews what has lapsed already, or is one too many. No lapse waits for either.
             self._try_again(AGAIN_SECONDS)
             self._say("an expectation waits", str(error))
         except FileNotFoundError:

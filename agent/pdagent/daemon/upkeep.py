@@ -18,7 +18,7 @@ from pdagent.queue.state import Counters
 log = logging.getLogger("main")
 
 AGAIN_SECONDS = 60.0  # after a clean-up that could not begin
-GIVE_BACK_LOOKS = 2  # after the first of them, the look itself takes some memory again
+GIVE_BACK_LOOKS = 2  # after work: the first look takes some memory itself, the second gives it back
 WORK_SECONDS = 0.01  # with more CPU time than this between two looks, the daemon has worked
 
 
@@ -71,7 +71,7 @@ class Upkeep:
     def give_back(self, bulletins: int) -> None:
         """Gives memory back to the system once the work is over that needed it. `bulletins` is how
         many were made until now: a bulletin is work, although it takes hardly any time."""
-        # This is not done at each look, which would need the memory again that it has given back.
+        # A look needs some memory. If each look gave it back, the next one would ask for it again.
         if time.process_time() - self._worked > WORK_SECONDS:
             self._quiet_looks = 0
         else:

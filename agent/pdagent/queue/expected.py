@@ -230,7 +230,8 @@ class Expected:
             raise Hostile("only the endpoint can say whose it is")
         identity = identity_of(owner, found)
         if identity in self._stuck:
-            return None  # else the earlier file would undo it, as a renewal does a cancellation
+            # The earlier file, taken later, would undo this one: a renewal undoes a cancellation.
+            return None
         if self._is_overtaken(identity, found.since, now):
             os.unlink(f"{self._new}/{name}")
             return None

@@ -149,12 +149,12 @@ class EncryptedChannel(Channel):
         super().__init__(*args, **kwargs)
         self._encryption = encryption
         self._speaking = threading.Lock()
-        self._has_met = False  # True once the handshake is done
-        self._has_parted = False  # True once it has failed
+        self._is_agreed = False  # True once the handshake is done
+        self._has_failed = False  # True once the handshake has failed
         self._wants_write = False
 
     def readable(self) -> bool:
-        if self._has_met:
+        if self._is_agreed:
             return bool(super().readable())
         return not (self.will_close or self._wants_write)
 
@@ -162,11 +162,11 @@ class EncryptedChannel(Channel):
         return self._wants_write or bool(super().writable())
 
     def handle_read(self) -> None:
-        if self._has_parted:
+        if self._has_failed:
             self._drain()
             return
-        if not self._has_met:
-            self._meet()
+        if not self._is_agreed:
+            self._shake_hands()
             return
         assert isinstance(self.socket, ssl.SSLSocket)
         if self._encryption.is_over(self.socket.context):
@@ -176,12 +176,12 @@ class EncryptedChannel(Channel):
             super().handle_read()
 
     def handle_write(self) -> None:
-        if self._has_met or self.will_close:
+        if self._is_agreed or self.will_close:
             super().handle_write()
         else:
-            self._meet()
+            self._shake_hands()
 
-    def _meet(self) -> None:
+    def _shake_hands(self) -> None:
         assert isinstance(self.socket, ssl.SSLSocket)
         try:
             self.socket.do_handshake()
@@ -191,16 +191,16 @@ class EncryptedChannel(Channel):
             self._wants_write = True
         except OSError as error:
             self._encryption.say(self.peer, error)
-            self._part()
+            self._fail()
         else:
-            self._has_met, self._wants_write = True, False
+            self._is_agreed, self._wants_write = True, False
             self.certificate = _name(self.socket)
 
-    def _part(self) -> None:
+    def _fail(self) -> None:
         # OpenSSL has told the client why. If the connection were closed now, with something unread,
         # it would be reset, and the client might not read that. So the client closes it, or the
         # crowd.
-        self._has_parted, self._wants_write = True, False
+        self._has_failed, self._wants_write = True, False
         assert self.socket is not None
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)

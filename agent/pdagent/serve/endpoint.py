@@ -46,7 +46,7 @@ RETRY_SECONDS = 30  # what clients are asked to wait for when there is no room
 
 _PASSED = "HTTP_" + HEADER.upper().replace("-", "_")
 _KINDS: dict[str, Kind] = {api.V2_PATH: "v2", api.CHANGE_PATH: "change", api.V1_PATH: "v1"}
-# Not PagerDuty's: what `pd-send expect` is on a host with an agent of its own.
+# PagerDuty has no such path. A post to it is what `pd-send expect` is on a host that has an agent.
 EXPECT_PATH = "/pdagent/expect"
 _INTEGRATIONS = re.compile(r"/(?P<integration>integration)/([^/]+)/enqueue|/x-ere/([^/]+)")
 _REASONS = {

@@ -36,8 +36,8 @@ from pdagent.wire.post import NOT_AWAY, Post
 from pdagent.wire.proxy import Proxy
 
 CONNECT_SECONDS = 10.0
-# A proxy is near, so TLS with it gets less time. So does the question whether it speaks no TLS.
-# Both fit into the ten seconds of a direct delivery.
+# A proxy is near, so TLS with it gets less time, and so does the question whether it speaks plain
+# HTTP. Both fit into the ten seconds of a direct delivery.
 PROXY_TLS_SECONDS = 5.0
 PLAIN_SECONDS = 2.0
 # A kernel takes this much at once, if it holds nothing else. What is longer may have to wait.

@@ -4,6 +4,7 @@ from collections.abc import Iterator, MutableMapping
 
 FILES = ("/etc/default/pdagent", "/etc/sysconfig/pdagent")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+FILE_BYTES = 1_048_576
 VARIABLES = (*_PROXIES, *(name.upper() for name in _PROXIES), "SSL_CERT_FILE")
 
 
@@ -44,7 +45,7 @@ def take_over(environment: MutableMapping[str, str]) -> str:
     for path in FILES:
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
-                values = parse(file.read(1_048_576))
+                values = parse(file.read(FILE_BYTES))
             for name in values:
                 environment.pop(name.lower(), None)  # else it would win over one in upper case
             environment.update(values)

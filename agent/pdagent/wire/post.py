@@ -25,11 +25,11 @@ class Post:
         self.deadline = deadline
         self.fresh = fresh
         self.away = away
-        self.twin: socket.socket | None = None
+        self.twin: socket.socket | None = None  # of its connection's socket, for another thread
         self.begun = False  # its first bytes may have gone out
         self.sent = False  # True once the kernel has taken all of it
-        self.reused = False
-        self.overdue = False
+        self.reused = False  # True if its connection has carried another post
+        self.overdue = False  # True once its time is up, or it was cut off
 
     def left(self, most: float = math.inf) -> float:
         """Seconds until the deadline, `most` at most. Raises TimeoutError if there are none."""
