@@ -58,7 +58,7 @@ class Channel(HTTPChannel):
     parser_class = _Parser
 
     def __init__(self, crowd: "Crowd", *args: Any, **kwargs: Any) -> None:
-        self._active_at = time.monotonic()
+        self.active_at = time.monotonic()
         super().__init__(*args, **kwargs)
         assert self.socket is not None
         self.peer = _peer(self.socket, self.addr)
@@ -66,22 +66,22 @@ class Channel(HTTPChannel):
         self._crowd = crowd
         crowd.make_room()
 
-    # waitress sets and compares this by the wall clock. It is kept by a clock that nobody sets:
+    # waitress sets and compares this by the wall clock. `active_at` is by a clock that nobody sets:
     # after a step back, silent clients would keep their places for as long as the step.
     @property
     def last_activity(self) -> float:
-        return self._active_at + time.time() - time.monotonic()
+        return self.active_at + time.time() - time.monotonic()
 
     @last_activity.setter
     def last_activity(self, wall: float) -> None:
-        self._active_at = wall - time.time() + time.monotonic()
+        self.active_at = wall - time.time() + time.monotonic()
 
     def handle_read(self) -> None:
-        request, began = self.request, self.last_activity
+        request, began = self.request, self.active_at
         super().handle_read()
         self.has_asked = True
         if request is not None and self.request is request:
-            self.last_activity = began
+            self.active_at = began
         if len(self.requests) > AHEAD_MOST:
             self.will_close = True
         self._crowd.make_room()
@@ -144,11 +144,11 @@ class Crowd:
         number = Counter(channel.peer for channel in found)
 
         def order(channel: Channel) -> tuple[int, float]:
-            return -number[channel.peer], channel.last_activity
+            return -number[channel.peer], channel.active_at
 
         waiting = [channel for channel in found if not channel.is_served]
         chosen = min(waiting or found, key=order)
-        if time.time() - chosen.last_activity < WAIT_SECONDS:
+        if time.monotonic() - chosen.active_at < WAIT_SECONDS:
             # A peer whose connections are all busy would have everybody who comes turned away. So
             # a peer that has many loses one that is busy.
             most = min(found, key=order)
@@ -162,12 +162,12 @@ class Crowd:
             size[channel.peer] += channel.body_bytes
         waiting = [channel for channel in found if channel.body_bytes and not channel.is_served]
         if waiting:
-            min(waiting, key=lambda c: (-size[c.peer], c.last_activity)).will_close = True
+            min(waiting, key=lambda c: (-size[c.peer], c.active_at)).will_close = True
 
     def seconds_left(self) -> float:
         """How long it is until `close_late` has something to do. If nobody is connected, the answer
         is the longest time that there is, so that nobody wakes up for nothing."""
-        now = time.time()
+        now = time.monotonic()
         ends = [self._end(channel) - now for channel in self._open()]
         return max(0.0, min(ends, default=float(self._bounds.seconds)))
 
@@ -179,7 +179,7 @@ class Crowd:
         waitress would close them once they can be written to. A client that does not read would
         keep its place for ever.
         """
-        now = time.time()
+        now = time.monotonic()
         for channel in list(self.channels.values()):
             if isinstance(channel, Channel) and (channel.will_close or self._end(channel) <= now):
                 channel.handle_close()
@@ -192,9 +192,9 @@ class Crowd:
         ]
 
     def _end(self, channel: Channel) -> float:
-        """When the client's time is over. A connection that is being served is looked at again
-        later."""
+        """When the client's time is over, in monotonic seconds. A connection that is being served
+        is looked at again later."""
         if channel.is_served:
-            return time.time() + self._bounds.seconds
+            return time.monotonic() + self._bounds.seconds
         headers, whole = self._bounds.header_seconds, self._bounds.seconds
-        return channel.last_activity + (headers if channel.is_in_headers else whole)
+        return channel.active_at + (headers if channel.is_in_headers else whole)
