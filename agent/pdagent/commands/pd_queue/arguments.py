@@ -250,28 +250,37 @@ def _key(text: str) -> str:
 def check(parser: common.Parser, options: argparse.Namespace) -> None:
     """Ends the command with a usage error where options don't go together."""
     if options.command == "cancel":
-        chosen = (options.service_key, options.incident_key, options.user)
-        if not options.all and all(each is None for each in chosen):
-            text = "An incident key, a key, a user or a flag for all required"
-            parser.error(text, "Type: sudo pd-queue cancel -i KEY, or --user USER, or -a")
-        if options.all and any(each is not None for each in chosen):
-            parser.error("Only one of what to cancel and the flag for all required")
-    if options.command not in ("retry", "purge"):
-        return
+        _check_cancel(parser, options)
+    elif options.command in ("retry", "purge"):
+        _check_selection(parser, options)
+    if options.command == "purge" and not (
+        options.yes or options.dry_run or (os.isatty(0) and os.isatty(2))
+    ):
+        text = "purge needs --yes where there is no terminal to ask on, or --dry-run"
+        parser.error(text, "See: pd-queue purge -h")
+
+
+def _check_cancel(parser: common.Parser, options: argparse.Namespace) -> None:
+    chosen = (options.service_key, options.incident_key, options.user)
+    if not options.all and all(each is None for each in chosen):
+        text = "An incident key, a key, a user or a flag for all required"
+        parser.error(text, "Type: sudo pd-queue cancel -i KEY, or --user USER, or -a")
+    if options.all and any(each is not None for each in chosen):
+        parser.error("Only one of what to cancel and the flag for all required")
+
+
+def _check_selection(parser: common.Parser, options: argparse.Namespace) -> None:
+    """What `retry` and `purge` change has to be said: a forgotten option must not mean all."""
     command = f"sudo pd-queue {options.command}"
     hint = f"Type: {command} EVENT, or -k KEY, or -a. See: pd-queue {options.command} -h"
-    selective = any(getattr(options, name, None) not in (None, [], False) for name in _FILTERS)
     if options.service_key and options.all_keys:
         parser.error("Only one of specific service key or flag for all keys required", hint)
-    if options.command == "retry" and not (selective or options.all_keys):
-        parser.error("A specific service key or a flag for all keys required", hint)
-    if options.command == "purge":
-        if not (selective or options.all_keys):
+    selective = any(getattr(options, name, None) not in (None, [], False) for name in _FILTERS)
+    if not (selective or options.all_keys):
+        text = "A specific service key or a flag for all keys required"
+        if options.command == "purge":
             text = "An event, a specific service key, a filter or a flag for all keys required"
-            parser.error(text, hint)
-        if not (options.yes or options.dry_run or (os.isatty(0) and os.isatty(2))):
-            text = "purge needs --yes where there is no terminal to ask on, or --dry-run"
-            parser.error(text, f"See: pd-queue {options.command} -h")
+        parser.error(text, hint)
 
 
 def query(options: argparse.Namespace) -> Query:
