@@ -14,7 +14,7 @@ from pdagent.shown import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn  # to import it would cost a command 1 ms
+    from typing import NoReturn, Self  # to import it would cost a command 1 ms
 
 PIECE = 8192
 LINE_CHARS = 800  # of a line that says what is wrong
@@ -30,6 +30,13 @@ class Parser(argparse.ArgumentParser):
 
     examples: Sequence[Example] = ()
     first_words: Sequence[str] = ()  # which have options of their own
+
+    @classmethod
+    def of(cls, name: str, description: str, examples: Sequence[Example]) -> "Self":
+        """A command's parser. `options` adds help, with the old agent's texts."""
+        made = cls(prog=name, description=description, add_help=False)
+        made.examples = examples
+        return made
 
     def error(self, message: str, hint: str = "") -> "NoReturn":
         """Ends the command. `hint` says what to type; without one, the usage is shown in one
@@ -121,17 +128,10 @@ def did_you_mean(word: str, known: Iterable[str], sign: str = "") -> str:
     return f": did you mean {sign}{found[0]}?" if found else ""
 
 
-def parser(name: str, description: str, examples: Sequence[Example] = ()) -> Parser:
-    """A parser with the old agent's texts: it says "optional arguments", where argparse says
-    "options" today."""
-    made = Parser(prog=name, description=description, add_help=False)
-    made.examples = examples
-    return made
-
-
 def options(parser: argparse.ArgumentParser, default: str | None = None) -> argparse._ArgumentGroup:
-    """The parser's group of options, with those that every command has. `default` is that of
-    --config: a sub-command's default must not overwrite what was given before it."""
+    """The parser's group of options, with those that every command has. It is called "optional
+    arguments", as the old agent's argparse called it. `default` is that of --config: a
+    sub-command's default must not overwrite what was given before it."""
     group = parser.add_argument_group("optional arguments")
     group.add_argument("-h", "--help", action="help", help="show this help message and exit")
     group.add_argument(
@@ -158,6 +158,18 @@ def key_file(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="read the key from the first line of FILE, so that it does not show in ps",
     )
+
+
+def dry_run(group: argparse._ArgumentGroup) -> None:
+    """Adds the option of commands that send an event at once: only to show it."""
+    group.add_argument(
+        "--dry-run", action="store_true", help="print the body that would be sent, queue nothing"
+    )
+
+
+def quiet(group: argparse._ArgumentGroup) -> None:
+    """Adds the option of all commands that send: to say nothing."""
+    group.add_argument("-q", "--quiet", action="store_true", help="Operate quietly (no output)")
 
 
 def abbreviations(option: str, shortest: str) -> list[str]:

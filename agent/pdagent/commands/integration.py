@@ -6,7 +6,6 @@ sent goes to the system's log too.
 
 import argparse
 import re
-from collections.abc import Sequence
 
 from pdagent.commands import common, sending
 from pdagent.integrations import syslog
@@ -31,12 +30,6 @@ class Parser(common.Parser):
         super().error(message, hint)
 
 
-def parser(name: str, description: str, examples: Sequence[common.Example]) -> Parser:
-    made = Parser(prog=name, description=description, add_help=False)
-    made.examples = examples
-    return made
-
-
 def options(parser: Parser) -> argparse._ArgumentGroup:
     """The options that pd-nagios, pd-zabbix and pd-sensu have in common."""
     group = common.options(parser)
@@ -46,10 +39,8 @@ def options(parser: Parser) -> argparse._ArgumentGroup:
         metavar="{v1,v2}",
         help="the Events API to write for (default: integrations_events_api of the configuration)",
     )
-    group.add_argument(
-        "--dry-run", action="store_true", help="print the body that would be sent, queue nothing"
-    )
-    group.add_argument("-q", "--quiet", action="store_true", help="Operate quietly (no output)")
+    common.dry_run(group)
+    common.quiet(group)
     return group
 
 

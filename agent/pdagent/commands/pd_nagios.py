@@ -13,7 +13,7 @@ _STILL_MEAN = {
 
 
 def parser() -> integration.Parser:
-    parser = integration.parser(
+    parser = integration.Parser.of(
         "pd-nagios",
         "Enqueue an event from Nagios, Icinga or Naemon to PagerDuty.",
         (

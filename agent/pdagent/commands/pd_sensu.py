@@ -7,7 +7,7 @@ from pdagent.integrations.sensu import SensuReport
 
 
 def parser() -> integration.Parser:
-    parser = integration.parser(
+    parser = integration.Parser.of(
         "pd-sensu",
         "Enqueue an event from Sensu, Core or Go, to PagerDuty. The event is read from stdin.",
         (

@@ -5,7 +5,7 @@ from pdagent.integrations.zabbix import MESSAGES, ZabbixReport, split
 
 
 def parser() -> integration.Parser:
-    parser = integration.parser(
+    parser = integration.Parser.of(
         "pd-zabbix",
         "Enqueue an event from Zabbix to PagerDuty.",
         (

@@ -13,7 +13,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     """The parser of the command, and that of `check`."""
-    parser = common.parser(
+    parser = common.Parser.of(
         "pdagent",
         "About the PagerDuty Agent on this host.",
         (

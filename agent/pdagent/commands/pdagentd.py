@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def parser() -> "argparse.ArgumentParser":
     from pdagent.commands import common
 
-    parser = common.parser(
+    parser = common.Parser.of(
         "pdagentd",
         "Send the events queued on this host to PagerDuty.",
         (

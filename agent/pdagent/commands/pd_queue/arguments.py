@@ -65,7 +65,7 @@ EXAMPLES = {
 
 
 def parser() -> common.Parser:
-    parser = common.parser("pd-queue", "Access local queue of PagerDuty Agent.", EXAMPLES[""])
+    parser = common.Parser.of("pd-queue", "Access local queue of PagerDuty Agent.", EXAMPLES[""])
     common.options(parser)
     commands = parser.add_subparsers(
         title="sub-commands",

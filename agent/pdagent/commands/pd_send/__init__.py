@@ -36,7 +36,7 @@ _STILL_MEAN = {
 
 
 def parser() -> common.Parser:
-    parser = common.parser(
+    parser = common.Parser.of(
         "pd-send",
         "Queue up a trigger, acknowledge, or resolve event to PagerDuty. "
         "With the first word change: a change event. With run: a command, and a page if it fails. "
@@ -80,9 +80,7 @@ def parser() -> common.Parser:
         const=math.inf,
         help="return when PagerDuty has the event, or has refused it, or after SECONDS",
     )
-    group.add_argument(
-        "--dry-run", action="store_true", help="print the body that would be sent, queue nothing"
-    )
+    common.dry_run(group)
     for name, abbreviations in _STILL_MEAN.items():
         group.add_argument(*abbreviations, dest=name, help=argparse.SUPPRESS)
     return parser

@@ -34,7 +34,7 @@ class Expecting(Submission):
 
 
 def parser() -> common.Parser:
-    parser = common.parser(
+    parser = common.Parser.of(
         "pd-send expect",
         "Page unless the same is said again in time: for a job that must not stop running in "
         "silence. Each call with the same incident key, integration key and user begins the time "

@@ -40,7 +40,7 @@ class Job(Submission):
 
 
 def parser() -> common.Parser:
-    parser = common.parser(
+    parser = common.Parser.of(
         "pd-send run",
         "Run a command, and page if it fails: if its exit code is not 0, a signal kills it, or its "
         "time is up. Resolve the incident when it succeeds again. Standard input, output, error, "

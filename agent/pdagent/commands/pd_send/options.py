@@ -34,7 +34,7 @@ def about(group: argparse._ArgumentGroup) -> None:
         action="append",
         help="Add given KEY=VALUE pair to the event details",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="Operate quietly (no output)")
+    common.quiet(group)
     group.add_argument(
         "--severity",
         metavar="{critical,error,warning,info}",

@@ -28,7 +28,7 @@ class Unit(Submission):
 
 
 def parser() -> common.Parser:
-    parser = common.parser(
+    parser = common.Parser.of(
         "pd-send unit",
         "Page that a systemd unit has failed, with its result and its last lines in the journal. "
         "Or resolve the incident, if it has succeeded. The unit pdagent-failed@.service calls this "
