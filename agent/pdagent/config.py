@@ -85,6 +85,7 @@ class Config:
 
     @property
     def spool_dir(self) -> str:
+        """The directory of the queue."""
         return self.data_dir + "/outqueue"
 
     @property

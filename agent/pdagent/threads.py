@@ -43,6 +43,7 @@ class Thread:
         _thread.start_new_thread(_run, (token, task, name))
 
     def is_alive(self) -> bool:
+        """Whether the task still runs."""
         return self._token() is not None
 
     def join(self, seconds: float) -> None:

@@ -31,18 +31,22 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
+    """All is well."""
     return Finding(Level.OK, subject, text)
 
 
 def unknown(subject: str, text: str, remedy: str = "") -> Finding:
+    """It could not be seen."""
     return Finding(Level.UNKNOWN, subject, text, remedy)
 
 
 def warning(subject: str, text: str, remedy: str) -> Finding:
+    """Pages go out, but something is wrong or soon will be."""
     return Finding(Level.WARNING, subject, text, remedy)
 
 
 def failed(subject: str, text: str, remedy: str) -> Finding:
+    """Pages do not go out, or not for long, or not for all."""
     return Finding(Level.FAILED, subject, text, remedy)
 
 

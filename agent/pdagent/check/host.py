@@ -43,13 +43,16 @@ class Host:
     sleep: Callable[[float], None] = threads.pause
 
     def path(self, path: str) -> str:
+        """Where this host has a path that no setting names."""
         return self.root + path
 
     def exists(self, path: str) -> bool:
+        """Whether it has one."""
         return os.path.exists(self.path(path))
 
     @property
     def has_systemd(self) -> bool:
+        """Whether systemd runs here."""
         return self.exists("/run/systemd/system")
 
     def service(self, verb: str) -> str:

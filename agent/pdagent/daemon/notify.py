@@ -21,6 +21,7 @@ class Notifier:
         self.watchdog_seconds = _watchdog(environment)
 
     def send(self, *states: str) -> None:
+        """Sends these states, each as NAME=VALUE, if somebody takes them."""
         if not self._address:
             return
         try:
@@ -31,21 +32,26 @@ class Notifier:
             pass  # systemd will find out by itself
 
     def ready(self) -> None:
+        """The daemon sends events, or is done with a reload."""
         self.send("READY=1")
 
     def reloading(self, monotonic_ns: int) -> None:
+        """The daemon began to read its configuration again, at this moment of CLOCK_MONOTONIC."""
         # With Type=notify-reload (systemd 253), systemd tells this reload from the one before by
         # its time.
         self.send("RELOADING=1", f"MONOTONIC_USEC={monotonic_ns // 1000}")
 
     def stopping(self) -> None:
+        """The daemon is about to end."""
         self.send("STOPPING=1")
 
     def alive(self) -> None:
+        """The daemon is well, as far as its main loop knows."""
         if self.watchdog_seconds is not None:
             self.send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
+        """What `systemctl status` shows, in one line."""
         self.send(f"STATUS={text}")
 
 

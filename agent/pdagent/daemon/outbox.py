@@ -22,6 +22,7 @@ class Outbox:
         self._origins = origins
 
     def configure(self, settings: Config) -> None:
+        """Takes up a new configuration."""
         self._settings = settings
 
     def enqueue(self, identity: str, found: Expectation, body: bytes, place: int) -> None:

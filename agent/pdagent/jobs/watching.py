@@ -51,6 +51,7 @@ class Ending:
 
     @property
     def failed(self) -> bool:
+        """Whether that is worth a page."""
         return self.code != 0 or self.timed_out
 
 

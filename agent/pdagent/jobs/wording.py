@@ -52,6 +52,7 @@ def how(ending: Ending) -> str:
 
 
 def signal_name(number: int) -> str:
+    """A signal as people know it, such as SIGKILL."""
     try:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal has none

@@ -72,6 +72,7 @@ class Condition:
     full: Mapping[str, int] = field(default_factory=dict)
 
     def dumps(self) -> str:
+        """The text of the file."""
         return json.dumps({"version": VERSION, **asdict(self)})
 
     @classmethod

@@ -78,6 +78,7 @@ def _boot_id() -> str:
 
 
 def is_same_boot(one: Moment, other: Moment) -> bool:
+    """Whether both moments are known to be of one boot."""
     return one.boot == other.boot != ""
 
 

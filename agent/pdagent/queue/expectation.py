@@ -40,6 +40,7 @@ class Expectation:
 
     @property
     def is_cancelled(self) -> bool:
+        """Whether it says that nothing is expected any more."""
         return not self.term
 
 

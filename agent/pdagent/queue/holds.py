@@ -106,6 +106,7 @@ class Held:
         return max(over, key=lambda hold: hold.until) if over else None
 
     def dumps(self) -> str:
+        """The text of the file."""
         return json.dumps(
             {
                 "version": VERSION,

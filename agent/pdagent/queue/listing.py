@@ -85,10 +85,12 @@ class Record:
 
     @property
     def state(self) -> str:
+        """One of the STATES, in words."""
         return STATES[self.directory]
 
     @property
     def key(self) -> str:
+        """The integration key in its name, or the name of one; "" if its name is no event's."""
         return key_of(self.name) or ""
 
     @property

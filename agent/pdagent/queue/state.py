@@ -174,6 +174,7 @@ class State:
             os.replace(self._reason_file(event), self._reason_file(new))
 
     def drop_reason(self, event: str) -> None:
+        """The event of that file name has no reason any more."""
         with contextlib.suppress(OSError):
             os.unlink(self._reason_file(event))
 

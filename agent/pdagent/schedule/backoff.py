@@ -29,4 +29,5 @@ class Backoff:
         return longest * self._random()
 
     def succeeded(self) -> None:
+        """Goes one step down."""
         self.step = max(0, self.step - 1)

@@ -47,15 +47,19 @@ class Chains:
         return len(self._by_name)
 
     def items(self) -> Iterable[tuple[str, Chain]]:
+        """All chains, with their names."""
         return self._by_name.items()
 
     def get(self, name: str | None) -> Chain | None:
+        """The chain of that name; None if there is none."""
         return None if name is None else self._by_name.get(name)
 
     def add(self, name: str, chain: Chain) -> None:
+        """A chain of that name in which events wait."""
         self._by_name[name] = chain
 
     def remove(self, name: str) -> Chain:
+        """Takes the chain of that name out."""
         return self._by_name.pop(name)
 
     def due_at(self, name: str, until: float) -> None:

@@ -76,6 +76,7 @@ class Line:
             entry = entry.next
 
     def append(self, entry: Entry) -> None:
+        """Puts an entry at the end."""
         self._insert(self._last, entry)
 
     def prepend(self, entries: Iterable[Entry]) -> None:

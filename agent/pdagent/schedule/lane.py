@@ -101,18 +101,21 @@ class Lane:
 
     @property
     def backoff(self) -> Backoff:
+        """The backoff of the whole lane's holds."""
         if self._backoff is None:
             self._backoff = Backoff(self._random)
         return self._backoff
 
     @property
     def chains(self) -> Chains:
+        """The chains in which events wait."""
         if self._chains is None:
             self._chains = Chains()
         return self._chains
 
     @property
     def has_chains(self) -> bool:
+        """Whether events wait in any chain."""
         return bool(self._chains)
 
     @property

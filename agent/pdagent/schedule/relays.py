@@ -84,6 +84,7 @@ class Relays:
 
     @property
     def several(self) -> bool:
+        """Whether there is more than one destination."""
         return len(self._relays) > 1
 
     def lost(self) -> dict[str, float]:

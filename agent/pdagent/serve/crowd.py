@@ -101,10 +101,12 @@ class Channel(HTTPChannel):
 
     @property
     def is_in_headers(self) -> bool:
+        """Whether the headers of the client's next request have yet to come, or to end."""
         return not self.has_asked if self.request is None else not self.request.headers_finished
 
     @property
     def body_bytes(self) -> int:
+        """How many bytes of bodies this connection keeps in memory."""
         requests = [*self.requests, self.request]
         return sum(request.body_bytes_received for request in requests if request is not None)
 

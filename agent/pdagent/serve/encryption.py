@@ -97,6 +97,7 @@ class Encryption:
         self._said_at = float("-inf")
 
     def renew(self, made: ssl.SSLContext) -> None:
+        """New connections are encrypted with this context from now on."""
         self._context = made
 
     def is_over(self, made: ssl.SSLContext) -> bool:

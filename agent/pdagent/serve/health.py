@@ -27,6 +27,7 @@ class Health:
         return self.loop and not self.spool
 
     def document(self) -> dict[str, object]:
+        """The answer of `/healthz`, as docs/json.md has it."""
         return {
             "schema": "pdagent.health/1",
             "status": "ok" if self.good else "failed",

@@ -53,6 +53,7 @@ class Heartbeat:
             self._thread = threads.start(self._run, "Heartbeat")
 
     def stop(self) -> None:
+        """Beats no more. A beat that is on its way still ends."""
         self._stopped.set()
 
     def _run(self) -> None:

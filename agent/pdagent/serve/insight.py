@@ -68,6 +68,7 @@ class Insight:
         log.info("metrics are at %s", address)
 
     def close(self) -> None:
+        """Answers nobody from now on."""
         if self._listener is not None:
             self._listener.close()
 

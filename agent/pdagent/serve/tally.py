@@ -73,6 +73,7 @@ class Tally:
             self.turned_away[status] += 1
 
     def count_accepted(self, number: int) -> None:
+        """So many events came into the queue."""
         with self._lock:
             self.accepted += number
 

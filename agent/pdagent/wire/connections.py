@@ -155,6 +155,7 @@ class Connection:
         return False
 
     def close(self) -> None:
+        """Closes it, however far it got."""
         for sock in (self._sock, self._twin):
             if sock is not None:
                 sock.close()

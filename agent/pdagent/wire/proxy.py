@@ -52,6 +52,7 @@ class Proxy:
 
     @property
     def where(self) -> str:
+        """HOST:PORT, with an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

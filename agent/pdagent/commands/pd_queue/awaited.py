@@ -62,6 +62,7 @@ def selected(view: View, options: argparse.Namespace) -> Iterator[Kept]:
 
 
 def awaited(each: Kept, now: Moment) -> Awaited:
+    """An expectation that is kept, for a person."""
     found = each.expectation
     since, term = found.since, found.term
     until = now.wall + due(since, term, now)
@@ -70,6 +71,7 @@ def awaited(each: Kept, now: Moment) -> Awaited:
 
 
 def document(each: Awaited) -> Document:
+    """The same for a program: docs/json.md."""
     return {
         "user": each.owner,
         "key": masked(each.key),

@@ -27,6 +27,7 @@ def head(view: View, what: str) -> Document:
 
 
 def status(view: View, counts: Mapping[str, Count], key: str | None) -> Document:
+    """The document of `status`, for all keys or one."""
     return {
         **head(view, "status"),
         "keys": [
@@ -48,6 +49,7 @@ def status(view: View, counts: Mapping[str, Count], key: str | None) -> Document
 
 
 def hold(view: View, hold: Hold) -> Document:
+    """One hold."""
     chain = hold.chain
     has_dedup_key = chain.startswith("=")
     scope: str = hold.scope
@@ -65,6 +67,7 @@ def hold(view: View, hold: Hold) -> Document:
 
 
 def event(view: View, record: Record) -> Document:
+    """One event, as `list` has it."""
     found, accepted, key = record.event, record.accepted, record.key
     waits = record.hold if record.directory == PENDING else None
     return {

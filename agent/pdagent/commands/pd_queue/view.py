@@ -48,6 +48,7 @@ class View:
         return Listing(self.root, self.state, self.held, self.lane)
 
     def intervention(self) -> "Intervention":
+        """What changes the queue."""
         from pdagent.queue.intervention import Intervention  # for those who change something only
 
         return Intervention(self.root, self.state, self.lane)
