@@ -33,6 +33,7 @@ def check_key(file: Path) -> tuple[int, str]:
 def test_check_key(
     signer: Keys, tmp_path: Path, expires: str, algorithm: str, complaint: str
 ) -> None:
+    """A key that no old package manager takes, or that soon expires, is refused with the reason."""
     key = signer.make(f"{expires} {algorithm}", expires, algorithm)
     status, said = check_key(signer.export(tmp_path / "key", key))
     assert status == bool(complaint)

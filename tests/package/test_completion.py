@@ -84,6 +84,7 @@ def expected(row: str, agent: Agent) -> set[str]:
 
 
 def test_bash(made: Path, environment: dict[str, str], agent: Agent) -> None:
+    """bash offers for each line what is expected."""
     script = """
         . "$1"; shift
         for COMP_LINE; do
@@ -99,6 +100,7 @@ def test_bash(made: Path, environment: dict[str, str], agent: Agent) -> None:
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
 def test_fish(made: Path, environment: dict[str, str], agent: Agent) -> None:
+    """fish offers for each line what is expected."""
     script = f"""
         set -p fish_complete_path {made}
         for line in $argv
@@ -154,6 +156,7 @@ def test_bash_on_a_terminal(made: Path, environment: dict[str, str], tmp_path: P
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
 def test_zsh(made: Path, environment: dict[str, str], agent: Agent, tmp_path: Path) -> None:
+    """zsh completes each line to the only word, or lists the words that are expected."""
     (tmp_path / ".zshrc").write_text(f"""
         PS1='> ' fpath=({made} $fpath)
         unsetopt beep

@@ -85,6 +85,7 @@ def test_commands(package: Package) -> None:
 
 
 def test_manuals(package: Package) -> None:
+    """Each command and the configuration have a manual page."""
     pages = {path for path in package.files if path.startswith("/usr/share/man/man")}
     names = {Path(path).name.split(".gz")[0] for path in pages if path.endswith(".gz")}
     assert names == {"pd-send.1", "pd-queue.1", "pdagent.1", "pdagent.conf.5", "pdagentd.8"}

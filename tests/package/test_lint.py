@@ -26,6 +26,7 @@ def of(packages: list[Path], family: str) -> list[Path]:
 
 @pytest.mark.skipif(not shutil.which("lintian"), reason="lintian is not installed")
 def test_lintian(packages: list[Path]) -> None:
+    """lintian has nothing to say of a deb."""
     command: list[str | Path] = ["lintian", "--no-cfg", "--allow-root"]
     command += ["--fail-on", "error,warning", *of(packages, "deb")]
     seen = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -34,6 +35,7 @@ def test_lintian(packages: list[Path]) -> None:
 
 @pytest.mark.skipif(not shutil.which("rpmlint"), reason="rpmlint is not installed")
 def test_rpmlint(packages: list[Path]) -> None:
+    """rpmlint has nothing to say of an rpm."""
     command: list[str | Path] = ["rpmlint", "--config", ROOT / "packaging/rpmlint.toml"]
     command += of(packages, "rpm")
     seen = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -106,6 +106,7 @@ def test_it_is_that_old(glibc: Path) -> None:
 
 
 def test_commands(agent: OldHost) -> None:
+    """Every command of the frozen program runs there."""
     agent.queue("queued on an old host")
     assert len(agent.names("pdq")) == 1
     assert KEY in agent.call("pd-queue", "status", "--config", str(agent.conf), user=AGENT)

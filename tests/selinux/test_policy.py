@@ -37,6 +37,7 @@ def test_without_the_package(host: Host, api: EventsApi) -> None:
 
 
 def test_labels(confined: Confined) -> None:
+    """The daemon runs in its domain, and its files have the labels of the policy."""
     assert confined.domain == DAEMON
     files = "/usr/lib/pdagent/pdagent /etc/pdagent.conf /var/lib/pdagent/db /run/pdagent/condition"
     files += " /var/lib/pdagent/outqueue/pdq /var/log/pdagent/pdagentd.log"
@@ -112,6 +113,7 @@ def test_the_daemon_may_nothing_else(confined: Confined) -> None:
 
 
 def test_a_proxy_on_any_port(confined: Confined, api: EventsApi) -> None:
+    """The daemon in its domain reaches PagerDuty through a proxy, whatever its port."""
     with directory() as log, Tinyproxy(log) as proxy:
         # by a name that only the proxy's host knows in this sense
         confined.configure(events_url=api.url, proxy_url=proxy.url.replace("127.0.0.1", HOST))
@@ -122,6 +124,7 @@ def test_a_proxy_on_any_port(confined: Confined, api: EventsApi) -> None:
 
 @pytest.mark.parametrize("where", ["127.0.0.1:9110", "/run/pdagent/metrics.sock"])
 def test_metrics(confined: Confined, api: EventsApi, where: str) -> None:
+    """Metrics can be asked for at a port and at a socket, and are written into a file."""
     confined.configure(
         events_url=api.url.replace("127.0.0.1", HOST),
         metrics_listen=where,
@@ -145,6 +148,7 @@ def test_people_with_the_right(confined: Confined, api: EventsApi) -> None:
 
 
 def test_upgrade(confined: Confined, api: EventsApi) -> None:
+    """After an upgrade the new daemon is in its domain and delivers."""
     confined.configure(events_url=api.url.replace("127.0.0.1", HOST))
     confined.install("/packages/next/pdagent_*_amd64.deb /packages/next/pdagent-selinux_*.deb")
     version = confined.machine.script("dpkg-query --show --showformat '${Version}' pdagent")

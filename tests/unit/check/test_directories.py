@@ -53,6 +53,7 @@ def only(settings: Config) -> Finding:
 
 
 def test_as_installed(settings: Config) -> None:
+    """Directories with the modes that the package gives them are fine."""
     assert only(settings).level is Level.OK
 
 

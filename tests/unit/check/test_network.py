@@ -39,6 +39,7 @@ def only(findings: Iterator[Finding]) -> Finding:
     ],
 )
 def test_clock(skew: float, level: Level, says: str) -> None:
+    """A clock that is far from the time of the Events API is a warning, or fails the check."""
     answer = Answer(200, {"date": DATE})
     finding = only(clock(lambda: answer, lambda: NOW + 0.5 + skew))
     assert finding.level is level
@@ -53,6 +54,8 @@ def test_no_date(headers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(("left", "level"), [(90 * DAY, Level.OK), (3 * DAY, Level.WARNING)])
 def test_certificate(left: float, level: Level) -> None:
+    """The version of TLS and the issuer are named. A certificate that is about to expire is a
+    warning."""
     certificate = Certificate("TLSv1.3", "Some CA", NOW + left)
     finding = only(tls(HTTPS, lambda: Answer(404, certificate=certificate), lambda: NOW))
     assert finding.level is level
@@ -75,6 +78,7 @@ def test_every_stage_has_its_remedy(stage: str) -> None:
 
 
 def test_a_source_address_of_somebody_else() -> None:
+    """An address that this host does not have is named with its setting."""
     settings = Config({"source_address": "192.0.2.1"})
     answer = Answer(stage="connection", why="[Errno 99] Cannot assign requested address")
     assert "source_address = 192.0.2.1" in only(events_api(settings, lambda: answer)).remedy

@@ -35,6 +35,7 @@ def only(findings: Iterator[Finding]) -> Finding:
     ],
 )
 def test_deb(tmp_path: Path, status: str, level: Level, says: str) -> None:
+    """What dpkg says decides, and a package of another version than the program is a warning."""
     info = tmp_path / "var/lib/dpkg/info"
     info.mkdir(parents=True)
     (info / "pdagent.list").touch()
@@ -45,12 +46,14 @@ def test_deb(tmp_path: Path, status: str, level: Level, says: str) -> None:
 
 
 def test_rpm(tmp_path: Path) -> None:
+    """The time of the installation is the one that rpm says."""
     said = {"rpm": f"{__version__}-1 {MADE}"}
     finding = only(package(host(tmp_path, said, MADE + 5 * DAY)))
     assert finding.text == f"pdagent {__version__}-1 (rpm), installed 5 days ago"
 
 
 def test_neither(tmp_path: Path) -> None:
+    """A program that no package brought says so."""
     said = {"rpm": "package pdagent is not installed"}
     assert "not from a package" in only(package(host(tmp_path, said))).text
 

@@ -111,6 +111,7 @@ def trouble(kind: str, path: str, why: str = "Permission denied") -> Condition:
 def test_lines(
     settings: Config, tmp_path: Path, condition: Condition, level: Level, says: str, remedy: str
 ) -> None:
+    """Each trouble that the daemon tells has its level, its line and its remedy."""
     [finding] = found(settings, tmp_path, condition)
     assert finding.level is level
     assert says in finding.text

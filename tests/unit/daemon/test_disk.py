@@ -27,6 +27,7 @@ class Worker:
 
 
 def test_a_quick_disk_keeps_its_worker() -> None:
+    """A worker whose disk has not been slow never goes away."""
     worker = Worker()
     for _ in range(3):
         worker.use(SLOW_SECONDS / 2)
@@ -45,6 +46,7 @@ def test_a_slow_disk_is_remembered_until_it_was_quick() -> None:
 
 
 def test_a_use_that_fails_counts_too() -> None:
+    """A slow use is remembered also where it raised an error."""
     worker = Worker()
     with pytest.raises(FileNotFoundError):
         worker.use(2 * SLOW_SECONDS, FileNotFoundError)

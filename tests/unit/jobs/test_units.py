@@ -58,6 +58,7 @@ def test_a_failure(
 
 
 def test_a_success() -> None:
+    """A unit that ended well has not failed."""
     found = units.told(UNIT, told("success", "exited", "0"))
     assert found is not None
     assert not found.failed

@@ -28,6 +28,7 @@ from pdagent.jobs.watching import Ending
     ],
 )
 def test_how_it_ended(ending: Ending, says: str) -> None:
+    """A failure is told by its exit code, its signal, or how long it ran."""
     assert wording.how(ending) == says
     assert ending.failed
 

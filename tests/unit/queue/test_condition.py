@@ -50,5 +50,6 @@ def test_summary(condition: Condition, line: str) -> None:
 
 
 def test_hour() -> None:
+    """A time of another day comes with its date."""
     assert hour(NOW, NOW) == "14:30"
     assert hour(NOW - 86_400, NOW) == "2026-11-22 14:30"

@@ -20,6 +20,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("address", [NEAR, "/run/events.sock"])
 def test_this_host_needs_nothing(address: str) -> None:
+    """Neither a certificate nor a token is asked for on a loopback address or a Unix socket."""
     made = Admission(Config({}), address)
     assert (made.local, bool(made.senders), made.context) == (True, False, None)
 

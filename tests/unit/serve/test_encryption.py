@@ -1,5 +1,5 @@
-"""What listens speaks TLS, and no peer can make it wait by way of TLS. The bounds of the crowd are
-in test_listen, with TLS and without."""
+"""What listens speaks TLS, and no peer can make it wait by way of TLS. `test_crowd` shows how many
+connections are open at a time, with TLS and without."""
 
 import http.client
 import os
@@ -118,6 +118,7 @@ def test_a_client_that_sends_all_at_once(settings: Config) -> None:
 
 
 def test_old_versions_are_refused(settings: Config) -> None:
+    """A client that speaks TLS 1.1 at most is cut off, and others are served."""
     tls = trusting()
     tls.set_ciphers("DEFAULT@SECLEVEL=0")
     tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -170,6 +171,7 @@ def test_half_closed(settings: Config) -> None:
 
 
 def test_huge_headers(settings: Config) -> None:
+    """A request whose headers are too long is refused, and others are served."""
     with listening(settings) as listener:
         connection = client(listener)
         connection.putrequest("GET", "/")

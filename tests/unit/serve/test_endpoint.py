@@ -253,6 +253,7 @@ def test_an_integrations_own_address(desk: Desk, path: str) -> None:
     ],
 )
 def test_no_such_address(desk: Desk, path: str, body: bytes, status: int) -> None:
+    """A wrong path, or a body that is too large, is refused, and nothing is queued."""
     assert desk.ask(path, body)[0] == status
     assert desk.queued() == []
 

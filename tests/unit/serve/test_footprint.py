@@ -17,6 +17,7 @@ class Clock:
 
 
 def test_files_and_bytes(root: Path) -> None:
+    """Each state has the number of its files and their bytes."""
     (root / "pdq" / "1_A.txt").write_bytes(b"x" * 100)
     (root / "pdq" / "2_A.txt").write_bytes(b"x" * 50)
     (root / "err" / "3_A.txt").write_bytes(b"x")
@@ -36,6 +37,7 @@ def test_it_does_not_look_all_the_time(root: Path) -> None:
 
 
 def test_a_directory_that_is_gone(root: Path) -> None:
+    """It counts as empty."""
     clock = Clock()
     footprint = Footprint(str(root), clock)
     (root / "err").rmdir()

@@ -36,6 +36,7 @@ def test_spool(root: Path) -> None:
 
 @pytest.mark.skipif(not ROOT, reason="only root may mount")
 def test_full_disk(tmp_path: Path) -> None:
+    """It makes the spool unusable."""
     with mounted(tmp_path, "size=64k") as root:
         for name in ("tmp", "pdq", "suc", "err"):
             (root / name).mkdir()

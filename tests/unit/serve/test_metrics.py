@@ -99,6 +99,7 @@ def test_counts(root: Path) -> None:
 
 
 def test_figures(root: Path) -> None:
+    """What waits, what is held and what the spool takes are counted at each look."""
     (root / "pdq" / "1_A.txt").write_bytes(b"12345")
     oldest = f"{int((NOW - 90) * 1e6)}_KEY.txt"
     found = values(collected(root, Tally(), oldest))

@@ -37,6 +37,7 @@ def login(proxy: Proxy | None) -> str:
     ],
 )
 def test_an_address(text: str, shown: str) -> None:
+    """A proxy is shown as an address with its scheme and port, and without its password."""
     assert str(parse(text, "x")) == shown
 
 
