@@ -7,7 +7,7 @@ whether a name is an event's at all: `key_of`. `stamp` and `order` take only nam
 import re
 
 _NAME = re.compile(r"([0-9]{1,20})_([^/\0]*)\.txt")
-NUMBERS = 10**20  # how many there are for names
+NUMBERS = 10**20  # the number of a name is below it, since it has at most 20 digits
 
 
 def key_of(name: str) -> str | None:
