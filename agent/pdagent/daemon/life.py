@@ -94,7 +94,7 @@ class Daemon:
     def _admit(self) -> None:
         # Pages go out without an endpoint. One that was safe for an earlier version, or whose
         # certificate is gone, must not stop them.
-        if why := self._services.problem(self._settings):
+        if why := self._services.prepare(self._settings):
             log.error("%s: %s", self._path, why)
             log.error("so the local Events API stays closed; events are sent all the same")
         self._take_up(self._settings, why)
@@ -202,7 +202,7 @@ class Daemon:
         settings = loaded.settings
         problems = [*loaded.problems, *loaded.of_keys]
         # What closed the endpoint before keeps nothing else from being taken up, such as a key.
-        closed = self._services.problem(settings)
+        closed = self._services.prepare(settings)
         if closed:
             problems.append(Problem(f"{self._path}: {closed}", closed != self._closed))
         for problem in problems:

@@ -55,29 +55,29 @@ class Services:
         self._nudge = nudge
         self._turns = 0
         self._admission: Admission | None = None
-        self._next: tuple[str, Admission | None] = "", None
+        self._prepared: tuple[str, Admission | None] = "", None
         self._encryption: Encryption | None = None
         self._listener: Listener | None = None
         self._insight: Insight | None = None
         self._heartbeat: Heartbeat | None = None
         self._failed: dict[str, str] = {}  # what could not begin, and why, so that it is said once
 
-    def problem(self, settings: Config) -> str:
-        """What keeps the endpoint from serving with these settings, "" if nothing does. Reads the
-        files that they name. `configure` takes them up."""
+    def prepare(self, settings: Config) -> str:
+        """Reads the files that these settings name, for `configure` to take up. Returns what keeps
+        the endpoint from serving with them; "" if nothing does."""
         # A closed endpoint may open at any address. An open one stays at its address until a
         # restart. Who may send there is taken up, if that is safe at its present address too.
         address = settings.listen if self._listener is None else self._listens_at
         admission, why = _admission(settings, address)
         if settings.listen != address:
             _, why = _admission(settings, settings.listen)
-        self._next = address, admission
+        self._prepared = address, admission
         return why
 
     def configure(self, settings: Config) -> None:
-        """Takes up the configuration for which `problem` was asked last."""
+        """Takes up the settings, and what `prepare` has read for them just before."""
         self._settings = settings
-        self._listens_at, new = self._next
+        self._listens_at, new = self._prepared
         if new is None:
             return
         if self._encryption is not None and new.context is not None:
