@@ -133,14 +133,8 @@ class Endpoint:
         if (refusal := self._refusal(environ, settings)) is not None:
             return refusal
         origin = sender or ("" if self._local else str(environ.get("REMOTE_ADDR", "")))
-        most = settings.listen_pending_per_sender
-        if path == EXPECT_PATH:
-            # A sender whose events wait may still renew what it expects. But each expectation may
-            # become a page, and one too many is a page at once, so this has an end as well.
-            most += HOLDER_MOST
-        if origin and self._origins.is_full(origin, most):
-            self._say_full(origin, most)
-            return _later(429, f"{most} events of {origin} are pending")
+        if origin and (refusal := self._excess(path, origin, settings)) is not None:
+            return refusal
         spool = SenderSpool(self._spool.root, self._origins, origin) if origin else self._spool
         try:
             if kind is not None:
@@ -159,6 +153,19 @@ class Endpoint:
             if origin:
                 log.info("accepted an event from %s", origin)
         return answer
+
+    def _excess(self, path: str, origin: str, settings: Config) -> Answer | None:
+        """Why nothing of this sender's is taken before some of its events are delivered; None if it
+        may be."""
+        most = settings.listen_pending_per_sender
+        if path == EXPECT_PATH:
+            # A sender whose events wait may still renew what it expects. But each expectation may
+            # become a page, and one too many is a page at once, so this has an end as well.
+            most += HOLDER_MOST
+        if not self._origins.is_full(origin, most):
+            return None
+        self._say_full(origin, most)
+        return _later(429, f"{most} events of {origin} are pending")
 
     def _refusal(self, environ: "WSGIEnvironment", settings: Config) -> Answer | None:
         """Why no event is taken now, whoever sends it and whatever it says; None if it may be."""
