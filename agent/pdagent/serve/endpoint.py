@@ -197,8 +197,8 @@ class Endpoint:
         if len(self._said) < SAID_MOST:
             self._said[sender] = now
             log.warning(
-                "%s has %d events pending (listen_pending_per_sender): no more of it are taken "
-                "until some of them are delivered",
+                "%s has %d events pending (listen_pending_per_sender): no more of its events are "
+                "taken until some are delivered",
                 sender,
                 most,
             )
