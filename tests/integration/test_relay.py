@@ -159,7 +159,7 @@ def test_one_sender_too_many(api: EventsApi, agent: Agent, relay: Relay, sender:
     agent.start()
     assert [relay.ask(WEB1), relay.ask(DB1), relay.ask(DB1)] == [429, 202, 429]
     assert "web1 has 2 events pending" in agent.log
-    assert "no more events of web1 are taken: 2 of it are pending" in checked(agent)
+    assert "web1 has 2 events pending, and no more of its events are taken" in checked(agent)
     sender.start()
     sender.send(KEY, "trigger", "-i", "mine", "-d", "x")
     wait_until(lambda: "the relay answered 429: it is full" in sender.log)

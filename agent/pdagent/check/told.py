@@ -113,8 +113,9 @@ def _wrong(
             text = f"{url} is not reached since {hour(since, now)}; its events go to another"
             yield warning(SUBJECT, text, "Do what the line 'events API' says of it.")
     for sender, number in found.full.items():
-        text = f"no more events of {sender} are taken: {number:,} of it are pending"
-        remedy = "It keeps them. See why it sends so many; or raise listen_pending_per_sender."
+        pending = several(number, "event", "events")
+        text = f"{sender} has {pending} pending, and no more of its events are taken"
+        remedy = "It keeps the rest. See why it sends so many, or raise listen_pending_per_sender."
         yield warning(SUBJECT, text, remedy)
     for cause, number in found.holds.items():
         whys = sorted({hold.why for hold in held if hold.cause == cause})
