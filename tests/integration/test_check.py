@@ -94,6 +94,19 @@ def test_nothing_is_reached(api: EventsApi, agent: Agent) -> None:
     assert found.code == 3
 
 
+@pytest.mark.parametrize(("status", "body"), [(500, "{}"), (520, "{}"), (451, "blocked")])
+def test_an_answer_that_takes_no_event(
+    api: EventsApi, agent: Agent, status: int, body: str
+) -> None:
+    """Whoever is in trouble, or speaks in other words than PagerDuty, would take no event."""
+    api.always(None, Answer(status, body, {"Content-Type": "text/plain"}))
+    agent.start()
+    found = Result(agent)
+    assert found.wrong == {"events API": "failed"}
+    assert f"answered {status}" in found.text["events API"]
+    assert found.code == 3
+
+
 def test_unknown_authority(tls_api: EventsApi, agent: Agent) -> None:
     """A chain that does not hold is TLS's failure, in OpenSSL's words."""
     agent.configure(events_url=tls_api.url)

@@ -20,7 +20,7 @@ from pdagent.wire import pem
 from pdagent.wire.proxy import BadProxy, Way, way_to
 from pdagent.wire.question import Answer
 from pdagent.wire.trust import NoTrust, ca_file, why_not
-from pdagent.wire.verdict import RELAY_ANSWERED
+from pdagent.wire.verdict import RELAY_ANSWERED, Troubled
 
 DNS, PROXY, API, TLS, CA, CLOCK = "DNS", "proxy", "events API", "TLS", "CA bundle", "clock"
 SKEW_WARNING, SKEW_FAILED = 30.0, 600.0
@@ -174,9 +174,9 @@ def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
         yield failed(API, f"{url}: {answer.why}", "See the line proxy.")
     elif answer.why.startswith(RELAY_ANSWERED):
         yield failed(API, f"{url}: {answer.why}", remedy_of(answer, settings))
-    elif answer.status in (502, 503, 504):
-        text = f"{url}: answered {answer.status}"
-        yield failed(API, text, "PagerDuty, or a proxy, is in trouble. Events are kept meanwhile.")
+    elif isinstance(answer.verdict, Troubled):  # an event would fare as the question did
+        remedy = "PagerDuty, or a proxy, is in trouble. Events are kept meanwhile."
+        yield failed(API, f"{url}: {answer.verdict.why}", remedy)
     elif answer.why:
         yield failed(API, f"{url}: {answer.why}", remedy_of(answer, settings))
     else:
