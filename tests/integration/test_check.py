@@ -213,6 +213,26 @@ def on_terminal(agent: Agent, **environment: str) -> str:
     return said.decode()
 
 
+@pytest.mark.needs_root
+@pytest.mark.parametrize("how", [(), ("--nagios",), ("--json",)])
+def test_a_name_that_a_terminal_obeys(agent: Agent, how: tuple[str, ...]) -> None:
+    """What others name their files is shown with its control characters escaped: it clears no
+    screen, and forges no result."""
+    if not ROOT:
+        pytest.skip("only root repairs")
+    agent.start()
+    file = agent.spool / "tmp" / "x"
+    file.touch(mode=0o600)
+    os.link(file, agent.spool / "tmp" / "\x1b[2J\nRESULT: pages go out \udcff")
+    file.unlink()
+    os.link(next((agent.spool / "tmp").iterdir()), agent.root / "elsewhere")
+    said = agent.run("pdagent", "check", "--repair", *how).stdout.decode()
+    assert said.replace("\n", "").isprintable()
+    assert "\nRESULT: pages go out" not in said
+    assert r"\u001b[2J" in said
+    assert r"\udcff" in said.replace("\n", "").replace(" ", "")
+
+
 def test_one_screen(agent: Agent) -> None:
     """In colours on a terminal and nowhere else, no line wider than it, and not where NO_COLOR
     is."""

@@ -7,6 +7,7 @@ import os
 import textwrap
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pdagent import __version__, config, exits
 from pdagent.check.configuration import closed, configuration, piece, region
@@ -14,6 +15,7 @@ from pdagent.check.finding import Finding, Level, few, worst
 from pdagent.commands import terminal
 from pdagent.commands.common import fail, put
 from pdagent.event import BadEvent, check_key, timestamp
+from pdagent.shown import escaped
 
 CODES = {
     Level.OK: exits.DONE,
@@ -108,7 +110,7 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         found = list(piece(options.config_only))
     else:
         found = _configuration(path) if config_only else _look(path, key, options.repair)
-    findings = few(found)
+    findings = _safe(few(found))
     level = worst(findings)
     result = _result(findings, level, _CONFIGURATION if config_only else _PAGES)
     code, word = _PLUGIN[level]
@@ -124,11 +126,19 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def only_configuration(path: str) -> int:
     """`pdagentd --check-config`."""
-    findings = few(_configuration(path))
+    findings = _safe(few(_configuration(path)))
     level = worst(findings)
     with contextlib.suppress(BrokenPipeError):
         _show(findings, level, _result(findings, level, _CONFIGURATION))
     return CODES[level]
+
+
+def _safe(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings as they may be shown: they name files, and other users have named some of
+    these."""
+    return [
+        replace(each, text=escaped(each.text), remedy=escaped(each.remedy)) for each in findings
+    ]
 
 
 def _configuration(path: str) -> list[Finding]:
