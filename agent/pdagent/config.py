@@ -198,7 +198,7 @@ def _piece(
     try:
         text, mode = _read(path, PIECE_BYTES)
     except (OSError, ValueError) as error:
-        if isinstance(error, FileNotFoundError) and not _is_there(path):
+        if in_place and isinstance(error, FileNotFoundError) and not _is_there(path):
             return {}, []  # it was removed after the directory was read
         # If this user may not read it, there is no data_dir in it: see below.
         return {}, [_unreadable("config file", path, error)]

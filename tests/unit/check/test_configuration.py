@@ -128,6 +128,13 @@ def test_a_file_before_it_is_a_piece(tmp_path: Path, text: str, level: Level) ->
     assert finding.text.startswith(str(path))
 
 
+def test_a_piece_that_is_not_there(tmp_path: Path) -> None:
+    """Whoever has mistyped its name is not told that it is good."""
+    [finding] = piece(f"{tmp_path}/none.conf")
+    assert finding.level is Level.FAILED
+    assert finding.text.endswith("none.conf: No such file or directory")
+
+
 @pytest.mark.parametrize("what", ["conf", "conf.d", "conf.d/a.conf", "keys", "ca.pem"])
 def test_what_another_user_can_change(tmp_path: Path, what: str) -> None:
     """Its mode or its owner lets him: one line, which names the file. An owner who is no user here
