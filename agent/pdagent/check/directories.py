@@ -18,6 +18,7 @@ from pdagent.queue.budget import Disk, is_full
 from pdagent.queue.cleanup import disk_of
 from pdagent.queue.layout import DROP_MODE, PRIVATE_MODE
 from pdagent.settings import DEFAULTS
+from pdagent.spool import wake_fifo
 
 DIRECTORIES = "directories"
 DISK = "disk"
@@ -39,6 +40,7 @@ def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
         *_closed(settings),
         *_wrong(settings, service),
         *_lesser(settings, service),
+        *_wake(settings),
     ):
         good = False
         yield finding
@@ -92,6 +94,17 @@ def _lesser(settings: Config, service: Service | None) -> Iterator[Finding]:
     if os.path.isdir(settings.spool_dir):
         for found in _wrong_ones(lesser, settings, service):
             yield warning(found.subject, found.text, found.remedy)
+
+
+def _wake(settings: Config) -> Iterator[Finding]:
+    """Whether every user can wake the daemon."""
+    path = wake_fifo(settings.spool_dir)
+    with contextlib.suppress(OSError):  # the lines daemon and directories say so
+        mode = os.stat(path, follow_symlinks=False).st_mode
+        if stat.S_ISFIFO(mode) and not mode & stat.S_IWOTH:
+            says = f"{path} has mode {stat.S_IMODE(mode):o}: not every user wakes the daemon"
+            late = f"their events leave up to {settings.send_interval_secs} s late"
+            yield warning(DIRECTORIES, f"{says}; {late}", REPAIR)
 
 
 def _wrong_ones(

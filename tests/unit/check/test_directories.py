@@ -128,6 +128,19 @@ def test_what_is_above(settings: Config, tmp_path: Path) -> None:
     assert only(settings).remedy == f"chmod a+x {tmp_path}"
 
 
+def test_who_may_wake_the_daemon(settings: Config) -> None:
+    """Where users can't write to its FIFO, their events wait for its next look at the queue."""
+    fifo = f"{settings.data_dir}/db/wake"
+    os.mkfifo(fifo)
+    os.chmod(fifo, 0o620)
+    finding = only(settings)
+    assert finding.level is Level.WARNING
+    assert finding.text.startswith(f"{fifo} has mode 620: not every user wakes the daemon")
+    assert finding.text.endswith("up to 10 s late")
+    os.chmod(fifo, 0o622)
+    assert only(settings).level is Level.OK
+
+
 def test_missing(settings: Config) -> None:
     """What is not there is named; a file in a directory's place as well."""
     os.rmdir(f"{settings.spool_dir}/suc")
