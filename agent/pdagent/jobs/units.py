@@ -8,13 +8,16 @@ state is by now: somebody may have started it anew.
 
 import os
 import re
+import select
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pdagent.jobs.wording import signal_name
 
 SECONDS = 10.0  # for systemctl and journalctl, each; journals are large, and disks slow
+_OUTPUT_BYTES = 131_072  # of theirs that are kept
 # What to say for a result, where that is not systemd's word itself.
 _WORDS = {
     "timeout": "timed out",
@@ -99,19 +102,37 @@ def journal(unit: str, lines: int, environment: Mapping[str, str]) -> bytes:
 
 
 def _output(command: list[str]) -> bytes:
+    """The last of what a command writes, _OUTPUT_BYTES at most; b"" where that takes too long. A
+    service may put lines of any length into the journal."""
+    deadline = time.monotonic() + SECONDS
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "LC_ALL": "C"},
-            timeout=SECONDS,
-            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return b""
-    return done.stdout
+    with process:
+        assert process.stdout is not None
+        try:
+            return _last(process.stdout.fileno(), deadline)
+        finally:
+            process.kill()
+
+
+def _last(fd: int, deadline: float) -> bytes:
+    poller = select.poll()
+    poller.register(fd)
+    kept = b""
+    while (rest := deadline - time.monotonic()) > 0 and poller.poll(rest * 1000):
+        piece = os.read(fd, 65_536)
+        if not piece:
+            return kept
+        kept = (kept + piece)[-_OUTPUT_BYTES:]
+    return b""
 
 
 def _signal(status: str) -> str:

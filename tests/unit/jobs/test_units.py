@@ -98,6 +98,22 @@ def test_what_systemctl_says(
     assert found.how().startswith(says)
 
 
+@pytest.mark.parametrize("endless", [False, True])
+def test_a_journal_without_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endless: bool
+) -> None:
+    """A service may write lines of any length, and the page has memory and time for the last."""
+    program = tmp_path / "journalctl"
+    end = "yes" if endless else "echo; echo last words"
+    program.write_text(f"#!/bin/sh\nhead -c 10000000 /dev/zero | tr '\\0' x; {end}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(units, "SECONDS", 1.0 if endless else 60.0)
+    written = units.journal(UNIT, 20, {})
+    assert len(written) < 1_000_000
+    assert written[-12:] == (b"" if endless else b"\nlast words\n")
+
+
 def test_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the run that systemd names, else of the unit. Without a journal there are no lines."""
     program = tmp_path / "journalctl"
