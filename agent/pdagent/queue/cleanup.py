@@ -88,8 +88,9 @@ class Cleanup:
         steady_since = self._steady_since(now)
 
         def old(changed: float, threshold: float = threshold) -> bool:
-            # A time before the clock ran steadily says only that the file was there by then.
-            since = changed if steady_since <= changed <= now else steady_since
+            # A time before the clock ran steadily says only that the file was there by then. So
+            # does one to come; but files come and change while this looks at others.
+            since = changed if steady_since <= changed <= self._wall() else steady_since
             return now - since > threshold
 
         for directory in (DELIVERED, IN_ERROR, TEMPORARY):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.queue.cleanup import STUCK_SAID
+from pdagent.queue.cleanup import STUCK_SAID, Cleanup
 from pdagent.queue.state import Reason
 from tests.support.faults import mounted
 from tests.support.users import ROOT
@@ -29,6 +29,24 @@ def test_what_is_older_than_the_threshold_goes(host: Host, place: str) -> None:
     assert path.exists()
     host.live(120)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("place", ["tmp", "err", "suc"])
+def test_what_comes_during_a_sweep_stays(host: Host, place: str) -> None:
+    """It is younger than the beginning of the sweep, and no sign of a clock that was set."""
+    host.wall -= 2 * WEEK
+    host.live(2 * WEEK)
+    path = host.root / place / NAME
+
+    def wall() -> float:
+        now = time.time()
+        if not path.exists():  # the sweep has only begun
+            time.sleep(0.05)  # the kernel's stamps are a little late
+            path.write_bytes(b"{}")
+        return now
+
+    Cleanup(str(host.root), host.state, wall, lambda: host.running).sweep(WEEK)
+    assert path.exists()
 
 
 def test_pending_events_stay_for_ever(host: Host) -> None:
