@@ -17,6 +17,7 @@ makes that safe, whoever dies when:
   removes it with all that died in `tmp/`.
 """
 
+import contextlib
 import os
 import select
 import time
@@ -101,6 +102,8 @@ class WaitingSpool(Spool):
             if left <= 0:
                 return None
             poll.poll(min(left, LOOK_SECONDS) * 1000 + 1)
+            with contextlib.suppress(OSError):
+                os.utime(self._fd)  # clean-up removes what has not changed in tmp/ for long
 
     def _read(self) -> str | None:
         try:
@@ -115,7 +118,8 @@ class WaitingSpool(Spool):
             os.close(self._fd)
             self._fd = -1
         if self._path:
-            os.unlink(self._path)
+            with contextlib.suppress(FileNotFoundError):  # somebody has emptied tmp/
+                os.unlink(self._path)
             self._path = ""
 
     def __enter__(self) -> "WaitingSpool":

@@ -3,12 +3,14 @@
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from pdagent.queue import waiting
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.cleanup import Cleanup
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.queue.waiting import Removed, WaitingSpool
@@ -55,6 +57,35 @@ def test_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         threading.Timer(0.05, os.unlink, (root / "pdq" / name,)).start()
         with pytest.raises(Removed):
             spool.wait(60)
+
+
+def test_a_long_wait(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clean-up removes what is old in tmp/, and leaves the FIFO of a sender who still waits. An
+    outage may last."""
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.02)
+    (root.parent / "db").mkdir()
+    cleanup = Cleanup(str(root), State(str(root.parent)), time.time, time.monotonic)
+    with WaitingSpool(str(root)) as spool:
+        name = spool.enqueue("KEY1", BODY)
+
+        def later() -> None:
+            for _ in range(20):
+                time.sleep(0.05)
+                cleanup.sweep(0.5)
+            waiting.tell(str(root), name)
+
+        thread = threading.Thread(target=later, daemon=True)
+        thread.start()
+        assert spool.wait(60) == ""
+        thread.join()
+
+
+def test_somebody_empties_tmp(root: Path) -> None:
+    """That is no error of the sender's."""
+    with WaitingSpool(str(root)) as spool:
+        name = spool.enqueue("KEY1", BODY)
+        (root / "tmp" / f"{name}.wait").unlink()
+        assert spool.wait(0) is None
 
 
 @pytest.mark.parametrize("reason", ["", "Bad mood"])
