@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import stat
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pdagent.serve.encryption import Encryption
 
 HEADER_BYTES = 16_384
+LARGE_BYTES = 16_384  # the events of tools have a few thousand
 STOP_SECONDS = 5
 
 
@@ -78,13 +80,56 @@ def _is_abandoned(path: str) -> bool:
 
 
 class _Dispatcher(ThreadedTaskDispatcher):
-    """waitress's dispatcher, which also goes on if the system gives it fewer threads."""
+    """waitress's dispatcher, which also goes on if the system gives it fewer threads. Requests with
+    large bodies have a line of their own and `threads_of_large` threads. Each takes as long as a
+    hundred small ones, so a client with many would keep all others waiting."""
+
+    def __init__(self, threads_of_large: int) -> None:
+        super().__init__()
+        self._left_to_large = threads_of_large
+        self._large: deque[_Large] = deque()  # those that wait
+
+    def add_task(self, task: Any) -> None:  # a channel, whose first request is to be answered
+        if task.requests[0].body_bytes_received <= LARGE_BYTES:
+            super().add_task(task)
+            return
+        with self.lock:
+            self._large.append(_Large(task, self._next_large))
+            if not self._left_to_large:
+                return
+            self._left_to_large -= 1
+        self._next_large()
+
+    def _next_large(self) -> None:
+        with self.lock:
+            if not self._large:
+                self._left_to_large += 1
+                return
+            task: Any = self._large.popleft()
+        super().add_task(task)
 
     def start_new_thread(self, target: Callable[[int], object], thread_no: int) -> None:
         # Called with the lock held, behind `threads.add` and before `active_count += 1`.
         if threads.start(lambda: target(thread_no), f"waitress-{thread_no}") is None:
             self.threads.discard(thread_no)
             self.active_count -= 1
+
+
+class _Large:
+    """A request with a large body, as a task of the dispatcher's. `then` is called after it."""
+
+    def __init__(self, channel: Channel, then: Callable[[], None]) -> None:
+        self._channel = channel
+        self._then = then
+
+    def service(self) -> None:
+        try:
+            self._channel.service()
+        finally:
+            self._then()
+
+    def cancel(self) -> None:
+        self._channel.cancel()
 
 
 class Listener:
@@ -106,7 +151,7 @@ class Listener:
         server = create_server(
             guarded(app, by_name=address.startswith("/") or not is_local(address)),
             map=self._map,
-            _dispatcher=_Dispatcher(),
+            _dispatcher=_Dispatcher(max(1, bounds.threads // 4)),
             sockets=[bound],
             threads=bounds.threads,
             ident="pdagent",

@@ -217,6 +217,29 @@ def test_large_bodies_take_no_places_of_others() -> None:
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 
 
+def test_large_bodies_take_no_threads_of_others() -> None:
+    """However many come, and however long each takes: small ones are answered meanwhile, and then
+    all of them."""
+    bounds = Bounds(100_000, threads=4, seconds=3600)
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n"
+    go_on = threading.Event()
+
+    def slow(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        if int(environ["CONTENT_LENGTH"]) > 1000:
+            go_on.wait()
+        return echo(environ, start)
+
+    with listening(bounds=bounds, app=slow) as listener:
+        large = [connect(listener) for _ in range(8)]
+        for connection in large:
+            connection.sendall(head + b"x" * 20_000)
+        wait_until(lambda: [c.is_served for c in listener._crowd._open()] == [True] * 8)
+        assert post(client(listener), b"hello") == (200, b"hello")
+        go_on.set()
+        for connection in large:
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
 def test_all_bodies_together_are_bounded() -> None:
     """Those that are on their way; who comes with a small one is served."""
     bounds = Bounds(100_000, all_bytes=250_000, seconds=3600)
