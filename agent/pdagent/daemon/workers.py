@@ -37,6 +37,7 @@ LINGER_SECONDS = 10.0
 BATCH = 1000
 # How soon after a post began `tend` has to see it, to cut it off at its deadline.
 NOTICE_SECONDS = 10.0
+LAST_SECONDS = 0.5  # for those who were cut off, at the end
 # Holds are told at most this often, and so that the telling takes a hundredth of the time.
 TELL_SECONDS = 1.0
 TELL_SHARE = 0.01
@@ -192,15 +193,18 @@ class Workers:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        deadline = time.monotonic() + patience
-        for thread in list(self._threads.values()):
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._join(patience)
         arrived = not self._threads
         if not arrived:
             self._handling.path.abort_all()
-            for thread in list(self._threads.values()):
-                thread.join(0.5)
+            self._join(LAST_SECONDS)  # nothing can end the look-up of a name
         return arrived
+
+    def _join(self, seconds: float) -> None:
+        """Waits for the end of all threads, `seconds` altogether at most."""
+        deadline = time.monotonic() + seconds
+        for thread in list(self._threads.values()):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def pending(self) -> int:

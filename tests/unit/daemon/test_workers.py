@@ -303,6 +303,24 @@ def test_stop_leaves_pending_what_gets_no_answer(crew: Crew, api: EventsApi) -> 
     assert os.listdir(crew.spool / PENDING) == [FIRST]
 
 
+def test_stop_waits_for_all_who_hang_together(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not for one after the other, such as 32 who wait for a name: systemd kills after 20 s."""
+    now = 1000.0
+    waited: list[float] = []
+
+    class Hung:
+        def join(self, seconds: float) -> None:
+            nonlocal now
+            now += seconds
+            waited.append(seconds)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    crew.workers._threads.update({number: Hung() for number in range(100, 132)})  # type: ignore[misc]
+    assert not crew.workers.stop(15.0)
+    crew.workers._threads.clear()
+    assert sum(waited) == 15.0 + workers.LAST_SECONDS
+
+
 def test_stop_lets_arrive_what_is_on_its_way(tmp_path: Path) -> None:
     """And takes nothing new."""
     may_answer = threading.Event()
