@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.agent import Agent, wait_until
 from tests.support.check import looked
-from tests.support.events import KEY
-from tests.support.events_api import EventsApi
+from tests.support.events import KEY, OTHER
+from tests.support.events_api import Answer, EventsApi
 from tests.support.ports import free_port
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER
 
@@ -44,6 +44,21 @@ def test_a_reload_waits_until_the_new_configuration_is_in_use(api: EventsApi, ag
         agent.send(KEY, "trigger", "-d", "x")
         other.wait_accepted(1)
     assert not api.requests
+
+
+def test_a_reload_does_not_wait_for_a_post_that_hangs(api: EventsApi, agent: Agent) -> None:
+    """With other names of keys everything waits until nothing is on its way: that is cut off, and
+    sent again."""
+    agent.start()
+    api.script(OTHER, Answer(hang=True))
+    agent.send(OTHER, "trigger", "-d", "hangs")
+    api.wait_for(1)
+    piece(agent, "keys.conf", f"[Keys]\ndb = {OTHER}\n")
+    assert agent.run("pdagent", "reload", user=AGENT).returncode == 0
+    agent.send(KEY, "trigger", "-d", "goes on")
+    api.wait_accepted(2)
+    assert "no answer within" in agent.log
+    assert "no answer within 30 s" not in agent.log
 
 
 def test_a_refused_configuration_changes_nothing(api: EventsApi, agent: Agent) -> None:

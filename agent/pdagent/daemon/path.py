@@ -66,6 +66,11 @@ class Path:
                 self._asked[relay] = time.monotonic(), is_open
             return is_open
 
+    def hurry(self, deadline: float) -> None:
+        """Everything waits for the posts that are on their way: they have until then."""
+        for delivery in list(self._deliveries.values()):
+            delivery.hurry(deadline)
+
     def abort_overdue(self, now: float) -> None:
         """Cuts off the posts that are past their deadline."""
         for delivery in list(self._deliveries.values()):

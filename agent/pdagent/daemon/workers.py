@@ -37,6 +37,7 @@ LINGER_SECONDS = 10.0
 BATCH = 1000
 # How soon after a post began `tend` has to see it, to cut it off at its deadline.
 NOTICE_SECONDS = 10.0
+RENEW_SECONDS = 3.0  # how long a reload waits for posts, and all events with it
 LAST_SECONDS = 0.5  # for those who were cut off, at the end
 # Holds are told at most this often, and so that the telling takes a hundredth of the time.
 TELL_SECONDS = 1.0
@@ -136,7 +137,9 @@ class Workers:
     def configure(self, settings: Config) -> None:
         """Takes up a new configuration, from the next event on."""
         with self._changed:
-            self._renewing = self._renewing or _differs(settings, self._settings)
+            if _differs(settings, self._settings):
+                self._renewing = True
+                self._handling.path.hurry(time.monotonic() + RENEW_SECONDS)
             self._settings = settings
         self._handling.configure(settings)
         with self._changed:
@@ -321,9 +324,7 @@ class Workers:
     def _nudge_if_due(self, now: float, busy: bool) -> None:
         # The main thread sleeps until the moment that was due when it last asked. A hold or a post
         # that began since may be due earlier.
-        due = self._due(now)
-        if busy:
-            due = min(due, now + NOTICE_SECONDS)
+        due = min(self._due(now), now + NOTICE_SECONDS if busy else math.inf)
         if due < self._tend_at:
             self._nudge()
             self._tend_at = due

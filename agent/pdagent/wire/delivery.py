@@ -15,6 +15,7 @@ always gets a new connection.
 
 import json
 import logging
+import math
 import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -155,6 +156,7 @@ class Delivery:
     def _post(self, version: str, data: bytes, dedup_key: str | None) -> Verdict | TooLarge:
         fresh = not dedup_key
         while True:
+            began = time.monotonic()
             post = Post(time.monotonic() + TOTAL_SECONDS, fresh, self._away)
             self._posts.add(post)
             try:
@@ -163,7 +165,7 @@ class Delivery:
                 fresh = True
             except RequestException as error:
                 if not post.reused or post.overdue or isinstance(error, Timeout):
-                    return self._failure(post, error)
+                    return self._failure(post, error, time.monotonic() - began)
                 # The server closed a kept-alive connection just as we wrote to it. Whether it
                 # read the event before that is unknown; the same bytes twice are one event.
                 fresh = True
@@ -198,12 +200,17 @@ class Delivery:
             return verdict if verdict.sure else replace(verdict, content=True)
         return verdict
 
-    def _failure(self, post: Post, error: RequestException) -> Verdict:
+    def _failure(self, post: Post, error: RequestException, seconds: float) -> Verdict:
         timed_out = post.overdue or isinstance(error, Timeout)
         if timed_out and post.sent:
-            return Troubled(f"no answer within {TOTAL_SECONDS:.0f} s")
+            return Troubled(f"no answer within {math.ceil(min(seconds, TOTAL_SECONDS))} s")
         self._adapter.renew()
         return Unreachable("timed out" if timed_out else str(error), content=post.begun)
+
+    def hurry(self, deadline: float) -> None:
+        """The posts that are on their way have no longer than until then, in monotonic seconds."""
+        for post in list(self._posts):
+            post.deadline = min(post.deadline, deadline)
 
     def abort_overdue(self, now: float) -> None:
         """Ends the posts that are past their deadline, whatever they wait for. `now` is in
