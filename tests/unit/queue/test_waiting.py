@@ -3,18 +3,17 @@
 import os
 import stat
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from pdagent.queue import waiting
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.cleanup import Cleanup
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 from pdagent.queue.waiting import Removed, WaitingSpool
 from pdagent.spool import SpoolError
+from tests.support.agent import wait_until
 
 BODY = b'{"routing_key":"KEY1"}'
 
@@ -60,24 +59,19 @@ def test_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_long_wait(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clean-up removes what is old in tmp/, and leaves the FIFO of a sender who still waits. An
-    outage may last."""
+    """The FIFO of a sender who still waits is never old: clean-up removes what is old in tmp/."""
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.02)
-    (root.parent / "db").mkdir()
-    cleanup = Cleanup(str(root), State(str(root.parent)), time.time, time.monotonic)
     with WaitingSpool(str(root)) as spool:
         name = spool.enqueue("KEY1", BODY)
-
-        def later() -> None:
-            for _ in range(20):
-                time.sleep(0.05)
-                cleanup.sweep(0.5)
-            waiting.tell(str(root), name)
-
-        thread = threading.Thread(target=later, daemon=True)
+        fifo = root / "tmp" / f"{name}.wait"
+        os.utime(fifo, (1, 1))
+        told: list[str | None] = []
+        thread = threading.Thread(target=lambda: told.append(spool.wait(60)), daemon=True)
         thread.start()
-        assert spool.wait(60) == ""
+        wait_until(lambda: fifo.stat().st_mtime > 1)
+        waiting.tell(str(root), name)
         thread.join()
+        assert told == [""]
 
 
 def test_somebody_empties_tmp(root: Path) -> None:
