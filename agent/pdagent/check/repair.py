@@ -7,6 +7,7 @@ following links. Each entry is changed through the descriptor of what was looked
 another name somewhere is left alone, since it may be somebody else's.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -48,13 +49,16 @@ def repaired(path: str, settings: Config, service: Service | None) -> Iterator[F
     for outcome in _all(path, settings, service):
         if isinstance(outcome, Refused):
             refused += 1
-            yield failed(SUBJECT, str(outcome), outcome.remedy)
+            if refused <= _SHOWN_MOST:  # anyone may leave such files in the queue
+                yield failed(SUBJECT, str(outcome), outcome.remedy)
         elif outcome:
             changed += 1
             if changed <= _SHOWN_MOST:
                 yield ok(SUBJECT, outcome)
     if changed > _SHOWN_MOST:
         yield ok(SUBJECT, f"and {changed - _SHOWN_MOST} more")
+    if refused > _SHOWN_MOST:
+        yield failed(SUBJECT, f"{refused - _SHOWN_MOST} more were left alone", _REMOVE)
     if not changed and not refused:
         yield ok(SUBJECT, "owners and modes were as they should be")
 
@@ -129,7 +133,11 @@ class _Opened:
             # An administrator may have made the mode stricter for others. Then it stays.
             sound = found.st_mode & needed == needed and not found.st_mode & 0o022
             mode = stat.S_IMODE(found.st_mode) if sound else 0o755
-        said = _set(self._fd, found, uid, gid, mode, path)
+        try:
+            said = _set(self._fd, found, uid, gid, mode, path)
+        except Refused:
+            os.close(self._fd)
+            raise
         self._said = self._said or said
 
     def __enter__(self) -> tuple[int, str]:
@@ -176,15 +184,22 @@ def _walk(path: str) -> int:
 
 def _set(fd: int, found: os.stat_result, uid: int, gid: int, mode: int, shown: str) -> str:
     """Sets owner, group and mode of what `fd` is open on. Returns what was changed; empty:
-    nothing."""
+    nothing. Raises Refused."""
     said = []
     same = f"/proc/self/fd/{fd}"  # the file that was looked at, whatever its name leads to by now
-    if (found.st_uid, found.st_gid) != (uid, gid):
-        os.chown(same, uid, gid)
-        said.append(f"owner {found.st_uid}:{found.st_gid} to {uid}:{gid}")
-    # The chown may have taken bits of the mode away.
-    if said or stat.S_IMODE(found.st_mode) != mode:
-        os.chmod(same, mode)
+    try:
+        if (found.st_uid, found.st_gid) != (uid, gid):
+            os.chown(same, uid, gid)
+            said.append(f"owner {found.st_uid}:{found.st_gid} to {uid}:{gid}")
+        # The chown may have taken bits of the mode away.
+        if said or stat.S_IMODE(found.st_mode) != mode:
+            os.chmod(same, mode)
+    except OSError as error:
+        text = f"{shown} was left alone: {error.strerror}"
+        if error.errno == errno.EPERM:  # this is root, so the file says so
+            remedy = f"lsattr -d {shown} shows an i or an a: chattr -ia {shown}. Then repair again."
+            raise Refused(text, remedy) from error
+        raise Refused(text) from error
     if stat.S_IMODE(found.st_mode) != mode:
         said.append(f"mode {stat.S_IMODE(found.st_mode):o} to {mode:o}")
     return f"{shown}: {', '.join(said)}" if said else ""
@@ -210,7 +225,7 @@ def _entries(fd: int, place: str, service: Service, theirs: bool) -> Iterator[st
         except OSError as error:
             yield Refused(f"{shown} was left alone: {error.strerror}")
         except Refused as refusal:
-            yield Refused(f"{shown} was left alone: {refusal}")
+            yield refusal
         finally:
             os.close(entry)
 
@@ -226,6 +241,8 @@ def _reasons(db: int, place: str, service: Service) -> Iterator[str | Refused]:
     try:
         yield _set(fd, os.fstat(fd), service.uid, service.gid, 0o750, place)
         yield from _entries(fd, place, service, theirs=False)
+    except Refused as refusal:
+        yield refusal
     finally:
         os.close(fd)
 
@@ -252,7 +269,8 @@ def _entry(
     if right:
         return ""
     if found.st_nlink > 1:
-        raise Refused("it has another name, and may be somebody else's file")
+        why = "it has another name, and may be somebody else's file"
+        raise Refused(f"{shown} was left alone: {why}")
     return _set(fd, found, uid, gid, wanted, shown)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -178,6 +179,39 @@ def test_other_names_are_left_alone(place: Place, name: str) -> None:
         str(place.data_dir / name / "3_*")
     ]
     assert secret.stat() == before
+
+
+def test_many_are_left_alone(place: Place) -> None:
+    """Anyone may leave as many in the queue as there are inodes: some are named, the rest
+    counted."""
+    for number in range(30):
+        file = place.agent.spool / "pdq" / f"{number}_K.txt"
+        file.touch(mode=0o600)
+        os.link(file, place.root / f"other{number}")
+    *named, last = place.repair()
+    assert len(named) == 20
+    assert last == "10 more were left alone"
+
+
+@pytest.mark.parametrize(
+    "name", ["lib/outqueue/pdq", "lib/db/reasons", "lib/db/aggregates", "pdagent.conf"]
+)
+def test_what_cannot_be_changed(place: Place, name: str) -> None:
+    """It is named, with what to do, and all else is put right."""
+    (place.data_dir / "db/reasons").mkdir()
+    path, other = place.root / name, place.root / "lib/outqueue/err"
+    os.chown(path, 0, 0)
+    path.chmod(0o600)
+    other.chmod(0o700)
+    if subprocess.run(["chattr", "+i", path], check=False).returncode:
+        pytest.skip("this file system has no immutable files")
+    try:
+        [refused] = place.repair()
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+    assert refused == f"{path} was left alone: Operation not permitted"
+    assert stat.S_IMODE(other.stat().st_mode) == 0o2750
+    assert place.repair() == []
 
 
 def test_what_others_share_stays_theirs(place: Place) -> None:
