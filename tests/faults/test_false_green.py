@@ -105,6 +105,7 @@ def test_a_full_disk_of_logs(agent: Agent, api: EventsApi, mount: Callable[..., 
     """Nothing is written to the log any more, and the check says so."""
     mount("-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", agent.log_file.parent)
     agent.own(agent.log_file.parent)
+    host = Host(agent, api)
     agent.start()
     ballast = agent.log_file.parent / "ballast"
     with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
@@ -115,7 +116,7 @@ def test_a_full_disk_of_logs(agent: Agent, api: EventsApi, mount: Callable[..., 
     assert line.remedy == f"Free some space where {agent.log_file.parent} is."
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", agent.log_file.parent], check=True)
-    wait_until(lambda: Host(agent, api).is_well([]))
+    wait_until(lambda: host.is_well([]))
 
 
 def test_a_full_disk(agent: Agent, api: EventsApi, full_disk: Callable[..., None]) -> None:
