@@ -125,3 +125,14 @@ def test_sent_before_the_daemon_ever_ran(bare: Host, packages_url: str, api: Eve
     bare.configure(events_url=f"http://events.test:{api.port}")
     bare.service.start()
     api.wait_accepted(1)
+
+
+@pytest.mark.latest
+def test_queue_alone_on_another_disk(host: Host, api: EventsApi) -> None:
+    """outqueue/ may be a link, which the sandbox has to follow: the service starts and delivers."""
+    host.service.stop()
+    host.sh(f"mv {QUEUE} /srv/queue; ln -s /srv/queue {QUEUE}")
+    host.service.start()
+    host.pd_send("by.link")
+    api.wait_accepted(1)
+    host.until("ls /srv/queue/suc | grep -q .")
