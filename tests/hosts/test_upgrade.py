@@ -114,6 +114,24 @@ def test_stopped_stays_so(host: Host) -> None:
 
 
 @pytest.mark.latest
+@pytest.mark.only("deb")
+def test_stopped_stays_so_where_dpkg_is_killed(host: Host) -> None:
+    """In the midst of postinst; whoever completes the upgrade starts no service that was stopped."""
+    host.service.stop()
+    host.sh("""
+        mv /usr/sbin/update-rc.d /usr/sbin/update-rc.d.real
+        printf '#!/bin/sh\\npkill -KILL -x dpkg; kill -KILL $PPID\\n' >/usr/sbin/update-rc.d
+        chmod 755 /usr/sbin/update-rc.d""")
+    host.packages.move_repository("current", "next")
+    with pytest.raises(AssertionError):
+        host.packages.upgrade()
+    host.sh("mv /usr/sbin/update-rc.d.real /usr/sbin/update-rc.d; dpkg --configure -a")
+    assert host.packages.version("pdagent") == "3.0.1"
+    assert not host.service.is_running
+    assert host.service.is_enabled
+
+
+@pytest.mark.latest
 @pytest.mark.only("systemd")
 def test_masked_stays_so(host: Host) -> None:
     """A mask goes where the guide has people copy the unit to, so it is one or the other."""
