@@ -128,6 +128,12 @@ agent_wanted() {
     fi
 }
 
+# usage: note_service: for postinst, which may come after a reboot, which empties /run
+note_service() {
+    mkdir -p /var/lib/pdagent || return 0
+    if agent_wanted; then echo restart; else echo leave; fi >/var/lib/pdagent/upgrade
+}
+
 # The old agent's unit stops a wrapper, but not the Python process of the daemon, which would be a second daemon on the same queue.
 # That daemon finishes its posts within 10 s.
 # shellcheck disable=SC2046  # one word a pid

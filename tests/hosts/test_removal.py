@@ -36,6 +36,28 @@ def test_remove_and_reinstall(host: Host, api: EventsApi) -> None:
     assert host.service.is_enabled
 
 
+@pytest.mark.latest
+@pytest.mark.only("deb")
+@pytest.mark.parametrize("runs", [True, False])
+@pytest.mark.parametrize("relation", ["Conflicts", "Breaks"])
+def test_aborted_removal(host: Host, relation: str, runs: bool) -> None:
+    """Another package is to take its place, or breaks it, and can't be unpacked: what ran runs
+    again, what was stopped is stopped."""
+    if not runs:
+        host.service.stop()
+    host.sh(f"""
+        mkdir -p /tmp/other/DEBIAN; cd /tmp/other/DEBIAN
+        printf '%s\\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Maintainer: nobody' \\
+            'Description: other' '{relation}: pdagent' 'Provides: pdagent' 'Replaces: pdagent' >control
+        printf '#!/bin/sh\\nexit 1\\n' >preinst; chmod 755 preinst
+        dpkg-deb -b /tmp/other /tmp/other.deb >/dev/null""")
+    assert host.run("dpkg --auto-deconfigure --force-depends -i /tmp/other.deb").rc != 0
+    assert host.packages.check() == ""
+    assert host.service.is_running == runs
+    assert host.service.is_enabled
+    assert left(host, "/var/lib/pdagent/upgrade") == ""
+
+
 @pytest.mark.only("deb")
 def test_purge(host: Host) -> None:
     """Nothing is left but the user, whose number nobody else shall get."""
