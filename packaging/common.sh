@@ -92,6 +92,26 @@ set_directories() {
     done <"$1"
 }
 
+# Both package managers take a link in the place of one of their directories for their own, and remove it with the package. The
+# queue would lie behind it, and the next installation would not find it.
+LINKS='/var/lib/pdagent /var/lib/pdagent/outqueue /var/log/pdagent'
+
+# usage: keep_links: before a removal
+keep_links() {
+    for link in $LINKS; do
+        [ ! -L "$link" ] || ln -sfn "$(readlink "$link")" "$link.kept"
+    done
+}
+
+# usage: bring_links_back: after a removal, after one that was given up, and before an installation, since it may have been killed
+bring_links_back() {
+    for link in $LINKS; do
+        [ -L "$link.kept" ] || continue
+        [ -e "$link" ] || [ -L "$link" ] || mv -T "$link.kept" "$link"
+        rm -f "$link.kept"
+    done
+}
+
 # The old agent's modules were compiled on the host. Its package does not know the compiled files, so it leaves its directories.
 remove_bytecode() {
     for directory in /usr/lib/python*/*-packages/pdagent /usr/lib64/python*/*-packages/pdagent; do

@@ -8,10 +8,22 @@ from tests.support.events_api import EventsApi
 
 PROGRAMS = "/usr/bin/pd-send /usr/bin/pd-queue /usr/sbin/pdagentd /usr/share/pdagent"
 DATA = "/etc/pdagent.conf /var/lib/pdagent /var/log/pdagent"
+LINKS = "/var/lib/pdagent /var/lib/pdagent/outqueue /var/log/pdagent"
+DISKS = ["/srv/lib", "/srv/queue", "/srv/log"]
 
 
 def left(host: Host, paths: str) -> str:
     return host.sh(f"ls -d {paths} 2>/dev/null || :")
+
+
+def move_to_other_disks(host: Host) -> None:
+    """As an administrator does it whose /var is small."""
+    host.service.stop()
+    host.sh("""
+        mv /var/lib/pdagent/outqueue /srv/queue; ln -s /srv/queue /var/lib/pdagent/outqueue
+        mv /var/lib/pdagent /srv/lib; ln -s /srv/lib /var/lib/pdagent
+        mv /var/log/pdagent /srv/log; ln -s /srv/log /var/log/pdagent""")
+    host.service.start()
 
 
 def test_remove_and_reinstall(host: Host, api: EventsApi) -> None:
@@ -37,25 +49,39 @@ def test_remove_and_reinstall(host: Host, api: EventsApi) -> None:
 
 
 @pytest.mark.latest
+def test_links_stay(host: Host, api: EventsApi) -> None:
+    """Links to larger disks stay, so that the next installation finds the queue behind them."""
+    api.stop()
+    move_to_other_disks(host)
+    host.pd_send("before.removal")
+    queued = host.queue()
+    host.packages.remove()
+    assert host.sh(f"readlink {LINKS}").split() == DISKS
+    host.packages.install()
+    assert host.sh(f"readlink {LINKS}").split() == DISKS
+    assert host.queue() == queued
+    assert left(host, "/var/lib/*.kept /var/lib/pdagent/*.kept /var/log/*.kept") == ""
+
+
+@pytest.mark.latest
 @pytest.mark.only("deb")
-@pytest.mark.parametrize("runs", [True, False])
-@pytest.mark.parametrize("relation", ["Conflicts", "Breaks"])
-def test_aborted_removal(host: Host, relation: str, runs: bool) -> None:
+def test_aborted_removal(host: Host) -> None:
     """Another package is to take its place, or breaks it, and can't be unpacked: what ran runs
     again, what was stopped is stopped."""
-    if not runs:
-        host.service.stop()
-    host.sh(f"""
-        mkdir -p /tmp/other/DEBIAN; cd /tmp/other/DEBIAN
-        printf '%s\\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Maintainer: nobody' \\
-            'Description: other' '{relation}: pdagent' 'Provides: pdagent' 'Replaces: pdagent' >control
-        printf '#!/bin/sh\\nexit 1\\n' >preinst; chmod 755 preinst
-        dpkg-deb -b /tmp/other /tmp/other.deb >/dev/null""")
-    assert host.run("dpkg --auto-deconfigure --force-depends -i /tmp/other.deb").rc != 0
-    assert host.packages.check() == ""
-    assert host.service.is_running == runs
-    assert host.service.is_enabled
-    assert left(host, "/var/lib/pdagent/upgrade") == ""
+    for relation in ("Conflicts", "Breaks"):
+        host.sh(f"""
+            mkdir -p /tmp/other/DEBIAN; cd /tmp/other/DEBIAN
+            printf '%s\\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Maintainer: nobody' \\
+                'Description: other' '{relation}: pdagent' 'Provides: pdagent' 'Replaces: pdagent' >control
+            printf '#!/bin/sh\\nexit 1\\n' >preinst; chmod 755 preinst
+            dpkg-deb -b /tmp/other /tmp/other.deb >/dev/null""")
+        for runs in (True, False):
+            (host.service.start if runs else host.service.stop)()
+            assert host.run("dpkg --auto-deconfigure --force-depends -i /tmp/other.deb").rc != 0
+            assert host.packages.check() == ""
+            assert host.service.is_running == runs
+            assert host.service.is_enabled
+            assert left(host, "/var/lib/pdagent/upgrade") == ""
 
 
 @pytest.mark.only("deb")
