@@ -99,6 +99,33 @@ def test_purge(host: Host) -> None:
     assert host.packages.check() == ""
 
 
+@pytest.mark.latest
+@pytest.mark.only("deb")
+def test_purge_behind_links(host: Host) -> None:
+    """The agent's files go on whichever disk they are; what else is there, stays."""
+    move_to_other_disks(host)
+    host.pd_send("before.purge")
+    host.sh(f"touch {' '.join(f'{disk}/mine' for disk in DISKS)}")
+    assert isinstance(host.packages, Apt)
+    host.packages.purge()
+    assert left(host, DATA) == ""
+    assert sorted(host.sh("find /srv -type f").split()) == sorted(f"{disk}/mine" for disk in DISKS)
+
+
+@pytest.mark.latest
+@pytest.mark.only("deb")
+@pytest.mark.only("systemd")
+def test_purge_of_a_file_system_of_its_own(host: Host) -> None:
+    """A mount point can't be removed. It is emptied, and the purge does not fail."""
+    host.service.stop()
+    host.sh("mount -t tmpfs queue /var/lib/pdagent; apt-get -q=2 install --reinstall -y pdagent")
+    host.pd_send("before.purge")
+    assert isinstance(host.packages, Apt)
+    host.packages.purge()
+    assert host.sh("find /var/lib/pdagent") == "/var/lib/pdagent"
+    assert host.packages.check() == ""
+
+
 @pytest.mark.only("rpm")
 def test_erase(host: Host) -> None:
     """rpm knows no purge: queue and log stay, an edited configuration stays as .rpmsave."""
