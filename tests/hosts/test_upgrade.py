@@ -96,7 +96,9 @@ def test_upgrade_under_load(host: Host, api: EventsApi) -> None:
 
 @pytest.mark.latest
 def test_disabled_stays_so(host: Host) -> None:
-    """Neither started nor enabled by an upgrade."""
+    """Neither started nor enabled by an upgrade, though somebody has put a wrapper where the agent
+    in Go had its program."""
+    host.sh("ln -s /usr/bin/pdagent /usr/local/bin/pdagent")
     host.service.stop()
     host.service.disable()
     upgrade(host)
