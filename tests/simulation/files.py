@@ -86,6 +86,7 @@ class Paths:
         self._kernel = kernel
         self.basename = posixpath.basename
         self.dirname = posixpath.dirname
+        self.samestat = posixpath.samestat
 
     def lexists(self, path: str) -> bool:
         self._kernel.world.wait(f"lexists {path}")

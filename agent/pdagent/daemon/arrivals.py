@@ -27,11 +27,18 @@ from pdagent.daemon.shortage import ENDURE_SECONDS, is_shortage
 from pdagent.daemon.window import Window
 from pdagent.daemon.workers import Workers
 from pdagent.queue.backlog import Backlog, Seen
-from pdagent.queue.layout import WAKE_LINE, CannotRun, directories, make_directories, open_wake
+from pdagent.queue.layout import (
+    WAKE_LINE,
+    CannotRun,
+    directories,
+    is_in_place,
+    make_directories,
+    open_wake,
+)
 from pdagent.queue.names import key_of
 from pdagent.queue.settlement import Settlement
 from pdagent.shown import masked_name
-from pdagent.spool import PENDING
+from pdagent.spool import PENDING, wake_fifo
 
 log = logging.getLogger("main")
 
@@ -149,6 +156,7 @@ class Arrivals:
         with contextlib.suppress(BlockingIOError):
             os.read(self._asked, 4096)
         self._restore()
+        self._restore_fifo()
         self._settlement.tidy()
         self._backlog.rest(ADOPTION_SECONDS)
         self._workers.say_rest()
@@ -207,6 +215,21 @@ class Arrivals:
         for path in gone:
             if os.path.isdir(path):
                 log.error("the directory %s was removed: made anew", path)
+
+    def _restore_fifo(self) -> None:
+        """Makes the FIFO anew if somebody removed it: no sender could wake the daemon."""
+        path = wake_fifo(self._settings.spool_dir)
+        if is_in_place(self._fifo, path):
+            return
+        try:
+            fifo = open_wake(self._settings.spool_dir)
+        except CannotRun:
+            return  # such as without db/: a later look tries again
+        # The number stays the same, for all who poll it. Names in the old FIFO are lost.
+        os.dup2(fifo, self._fifo, inheritable=False)
+        os.close(fifo)
+        self._missed = True
+        log.error("the FIFO %s was removed: made anew", path)
 
     def _is_known(self, name: str) -> bool:
         return self._workers.knows(name)

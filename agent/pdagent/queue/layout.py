@@ -163,6 +163,14 @@ def is_served(root: str) -> bool:
     return poke(wake_fifo(root), b"")
 
 
+def is_in_place(fd: int, path: str) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except OSError:
+        return False
+
+
 def open_wake(root: str) -> int:
     """The FIFO by which senders wake the daemon, as an open descriptor. Raises CannotRun."""
     path = wake_fifo(root)
