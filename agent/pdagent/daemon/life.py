@@ -31,7 +31,13 @@ from pdagent.lines import Problem
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.cleanup import Cleanup
 from pdagent.queue.holds import Held
-from pdagent.queue.layout import CannotRun, make_directories, take_lock
+from pdagent.queue.layout import (
+    CannotRun,
+    is_in_place,
+    lock_file,
+    make_directories,
+    take_lock,
+)
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
 
@@ -155,6 +161,7 @@ class Daemon:
         return interval if watchdog is None else min(interval, watchdog / 2)
 
     def _tick(self) -> None:
+        self._keep_lock()
         # Arrivals that are stuck, on a disk that hangs, would leave the daemon deaf.
         now = time.monotonic()
         if not self._failed and not self._arrivals.is_stuck(now):
@@ -167,6 +174,22 @@ class Daemon:
         self._upkeep.tick()
         self._upkeep.give_back(self._bulletin.made)
         self._failed = False
+
+    def _keep_lock(self) -> None:
+        """Takes the lock anew if somebody removed its file. Raises CannotRun if another daemon has
+        it by now: two would send everything twice, and in no order."""
+        path = lock_file(self._root)
+        if is_in_place(self._lock, path):
+            return
+        try:
+            lock = take_lock(self._root)
+        except CannotRun as reason:
+            if reason.code == exits.TRY_AGAIN:
+                raise
+            return  # such as without db/: the next tick tries again
+        os.close(self._lock)
+        self._lock = lock
+        log.error("the lock %s was removed: made anew", path)
 
     def _tend_services(self) -> None:
         self._services.tick()

@@ -141,6 +141,14 @@ def take_lock(root: str) -> int:
     return fd
 
 
+def is_in_place(fd: int, path: str) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except OSError:
+        return False
+
+
 def frozen(root: str) -> str:
     """Why the file system of the spool `root` takes no change, whatever owners and modes say; "" if
     it does.
@@ -161,14 +169,6 @@ def is_served(root: str) -> bool:
     """Whether a daemon serves the spool: then its FIFO has a reader. (To try its lock would be to
     take it, and a daemon that starts in that moment would find the spool served.)"""
     return poke(wake_fifo(root), b"")
-
-
-def is_in_place(fd: int, path: str) -> bool:
-    """Whether the open file is still the one at `path`."""
-    try:
-        return os.path.samestat(os.fstat(fd), os.lstat(path))
-    except OSError:
-        return False
 
 
 def open_wake(root: str) -> int:
