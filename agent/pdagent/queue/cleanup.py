@@ -85,7 +85,11 @@ class Cleanup:
     def sweep(self, threshold: float) -> None:
         """Removes what was settled, or left in tmp/, more than `threshold` seconds ago."""
         now = self._wall()
-        steady_since = self._steady_since(now)
+        try:
+            steady_since = self._steady_since(now)
+        except OSError as error:
+            log.error("Cleanup: cannot read since when the clock is steady: %s", error.strerror)
+            return
 
         def old(changed: float, threshold: float = threshold) -> bool:
             # A time before the clock ran steadily says only that the file was there by then. So

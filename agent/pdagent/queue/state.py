@@ -2,7 +2,8 @@
 are in error, what is held, and the clock that clean-up goes by.
 
 Each is written whole or not at all. A file that is empty or damaged (a crash of an old agent, a
-full disk) is set aside under another name and said once; it never stops the daemon.
+full disk) is set aside under another name and said once; it never stops the daemon. Where the host
+has no descriptor or memory left to read a file, the file is not to blame, and stays.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pdagent.queue.holds import Held
+from pdagent.queue.opening import SHORTAGES
 from pdagent.queue.regular import read_regular
 from pdagent.shown import masked_name
 from pdagent.threads import importing
@@ -63,7 +65,10 @@ def _hand_over(file: int | str, directory: str) -> None:
             os.chown(file, owner.st_uid, owner.st_gid)
 
 
-def _set_aside(path: str, why: str) -> None:
+def _set_aside(path: str, error: Exception) -> None:
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        raise error
+    why = str(error) or "empty"
     with contextlib.suppress(OSError):
         os.replace(path, path + ".damaged")
     log.warning("%s is damaged (%s): kept as %s.damaged, starting anew", path, why, path)
@@ -98,7 +103,8 @@ class State:
         self._old_agent_id = f"{data_dir}/agent_id.txt"
 
     def agent_id(self) -> str:
-        """This host's id, made at the first call. Up to 1.7.4 it lay one directory higher."""
+        """This host's id, made at the first call. Up to 1.7.4 it lay one directory higher. Raises
+        OSError where the host is short of something."""
         for path in (self._agent_id, self._old_agent_id):
             try:
                 text = read_regular(path, ID_BYTES).decode("ascii")
@@ -106,7 +112,7 @@ class State:
             except FileNotFoundError:
                 pass
             except (OSError, ValueError) as error:
-                _set_aside(path, str(error) or "empty")
+                _set_aside(path, error)
         with importing:
             import uuid  # an idle daemon does without
 
@@ -115,7 +121,8 @@ class State:
         return made
 
     def read(self, name: str) -> dict[str, object]:
-        """The JSON object `name` in db/, {} if there is none."""
+        """The JSON object `name` in db/, {} if there is none. Raises OSError where the host is
+        short of something."""
         path = f"{self._db}/{name}"
         try:
             value = json.loads(read_regular(path, OBJECT_BYTES).decode("utf-8"))
@@ -124,7 +131,7 @@ class State:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError) as error:
-            _set_aside(path, str(error))
+            _set_aside(path, error)
             return {}
         return value
 

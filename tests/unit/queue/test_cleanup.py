@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.queue import regular
 from pdagent.queue.cleanup import STUCK_SAID, Cleanup
 from pdagent.queue.state import Reason
+from tests.support.calls import Calls, Fault
 from tests.support.faults import mounted
 from tests.support.users import ROOT
 from tests.unit.queue.cleaning import DAY, NAME, WEEK, Host
@@ -179,6 +181,23 @@ def test_a_damaged_memory_of_the_clock_cleans_nothing_early(host: Host, damage: 
     host.live(2 * DAY)
     assert path.exists()
     host.live(8 * DAY)
+    assert not path.exists()
+
+
+def test_without_descriptors_nothing_is_cleaned_and_the_clock_is_remembered(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is old by then goes with the next sweep."""
+    host.live(1)
+    path = host.put("suc")
+    host.live(WEEK - 60)
+    calls = Calls(os)
+    with monkeypatch.context() as patch:
+        patch.setattr(regular, "os", calls)
+        calls.inject(Fault(1, errno.EMFILE))
+        host.live(1)
+    assert "cannot read since when the clock is steady: Too many open files" in caplog.text
+    host.live(120)
     assert not path.exists()
 
 

@@ -1,5 +1,6 @@
 """What the daemon remembers survives crashes and full disks, and damage never stops it."""
 
+import errno
 import json
 import logging
 import os
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.queue import regular
 from pdagent.queue.state import Counters, Reason, State, iso, write_whole
+from tests.support.calls import Calls, Fault
 from tests.support.faults import mounted, python, traced
 from tests.support.users import ROOT
 
@@ -114,6 +117,26 @@ def test_a_damaged_file_is_set_aside_and_said_once(
     assert state.read("aggregates") == {}
     assert (data_dir / "db" / "aggregates.damaged").read_bytes() == damage
     assert caplog.text.count("is damaged") == 1
+
+
+@pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_shortage_is_no_damage(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, shortage: int
+) -> None:
+    """The files stay as they are, and are read when it is over."""
+    state = State(str(data_dir))
+    made = state.agent_id()
+    state.write("aggregates", {"successful_events_count": 7})
+    calls = Calls(os)
+    with monkeypatch.context() as patch:
+        patch.setattr(regular, "os", calls)
+        for read in (state.agent_id, lambda: Counters(state, WALL)):
+            calls.inject(Fault(1, shortage))
+            with pytest.raises(OSError, match=os.strerror(shortage)):
+                read()
+    assert sorted(os.listdir(data_dir / "db")) == ["agent_id.txt", "aggregates"]
+    assert state.agent_id() == made
+    assert Counters(state, WALL).delivered == 7
 
 
 def test_what_was_written_is_read(data_dir: Path) -> None:
