@@ -22,6 +22,14 @@ from tests.support.users import AGENT, ROOT, SENDER, STRANGER, User
 
 LONG = 1000.0
 
+# Runs a command in a container like those of LXC and systemd-nspawn, where it has the kernel's
+# clocks and a file's boot id.
+IN_A_CONTAINER = """
+    mount --bind "$1" /proc/sys/kernel/random/boot_id
+    shift
+    exec "$@"
+    """
+
 
 class Expecting(ExpectationSpool):
     """As a user's `pd-send expect`, without a process for each. `wakes`: whether the daemon is
@@ -298,3 +306,19 @@ def test_a_directory_that_is_missing_stops_nothing_else(api: EventsApi, agent: A
     agent.start()
     expect(agent, 1.0)
     wait_until(lambda: len(api.accepted) == 2)
+
+
+@pytest.mark.needs_root
+def test_a_container_with_a_boot_id_of_its_own_pages_nobody(api: EventsApi, agent: Agent) -> None:
+    """Each of its starts has another one, of a kernel that has run for as long as the host."""
+    boot = agent.root / "boot"
+    contained = ("unshare", "--mount", "sh", "-ec", IN_A_CONTAINER, "sh", str(boot))
+    boot.write_text("00000000-0000-4000-8000-000000000001\n")
+    agent.start()
+    arguments = ("expect", "-k", KEY, "-i", "backup", "--within", "30s")
+    assert agent.run("pd-send", *arguments, under=contained).returncode == 0
+    agent.stop()
+    agent.start()
+    agent.send(KEY, "trigger", "-i", "last", "-d", "last")
+    api.wait_accepted(1)
+    assert [request.dedup_key for request in api.accepted] == ["last"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pdagent import api
 from pdagent.encoding import DEPTH_MOST, Body, dumps, shorten
 from pdagent.event import check_key, encode, timestamp
-from pdagent.queue.elapsed import Moment, asleep, is_same_boot, moment_of, was_off
+from pdagent.queue.elapsed import Moment, asleep, is_other_boot, moment_of, was_off
 from pdagent.queue.numbers import is_number
 from pdagent.queue.pending import Hostile, key_field, parsed
 from pdagent.threads import importing
@@ -119,7 +119,7 @@ def trigger(expectation: Expectation, now: Moment, note: str = "") -> bytes:
     since = expectation.since
     more: Body = {"last_heard": _iso(since.wall)}
     slept = asleep(since, now)
-    if not is_same_boot(since, now) and since.boot and now.boot:
+    if is_other_boot(since, now):
         more["host_started"] = _iso(now.wall - now.running)
     elif slept >= 1:
         more["host_asleep_seconds"] = int(slept)

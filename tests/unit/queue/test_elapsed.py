@@ -14,6 +14,7 @@ from pdagent.queue.elapsed import (
     due,
     elapsed,
     is_known_before,
+    is_other_boot,
     is_same_boot,
     moment_of,
     present,
@@ -69,6 +70,19 @@ def test_a_boot_that_is_not_known_is_not_the_same_boot() -> None:
     assert elapsed(unknown, Moment(START.wall + 9, 1e6, 1e6, "")) == 9.0
 
 
+def test_another_start_of_a_container_may_be_of_the_same_boot() -> None:
+    """The kernel has run for months, and says nothing of the time since a moment within."""
+    here = replace(START, boot="container", contained=True)
+    again = Moment(START.wall + 9, 1e6, 1e6, "its next start", contained=True)
+    outside = replace(again, boot="host", contained=False)
+    for since, now in ((here, again), (here, outside), (replace(outside, wall=START.wall), here)):
+        assert not is_same_boot(since, now)
+        assert not is_other_boot(since, now)
+        assert elapsed(since, now) == max(0.0, now.wall - since.wall)
+        assert not was_off(since, now, 1.0)
+    assert elapsed(here, replace(here, wall=0.0, running=START.running + DAY)) == DAY
+
+
 def test_which_of_two_moments_of_a_boot_was_before() -> None:
     """The wall clock may say otherwise, and what is yet to come is not believed."""
     one, other = later(10.0), later(20.0, stepped=-100.0)
@@ -109,6 +123,7 @@ def test_what_is_left_of_a_term() -> None:
             "running": st.floats(),
             "awake": st.floats(),
             "boot": st.one_of(st.text(max_size=80), st.none()),
+            "contained": st.one_of(st.booleans(), st.integers(), st.text(max_size=3)),
         },
     )
 )
