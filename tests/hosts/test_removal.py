@@ -71,8 +71,9 @@ def test_aborted_removal(host: Host) -> None:
     for relation in ("Conflicts", "Breaks"):
         host.sh(f"""
             mkdir -p /tmp/other/DEBIAN; cd /tmp/other/DEBIAN
-            printf '%s\\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Maintainer: nobody' \\
-                'Description: other' '{relation}: pdagent' 'Provides: pdagent' 'Replaces: pdagent' >control
+            printf '%s\\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Description: other' \\
+                'Maintainer: nobody' '{relation}: pdagent' 'Provides: pdagent' \\
+                'Replaces: pdagent' >control
             printf '#!/bin/sh\\nexit 1\\n' >preinst; chmod 755 preinst
             dpkg-deb -b /tmp/other /tmp/other.deb >/dev/null""")
         for runs in (True, False):

@@ -118,7 +118,8 @@ def test_stopped_stays_so(host: Host) -> None:
 @pytest.mark.latest
 @pytest.mark.only("deb")
 def test_stopped_stays_so_where_dpkg_is_killed(host: Host) -> None:
-    """In the midst of postinst; whoever completes the upgrade starts no service that was stopped."""
+    """In the midst of postinst. Whoever completes the upgrade starts no service that was
+    stopped."""
     host.service.stop()
     host.sh("""
         mv /usr/sbin/update-rc.d /usr/sbin/update-rc.d.real
