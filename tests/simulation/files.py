@@ -92,6 +92,8 @@ class Paths:
         self._kernel.world.wait(f"lexists {path}")
         return self._kernel.exists(path)
 
+    exists = lexists  # there are no links
+
     def isdir(self, path: str) -> bool:
         self._kernel.world.wait(f"isdir {path}")
         found = self._kernel.disk.tree.find(path)

@@ -309,6 +309,11 @@ class Kernel:
         mode |= stat.S_IFMT(inode.mode)
         self._do(Attributes(inode.number, mode, inode.uid, inode.gid))
 
+    def utime(self, fd: int) -> None:
+        self._call("utime")
+        inode = self.disk.tree.inodes[self._file(fd).inode]
+        self._set_mode(inode, inode.mode)
+
     def chown(self, *_: object) -> None:
         self.world.wait("chown")
 
