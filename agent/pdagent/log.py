@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import select
 import sys
 import time
 from io import TextIOWrapper
@@ -22,6 +23,8 @@ NAME = "pdagentd.log"
 FILE_BYTES = 1_048_576
 FILES = 5
 LINE_CHARS = 2000
+# For that long a line waits until somebody reads stderr. Nothing is sent meanwhile.
+READ_SECONDS = 1.0
 
 
 def files(log_dir: str) -> list[str]:
@@ -58,7 +61,7 @@ def set_up(log_dir: str, foreground: bool) -> None:
     except OSError as error:
         problem = f"cannot write {log_dir}/{NAME}: {error.strerror}; logging to stderr only"
     if foreground or problem:
-        console = logging.StreamHandler(sys.stderr)
+        console = _Console()
         console.setFormatter(_Formatter("%(levelname)s %(message)s"))
         root.addHandler(console)
     if problem:
@@ -84,6 +87,35 @@ class _Formatter(logging.Formatter):
         # A line may quote what anyone wrote: a few long ones must not replace the whole log.
         line = super().formatMessage(record)
         return line if len(line) <= LINE_CHARS else line[:LINE_CHARS] + "..."
+
+
+class _Console(logging.Handler):
+    """stderr. Its reader, such as a supervisor that hangs, may read no longer. Then lines are left
+    out until it does, since a line that waits holds up all threads. The log's file has them."""
+
+    _missed = 0  # lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+            if self._missed:
+                text = f"WARNING {self._missed} lines were left out: nobody read them\n{text}"
+            self._missed = 0 if self._write(f"{text}\n") else self._missed + 1
+        except Exception:
+            self.handleError(record)
+
+    def _write(self, text: str) -> bool:
+        fd = sys.stderr.fileno()
+        room = select.poll()
+        room.register(fd, select.POLLOUT)
+        seconds = 0.0 if self._missed else READ_SECONDS
+        data = text.encode("utf-8", "backslashreplace")
+        # Where there is room at all, there is room for that much.
+        for start in range(0, len(data), select.PIPE_BUF):
+            if not room.poll(seconds * 1000):
+                return False
+            os.write(fd, data[start : start + select.PIPE_BUF])
+        return True
 
 
 class _Rotated(logging.FileHandler):

@@ -1,11 +1,15 @@
 """The log: what a person reads, and what nobody must be able to read or write there."""
 
+import fcntl
+import os
 import re
 import stat
+import subprocess
 
 from tests.support.agent import Agent, wait_until
-from tests.support.events import KEY, enqueue
+from tests.support.events import KEY, enqueue, key
 from tests.support.events_api import Answer, EventsApi
+from tests.support.users import AGENT
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING|ERROR) +\S+ +\S+ +\S.*")
 
@@ -70,3 +74,29 @@ def test_an_unwritable_log_stops_nothing(api: EventsApi, agent: Agent) -> None:
     wait_until(lambda: "delivered" in agent.output.read_text())
     assert "logging to stderr only" in agent.output.read_text()
     agent.log_file.rmdir()
+
+
+def test_a_stderr_that_nobody_reads_stops_nothing(api: EventsApi, agent: Agent) -> None:
+    """Such as a supervisor's that hangs: events go out, and the daemon stops when it is told to.
+    When somebody reads again, what was left out is said."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    agent.daemon = subprocess.Popen(
+        [*agent.command("pdagentd"), "-f"],
+        stderr=writer,
+        env={**agent.environment, "PDAGENT_CONF": str(agent.conf)},
+        cwd="/",
+        **AGENT.popen(),
+    )
+    for number in range(100):
+        enqueue(agent, key(number), "a", "x")
+    api.wait_accepted(100)
+    wait_until(lambda: agent.log.count("delivered") == 100)
+    os.read(reader, 65_536)
+    enqueue(agent, KEY, "a", "read again")
+    api.wait_accepted(101)
+    said = b""
+    while b" lines were left out: nobody read them\nINFO delivered" not in said:
+        said += os.read(reader, 65_536)
+    for fd in (reader, writer):
+        os.close(fd)

@@ -126,23 +126,23 @@ def test_setting_up_twice_does_not_write_twice(tmp_path: Path) -> None:
     assert (tmp_path / "pdagentd.log").read_text().count("\n") == 1
 
 
-def test_a_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Then it is stderr alone, and said."""
     (tmp_path / "log").touch()
     set_up(str(tmp_path / "log"), foreground=False)
     logging.getLogger("main").info("x")
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert f"cannot write {tmp_path}/log/pdagentd.log: File exists" in said
     assert "INFO x\n" in said
 
 
 def test_the_foreground_logs_to_stderr_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Which is the journal, under systemd: without a time, it has its own."""
     set_up(str(tmp_path), foreground=True)
     logging.getLogger("main").warning("x")
-    assert capsys.readouterr().err == "WARNING x\n"
+    assert capfd.readouterr().err == "WARNING x\n"
     assert (tmp_path / "pdagentd.log").read_text().endswith("x\n")
 
 
