@@ -111,6 +111,20 @@ def test_the_nth_failure_in_a_row_pages(agent: Agent) -> None:
     assert actions(agent) == ["trigger", "trigger", "resolve"]
 
 
+def test_failures_are_counted_under_any_umask(agent: Agent) -> None:
+    """The next run can read what this one has written, and a success removes it."""
+    strict = ("sh", "-c", 'umask 777; exec "$@"', "sh")
+    job = ["-i", "backup", "--failures", "3", "--"]
+    for _ in range(2):
+        run(agent, *job, "false", under=strict)
+    assert actions(agent) == []
+    run(agent, *job, "false", under=strict)
+    assert actions(agent) == ["trigger"]
+    for _ in range(2):
+        run(agent, *job, "true", under=strict)
+    assert (actions(agent), files(agent)) == (["trigger", "resolve"], [])
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -124,6 +124,8 @@ class Opening:
                 self._fd = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE)
             except FileExistsError:
                 return self._opened() if os.path.isfile(self._path) else self._take_for_open()
+            # The next run must be able to read it, whatever the umask took away.
+            os.fchmod(self._fd, _MODE)
             self._is_new = True
         except OSError:
             if not exists(self._path):  # the error is about the directory
