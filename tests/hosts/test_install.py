@@ -49,6 +49,44 @@ def test_killed_in_its_first_preinst(bare: Host, packages_url: str) -> None:
 
 
 @pytest.mark.latest
+@pytest.mark.only("rpm")
+@pytest.mark.only("systemd")
+def test_killed_in_its_first_post(bare: Host, packages_url: str) -> None:
+    """rpm calls the second try an upgrade. It is none: the service is enabled and runs."""
+    bare.packages.add_repository(f"{packages_url}/current/pdagent")
+    bare.sh("""
+        mv /usr/bin/systemctl /usr/bin/systemctl.real
+        printf '#!/bin/sh\\npkill -KILL -f "^[^ ]*(python3? )?[^ ]*(yum|dnf5?) install"; kill -KILL $PPID\\n' \\
+            >/usr/bin/systemctl
+        chmod 755 /usr/bin/systemctl""")
+    with pytest.raises(AssertionError):
+        bare.packages.install("pdagent")
+    bare.sh("mv /usr/bin/systemctl.real /usr/bin/systemctl")
+    assert not bare.service.is_enabled
+    bare.sh("yum reinstall -y -q pdagent")
+    assert bare.service.is_running
+    assert bare.service.is_enabled
+
+
+@pytest.mark.latest
+@pytest.mark.only("rpm")
+@pytest.mark.only("systemd")
+def test_image_whose_systemd_comes_later(bare: Host, packages_url: str) -> None:
+    """In one transaction with the agent, behind it: the service is enabled all the same."""
+    bare.packages.add_repository(f"{packages_url}/current/pdagent")
+    bare.sh("""
+        mv /usr/bin/systemctl /usr/bin/systemctl.real; mv /run/systemd/system /run/systemd/system.real
+        printf '%s\\n' 'Name: later' 'Version: 1' 'Release: 1' 'Summary: later' 'License: none' \\
+            'BuildArch: noarch' 'Requires: pdagent' '%description' 'later' '%post' \\
+            'cp /usr/bin/systemctl.real /usr/bin/systemctl' '%files' >/tmp/later.spec
+        rpmbuild -bb --define '_topdir /tmp/build' /tmp/later.spec >/dev/null 2>&1
+        yum install -y -q --nogpgcheck pdagent /tmp/build/RPMS/noarch/later-1-1.noarch.rpm
+        mv /run/systemd/system.real /run/systemd/system""")
+    assert bare.service.is_enabled
+    assert bare.run("test -e /var/lib/pdagent/new").rc == 1
+
+
+@pytest.mark.latest
 def test_user_without_its_group(bare: Host, packages_url: str, api: EventsApi) -> None:
     """An administrator made the user in another group: the package makes the group, and what other
     users queue can be read."""
