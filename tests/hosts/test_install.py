@@ -54,10 +54,10 @@ def test_killed_in_its_first_preinst(bare: Host, packages_url: str) -> None:
 def test_killed_in_its_first_post(bare: Host, packages_url: str) -> None:
     """rpm calls the second try an upgrade. It is none: the service is enabled and runs."""
     bare.packages.add_repository(f"{packages_url}/current/pdagent")
-    bare.sh("""
+    kill = 'pkill -KILL -f "^[^ ]*(python3? )?[^ ]*(yum|dnf5?) install"; kill -KILL $PPID'
+    bare.sh(f"""
         mv /usr/bin/systemctl /usr/bin/systemctl.real
-        printf '#!/bin/sh\\npkill -KILL -f "^[^ ]*(python3? )?[^ ]*(yum|dnf5?) install"; kill -KILL $PPID\\n' \\
-            >/usr/bin/systemctl
+        printf '#!/bin/sh\\n%s\\n' '{kill}' >/usr/bin/systemctl
         chmod 755 /usr/bin/systemctl""")
     with pytest.raises(AssertionError):
         bare.packages.install("pdagent")
@@ -75,7 +75,8 @@ def test_image_whose_systemd_comes_later(bare: Host, packages_url: str) -> None:
     """In one transaction with the agent, behind it: the service is enabled all the same."""
     bare.packages.add_repository(f"{packages_url}/current/pdagent")
     bare.sh("""
-        mv /usr/bin/systemctl /usr/bin/systemctl.real; mv /run/systemd/system /run/systemd/system.real
+        mv /usr/bin/systemctl /usr/bin/systemctl.real
+        mv /run/systemd/system /run/systemd/system.real
         printf '%s\\n' 'Name: later' 'Version: 1' 'Release: 1' 'Summary: later' 'License: none' \\
             'BuildArch: noarch' 'Requires: pdagent' '%description' 'later' '%post' \\
             'cp /usr/bin/systemctl.real /usr/bin/systemctl' '%files' >/tmp/later.spec
