@@ -154,9 +154,6 @@ note_service() {
     if agent_wanted; then echo restart; else echo leave; fi >/var/lib/pdagent/upgrade
 }
 
-# rpm: a first installation that has not come to its end
-NEW=/var/lib/pdagent/new
-
 # As the old agent did, a first installation enables the service, whatever the presets say of services in general: what is queued
 # has to go out. A mask counts, and so does a preset that names the agent. usage: enable_service: true if it may be started
 enable_service() {
