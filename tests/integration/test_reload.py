@@ -9,6 +9,7 @@ from tests.support.agent import Agent, wait_until
 from tests.support.check import looked
 from tests.support.events import KEY, OTHER
 from tests.support.events_api import Answer, EventsApi
+from tests.support.faults import UNLINK, tracing
 from tests.support.ports import free_port
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER
 
@@ -44,6 +45,20 @@ def test_a_reload_waits_until_the_new_configuration_is_in_use(api: EventsApi, ag
         agent.send(KEY, "trigger", "-d", "x")
         other.wait_accepted(1)
     assert not api.requests
+
+
+def test_a_reload_while_the_daemon_starts(agent: Agent) -> None:
+    """On a slow disk, say: it is done as soon as the daemon is ready, and does not end it."""
+    agent.start()
+    agent.stop()
+    lock = agent.data_dir / "db" / "daemon.lock"
+    before = lock.read_text()
+    slow = f"{UNLINK}:delay_enter=1000000:when=1"
+    agent.start(wait=False, under=tracing(slow))
+    wait_until(lambda: lock.read_text() not in ("", before))
+    assert "Ready:" not in agent.log.rpartition("exiting normally")[2]
+    agent.run("pdagent", "reload", check=True)
+    assert "configuration reloaded" in agent.log
 
 
 def test_a_reload_does_not_wait_for_a_post_that_hangs(api: EventsApi, agent: Agent) -> None:

@@ -56,6 +56,9 @@ class Daemon:
         self._notifier = notifier
         self._root = root = settings.spool_dir
         make_directories(settings)
+        # The lock's file names this process to 'pdagent reload', and a signal that nobody catches
+        # would end it.
+        self._signals = Signals()
         self._lock = take_lock(root)
         self._state = state = State(settings.data_dir)
         # This comes before `Arrivals`, since others know that this daemon runs once the FIFO has a
@@ -63,7 +66,6 @@ class Daemon:
         state.withdraw_holds()
         self._counters = Counters(state, time.time())
         self._settlement = Settlement(backlog := Backlog(root), state, self._counters)
-        self._signals = Signals()
         nudge = self._signals.nudge
         self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
         self._bulletin = Bulletin(path, settings, workers, notifier, nudge, loaded.versions)
