@@ -88,6 +88,29 @@ def test_over_a_unix_socket(api: EventsApi, agent: Agent) -> None:
     assert not path.exists()
 
 
+def test_a_unix_socket_that_is_removed(api: EventsApi, agent: Agent) -> None:
+    """It is made anew, that of the metrics too, and whoever connects is answered."""
+    events, metrics = agent.root / "run" / "events.sock", agent.root / "run" / "metrics.sock"
+    settings = {"listen": events, "metrics_listen": metrics, "send_interval_secs": 1}
+    agent.configure(events_url=api.url, **settings)
+    agent.start()
+    for each in (events, metrics):
+        each.unlink()
+    wait_until(lambda: events.exists() and metrics.exists())
+    wait_until(lambda: agent.log.count(".sock was removed: made anew") == 2)
+    for place in (events, metrics, events):
+        connection = HTTPConnection("agent", timeout=60)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(60)
+        connection.sock.connect(str(place))
+        if place == events:
+            assert post(connection, ALERT)[0] == 202
+        else:
+            connection.request("GET", "/metrics")
+            assert connection.getresponse().status == 200
+    api.wait_accepted(2)
+
+
 def test_an_address_that_is_taken(api: EventsApi, agent: Agent) -> None:
     """Is said, also by the check, and tried again; pages by pd-send go out meanwhile."""
     port = free_port()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from pdagent.serve.encryption import Encryption
 
+log = logging.getLogger("main")
+
 HEADER_BYTES = 16_384
 LARGE_BYTES = 16_384  # the events of tools have a few thousand
 STOP_SECONDS = 5
@@ -77,6 +79,17 @@ def _is_abandoned(path: str) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+def _file_at(address: str) -> tuple[int, int] | None:
+    """The file of a Unix socket, by device and inode; None if there is none."""
+    if not address.startswith("/"):
+        return None
+    try:
+        found = os.lstat(address)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class _Dispatcher(ThreadedTaskDispatcher):
@@ -145,7 +158,8 @@ class Listener:
     ) -> None:
         logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request in line
         self._address = address
-        bound = open_socket(address)
+        self._socket = bound = open_socket(address)
+        self._file = _file_at(address)
         self._crowd = Crowd(bounds)
         self._map: dict[int, Any] = {}
         server = create_server(
@@ -175,10 +189,22 @@ class Listener:
 
     def tend(self) -> None:
         """Called once in a while: asks again for threads that the system did not give, or that have
-        died."""
+        died, and makes a socket anew whose file somebody removed. Raises OSError."""
+        if _file_at(self._address) != self._file:
+            self._bind_anew()
         self._server.task_dispatcher.set_thread_count(self._server.adj.threads)
         if self._thread is None or not self._thread.is_alive():
             self._thread = threads.start(self._run, "Listener")
+
+    def _bind_anew(self) -> None:
+        with open_socket(self._address) as bound:
+            bound.setblocking(False)
+            bound.listen(self._server.adj.backlog)
+            # The number stays the same, for the loop. It still waits at the old socket.
+            os.dup2(bound.fileno(), self._socket.fileno(), inheritable=False)
+        self._file = _file_at(self._address)
+        self._server.pull_trigger()
+        log.error("the socket %s was removed: made anew", self._address)
 
     def _run(self) -> None:
         while self._map:
