@@ -9,7 +9,7 @@ import pytest
 from pdagent.commands.pd_queue.view import View
 from pdagent.config import load
 from pdagent.daemon import handling
-from pdagent.event import Event
+from pdagent.event import Event, encode
 from pdagent.spool import Spool, file_name
 from tests.integration.queues import Queue, document, refuse
 from tests.support.agent import FULL, UNREAD, Agent, wait_until
@@ -164,6 +164,27 @@ def test_retry_with_another_key(
     kinds = [sent(r).get("event_type") or sent(r)["event_action"] for r in api.accepted]
     assert kinds == ["trigger", "resolve"]
     wait_until(lambda: not list((agent.data_dir / "db" / "reasons").iterdir()))
+
+
+@pytest.mark.parametrize("selection", ["number", "all"])
+def test_a_retry_with_another_key_that_died_is_done_again(
+    agent: Agent, queue: Queue, selection: str
+) -> None:
+    """By the same command. The copy that it left is the event, and no second one."""
+    for directory in ("db", "db/reasons"):
+        agent.own(agent.data_dir / directory)
+    enqueue(agent, KEY, "x", "first")
+    [name] = agent.names("pdq")
+    number, err = name.partition("_")[0], agent.spool / "err"
+    (agent.spool / "pdq" / name).rename(err / name)
+    body = json.loads((err / name).read_bytes())
+    copy = f"{number}_{OTHER}.txt"
+    (err / copy).write_bytes(encode({**body, "routing_key": OTHER}))
+    assert copy < name
+    assert f"2 events are called {number}" in queue("show", number, code=2)
+    selected = number if selection == "number" else "-a"
+    assert queue("retry", selected, "--to-key", OTHER) == "1 event(s) set up for retry.\n"
+    assert (agent.names("err"), agent.names("pdq")) == ([], [copy])
 
 
 def test_what_is_no_event_gets_no_other_key(agent: Agent, queue: Queue) -> None:

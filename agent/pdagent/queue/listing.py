@@ -46,7 +46,8 @@ class Ambiguous(Exception):
 @dataclass(frozen=True, slots=True)
 class Query:
     """What a person asks for. A field that is None or empty excludes nothing. Ages are in seconds,
-    counted from acceptance."""
+    counted from acceptance. `to_key`: the key that the events are to get. One that has it already
+    may be the copy that a command like this one has made before it died."""
 
     events: tuple[str, ...] = ()
     key: str | None = None
@@ -56,6 +57,7 @@ class Query:
     newer: float | None = None
     reason: str | None = None
     refused_by_old_agent: bool = False
+    to_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +144,23 @@ class Listing:
         """Directory and name of all events whose names fit the query, in the order of their
         acceptance. `now`: seconds since the epoch. Raises OSError, NoSuchEvent, Ambiguous."""
         if query.events:
-            entries = list(dict.fromkeys(self.find(event, query.states) for event in query.events))
+            found = [self.find(event, query.states, query.to_key) for event in query.events]
+            entries = list(dict.fromkeys(found))
         else:
             entries = [(d, name) for d in query.states for name in self._list(d)]
         entries = [entry for entry in entries if self._fits(entry[1], query, now)]
-        return sorted(entries, key=lambda entry: place(entry[1]))
+        return sorted(entries, key=lambda entry: _place(entry[1], query.to_key))
 
     def _list(self, directory: str) -> list[str]:
         names = os.listdir(f"{self._root}/{directory}")
         return [name for name in names if key_of(name) is not None]
 
-    def find(self, event: str, states: tuple[str, ...] = tuple(STATES)) -> tuple[str, str]:
+    def find(
+        self, event: str, states: tuple[str, ...] = tuple(STATES), to_key: str | None = None
+    ) -> tuple[str, str]:
         """Directory and name of one event. `event` is its file name, its name as logs show it, or a
-        beginning that no other event's name has. Raises NoSuchEvent, Ambiguous."""
+        beginning that no other event's name has, but for a copy: see `Query`. Raises NoSuchEvent,
+        Ambiguous."""
         shown = masked_name(event)
         if event not in ("", ".", "..") and "/" not in event and "\0" not in event:
             for directory in states:
@@ -164,6 +170,8 @@ class Listing:
         if not found or not event:
             kind = f" {STATES[states[0]]}" if len(states) == 1 else ""
             raise NoSuchEvent(f"no event{kind} is called {shown}")
+        if len({stamp(name) for _, name in found}) == 1:
+            found = [each for each in found if key_of(each[1]) != to_key] or found
         if len(found) > 1:
             names = ", ".join(masked_name(name) for _, name in found[:3])
             more = ", ..." if len(found) > 3 else ""
@@ -270,6 +278,12 @@ def _called(name: str, event: str) -> bool:
         return True
     digits, star, _ = event.partition("_*")
     return bool(star) and name.startswith(digits + "_") and masked_name(name) == event
+
+
+def _place(name: str, to_key: str | None) -> tuple[int, bool, str]:
+    """As `place`, with a copy behind its original, which takes it over."""
+    number, text = place(name)
+    return number, key_of(name) == to_key, text
 
 
 def _needle(dedup_key: str | None) -> bytes:

@@ -302,4 +302,5 @@ def query(options: argparse.Namespace) -> Query:
         options.newer,
         options.reason,
         getattr(options, "refused_by_old_agent", False),
+        getattr(options, "to_key", None),
     )
