@@ -322,3 +322,21 @@ def test_a_container_with_a_boot_id_of_its_own_pages_nobody(api: EventsApi, agen
     agent.send(KEY, "trigger", "-i", "last", "-d", "last")
     api.wait_accepted(1)
     assert [request.dedup_key for request in api.accepted] == ["last"]
+
+
+@pytest.mark.needs_root
+def test_what_an_accident_made_unreadable_is_expected_again_by_a_retry(
+    api: EventsApi, agent: Agent
+) -> None:
+    """It is set aside, and the check's remedy gives it back: the page comes."""
+    agent.start()
+    for directory in ("tmp", "expect"):
+        (agent.spool / directory).chmod(0o1733)
+    arguments = ("expect", "-k", KEY, "-i", "backup", "--within", "1s")
+    assert agent.run("pd-send", *arguments, user=SENDER).returncode == 0
+    wait_until(lambda: len(agent.names("err")) == 1)
+    agent.run("pdagent", "check", "--repair")
+    agent.run("pd-queue", "retry", "--all-keys", check=True)
+    wait_until(lambda: actions(api) == [("trigger", "backup")])
+    assert agent.names("err") == []
+    assert list((agent.data_dir / "db" / "reasons").iterdir()) == []

@@ -236,11 +236,12 @@ class Backlog:
                 return self._free(name.lstrip("0"), directory)
         return name
 
-    def retry(self, name: str, new: str) -> None:
-        """Makes an event in error pending again, under the name `new`. Raises OSError."""
+    def retry(self, name: str, new: str, directory: str = PENDING) -> None:
+        """Makes an event in error pending again, under the name `new`, or puts it back into another
+        directory that it came from. Raises OSError."""
         # After `name_in_place` has looked, a user may give this very name to a file of theirs. The
         # rename replaces that file. Only who guesses key and microsecond can lose a file this way.
-        os.rename(f"{self.root}/{IN_ERROR}/{name}", f"{self.root}/{PENDING}/{new}")
+        os.rename(f"{self.root}/{IN_ERROR}/{name}", f"{self.root}/{directory}/{new}")
 
     def purge(self, entries: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Removes entries (directory, name) for good, and returns those that were still there.

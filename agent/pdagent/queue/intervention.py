@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pdagent.event import encode
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.expectation import EXPECTATION_BYTES, understood
+from pdagent.queue.layout import EXPECT
 from pdagent.queue.listing import UNKNOWN, Gist, gist
 from pdagent.queue.names import key_of
 from pdagent.queue.overtaking import Overtaking
-from pdagent.queue.pending import key_field, understand
+from pdagent.queue.pending import Hostile, key_field, understand
 from pdagent.queue.regular import read_regular
+from pdagent.queue.renewal import ExpectationSpool
 from pdagent.queue.state import Reason, State, iso, write_whole
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, Spool
 
@@ -83,6 +86,26 @@ class Intervention:
             self._state.drop_reason(name)
         Spool(self._root).wake(new)
         return new
+
+    def expect_again(self, name: str) -> bool:
+        """Gives the daemon back what it set aside in `expect/`, if it is an expectation that can
+        be read by now: after an accident with chmod, say. Returns whether it is one. Its time has
+        gone on meanwhile. Raises OSError, Gone."""
+        try:
+            understood(read_regular(f"{self._root}/{IN_ERROR}/{name}", EXPECTATION_BYTES))
+        except FileNotFoundError as error:
+            raise Gone from error
+        except (OSError, ValueError, Hostile):
+            return False
+        there = self._backlog.name_in_place(name, EXPECT)
+        try:
+            self._backlog.retry(name, there, EXPECT)
+        except FileNotFoundError as error:
+            raise Gone from error
+        self._backlog.sync((EXPECT,))
+        self._state.drop_reason(name)
+        ExpectationSpool(self._root).wake(there)
+        return True
 
     def finish(self) -> None:
         """Makes the retries durable. Raises OSError."""

@@ -155,6 +155,8 @@ def _retry(
         left.unfit.append((record, f"it can't get another key: {record.problem}"))
         return False
     if not options.dry_run:
+        if event is None and intervention.expect_again(name):
+            return True
         if key is not None:
             name = intervention.readdress(name, key)
         intervention.retry(name, as_new=by is not None)
