@@ -36,7 +36,8 @@ _REMEDIES = {
     errno.ENOENT: "Is the agent installed, and has pdagentd been started once?",
     errno.ENOTDIR: "Is the agent installed, and has pdagentd been started once?",
     errno.EACCES: "The directory must let every user add files (mode 3733).",
-    errno.EPERM: "The directory must let every user add files (mode 3733).",
+    errno.EPERM: "The directory must let every user add files (mode 3733), and its file system "
+    "must have hard links.",
     errno.EROFS: "Mount the file system writable. In a systemd unit with ProtectSystem=strict or "
     "DynamicUser=yes, add the line ReadWritePaths={root}.",
     errno.ENOSPC: "Free some space.",

@@ -135,7 +135,7 @@ def test_a_lock_that_is_removed(api: EventsApi, agent: Agent, gone: str) -> None
 def test_a_lock_that_another_daemon_took(api: EventsApi, agent: Agent) -> None:
     """It was removed, and the second daemon came before the first one saw it. The first one ends,
     and says why."""
-    agent.configure(events_url=api.url, send_interval_secs=3)
+    agent.configure(events_url=api.url, send_interval_secs=10)
     agent.start()
     first, agent.daemon = agent.daemon, None
     assert first is not None
@@ -275,6 +275,19 @@ def test_a_second_one_in_the_background(agent: Agent, pid_file: Path) -> None:
     assert "running already" in line
     assert pid_file.read_text() == pid
     os.kill(int(pid), 0)
+
+
+def test_a_pid_file_of_another_daemon_stays(api: EventsApi, agent: Agent, pid_file: Path) -> None:
+    """Somebody removed the lock, and the daemon that finds another one in its place ends."""
+    agent.configure(events_url=api.url, send_interval_secs=10)
+    assert agent.run("pdagentd", user=AGENT).returncode == 0
+    first = os.pidfd_open(int(pid_file.read_text()))
+    (agent.data_dir / "db" / "daemon.lock").unlink()
+    assert agent.run("pdagentd", user=AGENT).returncode == 0
+    second = pid_file.read_text()
+    assert select.select([first], [], [], PATIENCE_SECONDS)[0]
+    os.close(first)
+    assert pid_file.read_text() == second
 
 
 def test_a_stale_pid_file_of_somebody_else(agent: Agent, pid_file: Path) -> None:

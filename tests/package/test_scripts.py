@@ -1,5 +1,6 @@
 """What the maintainer scripts and the init script do, as far as it can be tried without a host."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -61,6 +62,18 @@ def carry(root: Path) -> list[str]:
     if not file.exists():
         return []
     return [line for line in file.read_text().splitlines() if not line.startswith("#")]
+
+
+def test_the_init_script_keeps_its_path(tmp_path: Path) -> None:
+    """Whatever the environment file has for the daemon: the script itself finds its commands."""
+    text = (ROOT / "init/pdagent.init").read_text()
+    function = text[text.index("read_environment() {") : text.index("for file in /etc/default")]
+    (tmp_path / "environment").write_text("PATH=/nowhere\nIFS=o\nhttp_proxy=http://proxy:3128\n")
+    script = f'{function}\nread_environment <"$1"; foo=$http_proxy; printf "%s\\n" $foo; id -u'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", tmp_path / "environment"], stdout=subprocess.PIPE, check=True
+    )
+    assert done.stdout.decode() == f"http://proxy:3128\n{os.getuid()}\n"
 
 
 OLD = ROOT / "tests/package/old_agent"

@@ -48,9 +48,17 @@ def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon is ready to reload
     code = serve(ready)
-    if serving:  # otherwise the pid file may be another daemon's, and `sender` is still open
-        with contextlib.suppress(OSError):
-            os.unlink(pid_file)
+    if serving:  # otherwise `sender` is still open
+        _remove(pid_file)
     else:
         os.write(sender, bytes([code]))
     return code
+
+
+def _remove(pid_file: str) -> None:
+    # Where somebody removed the lock's file, another daemon may have begun meanwhile.
+    with contextlib.suppress(OSError, ValueError):
+        with open(pid_file, encoding="ascii") as file:
+            pid = int(file.read(32))
+        if pid == os.getpid():
+            os.unlink(pid_file)
