@@ -55,7 +55,8 @@ cp packaging/nfpm-integrations.yaml packaging/nfpm-selinux.yaml "$stage"
 
 # dpkg and rpm take each script as one file.
 for script in packaging/deb/* packaging/rpm/*; do
-    sed -e '/^\. .*common\.sh"$/ { r packaging/common.sh' -e 'd; }' "$script" |
+    sed -e '/^\. .*common\.sh"$/ { r packaging/common.sh' -e 'd; }' \
+        -e '/^\. .*common-rpm\.sh"$/ { r packaging/common-rpm.sh' -e 'd; }' "$script" |
         sed '/^ *# shellcheck/d' >"$stage/${script#packaging/}"
 done
 

@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.support.agent import directory
 from tests.support.repository import EPOCH, ROOT, Apt, Repo, build, run, signatures, site
 
 
@@ -34,16 +35,16 @@ def test_the_same_input_and_key_make_the_same_bytes(repo: Repo, tmp_path: Path) 
 
 
 def test_without_a_key_a_throw_away_key_is_made_and_said_so(repo: Repo, tmp_path: Path) -> None:
-    (tmp_path / "tmp").mkdir()
-    said = run(
-        "ci/repos.sh",
-        repo.packages,
-        tmp_path / "repo",
-        SOURCE_DATE_EPOCH=str(EPOCH),
-        TMPDIR=tmp_path / "tmp",
-    ).stdout
-    assert "throw-away key. DO NOT PUBLISH" in said
-    assert not list((tmp_path / "tmp").iterdir()), "the secret key is gone"
+    with directory() as scratch:  # its path is short, since gpg's agent listens at a socket there
+        said = run(
+            "ci/repos.sh",
+            repo.packages,
+            tmp_path / "repo",
+            SOURCE_DATE_EPOCH=str(EPOCH),
+            TMPDIR=scratch,
+        ).stdout
+        assert "throw-away key. DO NOT PUBLISH" in said
+        assert not list(scratch.iterdir()), "the secret key is gone"
     public = tmp_path / "repo/GPG-KEY-pagerduty.gpg"
     release = tmp_path / "repo/pdagent/dists/stable/InRelease"
     run("gpgv", "--keyring", public, release)
