@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -195,13 +194,6 @@ def reject(host: Host) -> None:
     host.reload()
 
 
-def remove_state(host: Host) -> None:
-    # The daemon may write a file into db/ while rmtree looks through it, so db/ is moved first.
-    moved = host.agent.data_dir / "db.moved"
-    (host.agent.data_dir / "db").rename(moved)
-    shutil.rmtree(moved)
-
-
 def refuse_key(host: Host) -> None:
     host.api.unknown_keys.add(KEY)
 
@@ -220,13 +212,6 @@ FAULTS = {
         "service pdagent restart",
         lambda host: (host.agent.data_dir / "db/daemon.lock").unlink(),
     ),
-    "the wake FIFO is gone": Fault(
-        lambda host: (host.agent.data_dir / "db/wake").unlink(),
-        "daemon",
-        "pdagentd runs, but does not read ",
-        "service pdagent restart",
-        send=nothing,
-    ),
     "chown -R root": Fault(chown_all, "delivery", "cannot write", "sudo pdagent check --repair"),
     "chmod -R 0": Fault(
         chmod_all,
@@ -234,12 +219,6 @@ FAULTS = {
         "not every user can send",
         "sudo pdagent check --repair",
         send=nothing,
-    ),
-    "db/ is gone": Fault(
-        remove_state,
-        "daemon",
-        "pdagentd runs, but does not read ",
-        "service pdagent restart",
     ),
     "another data_dir": Fault(
         another_place,
