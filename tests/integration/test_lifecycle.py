@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from pdagent.daemon import life
-from pdagent.queue.layout import is_served
 from tests.support.agent import PATIENCE_SECONDS, Agent, beginning_with, wait_until
 from tests.support.events import KEY, chains, enqueue, key, sent, summaries
 from tests.support.events_api import Answer, EventsApi
@@ -116,53 +115,6 @@ def test_one_daemon_per_spool(api: EventsApi, agent: Agent) -> None:
     assert str(agent.spool) in line
     agent.send(KEY, "trigger", "-d", "still served")
     assert summaries(api.wait_accepted(1)) == ["still served"]
-
-
-@pytest.mark.parametrize("gone", ["lib/db", "lib/db/daemon.lock"])
-def test_a_lock_that_is_removed(api: EventsApi, agent: Agent, gone: str) -> None:
-    """The daemon takes it anew, and a second one says who serves the spool."""
-    agent.configure(events_url=api.url, send_interval_secs=1)
-    agent.start()
-    (agent.root / gone).rename(agent.root / "gone")
-    agent.send(KEY, "trigger", "-d", "has the daemon look")
-    wait_until(lambda: "db/daemon.lock was removed: made anew" in agent.log)
-    assert agent.daemon is not None
-    second = agent.run("pdagentd", "-f", user=AGENT)
-    assert second.returncode == 75
-    assert f"running already (pid {agent.daemon.pid})" in second.stderr.decode()
-
-
-def test_a_lock_that_another_daemon_took(api: EventsApi, agent: Agent) -> None:
-    """It was removed, and the second daemon came before the first one saw it. The first one ends,
-    and says why."""
-    agent.configure(events_url=api.url, send_interval_secs=10)
-    agent.start()
-    first, agent.daemon = agent.daemon, None
-    assert first is not None
-    (agent.data_dir / "db" / "daemon.lock").unlink()
-    agent.start()
-    assert agent.daemon is not None
-    assert first.wait(PATIENCE_SECONDS) == 75
-    assert f"running already (pid {agent.daemon.pid})" in agent.log
-    agent.send(KEY, "trigger", "-d", "still served")
-    assert summaries(api.wait_accepted(1)) == ["still served"]
-
-
-@pytest.mark.parametrize("gone", ["lib/db", "lib/db/wake"])
-def test_a_fifo_that_is_removed(api: EventsApi, agent: Agent, gone: str) -> None:
-    """At most one event leaves late. Then senders wake the daemon again, by a new FIFO."""
-    agent.configure(events_url=api.url, send_interval_secs=1)
-    agent.start()
-    (agent.root / gone).rename(agent.root / "gone")
-    assert not is_served(str(agent.spool))
-    agent.send(KEY, "trigger", "-d", "late")
-    api.wait_accepted(1)
-    assert "db/wake was removed: made anew" in agent.log
-    assert is_served(str(agent.spool))
-    agent.configure(events_url=api.url, send_interval_secs=600)
-    agent.run("pdagent", "reload", check=True)
-    agent.send(KEY, "trigger", "-d", "at once")
-    api.wait_accepted(2)
 
 
 # --- the configuration anew ---------------------------------------------------------------------
