@@ -5,6 +5,9 @@ import os
 import re
 import signal
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -186,19 +189,41 @@ def test_a_body_nested_past_every_limit(agent: Agent, queue: Queue) -> None:
     document(queue, "show", "1_K.txt")
 
 
+@contextmanager
+def watching(agent: Agent, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A `pd-queue watch` that does not outlive its test. It is killed where a line that it should
+    print does not come."""
+    with subprocess.Popen(
+        [*agent.command("pd-queue"), "--config", str(agent.conf), "watch", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=agent.environment,
+        text=True,
+    ) as watch:
+        impatience = threading.Timer(2 * PATIENCE_SECONDS, watch.kill)
+        impatience.start()
+        try:
+            yield watch
+        finally:
+            impatience.cancel()
+            watch.kill()
+
+
+def line(watch: subprocess.Popen[str]) -> str:
+    """The next line that it prints."""
+    assert watch.stdout
+    return watch.stdout.readline()
+
+
 def test_in_a_hurry(agent: Agent) -> None:
     """^C, again and again: the exit code is all that says so."""
-    command = [*agent.command("pd-queue"), "--config", str(agent.conf), "watch"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=agent.environment
-    ) as watch:
-        assert watch.stdout
-        watch.stdout.readline()
+    with watching(agent) as watch:
+        line(watch)
         while watch.poll() is None:
             watch.send_signal(signal.SIGINT)
         assert watch.returncode == 130
         assert watch.stderr
-        assert watch.stderr.read() == b""
+        assert watch.stderr.read() == ""
 
 
 def test_a_reader_that_has_seen_enough(agent: Agent) -> None:
@@ -212,51 +237,35 @@ def test_a_reader_that_has_seen_enough(agent: Agent) -> None:
 
 def test_watch_for_a_reader_that_ends(agent: Agent) -> None:
     """`pd-queue watch | head -1` ends with head, though nothing changes any more."""
-    command = [*agent.command("pd-queue"), "--config", str(agent.conf), "watch"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=agent.environment
-    ) as watch:
+    with watching(agent) as watch:
+        line(watch)
         assert watch.stdout
-        watch.stdout.readline()
         watch.stdout.close()
-        try:
-            assert watch.wait(PATIENCE_SECONDS) == 0
-        finally:
-            watch.kill()
+        assert watch.wait(PATIENCE_SECONDS) == 0
         assert watch.stderr
-        assert watch.stderr.read() == b""
+        assert watch.stderr.read() == ""
 
 
 def test_watch_without_a_terminal(api: EventsApi, agent: Agent) -> None:
     """A line now, and one for each change."""
-    command = [*agent.command("pd-queue"), "--config", str(agent.conf), "watch"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=agent.environment, text=True
-    ) as watch:
-        assert watch.stdout is not None
+    with watching(agent) as watch:
         assert re.fullmatch(
             r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d 0 pending, 0 in error, 0 delivered\n",
-            watch.stdout.readline(),
+            line(watch),
         )
         enqueue(agent, KEY, "x", "x")
-        assert watch.stdout.readline().endswith(
+        assert line(watch).endswith(
             " 1 pending, 0 in error, 0 delivered; "
             "1 pending, as pdagentd is not running. Use: sudo service pdagent start\n"
         )
-        watch.terminate()
 
 
 def test_watch_tells_each_change(agent: Agent) -> None:
     """Also one after which there are as many events as before, of another key."""
     name = enqueue(agent, KEY, "x", "x")
-    command = [*agent.command("pd-queue"), "--config", str(agent.conf), "watch", "--json"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=agent.environment, text=True
-    ) as watch:
-        assert watch.stdout is not None
-        assert [key["key"] for key in json.loads(watch.stdout.readline())["keys"]] == ["*0617"]
+    with watching(agent, "--json") as watch:
+        assert [key["key"] for key in json.loads(line(watch))["keys"]] == ["*0617"]
         path = agent.spool / "pdq" / name
         path.rename(path.with_name(name.replace(KEY, OTHER)))
         other = f"*{OTHER[-4:]}"
-        assert [key["key"] for key in json.loads(watch.stdout.readline())["keys"]] == [other]
-        watch.terminate()
+        assert [key["key"] for key in json.loads(line(watch))["keys"]] == [other]
