@@ -6,6 +6,8 @@ text from outside passes through this module before it is shown, logged or told.
 modules only.
 """
 
+import time
+
 from pdagent.event import is_key_name
 
 
@@ -40,6 +42,12 @@ def escaped(text: str) -> str:
     """Text as one line that no terminal takes for a command or shows from right to left. Characters
     that can't be printed are written as in JSON."""
     return text if text.isprintable() else "".join(c if c.isprintable() else _code(c) for c in text)
+
+
+def hour(wall: float | None, now: float) -> str:
+    """A moment in local time: "14:05" today, with its date on another day."""
+    there, here = time.localtime(wall or 0.0), time.localtime(now)
+    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)
 
 
 def _code(char: str) -> str:

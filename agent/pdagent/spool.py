@@ -23,6 +23,7 @@ PENDING = "pdq"
 DELIVERED = "suc"
 IN_ERROR = "err"
 TEMPORARY = "tmp"
+JOBS = "jobs"  # what jobs remember: see `jobs.openings`
 
 FILE_MODE = 0o640
 NAME_TRIES = 100  # places, if the first is taken

@@ -43,6 +43,7 @@ PARTS = {
     "pdagent.queue.settlement": [
         *("unit/queue/test_settlement.py", "unit/queue/test_waiting.py", DAYS),
     ],
+    "pdagent.queue.filling": ["unit/queue/test_filling.py", DAYS],
     "pdagent.queue.keys": ["unit/queue/test_keys.py", DAYS],
     "pdagent.schedule.scheduler": [*SCHEDULE, *HANDLING, "unit/schedule/test_relays.py"],
     "pdagent.schedule.lane": SCHEDULE,

@@ -33,6 +33,19 @@ __import__(module)
 sys.modules[module].main(sys.argv)
 """
 
+# The complete way: what a command has loaded by its end, as a line on stderr.
+ALL = """
+import posix, sys
+name = sys.argv.pop(0)
+module = "pdagent.commands." + name
+__import__(module)
+try:
+    sys.modules[module].main(sys.argv)
+except SystemExit:
+    pass
+posix.write(2, " ".join(sys.modules).encode())
+"""
+
 
 def loaded(
     root: Path, *arguments: str, module: str = "quick", stdin: bytes = b""
@@ -122,3 +135,26 @@ def test_the_program_imports_in_order(module: str) -> None:
         else:
             continue
         assert {*wanted} <= {*known}
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "heavy"),
+    [
+        ("pd_send", ["-h"], {"contextlib", "pdagent.jobs.watching", "pdagent.jobs.wording"}),
+        ("pd_queue", ["status"], {"textwrap", "pdagent.queue.state", "pdagent.queue.listing"}),
+    ],
+)
+def test_a_command_loads_what_it_needs(
+    root: Path, command: str, arguments: list[str], heavy: set[str]
+) -> None:
+    """People and scripts type these often, and imports are most of their time."""
+    conf = root.parent / "pdagent.conf"
+    conf.write_text(f"[Main]\ndata_dir = {root.parent}\n")
+    (root / "suc").mkdir(exist_ok=True)
+    (root / "err").mkdir(exist_ok=True)
+    done = subprocess.run(
+        python(ALL, command, "--config", str(conf), *arguments), capture_output=True, check=True
+    )
+    heavy |= {"datetime", "logging", "shutil", "socket", "subprocess", "threading"}
+    assert done.stdout
+    assert not heavy & set(done.stderr.decode().split())

@@ -14,8 +14,7 @@ from pdagent.check.finding import Finding, failed, ok, warning
 from pdagent.check.inside import USER, Service
 from pdagent.config import Config
 from pdagent.queue import layout
-from pdagent.queue.budget import Disk, is_full
-from pdagent.queue.cleanup import disk_of
+from pdagent.queue.budget import Disk, disk_of, is_full
 from pdagent.queue.layout import DROP_MODE, PRIVATE_MODE
 from pdagent.settings import DEFAULTS
 from pdagent.spool import wake_fifo

@@ -17,14 +17,14 @@ from pdagent.check.network import remedy_of
 from pdagent.check.service import fresh_condition
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
-from pdagent.queue import condition
+from pdagent.queue import condition, holds
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.condition import Condition, Trouble
 from pdagent.queue.holds import Cause, Hold
 from pdagent.queue.names import stamp
-from pdagent.queue.state import State, hour
 from pdagent.queue.versions import named, version
 from pdagent.settings import CREDENTIALS
+from pdagent.shown import hour
 from pdagent.spool import PENDING, poke, wake_fifo
 from pdagent.wire.verdict import CIRCLE
 
@@ -87,7 +87,7 @@ def _changed(path: str, settings: Config, host: Host, read: set[str]) -> Iterato
 def _held(settings: Config) -> tuple[Hold, ...]:
     """All holds, one by one; none if this user may not see them."""
     try:
-        held = State(settings.data_dir).holds()
+        held = holds.told(settings.data_dir)
     except PermissionError:
         return ()
     return held.holds if held is not None else ()

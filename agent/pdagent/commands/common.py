@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from pdagent import __version__, config, exits
 from pdagent.acceptance import say
+from pdagent.commands import terminal
 from pdagent.lines import Problem
 from pdagent.shown import escaped
 
@@ -46,6 +47,10 @@ class Parser(argparse.ArgumentParser):
             hint = f"If the word {word} is meant, it stands first: {self.prog} {word} -h shows how"
         say(f"{one_line(f'{self.prog}: error: {message}')}\n{hint or self.short_usage()}", 2)
         sys.exit(exits.USAGE)
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        # Without a width, argparse asks shutil for it, which takes long to import.
+        return argparse.HelpFormatter(self.prog, width=terminal.width() - 2)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         return super().parse_known_args(self.joined(args), namespace)

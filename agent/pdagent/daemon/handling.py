@@ -31,9 +31,10 @@ from pdagent.daemon.reading import (
     Waits,
 )
 from pdagent.queue.backlog import Backlog
+from pdagent.queue.filling import Unnamed, filled_in
 from pdagent.queue.history import LOGGER
 from pdagent.queue.holds import Cause
-from pdagent.queue.keys import Unnamed, filled_in, lane
+from pdagent.queue.keys import lane
 from pdagent.queue.names import stamp
 from pdagent.queue.origins import Origins
 from pdagent.queue.overtaking import Overtaking

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from pdagent import config, log
 from pdagent.config import Config
-from pdagent.queue.budget import is_full
-from pdagent.queue.cleanup import disk_of
+from pdagent.queue.budget import disk_of, is_full
 from pdagent.queue.layout import EXPECT, EXPECTED, frozen
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 

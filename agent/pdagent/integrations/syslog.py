@@ -1,7 +1,6 @@
 """The system's log, for commands whose stderr nobody reads. A line is one datagram, and nobody
 waits until it is taken."""
 
-import contextlib
 import os
 
 from pdagent.shown import printable
@@ -13,7 +12,8 @@ _MAX_BYTES = 1024  # what every syslogd takes (RFC 3164, 4.1)
 
 def error(command: str, text: str, path: str = SOCKET) -> None:
     """Logs what somebody should look at. If there is no log, or it is slow, the line is lost."""
-    import socket  # which a command without trouble does not need
+    import contextlib  # a command without trouble needs none of these
+    import socket
 
     data = f"<{_USER_ERROR}>{command}[{os.getpid()}]: {printable(text)}".encode("utf-8", "replace")
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:

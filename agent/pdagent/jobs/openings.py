@@ -34,8 +34,8 @@ import time
 from types import TracebackType
 
 from pdagent import threads
+from pdagent.spool import JOBS
 
-DIRECTORY = "jobs"
 _MODE = 0o640
 _MOST_BYTES = 4096  # of such a file
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -53,7 +53,7 @@ def path_of(spool: str, key: str, dedup_key: str) -> str:
     text = f"{key}\n{dedup_key}".encode("utf-8", "surrogatepass")
     from hashlib import sha256  # an idle daemon, which knows this module, does without
 
-    return f"{spool}/{DIRECTORY}/{sha256(text).hexdigest()[:32]}"
+    return f"{spool}/{JOBS}/{sha256(text).hexdigest()[:32]}"
 
 
 class Opening:

@@ -12,7 +12,6 @@ import os
 import stat
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -50,15 +49,6 @@ class Seen:
     owner: int
     is_directory: bool
     changed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Events of one key by state, as files in the spool's directories."""
-
-    pending: int
-    delivered: int
-    in_error: int
 
 
 class Backlog:
@@ -297,20 +287,6 @@ class Backlog:
                 step = step * 2 if tries > _STEPS else 1
                 new = file_name((stamp(new) + step) % NUMBERS, key)
         return new
-
-    # --- counting -------------------------------------------------------------------------------
-
-    def counts(self) -> dict[str, Count]:
-        """Events by key and state. Raises OSError."""
-        pending, delivered, in_error = (self._keys(d) for d in (PENDING, DELIVERED, IN_ERROR))
-        return {
-            key: Count(pending[key], delivered[key], in_error[key])
-            for key in sorted(pending.keys() | delivered.keys() | in_error.keys())
-        }
-
-    def _keys(self, directory: str) -> Counter[str]:
-        names = os.listdir(f"{self.root}/{directory}")
-        return Counter(key for name in names if (key := key_of(name)) is not None)
 
 
 def move_file(path: str, target: str) -> None:

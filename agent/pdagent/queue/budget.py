@@ -1,9 +1,10 @@
-"""The disk budget: when the spool is so full that a person should know. Pure.
+"""The disk budget: when the spool is so full that a person should know. Pure, but for `disk_of`.
 
 `cleanup` keeps the spool within its bounds. It removes delivered events first, by number, size and
 free space, and events in error by age. It never removes pending events.
 """
 
+import os
 from dataclasses import dataclass
 
 SCARCE_BYTES = 100 * 1024 * 1024
@@ -32,6 +33,17 @@ class Disk:
     def scarce_files(self) -> bool:
         """Whether there are too few inodes."""
         return self.total_files > 0 and self.free_files < self.total_files * SCARCE_SHARE
+
+
+def disk_of(path: str) -> Disk:
+    """The disk that `path` is on. Raises OSError."""
+    found = os.statvfs(path)
+    return Disk(
+        found.f_bavail * found.f_frsize,
+        found.f_blocks * found.f_frsize,
+        found.f_favail,
+        found.f_files,
+    )
 
 
 def is_full(disk: Disk) -> bool:

@@ -16,13 +16,12 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from pdagent.jobs.openings import DIRECTORY as JOBS
 from pdagent.queue.backlog import remove
-from pdagent.queue.budget import Disk
+from pdagent.queue.budget import Disk, disk_of
 from pdagent.queue.numbers import is_number
 from pdagent.queue.state import State
 from pdagent.shown import masked_name
-from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
+from pdagent.spool import DELIVERED, IN_ERROR, JOBS, PENDING, TEMPORARY
 
 log = logging.getLogger("pdagent.cleanup")
 
@@ -51,17 +50,6 @@ def _since(entry: Entry) -> float:
 def _unlink(path: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(path)
-
-
-def disk_of(path: str) -> Disk:
-    """The disk that `path` is on. Raises OSError."""
-    found = os.statvfs(path)
-    return Disk(
-        found.f_bavail * found.f_frsize,
-        found.f_blocks * found.f_frsize,
-        found.f_favail,
-        found.f_files,
-    )
 
 
 class Cleanup:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pdagent.config import Config
 from pdagent.queue.holds import Cause
 from pdagent.queue.regular import read_regular
-from pdagent.queue.state import hour
+from pdagent.shown import hour
 
 VERSION = 1
 FILE_BYTES = 65_536

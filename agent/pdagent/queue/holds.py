@@ -1,8 +1,8 @@
 """Holds: what keeps pending events back. The scheduler makes them, the daemon writes them to a file
 for `pd-queue`, and there a person reads why nothing goes.
 
-Pure. Times are monotonic seconds of this boot, which all processes of a host share. So a stepped
-wall clock makes no hold longer, on the screen either.
+Pure, but for `told`. Times are monotonic seconds of this boot, which all processes of a host share.
+So a stepped wall clock makes no hold longer, on the screen either.
 """
 
 import json
@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from pdagent.queue.numbers import is_number
+from pdagent.queue.regular import read_regular
 
 VERSION = 3
 NUMBER_MOST = 1e10
+_BYTES = 16 * 1_048_576  # what is read of the file at most; the daemon writes less
 
 
 class Scope(StrEnum):
@@ -130,6 +132,21 @@ class Held:
             return cls(holds, tries, int(_number(value["more"])), lost)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not holds: {error}") from error
+
+
+def path(data_dir: str) -> str:
+    """The file."""
+    return f"{data_dir}/db/holds"
+
+
+def told(data_dir: str) -> Held | None:
+    """What the running daemon last told, None where nobody knows. Raises PermissionError."""
+    try:
+        return Held.loads(read_regular(path(data_dir), _BYTES).decode())
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return None
 
 
 def _hold(

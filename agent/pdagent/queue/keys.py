@@ -1,23 +1,11 @@
 """Names of integration keys: an event in the spool may say `@db` where its key belongs, for senders
-who may page but need not see the key.
-
-The name is filled in at delivery. An event with a name that nobody has yet stays pending: a page
-must not be lost to a typo in the configuration.
+who may page but need not see the key. `filling` puts the key there.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
 
 from pdagent.config import Config, key_named
-from pdagent.event import BadEvent, encode
-from pdagent.queue.pending import Hostile, Pending, key_field
-
-
-class Unnamed(Exception):
-    """No key has this name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no integration key is named {name}")
-        self.name = name
+from pdagent.shown import masked
 
 
 def lane(key: str, settings: Config) -> str:
@@ -26,17 +14,10 @@ def lane(key: str, settings: Config) -> str:
     return (key_named(key, settings) or key) if key[:1] == "@" else key
 
 
-def filled_in(pending: Pending, settings: Config) -> Pending:
-    """The event as PagerDuty is to get it. Raises Unnamed, and Hostile where a script's event can't
-    be encoded with its key."""
-    if pending.key[:1] != "@":
-        return pending
-    key = key_named(pending.key, settings)
-    if key is None:
-        raise Unnamed(pending.key)
-    body = pending.body
-    body[key_field(body)] = key
-    try:
-        return replace(pending, key=key, data=encode(body))
-    except (BadEvent, RecursionError) as error:
-        raise Hostile("it can't be written with its key") from error
+def matches_key(key: str, wanted: str, lane_of: Callable[[str], str] = str) -> bool:
+    """Whether `wanted` is this key, or its masked form, or its last four characters, or another
+    name of it. `lane_of` gives the key that a name stands for."""
+    if wanted == key:
+        return True
+    key, wanted = lane_of(key), lane_of(wanted)
+    return wanted == key or (len(key) > 8 and wanted in (masked(key), key[-4:]))

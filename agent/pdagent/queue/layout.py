@@ -9,8 +9,7 @@ import stat
 
 from pdagent import exits
 from pdagent.config import Config
-from pdagent.jobs.openings import DIRECTORY as JOBS
-from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, poke, wake_fifo
+from pdagent.spool import DELIVERED, IN_ERROR, JOBS, PENDING, TEMPORARY, poke, wake_fifo
 
 EXPECT = "expect"  # expectations come here, as events come to pdq/
 EXPECTED = "expected"  # and are kept here

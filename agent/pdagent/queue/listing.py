@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.holds import Held, Hold, Scope, Tries
+from pdagent.queue.keys import matches_key
 from pdagent.queue.names import key_of, place, stamp
 from pdagent.queue.pending import Hostile, Pending, chain_of, understand
 from pdagent.queue.state import Reason, State
-from pdagent.shown import masked, masked_name
-from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+from pdagent.queue.states import STATES, UNSETTLED, Ambiguous, NoSuchEvent
+from pdagent.shown import masked_name
+from pdagent.spool import IN_ERROR, PENDING
 
 # PagerDuty takes 512,000 bytes. A body of this size can take 25 MB and 30 ms when it is parsed.
 BODY_BYTES_MOST = 1024 * 1024
@@ -30,17 +32,6 @@ LARGE_BYTES_MOST = 32 * 1024 * 1024
 
 # What is said of an event in error where nobody kept a reason.
 UNKNOWN = "the reason is not known: the event was set in error by another agent"
-
-STATES = {PENDING: "pending", IN_ERROR: "in error", DELIVERED: "delivered"}
-UNSETTLED = (PENDING, IN_ERROR)
-
-
-class NoSuchEvent(Exception):
-    """No event has this name, or begins like it; the text is for a person."""
-
-
-class Ambiguous(Exception):
-    """Several events begin like this; the text is for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +229,8 @@ class Listing:
         except Hostile:  # gone since
             return None
 
-    def matches_key(self, key: str, wanted: str) -> bool:
-        """Whether `wanted` is this key, or its masked form, or another name of it."""
-        return wanted == key or matches_key(self._lane(key), self._lane(wanted))
-
     def _fits(self, name: str, query: Query, now: float) -> bool:
-        if query.key is not None and not self.matches_key(key_of(name) or "", query.key):
+        if query.key is not None and not matches_key(key_of(name) or "", query.key, self._lane):
             return False
         if query.older is None and query.newer is None:
             return True
@@ -266,11 +253,6 @@ def accepted(name: str) -> float | None:
     too large for a time."""
     seconds = stamp(name) / 1e6 if key_of(name) is not None else None
     return seconds if seconds is not None and seconds < 253_402_300_800 else None  # the year 10000
-
-
-def matches_key(key: str, wanted: str) -> bool:
-    """Whether `wanted` is this key, or its masked form, or its last four characters."""
-    return wanted == key or (len(key) > 8 and wanted in (masked(key), key[-4:]))
 
 
 def _called(name: str, event: str) -> bool:

@@ -11,11 +11,10 @@ import json
 import logging
 import os
 import re
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pdagent.queue.holds import Held
+from pdagent.queue import holds
 from pdagent.queue.opening import SHORTAGES
 from pdagent.queue.regular import read_regular
 from pdagent.shown import masked_name
@@ -31,7 +30,6 @@ REASON_BYTES = 65_536
 ID_BYTES = 4096
 OBJECT_BYTES = 65_536
 COUNT_MOST = 10**15  # no agent has had more events
-HOLDS_BYTES = 16 * 1_048_576
 MANY = 100  # names, from which on listing the directory is cheaper than looking for each
 
 
@@ -98,7 +96,7 @@ class State:
     def __init__(self, data_dir: str) -> None:
         self._db = f"{data_dir}/db"
         self.reasons = f"{self._db}/reasons"  # a file for each event in error, of the same name
-        self._holds = f"{self._db}/holds"
+        self._holds = holds.path(data_dir)
         self._agent_id = f"{self._db}/agent_id.txt"
         self._old_agent_id = f"{data_dir}/agent_id.txt"
 
@@ -195,7 +193,7 @@ class State:
             return set()
         return {event for event in events if os.path.basename(self._reason_file(event)) in kept}
 
-    def tell_holds(self, held: Held) -> None:
+    def tell_holds(self, held: holds.Held) -> None:
         """Writes what is held, for people. If that fails, the old text is removed, so that nobody
         takes it for the new one."""
         try:
@@ -208,15 +206,6 @@ class State:
         """Removes what was told of holds. What an earlier daemon told is not true of this one."""
         with contextlib.suppress(OSError):
             os.unlink(self._holds)
-
-    def holds(self) -> Held | None:
-        """What the running daemon last told, None where nobody knows. Raises PermissionError."""
-        try:
-            return Held.loads(read_regular(self._holds, HOLDS_BYTES).decode())
-        except PermissionError:
-            raise
-        except (OSError, ValueError):
-            return None
 
     def _reason_file(self, event: str) -> str:
         name = os.fsencode(event)
@@ -296,9 +285,3 @@ def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return value if 0 <= value < COUNT_MOST else 0
-
-
-def hour(wall: float | None, now: float) -> str:
-    """A moment in local time: "14:05" today, with its date on another day."""
-    there, here = time.localtime(wall or 0.0), time.localtime(now)
-    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)

@@ -4,8 +4,7 @@ except for a look at the spool."""
 import os
 from dataclasses import dataclass
 
-from pdagent.queue.budget import is_full
-from pdagent.queue.cleanup import disk_of
+from pdagent.queue.budget import disk_of, is_full
 from pdagent.queue.layout import frozen
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 

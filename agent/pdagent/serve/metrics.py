@@ -22,7 +22,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from pdagent import __version__
-from pdagent.queue.cleanup import disk_of
+from pdagent.queue.budget import disk_of
 from pdagent.queue.holds import Cause, Figures
 from pdagent.queue.names import stamp
 from pdagent.serve.footprint import Footprint

@@ -19,7 +19,8 @@ from pdagent import threads
 from pdagent.acceptance import enqueue
 from pdagent.config import Config, load_keys
 from pdagent.queue.backlog import Backlog
-from pdagent.queue.keys import Unnamed, filled_in, lane
+from pdagent.queue.filling import Unnamed, filled_in
+from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Pending, Unfinished, understand
 from pdagent.spool import PENDING, Spool, SpoolError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pdagent.queue import backlog as backlog_module
-from pdagent.queue.backlog import Backlog, Count
+from pdagent.queue.backlog import Backlog
 from pdagent.queue.pending import Unfinished
 from pdagent.spool import file_name
 from tests.support.looking import looked
@@ -160,17 +160,6 @@ def test_an_old_look_at_tmp_is_forgotten(root: Path) -> None:
     assert backlog._half_done == {}
     backlog.adopt("2_K.txt")
     assert os.listdir(root / "tmp") == []
-
-
-def test_counts(root: Path) -> None:
-    """By key and state, keys sorted; what is no event does not count."""
-    for place, name in [
-        ("pdq", "1_B.txt"), ("pdq", "2_B.txt"), ("suc", "1_A.txt"), ("err", "1_B.txt"),
-        ("pdq", "junk"), ("err", "x_B.txt"), ("tmp", "1_C.txt"),
-    ]:  # fmt: skip
-        put(root, name, place=place)
-    counts = Backlog(str(root)).counts()
-    assert list(counts.items()) == [("A", Count(0, 1, 0)), ("B", Count(2, 0, 1))]
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOMEM, errno.EACCES])

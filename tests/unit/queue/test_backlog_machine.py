@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pdagent.queue.backlog import Backlog
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Unfinished
+from pdagent.queue.states import counts
 from pdagent.spool import Spool, file_name
 from tests.support.looking import looked
 from tests.unit.queue.entries import HOSTILE, hostile
@@ -167,14 +168,14 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_counts_are_those_of_the_directories(self) -> None:
-        counts = self.backlog.counts().values()
+        found = counts(str(self.root)).values()
         named = {
             place: sum(key_of(path.name) is not None for path in self.entries(place))
             for place in ("pdq", "suc", "err")
         }
-        assert sum(count.pending for count in counts) == named["pdq"]
-        assert sum(count.delivered for count in counts) == named["suc"]
-        assert sum(count.in_error for count in counts) == named["err"]
+        assert sum(count.pending for count in found) == named["pdq"]
+        assert sum(count.delivered for count in found) == named["suc"]
+        assert sum(count.in_error for count in found) == named["err"]
 
 
 def number_in(path: Path) -> int | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.queue.budget import Disk
-from pdagent.queue.cleanup import Cleanup, disk_of
+from pdagent.queue.budget import Disk, disk_of
+from pdagent.queue.cleanup import Cleanup
 from pdagent.queue.state import State
 from tests.support.faults import mounted
 from tests.support.users import ROOT

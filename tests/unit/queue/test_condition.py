@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pdagent.queue.condition import Condition, Trouble
-from pdagent.queue.state import hour
+from pdagent.shown import hour
 
 NOW = time.mktime((2026, 11, 23, 14, 30, 0, 0, 0, -1))
 LOST = Trouble("authorities", "/home/a/ca.pem", "Permission denied", NOW - 600)

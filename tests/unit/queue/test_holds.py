@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.queue.holds import Cause, Held, Hold, Scope, Tries
+from pdagent.queue.holds import Cause, Held, Hold, Scope, Tries, told
 from pdagent.queue.state import State
 from pdagent.schedule.rules import TROUBLES_IN_A_ROW
 from pdagent.schedule.scheduler import Scheduler
@@ -146,17 +146,17 @@ def test_the_hold_over_an_event() -> None:
 def test_there_and_back(tmp_path: Path) -> None:
     """What the daemon writes is what a person's command reads, odd names included."""
     (tmp_path / "db").mkdir()
-    told = Held(
+    written = Held(
         (Hold(Scope.CHAIN, Cause.FAILING, 'a "reason"', 1.5, 2.5, "K", "=\udcff"),),
         {"é": Tries(2, 1, "w")},
         7,
     )
     state = State(str(tmp_path))
-    assert state.holds() is None
-    state.tell_holds(told)
-    assert State(str(tmp_path)).holds() == told
+    assert told(str(tmp_path)) is None
+    state.tell_holds(written)
+    assert told(str(tmp_path)) == written
     state.withdraw_holds()
-    assert state.holds() is None
+    assert told(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_anything_else_is_no_knowledge(tmp_path: Path, text: str) -> None:
     """A damaged file, or another version's, is not believed, and does no harm."""
     (tmp_path / "db").mkdir()
     (tmp_path / "db" / "holds").write_text(text)
-    assert State(str(tmp_path)).holds() is None
+    assert told(str(tmp_path)) is None
     with pytest.raises(ValueError):  # noqa: PT011  (what is wrong is all the same)
         Held.loads(text)
 
@@ -195,10 +195,10 @@ def test_what_cannot_be_told_is_not_told_wrong(tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     state = State(str(tmp_path))
     state.tell_holds(Held(lost={"https://relay1": 1.0}))
-    assert state.holds() == Held(lost={"https://relay1": 1.0})
+    assert told(str(tmp_path)) == Held(lost={"https://relay1": 1.0})
     (tmp_path / "db" / "holds.tmp").mkdir()  # in the way of the next
     state.tell_holds(Held(more=1))
-    assert state.holds() is None
+    assert told(str(tmp_path)) is None
 
 
 def test_holds_hold_keys_and_are_private(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
-"""A name stands for a key from delivery on, and only there."""
+"""Names of keys: where they come from, and how a key and its names are one."""
 
-import json
 import os
 from pathlib import Path
 
@@ -10,16 +9,12 @@ from pdagent.acceptance import accept
 from pdagent.config import Config, load, load_keys
 from pdagent.event import BadEvent, Event
 from pdagent.lines import parse
-from pdagent.queue.keys import Unnamed, filled_in, lane
-from pdagent.queue.pending import Hostile, Pending, understand
+from pdagent.queue.keys import lane, matches_key
 from pdagent.shown import masked, masked_name
 from tests.support.events import KEY, OTHER
 
 CONFIG = Config({}, {"db": KEY})
-
-
-def pending(**body: object) -> Pending:
-    return understand("1_@db.txt", json.dumps(body).encode())
+LONG = "c7a4f1e2b9d84c6fa0b1c2d3e4f50617"
 
 
 def written(path: Path, text: str, mode: int = 0o644) -> Path:
@@ -28,41 +23,32 @@ def written(path: Path, text: str, mode: int = 0o644) -> Path:
     return path
 
 
-@pytest.mark.parametrize("field", ["routing_key", "service_key"])
-def test_the_key_is_filled_in(field: str) -> None:
-    """In both versions of the API, however the name is written; all else stays."""
-    for name in ("@db", "@DB"):
-        filled = filled_in(pending(**{field: name, "dedup_key": "d", "x": [1]}), CONFIG)
-        assert filled.body == {field: KEY, "dedup_key": "d", "x": [1]}
-        assert (filled.name, filled.key, filled.chain) == ("1_@db.txt", KEY, "=d")
-
-
-def test_a_key_is_left_alone() -> None:
-    """The very bytes."""
-    plain = pending(routing_key=KEY)
-    assert filled_in(plain, CONFIG) is plain
-
-
-def test_a_name_that_nobody_has() -> None:
-    """Not even where no names are known."""
-    for settings in (CONFIG, Config({}, {}), Config({}, None)):
-        with pytest.raises(Unnamed, match="named @web") as unnamed:
-            filled_in(pending(routing_key="@web"), settings)
-        assert unnamed.value.name == "@web"
-
-
-def test_what_can_not_be_written() -> None:
-    """A script's file, nested past every limit."""
-    nested = b'{"routing_key": "@db", "x": ' + b"[" * 900 + b"]" * 900 + b"}"
-    with pytest.raises(Hostile):
-        filled_in(understand("1_@db.txt", nested), CONFIG)
-
-
 def test_one_lane_for_a_key_and_its_names() -> None:
     """So events of one incident keep their order, whatever the sender calls the key."""
     assert lane("@db", CONFIG) == lane("@DB", CONFIG) == lane(KEY, CONFIG) == KEY
     assert lane("@web", CONFIG) == "@web"
     assert lane("xdb", CONFIG) == "xdb"  # a key that ends as a name does
+
+
+def test_matches_key() -> None:
+    """As it is, or as it is shown; but a short one has nothing to show."""
+    assert matches_key(LONG, LONG)
+    assert matches_key(LONG, "*0617")
+    assert matches_key(LONG, "0617")
+    assert not matches_key(LONG, "*")
+    assert not matches_key("db", "*")
+    assert matches_key("db", "db")
+
+
+def test_a_key_is_wanted_by_its_name() -> None:
+    """An event may have the name, and who looks for it the key, or the other way round."""
+
+    def lane_of(key: str) -> str:
+        return lane(key, CONFIG)
+
+    assert matches_key("@db", KEY, lane_of)
+    assert matches_key(KEY, "@DB", lane_of)
+    assert not matches_key("@web", KEY, lane_of)
 
 
 def test_logs_show_the_name() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pdagent.queue.holds import Cause, Held, Hold, Scope, Tries
-from pdagent.queue.listing import Ambiguous, Listing, NoSuchEvent, Query, accepted, matches_key
+from pdagent.queue.listing import Listing, Query, accepted
 from pdagent.queue.state import Reason, State
+from pdagent.queue.states import Ambiguous, NoSuchEvent
 
 NOW = 2_000_000_000.0
 LONG = "c7a4f1e2b9d84c6fa0b1c2d3e4f50617"
@@ -159,13 +160,3 @@ def test_accepted() -> None:
     assert accepted("1795402356123456_A.txt") == 1795402356.123456
     assert accepted("9" * 20 + "_A.txt") is None
     assert accepted("junk") is None
-
-
-def test_matches_key() -> None:
-    """As it is, or as it is shown; but a short one has nothing to show."""
-    assert matches_key(LONG, LONG)
-    assert matches_key(LONG, "*0617")
-    assert matches_key(LONG, "0617")
-    assert not matches_key(LONG, "*")
-    assert not matches_key("db", "*")
-    assert matches_key("db", "db")

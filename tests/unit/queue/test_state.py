@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pdagent.queue import regular
+from pdagent.queue.holds import told
 from pdagent.queue.state import Counters, Reason, State, iso, write_whole
 from tests.support.calls import Calls, Fault
 from tests.support.faults import mounted, python, traced
@@ -290,7 +291,7 @@ def test_a_fifo_in_their_place(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "db/holds")
     os.mkfifo(tmp_path / "db/reasons/1_KEY.txt")
     state = State(str(tmp_path))
-    assert state.holds() is None
+    assert told(str(tmp_path)) is None
     assert state.reason("1_KEY.txt") is None
     assert (state.read("aggregates"), state.read("clock")) == ({}, {})
     assert state.agent_id() == State(str(tmp_path)).agent_id()

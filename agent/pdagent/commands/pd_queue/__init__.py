@@ -7,7 +7,7 @@ from pdagent.acceptance import say
 from pdagent.commands import common
 from pdagent.commands.pd_queue.arguments import check, parser
 from pdagent.commands.pd_queue.view import View
-from pdagent.queue.listing import Ambiguous, NoSuchEvent
+from pdagent.queue.states import Ambiguous, NoSuchEvent
 from pdagent.shown import masked, masked_name
 
 __all__ = ["main", "parser"]

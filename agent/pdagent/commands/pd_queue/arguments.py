@@ -8,8 +8,12 @@ import sys
 from pdagent.commands import common
 from pdagent.commands.text import parse_span
 from pdagent.event import BadEvent, check_key
-from pdagent.queue.listing import STATES, UNSETTLED, Query
+from pdagent.queue.states import STATES, UNSETTLED
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdagent.queue.listing import Query
 
 CHOICES = {
     "pending": (PENDING,),
@@ -283,8 +287,10 @@ def _check_selection(parser: common.Parser, options: argparse.Namespace) -> None
         parser.error(text, hint)
 
 
-def query(options: argparse.Namespace) -> Query:
+def query(options: argparse.Namespace) -> "Query":
     """What the options select."""
+    from pdagent.queue.listing import Query  # status does without
+
     state = getattr(options, "state", None)
     if options.command == "retry":
         states: tuple[str, ...] = (IN_ERROR,)

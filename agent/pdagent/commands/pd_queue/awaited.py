@@ -10,9 +10,10 @@ from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import cut, padded, span
 from pdagent.queue.elapsed import Moment, due, present
 from pdagent.queue.expected import Kept, counted, kept
+from pdagent.queue.keys import matches_key
 from pdagent.queue.pending import summary
-from pdagent.queue.state import hour, iso
-from pdagent.shown import escaped, masked, redacted
+from pdagent.queue.state import iso
+from pdagent.shown import escaped, hour, masked, redacted
 
 _KEY = 5  # at least: names of keys are shown whole
 _DEDUP_KEY = 20
@@ -50,11 +51,10 @@ def selected(view: View, options: argparse.Namespace) -> Iterator[Kept]:
     """What is expected of a key, an incident and a user, each where it is given."""
     key, dedup_key = options.service_key, options.incident_key
     user = getattr(options, "user", None)
-    matches = view.listing().matches_key
     for each in kept(view.root):
         found = each.expectation
         if (
-            (key is None or matches(found.key, key))
+            (key is None or matches_key(found.key, key, view.lane))
             and dedup_key in (None, found.dedup_key)
             and user in (None, each.owner)
         ):

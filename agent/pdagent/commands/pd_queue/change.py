@@ -21,8 +21,9 @@ from pdagent.commands.pd_queue.view import View
 from pdagent.config import may_exist
 from pdagent.event import BadEvent
 from pdagent.queue.intervention import BATCH, Gone, Intervention
-from pdagent.queue.listing import STATES, Listing, Query, Record
+from pdagent.queue.listing import Listing, Query, Record
 from pdagent.queue.pending import Hostile
+from pdagent.queue.states import STATES
 from pdagent.shown import masked, masked_name, redacted
 from pdagent.spool import PENDING
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pdagent import __version__
 from pdagent.commands.pd_queue.view import View
-from pdagent.queue.backlog import Count
 from pdagent.queue.holds import Hold, Scope
 from pdagent.queue.listing import Record
 from pdagent.queue.state import iso
+from pdagent.queue.states import Count
 from pdagent.shown import masked, masked_name, redacted
 from pdagent.spool import PENDING
 

@@ -14,8 +14,9 @@ from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import moment
 from pdagent.queue.history import about as about_event
 from pdagent.queue.history import from_log
-from pdagent.queue.listing import NoSuchEvent, Record
+from pdagent.queue.listing import Record
 from pdagent.queue.state import iso, seconds_of
+from pdagent.queue.states import NoSuchEvent
 from pdagent.shown import escaped, masked, masked_name, redacted
 from pdagent.spool import DELIVERED, PENDING
 

@@ -11,20 +11,19 @@ from pdagent.acceptance import say
 from pdagent.commands import common, terminal
 from pdagent.commands.pd_queue import words
 from pdagent.commands.pd_queue.view import View
-from pdagent.queue.backlog import Backlog, Count
-from pdagent.queue.budget import many_pending, short_of_room
-from pdagent.queue.cleanup import disk_of
+from pdagent.queue.budget import disk_of, many_pending, short_of_room
+from pdagent.queue.keys import matches_key
+from pdagent.queue.states import Count, counts
 
 
-def counts(view: View, key: str | None) -> Mapping[str, Count]:
+def of_key(view: View, key: str | None) -> Mapping[str, Count]:
     """How many events there are, by key."""
-    found = Backlog(view.root).counts()
-    matches = view.listing().matches_key
-    return {k: count for k, count in found.items() if key is None or matches(k, key)}
+    found = counts(view.root)
+    return found if key is None else {k: found[k] for k in found if matches_key(k, key, view.lane)}
 
 
 def status(view: View, options: argparse.Namespace) -> int:
-    found = counts(view, options.service_key)
+    found = of_key(view, options.service_key)
     if options.json:
         from pdagent.commands.pd_queue import awaited, documents
 

@@ -2,17 +2,18 @@
 tells."""
 
 import time
+from functools import cached_property
 
 from pdagent.config import Config
-from pdagent.queue.holds import Held, Hold
-from pdagent.queue.keys import lane
+from pdagent.queue.holds import Held, Hold, told
+from pdagent.queue.keys import lane, matches_key
 from pdagent.queue.layout import is_served
-from pdagent.queue.listing import Listing, matches_key
-from pdagent.queue.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pdagent.queue.intervention import Intervention
+    from pdagent.queue.listing import Listing
+    from pdagent.queue.state import State
 
 
 class View:
@@ -22,12 +23,20 @@ class View:
         self.settings = settings
         self.longest_name = max(map(len, settings.keys or ()), default=0)  # of an integration key
         self.root = settings.spool_dir
-        self.state = State(settings.data_dir)
         self.wall = time.time()
         self.monotonic = time.monotonic()
         self.running = is_served(self.root)
         # What a daemon has told before it ended is no longer true.
-        self.held: Held | None = self.state.holds() if self.running else Held()
+        self.held: Held | None = told(settings.data_dir) if self.running else Held()
+
+    # What `status` needs of these is above. The rest is imported for other sub-commands only.
+
+    @cached_property
+    def state(self) -> "State":
+        """What the daemon remembers."""
+        from pdagent.queue.state import State
+
+        return State(self.settings.data_dir)
 
     def wall_of(self, monotonic: float) -> float:
         """A moment of the monotonic clock as seconds since the epoch."""
@@ -43,12 +52,14 @@ class View:
         wanted = None if key is None else self.lane(key)
         return [h for h in held if wanted is None or not h.key or matches_key(h.key, wanted)]
 
-    def listing(self) -> Listing:
+    def listing(self) -> "Listing":
         """A listing of the events, with bounds of its own."""
+        from pdagent.queue.listing import Listing
+
         return Listing(self.root, self.state, self.held, self.lane)
 
     def intervention(self) -> "Intervention":
         """What changes the queue."""
-        from pdagent.queue.intervention import Intervention  # for those who change something only
+        from pdagent.queue.intervention import Intervention
 
         return Intervention(self.root, self.state, self.lane)

@@ -14,9 +14,9 @@ from pdagent.commands.pd_queue.view import View
 from pdagent.commands.screen import Line, Screen
 from pdagent.commands.terminal import has_colours, has_screen
 from pdagent.commands.text import moment, padded
-from pdagent.queue.backlog import Count
-from pdagent.queue.listing import STATES, Query, Record
+from pdagent.queue.listing import Query, Record
 from pdagent.queue.names import key_of
+from pdagent.queue.states import STATES, Count
 from pdagent.shown import masked
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING
 

@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from textwrap import wrap
 
 from pdagent.commands.pd_queue.view import View
 from pdagent.commands.text import cut, padded, span, width
-from pdagent.queue.backlog import Count
 from pdagent.queue.holds import Hold, Scope
-from pdagent.queue.listing import Record
-from pdagent.queue.state import hour
-from pdagent.shown import escaped, masked, masked_name, redacted
+from pdagent.shown import escaped, hour, masked, masked_name, redacted
 from pdagent.spool import IN_ERROR, PENDING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pdagent.queue.listing import Record
+    from pdagent.queue.states import Count
 
 HOLDS_SHOWN = 10
 _KEY, _DEDUP_KEY = 5, 20
@@ -19,7 +20,7 @@ _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:s|min|h|d)\b)")
 _INDENT = 17  # so a reason stands below the columns, beside the event's name
 
 
-def counts(found: Mapping[str, Count]) -> list[str]:
+def counts(found: "Mapping[str, Count]") -> list[str]:
     """The table of pd-queue status."""
     lines = [f"{'Service Key':<35}{'Pending':>10}{'Success':>10}{'In Error':>10}", "=" * 65]
     for key, count in found.items():
@@ -77,7 +78,7 @@ def soon(seconds: float) -> str:
     return f"in {text[:-1]} {'min' if text[-1] == 'm' else text[-1]}"
 
 
-def table(view: View, records: Iterable[Record], columns: int | None) -> Iterator[str]:
+def table(view: View, records: "Iterable[Record]", columns: int | None) -> Iterator[str]:
     """The list, line by line."""
     yield headings(view, columns) + "\n"
     before = None
@@ -103,7 +104,7 @@ def _at_most(wanted: int, columns: int | None) -> int:
 
 
 def lines(
-    view: View, record: Record, columns: int | None, before: Record | None = None
+    view: View, record: "Record", columns: int | None, before: "Record | None" = None
 ) -> list[str]:
     """An event as the list shows it: one line, and below it the reason of its state if that does
     not fit. `columns` is how wide the lines may be; with None it is one line of any length.
@@ -130,11 +131,11 @@ def lines(
     return [cut(text + summary, columns).rstrip(), *wrapped(why, columns, " " * _INDENT)]
 
 
-def _is_known(record: Record, before: Record) -> bool:
+def _is_known(record: "Record", before: "Record") -> bool:
     return (record.directory, record.why) == (before.directory, before.why)
 
 
-def is_about_key(record: Record) -> bool:
+def is_about_key(record: "Record") -> bool:
     """Whether PagerDuty refused the event's integration key."""
     return record.reason is not None and record.reason.is_about_key
 
@@ -149,6 +150,8 @@ def to_other_key(event: str) -> str:
 
 def wrapped(text: str, columns: int, indent: str = "", further: str | None = None) -> list[str]:
     """The text in lines that fit: the first indented by `indent`, the others by `further`."""
+    from textwrap import wrap  # a script's status does without
+
     found = wrap(
         _BEFORE_UNIT.sub("\xa0", text),  # a number and its unit stay on one line
         max(20, columns),
@@ -159,7 +162,7 @@ def wrapped(text: str, columns: int, indent: str = "", further: str | None = Non
     return [line.replace("\xa0", " ") for line in found]
 
 
-def next_try(view: View, record: Record) -> str:
+def next_try(view: View, record: "Record") -> str:
     """When a pending event may go, in four columns."""
     if record.directory != PENDING or not view.running:
         return "-"

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable
 
 from pdagent.commands import common
-from pdagent.jobs.wording import LINES
 
 LINES_MOST = 1000
 
@@ -63,6 +62,8 @@ def about(group: argparse._ArgumentGroup) -> None:
 def lines(group: argparse._ArgumentGroup, what: str, none: str) -> None:
     """Adds the option that says how many lines of what a job wrote a page has. `what` is put behind
     "lines" in its help, and `none` says what 0 means."""
+    from pdagent.jobs.wording import LINES  # a plain pd-send has no job
+
     group.add_argument(
         "--output-lines",
         metavar="N",
