@@ -148,7 +148,7 @@ class Watch:
         came."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
-        for fd, events in self._passing.interests() if self._may_pass() else ():
+        for fd, events in self._passing.interests():
             poller.register(fd, events)
         rest = most if self._next is None else max(0.0, self._next - time.monotonic())
         wait = None if rest is None else min(rest, _POLL_SECONDS) * 1000 + 1
@@ -160,9 +160,6 @@ class Watch:
         if self._next is not None and time.monotonic() >= self._next:
             self._end_it()
         return bool(ready)
-
-    def _may_pass(self) -> bool:
-        return self._status is None or self._passing.waits
 
     def _take(self, number: int) -> None:
         if number == signal.SIGCHLD:
