@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pdagent.serve import crowd
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.listen import Listener
 from tests.support.agent import wait_until
@@ -98,7 +100,7 @@ def test_a_busy_crowd_does_not_take_the_places_of_others() -> None:
     go_on = threading.Event()
 
     def slow(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        go_on.wait()
+        go_on.wait(60)
         return echo(environ, start)
 
     with listening("0.0.0.0:0", bounds, slow) as listener:
@@ -111,6 +113,75 @@ def test_a_busy_crowd_does_not_take_the_places_of_others() -> None:
         wait_until(lambda: [is_held(each, listener) for each in busy].count(True) == 2)
         go_on.set()
         assert other.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_who_is_being_answered_does_not_make_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whoever comes, one that keeps us waiting does, however long the answer takes."""
+    monkeypatch.setattr(crowd, "WAIT_SECONDS", 0.0)
+    bounds = Bounds(1000, connections=3, seconds=3600, header_seconds=3600)
+    go_on = threading.Event()
+
+    def slow(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        go_on.wait(60)
+        return echo(environ, start)
+
+    with listening(bounds=bounds, app=slow) as listener:
+        answered = connect(listener)
+        answered.sendall(GET)
+        wait_until(lambda: [c.is_served for c in listener._crowd._open()] == [True])
+        held = waiting(listener, 3)
+        wait_until(lambda: [is_held(each, listener) for each in held].count(True) == 2)
+        go_on.set()
+        assert answered.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_who_asks_again_has_not_kept_us_waiting() -> None:
+    """However old the connection is: the one that has said nothing since then makes way."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            begun.set()
+            go_on.wait(60)
+        return echo(environ, start)
+
+    with listening(bounds=replace(FIVE, connections=2), app=app) as listener:
+        again = connect(listener)
+        again.sendall(GET)
+        assert again.recv(100).startswith(b"HTTP/1.1 200")
+        mute = connect(listener)
+        wait_until(lambda: len(listener._crowd._open()) == 2)
+        again.sendall(GET.replace(b"/", b"/slow", 1))
+        assert begun.wait(60)
+        with connect(listener):
+            assert is_cut_off(mute)
+        go_on.set()
+        assert again.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_where_nobody_has_many_places_a_newcomer_finds_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A tenth of all places is not many: none of those who wait for an answer loses it."""
+    peers = count()
+    monkeypatch.setattr(crowd, "_peer", lambda *_: next(peers))
+    bounds = Bounds(1000, connections=10, threads=1, seconds=3600, header_seconds=3600)
+    go_on = threading.Event()
+
+    def slow(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        go_on.wait(60)
+        return echo(environ, start)
+
+    with listening(bounds=bounds, app=slow) as listener:
+        busy = [connect(listener) for _ in range(10)]
+        for connection in busy:
+            connection.sendall(GET)
+        wait_until(lambda: [c.is_served for c in listener._crowd._open()] == [True] * 10)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):  # in TLS's handshake
+            assert is_cut_off(connect(listener))
+        go_on.set()
+        for connection in busy:
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_one_client_cannot_fill_the_line() -> None:
@@ -217,6 +288,25 @@ def test_large_bodies_take_no_places_of_others() -> None:
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 
 
+def test_many_bodies_take_no_places_of_a_larger_one() -> None:
+    """It is the peer whose bodies are the largest together who loses one that has a body."""
+    bounds = Bounds(100_000, all_bytes=250_000, seconds=3600, header_seconds=3600)
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n"
+    with listening("0.0.0.0:0", bounds) as listener:
+        [quiet] = waiting(listener, 1)
+        large = to(of_this_host(), listener)
+        large.sendall(head + b"x" * 80_000)
+        wait_until(lambda: sum(c.body_bytes for c in listener._crowd._open()) == 80_000)
+        many = [connect(listener) for _ in range(3)]
+        for connection in many:
+            connection.sendall(head + b"x" * 60_000)
+        wait_until(lambda: [is_held(each, listener) for each in many].count(True) == 2)
+        large.sendall(b"x" * 10_000)
+        assert large.recv(100).startswith(b"HTTP/1.1 200")
+        quiet.sendall(GET[1:].replace(b"ET", b"OST", 1))
+        assert quiet.recv(100).startswith(b"HTTP/1.1 200")
+
+
 def test_large_bodies_take_no_threads_of_others() -> None:
     """However many come, and however long each takes: small ones are answered meanwhile, and then
     all of them."""
@@ -226,7 +316,7 @@ def test_large_bodies_take_no_threads_of_others() -> None:
 
     def slow(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         if int(environ["CONTENT_LENGTH"]) > 1000:
-            go_on.wait()
+            go_on.wait(60)
         return echo(environ, start)
 
     with listening(bounds=bounds, app=slow) as listener:

@@ -12,7 +12,17 @@ import pytest
 
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.listen import Listener, is_local
-from tests.unit.serve.clients import BOUNDS, TLS, client, connect, echo, listening, post
+from tests.unit.serve.clients import (
+    BOUNDS,
+    GET,
+    TLS,
+    client,
+    connect,
+    echo,
+    is_cut_off,
+    listening,
+    post,
+)
 
 if TYPE_CHECKING:
     pass
@@ -144,11 +154,30 @@ def test_what_no_parser_expects_is_answered(start: bytes, caplog: pytest.LogCapt
 
 
 def test_headers_have_less_time_than_a_body() -> None:
-    """A request's first line comes at once or never."""
+    """A request's first line comes at once or never. Between two requests there is more time."""
     bounds = Bounds(1000, seconds=3600, header_seconds=1)
-    with listening(bounds=bounds) as listener, connect(listener) as slow, connect(listener) as body:
+    with (
+        listening(bounds=bounds) as listener,
+        connect(listener) as asked,
+        connect(listener) as mute,
+    ):
+        asked.sendall(GET)
+        assert asked.recv(1000).startswith(b"HTTP/1.1 200")
+        slow, body = connect(listener), connect(listener)
         slow.sendall(b"POST / HT")
         body.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
         assert slow.recv(100) == b""
+        assert mute.recv(100) == b""
         body.sendall(b"y")
         assert body.recv(100).startswith(b"HTTP/1.1 200")
+        asked.sendall(GET)
+        assert asked.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_ends_with_its_last_answer() -> None:
+    """Where the client says that it asks no more, it need not wait for its time to be over."""
+    with listening(bounds=Bounds(1000, seconds=3600)) as listener, connect(listener) as last:
+        last.sendall(GET[:-2] + b"Connection: close\r\n\r\n")
+        assert last.recv(1000).startswith(b"HTTP/1.1 200")
+        while not is_cut_off(last):
+            pass
