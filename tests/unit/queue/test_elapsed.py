@@ -3,12 +3,15 @@
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdagent.queue import elapsed as module
 from pdagent.queue.elapsed import (
+    BOOT_VARIABLE,
     Moment,
     asleep,
     due,
@@ -151,3 +154,28 @@ def test_the_present_moment_is_one_of_this_boot() -> None:
     assert is_same_boot(one, other)
     assert abs(one.wall - time.time()) < 60
     assert 0.0 <= elapsed(one, other) < 60
+
+
+@pytest.mark.parametrize(
+    ("file", "manager", "name", "contained"),
+    [
+        ("/proc/sys/kernel/ostype", True, "Linux", False),
+        ("boot", False, "9c3e0001", True),
+        ("nowhere", False, "9c3e0002", False),
+        ("nowhere", True, "9c3e0002", True),
+    ],
+)
+def test_who_names_the_boot(
+    file: str,
+    manager: bool,
+    name: str,
+    contained: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel, a container in its place, or else the service's unit: in one spelling."""
+    (tmp_path / "boot").write_text("9c3e-0001\n")
+    monkeypatch.setenv(BOOT_VARIABLE, "9c3e0002")
+    monkeypatch.setattr(module, "_BOOT_FILE", str(tmp_path / file))
+    monkeypatch.setattr(module, "_CONTAINER_FILE", str(tmp_path / ("boot" if manager else "none")))
+    assert module._boot_id.__wrapped__() == (name, contained)
