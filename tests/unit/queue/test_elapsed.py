@@ -101,6 +101,7 @@ def test_which_of_two_moments_of_a_boot_was_before() -> None:
 def test_sleep_is_known_within_a_boot() -> None:
     """From the clock that stands still meanwhile."""
     assert asleep(START, later(DAY, slept=HOUR)) == HOUR
+    assert asleep(START, later(DAY)) == 0.0
     assert asleep(START, next_boot(DAY)) == 0.0
 
 
@@ -108,26 +109,61 @@ def test_a_host_that_was_off_is_why_nobody_renewed() -> None:
     """It was off, or asleep, when the term was over; else it was not the host."""
     assert was_off(START, next_boot(DAY), HOUR)
     assert not was_off(START, next_boot(60.0, DAY), HOUR)
+    assert not was_off(START, next_boot(HOUR), HOUR)
     assert was_off(START, later(DAY, slept=DAY - 60), HOUR)
     assert not was_off(START, later(DAY, slept=60), HOUR)
+    assert not was_off(START, later(HOUR), HOUR)
 
 
 def test_what_is_left_of_a_term() -> None:
     """And none is left for ever."""
     assert due(START, DAY, later(HOUR)) == DAY - HOUR
     assert due(START, HOUR, later(DAY)) < 0
+    assert due(START, math.inf, later(DAY)) == 0.0
+
+
+WRITTEN: dict[str, object] = {
+    "wall": 1.5e9,
+    "running": 70.5,
+    "awake": 60.5,
+    "boot": "boot one",
+    "contained": True,
+}
+
+
+def test_a_moment_is_read_as_it_was_written() -> None:
+    """Before containers were told apart it did not say where it was."""
+    moment = Moment(1.5e9, 70.5, 60.5, "boot one", contained=True)
+    assert moment.fields() == WRITTEN
+    assert moment_of(WRITTEN) == moment
+    assert moment_of(WRITTEN | {"wall": 3, "boot": "x" * 64}) == replace(
+        moment, wall=3.0, boot="x" * 64
+    )
+    del (before := dict(WRITTEN))["contained"]
+    for fields in (before, WRITTEN | {"contained": 1}, WRITTEN | {"contained": False}):
+        assert moment_of(fields) == replace(moment, contained=False)
+
+
+@pytest.mark.parametrize("name", ["wall", "running", "awake", "boot"])
+@pytest.mark.parametrize("wrong", [1e15, -1e15, math.nan, True, "x" * 65, None])
+def test_a_moment_with_one_field_that_is_none(name: str, wrong: object) -> None:
+    """No clock shows so much, and no boot has such a name."""
+    with pytest.raises(ValueError, match="moment"):
+        moment_of(WRITTEN | {name: wrong})
+
+
+CLOCKS = st.one_of(st.floats(), st.floats(-1e15, 1e15))
 
 
 @given(
     st.fixed_dictionaries(
-        {},
-        optional={
-            "wall": st.one_of(st.floats(), st.integers(), st.booleans(), st.text(max_size=3)),
-            "running": st.floats(),
-            "awake": st.floats(),
-            "boot": st.one_of(st.text(max_size=80), st.none()),
-            "contained": st.one_of(st.booleans(), st.integers(), st.text(max_size=3)),
+        {
+            "wall": st.one_of(CLOCKS, st.integers(), st.booleans(), st.text(max_size=3)),
+            "running": CLOCKS,
+            "awake": CLOCKS,
+            "boot": st.one_of(st.text(max_size=80), st.just(START.boot), st.none()),
         },
+        optional={"contained": st.one_of(st.booleans(), st.integers(), st.text(max_size=3))},
     )
 )
 def test_a_moment_that_somebody_wrote_is_one_or_is_refused(fields: dict[str, object]) -> None:
@@ -154,6 +190,8 @@ def test_the_present_moment_is_one_of_this_boot() -> None:
     assert is_same_boot(one, other)
     assert abs(one.wall - time.time()) < 60
     assert 0.0 <= elapsed(one, other) < 60
+    assert abs(one.awake - time.monotonic()) < 60
+    assert moment_of(one.fields()) == one
 
 
 @pytest.mark.parametrize(
