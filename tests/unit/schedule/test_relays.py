@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from pdagent import api
+from pdagent.queue.holds import Cause, Hold, Scope
 from pdagent.schedule.entry import Entry
 from pdagent.schedule.limits import Limits
 from pdagent.schedule.relays import (
@@ -301,14 +302,75 @@ def test_a_key_that_is_held_stays_held() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
+    """Only chains that have moved are remembered, and which have done so last."""
     relays = Relays([A, B], lambda: 1.0)
+    moving, staying = chains_for(A, A, B)[:3], chains_for(B, A, B)
+
+    def lose(url: str, now: float) -> None:
+        for began in (now, now + MOVE_SECONDS):
+            relays.missed("x", url, began, began, CAP)
+
+    def send(*chains: str, now: float) -> None:
+        for chain in chains:
+            entry = entry_of(chain)
+            assert relays.choose(entry, now, outage=False) is None
+            relays.released(entry)
+
+    lose(A, 0.0)
+    send(*moving, *staying, now=31.0)
+    assert relays._moved == {("K", f"={chain}"): B for chain in moving}
+    relays.answered(A, 40.0)
+    lose(B, 40.0)
+    send(moving[0], now=71.0)
+    order = [(moving[1], B), (moving[2], B), (moving[0], A)]
+    assert [*relays._moved.items()] == [(("K", f"={chain}"), url) for chain, url in order]
+    many = [f"d{number}" for number in range(MOVED_KEPT * 3)]
+    send(*many, now=71.0)
+    moved = [("K", f"={chain}") for chain in many if ranked([A, B], "K", f"={chain}")[0] == B]
+    assert [*relays._moved] == moved[-MOVED_KEPT:]
+
+
+def entry_of(chain: str) -> Entry:
+    entry = Entry(chain, "K")
+    entry.chain = f"={chain}"
+    return entry
+
+
+def test_an_event_is_told_for_which_relay_it_waits_and_until_when() -> None:
+    """For the one that its chain prefers, until the first of them all may be asked again."""
+    relays = Relays([A, B], lambda: 1.0)
+    for url, began in ((A, 0.0), (B, 0.5)):
+        for now in (began, began + 1.0, began + MOVE_SECONDS):
+            relays.missed("x", url, now, now, CAP)
+    for relay in (A, B):
+        chain = chain_for(relay, A, B)
+        entry = entry_of(chain)
+        hold = relays.choose(entry, 33.5, outage=False)
+        until = MOVE_SECONDS + 4.0  # A's third failure
+        assert hold == Hold(Scope.CHAIN, Cause.UNREACHABLE, "", 33.5, until, "K", f"={chain}")
+        assert entry.relay == relay
+
+
+def test_an_event_without_a_chain_has_a_relay_too() -> None:
+    """Events of a key that have none go to the same, as they would with an empty one."""
+    relays = Relays([A, B], lambda: 1.0)
+    for key in ("K", "L", "M", "N"):
+        first, second = Entry("1", key), Entry("2", key)
+        preferred = ranked([A, B], key, "")[0]
+        assert relays.choose(first, 5.0, outage=False) is None
+        hold = relays.choose(second, 5.0, outage=False)
+        until = 5.0 + MOVE_SECONDS
+        assert hold == Hold(Scope.CHAIN, Cause.UNREACHABLE, "", 5.0, until, key, "")
+        assert (first.relay, second.relay) == (preferred, preferred)
+        relays.released(first)
+
+
+def test_one_destination_is_that_of_all() -> None:
+    """Nobody waits for it here: that is for the outage to say."""
+    relays, entry = Relays([A], lambda: 1.0), entry_of("c")
     relays.missed("x", A, 0.0, 0.0, CAP)
-    for number in range(MOVED_KEPT * 3):
-        entry = Entry(f"{number}", "K")
-        entry.chain = f"={number}"
-        relays.choose(entry, 31.0, outage=False)
-        relays.released(entry)
-    assert len(relays._moved) == MOVED_KEPT
+    assert relays.choose(entry, 0.5, outage=False) is None
+    assert entry.relay == A
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -340,3 +402,5 @@ def test_nobody_waits_longer_for_a_probe_that_is_on_its_way() -> None:
     relay.missed(100.0, 60.0)
     relay.until = 101.0 + PROBE_SECONDS
     assert relay.next_look(102.0) == 100.0 + MOVE_SECONDS
+    assert relay.next_look(140.0) == 140.0
+    assert Relay(lambda: 0.0).next_look(102.0) == 102.0
