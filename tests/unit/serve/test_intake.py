@@ -292,6 +292,21 @@ def test_why_it_is_not_taken() -> None:
     assert str(invalid.value) == "; ".join(invalid.value.errors)
     with pytest.raises(NotJson, match="Expecting"):
         intake.read(b"{", "v2", lambda size: b"\x01" * size)
+    with pytest.raises(NotJson, match="can't decode"):
+        intake.read('{"a":1}'.encode("utf-16")[:-1], "v2", bytes)
+
+
+def test_whether_a_body_may_be_parsed() -> None:
+    """Is asked with UTF-8, whatever the body came in."""
+    asked: list[bytes] = []
+
+    def never(body: bytes) -> bool:
+        asked.append(body)
+        return False
+
+    with pytest.raises(BadEvent, match="too many parts"):
+        intake.read('{"description":"H\u00e4l"}'.encode("utf-16"), "v1", bytes, None, never)
+    assert asked == ['{"description":"H\u00e4l"}'.encode()]
 
 
 def test_numbers_that_json_has_not() -> None:
