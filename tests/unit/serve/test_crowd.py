@@ -1,6 +1,7 @@
 """Clients have bounds, each of them and all together, so that nobody keeps others out."""
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,7 @@ from pdagent.serve import crowd
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.listen import Listener
 from tests.support.agent import wait_until
+from tests.support.ways import in_a_child
 from tests.unit.serve.clients import (
     BOUNDS,
     GET,
@@ -64,6 +67,8 @@ def test_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Does not make newcomers those who have kept us waiting longest."""
     with listening(bounds=FIVE) as listener:
         held = waiting(listener, 5)
+        # The first may have spoken, for the loop, when the second has not yet.
+        wait_until(lambda: [c.has_asked for c in listener._crowd._open()] == [True] * 5)
         first = client(listener)
         assert post(first, b"hello") == (200, b"hello")
         assert is_cut_off(held[0])  # so all of them are known
@@ -257,6 +262,30 @@ def test_what_is_left_of_an_answer_comes_once_the_client_reads() -> None:
         # the only thread has done with the large answer when it gives another
         assert post(client(listener), b"hello") == (200, b"hello")
         assert late.getresponse().read() == whole
+
+
+def test_the_loop_wakes_when_the_first_client_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not a second after that."""
+    made = crowd.Crowd(Bounds(1000, seconds=3600))
+    late = SimpleNamespace(is_served=False, is_in_headers=False)
+    monkeypatch.setattr(made, "_open", lambda: [late])
+    late.active_at = time.monotonic() - 3599.5
+    assert made.seconds_left() <= 0.5
+    late.active_at -= 60.0
+    assert made.seconds_left() == 0.0
+
+
+@pytest.mark.needs_root
+def test_clients_of_a_unix_socket_are_told_apart_by_their_user() -> None:
+    """And not by their group or process, of which one user may have many."""
+
+    def task() -> int:
+        os.setgid(54_321)
+        os.setuid(12_345)
+        one, _ = socket.socketpair(socket.AF_UNIX)
+        return 0 if crowd._peer(one, ("", 0)) == 12_345 else 1
+
+    assert in_a_child(task, b"") == (0, b"", b"")
 
 
 def is_held(connection: socket.socket, listener: Listener) -> bool:

@@ -70,6 +70,7 @@ def test_requests_are_answered_over_a_unix_socket_by_anyone(tmp_path: Path) -> N
             assert stat.S_IMODE(path.stat().st_mode) == 0o666
             connection = http.client.HTTPConnection("local", timeout=20)
             connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(20)
             connection.sock.connect(str(path))
             assert post(connection, b"hello") == (200, b"hello")
     finally:
