@@ -60,6 +60,14 @@ def test_requests_are_answered_over_tcp() -> None:
         assert post(connection, b"two") == (200, b"two")
 
 
+def local(path: Path) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection("local")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(20)
+    connection.sock.connect(str(path))
+    return connection
+
+
 def test_requests_are_answered_over_a_unix_socket_by_anyone(tmp_path: Path) -> None:
     """Whatever the daemon's umask. It is gone afterwards."""
     TLS.on = False  # nobody but this host is there
@@ -68,11 +76,7 @@ def test_requests_are_answered_over_a_unix_socket_by_anyone(tmp_path: Path) -> N
     try:
         with listening(str(path)):
             assert stat.S_IMODE(path.stat().st_mode) == 0o666
-            connection = http.client.HTTPConnection("local", timeout=20)
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(20)
-            connection.sock.connect(str(path))
-            assert post(connection, b"hello") == (200, b"hello")
+            assert post(local(path), b"hello") == (200, b"hello")
     finally:
         os.umask(old)
     assert not path.exists()
@@ -89,6 +93,22 @@ def test_a_socket_that_a_dead_daemon_left_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="in use"):
         Listener(str(tmp_path / "file"), echo, BOUNDS)
+
+
+def test_a_socket_that_somebody_removes_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and the program's children do not get it."""
+    TLS.on = False
+    path = tmp_path / "events.sock"
+    with listening(str(path)) as listener:
+        path.unlink()
+        for _ in range(2):
+            listener.tend()
+        assert caplog.text.count("made anew") == 1
+        descriptor = listener._socket.fileno()
+        assert (os.get_inheritable(descriptor), os.get_blocking(descriptor)) == (False, False)
+        assert post(local(path), b"hello") == (200, b"hello")
 
 
 def test_a_body_that_is_too_large_is_not_read() -> None:
