@@ -44,12 +44,17 @@ def test_hangs(host: Host) -> None:
 @pytest.mark.latest
 @pytest.mark.only("sysv")
 def test_killed_under_sysv(host: Host, api: EventsApi) -> None:
-    """Nobody starts it again there, but the script says so, and its pid file is no obstacle."""
+    """Nobody starts it again there, but the script says so, and its pid file is no obstacle. After
+    a stop it counts as stopped, and what restarts only a running service leaves it so."""
     api.stop()
     host.pd_send("before.kill")
     host.sh(f"kill -9 {host.service.pid}")
     host.until("! pgrep -x pdagentd >/dev/null")
     assert host.run("service pdagent status").rc == 1
+    host.service.stop()
+    for command in ("condrestart", "try-restart"):
+        assert host.run(f"service pdagent {command}").rc == 0
+        assert host.run("service pdagent status").rc == 3
     api.start()
     host.service.start()
     api.wait_accepted(1)

@@ -249,6 +249,25 @@ def test_init_script_sees_a_process_end(tmp_path: Path) -> None:
     assert (seen.stdout, seen.stderr) == ("ended\n", "")
 
 
+@pytest.mark.parametrize(
+    ("ends", "sent", "code"), [("TERM", "TERM", 0), ("KILL", "TERM KILL", 0), ("-", "TERM KILL", 1)]
+)
+def test_init_script_stops_a_daemon(tmp_path: Path, ends: str, sent: str, code: int) -> None:
+    """One that hangs is killed. It has ended when the script says so, and its pid file is gone; of
+    one that cannot be ended the script says that."""
+    (tmp_path / "pid").write_text("4194305\n")
+    stubs = (
+        f"PID_FILE={tmp_path}/pid; pid=4194305; ended=; need_root() {{ :; }}; sleep() {{ :; }};"
+        'running() { [ -z "$ended" ]; };'
+        f'kill() {{ echo "$2"; [ "$2" != {ends} ] || ended=yes; }}'
+    )
+    functions = function_of("init/pdagent.init", "end") + function_of("init/pdagent.init", "stop")
+    seen = shell(f"{stubs}\n{functions} code=0; stop || code=$?; echo $code")
+    assert seen.stdout.split()[-len(sent.split()) - 1 :] == [*sent.split(), str(code)]
+    assert ("can't be ended" in seen.stderr) == bool(code)
+    assert (tmp_path / "pid").exists() == bool(code)
+
+
 def test_an_old_daemon_that_cannot_be_ended() -> None:
     """It is named after a bounded number of looks, and the installation goes on."""
     stop = function_of("packaging/common.sh", "stop_old_agent")
