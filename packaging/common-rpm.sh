@@ -12,3 +12,9 @@ enable_service() {
     echo "pdagent: this host's policy keeps the service off, so events wait until you say: systemctl enable --now pdagent"
     return 1
 }
+
+# usage: no_init_runs: true where an image is being built that has init scripts. A daemon that ran there would make an agent ID,
+# and it would be that of all hosts of the image.
+no_init_runs() {
+    case $(runlevel 2>/dev/null) in *unknown*) return 0 ;; *) return 1 ;; esac
+}

@@ -88,6 +88,34 @@ def test_image_whose_systemd_comes_later(bare: Host, packages_url: str) -> None:
 
 
 @pytest.mark.latest
+@pytest.mark.only("rpm")
+@pytest.mark.only("systemd")
+def test_removed_from_an_image(bare: Host, packages_url: str) -> None:
+    """What an installation enabled where no systemd runs, the removal disables there."""
+    bare.packages.add_repository(f"{packages_url}/current/pdagent")
+    bare.sh("mv /run/systemd/system /run/systemd/system.real")
+    bare.packages.install()
+    enabled = bare.sh("ls /etc/systemd/system/*.wants/pdagent.service")
+    bare.packages.remove()
+    assert bare.run(f"test -L {enabled}").rc == 1
+    bare.sh("mv /run/systemd/system.real /run/systemd/system")
+
+
+@pytest.mark.only("rpm")
+@pytest.mark.only("sysv")
+def test_image_with_init_scripts(bare: Host, packages_url: str) -> None:
+    """Where no init runs no daemon is started: its agent ID would be that of all hosts of the
+    image. They start it when they boot."""
+    bare.packages.add_repository(f"{packages_url}/current/pdagent")
+    bare.sh("rm -f /run/utmp /run/runlevel")  # so nobody knows that
+    bare.packages.install()
+    assert bare.sh("ls /run/pdagent /var/lib/pdagent/db 2>/dev/null || :") == "/var/lib/pdagent/db:"
+    assert bare.service.is_enabled
+    bare.reboot()
+    assert bare.service.is_running
+
+
+@pytest.mark.latest
 def test_user_without_its_group(bare: Host, packages_url: str, api: EventsApi) -> None:
     """An administrator made the user in another group: the package makes the group, and what other
     users queue can be read."""
