@@ -148,10 +148,14 @@ agent_wanted() {
     fi
 }
 
-# usage: note_service: for postinst, which may come after a reboot, which empties /run
+# usage: note_service: for postinst, which may come after a reboot, which empties /run. False if there is no room for the note.
 note_service() {
     mkdir -p /var/lib/pdagent || return 0
-    if agent_wanted; then echo restart; else echo leave; fi >/var/lib/pdagent/upgrade
+    if agent_wanted; then wanted=restart; else wanted=leave; fi
+    echo $wanted 2>/dev/null >/var/lib/pdagent/upgrade || {
+        echo "pdagent: can't write to /var/lib/pdagent: is its disk full?" >&2
+        return 1
+    }
 }
 
 # The old agent's unit stops a wrapper, but not the Python process of the daemon, which would be a second daemon on the same queue.

@@ -117,10 +117,14 @@ def test_purge_behind_links(host: Host) -> None:
 @pytest.mark.only("deb")
 @pytest.mark.only("systemd")
 def test_purge_of_a_file_system_of_its_own(host: Host) -> None:
-    """A mount point can't be removed. It is emptied, and the purge does not fail."""
+    """A mount point can't be removed. It is emptied, and the purge does not fail, though the file
+    system is full."""
     host.service.stop()
-    host.sh("mount -t tmpfs queue /var/lib/pdagent; apt-get -q=2 install --reinstall -y pdagent")
+    host.sh("""
+        mount -t tmpfs -o size=1M queue /var/lib/pdagent
+        apt-get -q=2 install --reinstall -y pdagent""")
     host.pd_send("before.purge")
+    host.sh("cat /dev/zero >/var/lib/pdagent/outqueue/tmp/large 2>/dev/null || :")
     assert isinstance(host.packages, Apt)
     host.packages.purge()
     assert host.sh("find /var/lib/pdagent") == "/var/lib/pdagent"
