@@ -8,6 +8,7 @@ import pytest
 
 from tests.hosts.host import KEY, Host
 from tests.hosts.network import FAR, add_proxy_lines, settings
+from tests.hosts.packages import Dnf
 from tests.hosts.proxy import Proxy
 from tests.support.events_api import EventsApi
 
@@ -171,6 +172,23 @@ def test_half_finished_upgrade(sender: Host, api: EventsApi, packages_url: str) 
         sender.sh("dpkg --configure -a </dev/null")
     else:
         sender.packages.install()
+    is_the_only_one(sender)
+    none_is_lost(sender, api)
+
+
+@pytest.mark.latest
+@pytest.mark.only("rpm")
+@pytest.mark.only("systemd")
+def test_killed_in_post(sender: Host, api: EventsApi) -> None:
+    """rpm has both versions in its database, so an upgrade finds nothing to do. The documented
+    command completes this one, and removes the old version."""
+    api.wait_accepted(3)
+    assert isinstance(sender.packages, Dnf)
+    sender.packages.killed_install()
+    sender.until(f"[ $(ls {QUEUE}/err | wc -l) -gt 5 ]")
+    sender.packages.install()
+    assert len(sender.sh("rpm -q pdagent").splitlines()) == 2
+    sender.sh("yum reinstall -y -q pdagent")
     is_the_only_one(sender)
     none_is_lost(sender, api)
 
