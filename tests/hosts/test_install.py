@@ -7,6 +7,7 @@ import pytest
 from tests.hosts.fixtures import install_agent
 from tests.hosts.host import Host
 from tests.hosts.packages import Apt, Dnf
+from tests.hosts.service import Systemd
 from tests.support.events_api import EventsApi
 
 QUEUE = "/var/lib/pdagent/outqueue"
@@ -197,3 +198,19 @@ def test_queue_alone_on_another_disk(host: Host, api: EventsApi) -> None:
     host.pd_send("by.link")
     api.wait_accepted(1)
     host.until("ls /srv/queue/suc | grep -q .")
+
+
+@pytest.mark.latest
+@pytest.mark.only("systemd")
+def test_queue_in_home(host: Host, api: EventsApi) -> None:
+    """The sandbox hides it: the log says so, and a line in a drop-in shows it."""
+    assert isinstance(host.service, Systemd)
+    host.service.stop()
+    host.sh(f"mv {QUEUE} /home/queue; ln -s /home/queue {QUEUE}")
+    assert host.run("systemctl start pdagent").rc != 0
+    said = f"the link {QUEUE} leads to /home/queue, which is not there, or is hidden"
+    assert said in host.log()
+    host.service.override("ProtectHome=read-only")
+    host.pd_send("by.link")
+    api.wait_accepted(1)
+    host.until("ls /home/queue/suc | grep -q .")

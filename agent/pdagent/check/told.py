@@ -217,4 +217,8 @@ def _remedy(trouble: Trouble, host: Host) -> str:
         return f"Move it to /etc, name it in keys_file, then: {host.service('reload')}"
     if trouble.kind == "keys":
         return f"{REPAIR} && {host.service('reload')}"
+    target = os.path.realpath(path)
+    if host.has_systemd and target.startswith(_HIDDEN):
+        text = f"The sandbox of the service's unit hides {target}"
+        return f"{text}. To /home a link may lead with ProtectHome=read-only in the unit."
     return REPAIR

@@ -81,14 +81,24 @@ def _make(path: str, mode: int | None) -> None:
                 os.chmod(path, mode)
     except OSError as error:
         raise CannotRun(
-            f"cannot make the directory {path}: {error.strerror}. {_REMEDY}",
-            exits.NOT_PERMITTED,
+            f"cannot make the directory {path}: {_why(error)}", exits.NOT_PERMITTED
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise CannotRun(
             f"Directory {path}: is not writable. Agent may be running as the wrong user. {_REMEDY}",
             exits.NOT_PERMITTED,
         )
+
+
+def _why(error: OSError) -> str:
+    """Why a directory can't be made, and what to do. A link that leads nowhere "exists"."""
+    if isinstance(error, FileExistsError) and os.path.islink(error.filename):
+        link, target = error.filename, os.path.realpath(error.filename)
+        return (
+            f"the link {link} leads to {target}, which is not there, or is hidden by the sandbox "
+            "of the service's unit. To /home it may lead with ProtectHome=read-only in the unit"
+        )
+    return f"{error.strerror}. {_REMEDY}"
 
 
 def _make_above(path: str) -> None:

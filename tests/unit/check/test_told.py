@@ -80,6 +80,12 @@ def trouble(kind: str, path: str, why: str = "Permission denied") -> Condition:
         ),
         (trouble("log", "/l"), Level.FAILED, "cannot write /l", "sudo pdagent check --repair"),
         (
+            trouble("log", "/home/l", "No such file or directory"),
+            Level.FAILED,
+            "cannot write /home/l",
+            "The sandbox of the service's unit hides /home/l.",
+        ),
+        (
             trouble("queue", "/q", "Read-only file system"),
             Level.FAILED,
             "cannot write /q: Read-only file system",

@@ -57,6 +57,16 @@ def test_two_daemons_that_start_at_once_make_the_same_directories(
         make_directories(Config({"data_dir": f"{tmp_path}/pdagent"}))
 
 
+def test_a_link_that_leads_nowhere_is_named(made: Path, tmp_path: Path) -> None:
+    """Where the service's sandbox hides the larger disk, the queue behind the link is not there."""
+    hidden = made.rename(tmp_path / "home")
+    made.symlink_to(hidden)
+    make_directories(Config({"data_dir": str(tmp_path)}))
+    hidden.rename(tmp_path / "gone")
+    with pytest.raises(CannotRun, match=f"the link {made} leads to {hidden}, which is not there"):
+        make_directories(Config({"data_dir": str(tmp_path)}))
+
+
 def test_a_spool_has_one_daemon(made: Path) -> None:
     """The second learns the pid of the first. The lock ends with its holder."""
     lock = take_lock(str(made))
