@@ -278,6 +278,21 @@ def test_directories_that_it_may_not_write(agent: Agent) -> None:
         assert f"Directory {agent.data_dir}/db: is not writable." in refused.stderr.decode()
 
 
+@pytest.mark.parametrize("name", ["daemon.lock", "wake"])
+def test_files_of_another_number(agent: Agent, name: str) -> None:
+    """User pdagent was removed and made anew, say: the remedy is the check's, and it helps."""
+    if not ROOT:
+        pytest.skip("only root can make files of others")
+    agent.start()
+    agent.stop()
+    os.chown(agent.data_dir / "db" / name, SENDER.uid, SENDER.gid)
+    refused = agent.run("pdagentd", "-f", user=AGENT)
+    assert refused.returncode == 77
+    assert "sudo pdagent check --repair" in refused.stderr.decode()
+    agent.run("pdagent", "check", "--repair")
+    agent.start()
+
+
 def test_it_makes_its_own_directories(api: EventsApi, agent: Agent) -> None:
     """Where the data directory is empty, the daemon makes the spool that everybody may add to."""
     subprocess.run(["rm", "-r", str(agent.spool)], check=True)

@@ -15,7 +15,7 @@ from pdagent.check.inside import USER, Service
 from pdagent.config import Config
 from pdagent.queue import layout
 from pdagent.queue.budget import Disk, disk_of, is_full
-from pdagent.queue.layout import DROP_MODE, PRIVATE_MODE
+from pdagent.queue.layout import DROP_MODE, PRIVATE_MODE, lock_file
 from pdagent.settings import DEFAULTS
 from pdagent.spool import wake_fifo
 
@@ -39,6 +39,7 @@ def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
         *_closed(settings),
         *_wrong(settings, service),
         *_lesser(settings, service),
+        *_foreign(settings, service),
         *_wake(settings),
     ):
         good = False
@@ -93,6 +94,18 @@ def _lesser(settings: Config, service: Service | None) -> Iterator[Finding]:
     if os.path.isdir(settings.spool_dir):
         for found in _wrong_ones(lesser, settings, service):
             yield warning(found.subject, found.text, found.remedy)
+
+
+def _foreign(settings: Config, service: Service | None) -> Iterator[Finding]:
+    """What the daemon must own to start. Data that was brought from another host, or has survived
+    its user, may have another number."""
+    if service is not None:
+        for path in (lock_file(settings.spool_dir), wake_fifo(settings.spool_dir)):
+            with contextlib.suppress(OSError):  # the daemon makes what is missing
+                owner = os.lstat(path).st_uid
+                if owner != service.uid:
+                    text = f"{path} is not the agent's: its owner is user {owner}"
+                    yield failed(DIRECTORIES, f"{text}, so the service cannot start", REPAIR)
 
 
 def _wake(settings: Config) -> Iterator[Finding]:

@@ -101,6 +101,12 @@ def _why(error: OSError) -> str:
     return f"{error.strerror}. {_REMEDY}"
 
 
+def _refused(error: OSError) -> str:
+    """The same for a file, which may be of a user pdagent who had another number."""
+    remedy = f". {_REMEDY}" if isinstance(error, PermissionError) else ""
+    return f"{error.strerror}{remedy}"
+
+
 def _make_above(path: str) -> None:
     """Makes what is missing above a directory, as the package does: every pd-send passes through,
     whatever the daemon's umask is."""
@@ -143,7 +149,7 @@ def take_lock(root: str) -> int:
             exits.TRY_AGAIN,
         ) from error
     except OSError as error:
-        raise CannotRun(f"cannot lock {path}: {error.strerror}", exits.NOT_PERMITTED) from error
+        raise CannotRun(f"cannot lock {path}: {_refused(error)}", exits.NOT_PERMITTED) from error
     with contextlib.suppress(OSError):  # a full disk: only a second daemon's message lacks the pid
         os.ftruncate(fd, 0)
         os.write(fd, b"%d\n" % os.getpid())
@@ -200,5 +206,5 @@ def open_wake(root: str) -> int:
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise CannotRun(
-            f"cannot make the FIFO {path}: {error.strerror}", exits.NOT_PERMITTED
+            f"cannot make the FIFO {path}: {_refused(error)}", exits.NOT_PERMITTED
         ) from error

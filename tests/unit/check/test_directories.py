@@ -13,6 +13,7 @@ from pdagent.check.repair import repaired
 from pdagent.config import Config
 from pdagent.queue.budget import Disk
 from tests.support.agent import directory
+from tests.support.users import ROOT, SENDER
 
 GB = 10**9
 SELF = Service(os.geteuid(), os.getegid())
@@ -126,6 +127,20 @@ def test_what_is_above(settings: Config, tmp_path: Path) -> None:
     assert only(settings).level is Level.OK
     tmp_path.chmod(0o700)
     assert only(settings).remedy == f"chmod a+x {tmp_path}"
+
+
+@pytest.mark.skipif(not ROOT, reason="another owner takes root")
+def test_data_of_another_number(settings: Config) -> None:
+    """The user was removed and made anew, say, and the daemon may not lock what was the agent's."""
+    lock = f"{settings.data_dir}/db/daemon.lock"
+    Path(lock).touch()
+    assert only(settings).level is Level.OK
+    os.chown(lock, SENDER.uid, -1)
+    finding = only(settings)
+    assert finding.level is Level.FAILED
+    assert finding.text.startswith(f"{lock} is not the agent's: its owner is user {SENDER.uid}")
+    list(repaired("/none", settings, SELF))
+    assert only(settings).level is Level.OK
 
 
 def test_who_may_wake_the_daemon(settings: Config) -> None:
