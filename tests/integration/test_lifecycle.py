@@ -242,6 +242,33 @@ def test_a_pid_file_of_another_daemon_stays(api: EventsApi, agent: Agent, pid_fi
     assert pid_file.read_text() == second
 
 
+def test_a_pid_file_that_is_removed(agent: Agent, pid_file: Path) -> None:
+    """The init script finds the daemon by it, so it is made anew; its directory may come later."""
+    agent.configure(send_interval_secs=1)
+    assert agent.run("pdagentd", user=AGENT).returncode == 0
+    pid = pid_file.read_text()
+    pid_file.unlink()
+    wait_until(lambda: f"the pid file {pid_file} was missing: made anew" in agent.log)
+    assert pid_file.read_text() == pid
+    gone = pid_file.parent.rename(agent.root / "gone")
+    wait_until(lambda: f"cannot write {pid_file}, so no init script finds the daemon" in agent.log)
+    gone.rename(pid_file.parent)
+    pid_file.unlink()
+    wait_until(pid_file.exists)
+    assert stat.S_IMODE(pid_file.stat().st_mode) == 0o644
+
+
+def test_no_room_for_a_pid_file(agent: Agent, api: EventsApi, pid_file: Path) -> None:
+    """Pages go out."""
+    agent.configure(events_url=api.url, send_interval_secs=1)
+    pid_file.mkdir()
+    assert agent.run("pdagentd", user=AGENT).returncode == 0
+    agent.send(KEY, "trigger", "-d", "all the same")
+    api.wait_accepted(1)
+    pid_file.rmdir()
+    wait_until(pid_file.exists)
+
+
 def test_a_stale_pid_file_of_somebody_else(agent: Agent, pid_file: Path) -> None:
     """A pid file that names a live process of another kind keeps nobody from starting."""
     with subprocess.Popen(["sleep", "600"]) as stranger:

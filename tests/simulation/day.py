@@ -145,7 +145,8 @@ class Day:
             self.world.sleep(self.choice.choice([0.0, 1.0, 5.0]))
 
     def _ready(self) -> None:
-        self.model.served_since = self.world.now
+        """The daemon says so at each tick."""
+        self.model.served_since = min(self.model.served_since, self.world.now)
 
     def _serve(self, me: Process, ready: Callable[[], None]) -> None:
         try:

@@ -2,19 +2,23 @@
 daemon is ready; if the daemon can't start, the command returns its exit code."""
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable
 
 from pdagent import exits
+from pdagent.queue.state import write_whole
+
+log = logging.getLogger("main")
 
 
 def daemonize(pid_file: str, serve: Callable[[Callable[[], None]], int]) -> int:
     """Runs `serve` in a detached process. `serve` is handed a function, and calls it once it is
-    ready.
+    ready, and from time to time after that.
 
-    In the caller's process this returns 0 after that call, or the exit code of the process that
-    ended before it.
+    In the caller's process this returns 0 after the first call, or the exit code of the process
+    that ended before it.
     """
     receiver, sender = os.pipe2(os.O_CLOEXEC)
     if os.fork():
@@ -33,12 +37,13 @@ def daemonize(pid_file: str, serve: Callable[[Callable[[], None]], int]) -> int:
 
 def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int) -> int:
     serving = False
+    note = _PidFile(pid_file)
 
     def ready() -> None:
         nonlocal serving
-        with open(pid_file, "w", encoding="ascii") as file:
-            file.write(f"{os.getpid()}\n")
-        os.chmod(pid_file, 0o644)
+        note.keep()
+        if serving:
+            return
         serving = True
         quiet = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
@@ -49,16 +54,40 @@ def _run(pid_file: str, serve: Callable[[Callable[[], None]], int], sender: int)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon is ready to reload
     code = serve(ready)
     if serving:  # otherwise `sender` is still open
-        _remove(pid_file)
+        note.remove()
     else:
         os.write(sender, bytes([code]))
     return code
 
 
-def _remove(pid_file: str) -> None:
-    # Where somebody removed the lock's file, another daemon may have begun meanwhile.
-    with contextlib.suppress(OSError, ValueError):
-        with open(pid_file, encoding="ascii") as file:
-            pid = int(file.read(32))
-        if pid == os.getpid():
-            os.unlink(pid_file)
+class _PidFile:
+    """By it the init script finds the daemon, to stop it, in an upgrade too."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._ours = False  # False while it is not there, or is an earlier daemon's
+        self._failed = False
+
+    def keep(self) -> None:
+        """Writes the file, unless it is there. Pages go out without it."""
+        if self._ours and os.path.lexists(self._path):
+            return
+        try:
+            write_whole(self._path, f"{os.getpid()}\n", 0o644, durable=False)
+        except OSError as error:
+            if not self._failed:
+                what = f"cannot write {self._path}, so no init script finds the daemon"
+                log.error("%s: %s", what, error.strerror)
+            self._failed = True
+            return
+        if self._ours or self._failed:
+            log.error("the pid file %s was missing: made anew", self._path)
+        self._ours, self._failed = True, False
+
+    def remove(self) -> None:
+        # Where somebody removed the lock's file, another daemon may have begun meanwhile.
+        with contextlib.suppress(OSError, ValueError):
+            with open(self._path, encoding="ascii") as file:
+                pid = int(file.read(32))
+            if pid == os.getpid():
+                os.unlink(self._path)

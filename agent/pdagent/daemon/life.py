@@ -82,9 +82,11 @@ class Daemon:
         self._next_tick = 0.0
         self._failed = False  # True after a turn of the main loop that failed
         self._stop_reason: int | None = None
+        self._ready: Callable[[], None] = lambda: None
 
     def run(self, ready: Callable[[], None]) -> int:
-        """Serves until a signal ends it. Calls `ready` once events are being sent."""
+        """Serves until a signal ends it. Calls `ready` once events are being sent, and again at
+        each tick: what others know that by may have been removed."""
         log.info("*** pdagentd starting! pid=%d", os.getpid())
         log.info("Agent version: %s", __version__)
         log.info("Agent ID: %s", self._agent_id)
@@ -94,6 +96,7 @@ class Daemon:
         self._workers.tally.begin()
         self._tend_services()
         ready()
+        self._ready = ready
         self._notifier.ready()
         log.info("Ready: %d events pending in %s", self._workers.pending, self._root)
         self._serve()
@@ -164,6 +167,7 @@ class Daemon:
 
     def _tick(self) -> None:
         self._keep_lock()
+        self._ready()
         # Arrivals that are stuck, on a disk that hangs, would leave the daemon deaf.
         now = time.monotonic()
         if not self._failed and not self._arrivals.is_stuck(now):
