@@ -249,6 +249,28 @@ def test_init_script_sees_a_process_end(tmp_path: Path) -> None:
     assert (seen.stdout, seen.stderr) == ("ended\n", "")
 
 
+@pytest.mark.skipif(not users.ROOT, reason="only root can hide processes")
+def test_init_script_does_not_see_processes() -> None:
+    """To a user from whom /proc hides them it says that it does not know: 4, in the LSB."""
+    functions = function_of("init/pdagent.init", "running") + function_of(
+        "init/pdagent.init", "status"
+    )
+    with directory() as root:
+        (root / "pid").write_text("2\n")
+        (root / "status").write_text(f"PID_FILE={root}/pid\n{functions}status\n")
+        hide = "mount -o remount,hidepid=2 /proc"
+        user = f"setpriv --reuid={SENDER.uid} --regid={SENDER.gid} --clear-groups"
+        script = f"{hide} && {user} sh {root}/status; exit $?"  # the first process stays root's
+        seen = subprocess.run(
+            ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (seen.returncode, seen.stdout) == (4, "")
+    assert seen.stderr == "pdagent: only root may know\n"
+
+
 @pytest.mark.parametrize(
     ("ends", "sent", "code"), [("TERM", "TERM", 0), ("KILL", "TERM KILL", 0), ("-", "TERM KILL", 1)]
 )
