@@ -5,7 +5,7 @@ rarely needed, so it is imported only then.
 """
 
 from pdagent import api
-from pdagent.encoding import MARK, Body, dumps, shorten, text_chars
+from pdagent.encoding import MARK, Body, dumps, room_left, shorten
 
 # What identifies an event or steers PagerDuty: cutting it would make another event of it. (In
 # details, these names mean nothing.)
@@ -30,7 +30,7 @@ def cut_down(body: Body, limit: int) -> str:
     while items := items // 4:
         chars //= 4
         cut = _cut_body(body, chars, items)
-        if text_chars(cut) <= limit and len(text := dumps(cut)) <= limit:
+        if room_left(cut, limit) >= 0 and len(text := dumps(cut)) <= limit:
             return text
     return ""
 

@@ -51,13 +51,23 @@ def _is_surrogate(char: str) -> bool:
     return 0xD800 <= ord(char) <= 0xDFFF
 
 
-def text_chars(value: object) -> int:
-    """How many characters the texts in a value have, names of fields included."""
+def room_left(value: object, room: int) -> int:
+    """How much of `room` the JSON text of a value leaves, at most; less than 0 if it can't fit. It
+    looks no further than the room reaches, whatever there is. Escapes are not counted."""
     if isinstance(value, str):
-        return len(value)
+        return room - len(value) - 2
+    room -= 1
     if isinstance(value, dict):
-        return sum([len(name) + text_chars(item) for name, item in value.items()])
-    return sum([text_chars(item) for item in value]) if isinstance(value, list) else 0
+        for name, item in value.items():
+            if room < 0:
+                break
+            room = room_left(item, room - len(name) - 4)
+    elif isinstance(value, list):
+        for item in value:
+            if room < 0:
+                break
+            room = room_left(item, room - 1)
+    return room
 
 
 def dumps(value: object, depth: int = DEPTH_MOST) -> str:

@@ -7,7 +7,7 @@ This module is pure: it knows PagerDuty's schema, and not files, HTTP or configu
 import time
 
 from pdagent import api
-from pdagent.encoding import Body, dumps, shorten, shorten_key, text_chars, unless_blank
+from pdagent.encoding import Body, dumps, room_left, shorten, shorten_key, unless_blank
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,8 +213,8 @@ def encode(body: Body) -> bytes:
     that is rare and its code does not lie with the hot modules; `quick` then lets Python start.
     """
     try:
-        # Text alone can be too long. Its JSON, up to six times as long, is not made in vain.
-        if text_chars(body) > api.BODY_BYTES or len(text := dumps(body)) > api.BODY_BYTES:
+        # The JSON of what can't fit, which may take a minute, is not made in vain.
+        if room_left(body, api.BODY_BYTES) < 0 or len(text := dumps(body)) > api.BODY_BYTES:
             from pdagent.cutting import cut_down
 
             text = cut_down(body, api.BODY_BYTES)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdagent import api
-from pdagent.encoding import MARK, dumps, shorten, shorten_key, text_chars, unless_blank
+from pdagent.encoding import MARK, Body, dumps, room_left, shorten, shorten_key, unless_blank
 
 JSON = st.recursive(
     st.none()
@@ -142,9 +142,25 @@ def test_other_values_are_written_as_texts() -> None:
     assert dumps({"a": (1, 2)}) == '{"a":"(1, 2)"}'
 
 
-def test_how_many_characters_are_in_a_value() -> None:
-    """Those of its texts, and of the names of its fields, at any depth."""
-    assert text_chars({"ab": ["c", 1, {"d": "ef", "g": None}], "hi": ""}) == 2 + 1 + 1 + 2 + 1 + 2
+@pytest.mark.parametrize("value", [{"ab": ["c", 1, {"d": "ef", "g": 2}], "hi": ""}, [["a"], 1], ""])
+def test_how_much_room_a_value_leaves(value: object) -> None:
+    """As much as its JSON leaves, where that has no escapes."""
+    chars = len(dumps(value))
+    assert room_left(value, chars + 5) == 5
+    assert room_left(value, chars) == 0
+    assert all(room_left(value, room) < 0 for room in range(chars))
+
+
+def test_room_is_left_for_what_fits() -> None:
+    """What may be longer in JSON counts as little as it may be."""
+    value: Body = {"a": None, "b": [], "c": {}, "d": 123, "e": "\u00e9", "f": True}
+    assert room_left(value, len(dumps(value))) > 0
+
+
+@pytest.mark.parametrize("many", [[[]] * 1_000_000, {f"{n}": {} for n in range(100_000)}])
+def test_what_can_not_fit_is_not_looked_at_to_its_end(many: list[object] | Body) -> None:
+    """A body may be nothing but brackets, millions of them."""
+    assert -8 < room_left(many, 100) < 0
 
 
 @pytest.mark.parametrize(("depth", "value"), [(2, [["a"]]), (2, {"a": {"b": 1}}), (0, "a")])

@@ -178,6 +178,15 @@ def test_a_body_at_the_limit_stays_whole() -> None:
     assert len(event.body("v2", CLOCK)) < api.BODY_BYTES
 
 
+def test_a_body_that_can_not_fit_is_cut_before_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The JSON of a body of nothing but brackets takes longer than to cut it."""
+    monkeypatch.setattr("pdagent.event.dumps", None)
+    data = Event("K", "trigger", details={"rest": [[]] * 1_000_000}).body("v1", CLOCK)
+    assert body_of(data)["details"]["rest"][16_383:] == [[], f"{MARK} {1_000_000 - 16_384} more"]
+
+
 def test_what_makes_no_body() -> None:
     """The sender hears why."""
     deep: list[object] = []
