@@ -156,7 +156,9 @@ def _update(fields: dict[str, str]) -> str:
     """What an update of a problem means, by {EVENT.UPDATE.ACTION}: "acknowledged, commented and
     changed severity from Warning to High"."""
     done = fields.get("update_action", "").lower()
-    words = done.replace(",", " ").split()
+    items = [item.strip() for item in done.replace(" and ", ",").split(",")]
+    # The names of severities are the administrator's, and may be any words.
+    words = " ".join([item for item in items if not item.startswith("changed severity")]).split()
     if "closed" in words:
         return "resolve"
     if "acknowledged" in words:
