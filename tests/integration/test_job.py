@@ -28,11 +28,14 @@ from tests.support.users import ROOT, SENDER, STRANGER
     ],
 )
 def test_a_failure_pages(agent: Agent, command: list[str], code: int, says: str) -> None:
-    """And the exit code is the command's, or what env and nice exit with."""
+    """And the exit code is the command's, or what env and nice exit with, which say why, too."""
     done = run(agent, "--", *command)
-    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+    assert (done.returncode, done.stdout) == (code, b"")
+    shown = command[0] or "''"
+    problem, _, not_run = says.partition(r" \(exit")
+    assert done.stderr.decode() == (f"pd-send: {shown}: {problem}\n" if not_run else "")
     summary, details = page(agent)
-    name = os.path.basename(command[0]) or command[0] or "''"
+    name = os.path.basename(command[0]) or shown
     assert re.fullmatch(rf"{name} failed on {os.uname().nodename}: {says}", summary)
     assert details.get("exit", details.get("signal")) == ("SIGKILL" if code == 137 else code)
     assert details["user"]
@@ -200,7 +203,9 @@ def test_too_few_descriptors(agent: Agent) -> None:
         words = ["run", "-k", KEY, "-i", str(most), "--", "sh", "-c", "exit 3"]
         done = agent.run("pd-send", *words, preexec=limit)
         codes.append(done.returncode)
-        assert (done.stderr, len(events(agent))) == (b"", len(codes))
+        assert len(events(agent)) == len(codes)
+        said = b"pd-send: sh: cannot be run: Too many open files\n"
+        assert done.stderr == (said if done.returncode == 126 else b"")
     assert {*codes} == {126, 3}
 
 

@@ -7,6 +7,7 @@ import os
 import pwd
 from collections.abc import Iterator
 
+from pdagent.acceptance import say
 from pdagent.commands import common, sending
 from pdagent.commands.pd_send import expect, options
 from pdagent.commands.pd_send.conclusion import Conclusion, complain
@@ -109,11 +110,13 @@ def main(arguments: list[str]) -> int:
         passing = Passing(keeps=job.output_lines > 0)
     except OSError as error:  # whoever started us has left us too few descriptors
         ending = not_run(error)
+        _say_problem(job, ending)
         with _suppressed(job):
             _conclude(job, conclusion, ending, b"")
         return ending.code
     watch = Watch(job.words, passing, job.timeout)
     ending = watch.begin() or watch.end()
+    _say_problem(job, ending)
     with _suppressed(job):
         _conclude(job, conclusion, ending, passing.last())
         if term and not ending.failed:
@@ -170,6 +173,13 @@ def _user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
+
+
+def _say_problem(job: Job, ending: Ending) -> None:
+    """Says why there was no command, as `env` does. Not every failure pages."""
+    if ending.problem:
+        text = f"pd-send: {wording.written(job.words[:1])}: {ending.problem}"
+        say(common.one_line(text), 2)
 
 
 def _conclude(job: Job, conclusion: Conclusion, ending: Ending, written: bytes) -> None:
