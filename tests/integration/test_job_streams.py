@@ -3,8 +3,10 @@
 import hashlib
 import os
 import resource
+import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,28 @@ def test_output_that_nobody_wants_is_in_the_page(agent: Agent) -> None:
     )  # fmt: skip
     assert process.wait(timeout=60) == 1
     assert page(agent)[1]["output"] == "out\nerr"
+
+
+def datagrams() -> tuple[int, int]:
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    return ends[0].detach(), ends[1].detach()
+
+
+def packets() -> tuple[int, int]:
+    return os.pipe2(os.O_DIRECT)
+
+
+@pytest.mark.parametrize("made", [datagrams, packets])
+def test_messages_stay_apart(agent: Agent, made: Callable[[], tuple[int, int]]) -> None:
+    """Where each write is one, the command has our own stream, and the page has no lines of it."""
+    reader, writer = made()
+    script = "echo one; echo two; exit 1"
+    process = begun(agent, "--", "sh", "-c", script, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert process.wait(timeout=60) == 1
+    assert [os.read(reader, 100), os.read(reader, 100)] == [b"one\n", b"two\n"]
+    os.close(reader)
+    assert "output" not in page(agent)[1]
 
 
 def test_children_are_not_waited_for(agent: Agent) -> None:

@@ -1,12 +1,13 @@
 """Passing on what a command writes, and keeping its last part.
 
-Where standard output or error is a pipe, a socket or /dev/null, the command writes into a pipe of
-ours, and each piece is passed on as soon as there is room for it. Nothing is read ahead, so a slow
-reader slows the command down, as it would without us.
+Where standard output or error is a pipe, a stream socket or /dev/null, the command writes into a
+pipe of ours, and each piece is passed on as soon as there is room for it. Nothing is read ahead, so
+a slow reader slows the command down, as it would without us.
 
 Everything else the command gets itself. With a pipe in its place, a terminal would no longer be a
 terminal. And if a disk or a tape is full, only the command knows what to do: with a pipe in
-between, half a dump would look like a whole one. The last part of a file is read after the end of
+between, half a dump would look like a whole one. Where each write is a message of its own, the pipe
+would join and cut them. The last part of a file is read after the end of
 the command.
 
 The command may leave children behind that write to the same pipe. Nobody waits for them: a process
@@ -208,11 +209,28 @@ class Passing:
 
 def _can_be_kept(fd: int) -> bool:
     """Whether a pipe may take the place of this descriptor."""
-    if not _is_open(fd) or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+    if not _is_open(fd):
+        return False
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    # O_DIRECT: a pipe in which each write is a packet.
+    if flags & os.O_ACCMODE == os.O_RDONLY or flags & os.O_DIRECT:
         return False
     found = os.fstat(fd)
+    if stat.S_ISSOCK(found.st_mode):
+        return _is_stream(fd)
     is_null = stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL
-    return is_null or stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
+    return is_null or stat.S_ISFIFO(found.st_mode)
+
+
+def _is_stream(fd: int) -> bool:
+    """Whether a socket keeps no bounds between writes, as a pipe keeps none."""
+    import socket  # which hardly any job needs
+
+    try:
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            return copy.type == socket.SOCK_STREAM
+    except OSError:  # it may be a socket of any kind, and the command is run all the same
+        return False
 
 
 def _is_file(fd: int) -> bool:
