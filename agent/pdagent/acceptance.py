@@ -7,6 +7,7 @@ import posix
 import time
 
 from pdagent.config import key_named, load_keys, may_exist
+from pdagent.encoding import unless_blank
 from pdagent.event import KEY_CHARS, BadEvent, is_key_name
 from pdagent.spool import Spool, SpoolError, poke, wake_fifo
 
@@ -44,7 +45,7 @@ def enqueue(key: str, data: bytes, settings: "Config", spool: Spool | None = Non
 
 
 def confirm(request: "Sending", event: "Submitted", settings: "Config") -> None:
-    """Says that the event was accepted, and what is doubtful about its key."""
+    """Says that the event was accepted, and what is doubtful about its keys."""
     if request.quiet:
         return
     if request.confirms:
@@ -55,9 +56,11 @@ def confirm(request: "Sending", event: "Submitted", settings: "Config") -> None:
 
 
 def doubt(event: "Submitted", settings: "Config") -> str:
-    """Why PagerDuty will hardly know the event's key; empty if it looks like one. PagerDuty
-    decides, so this never keeps an event from being sent. The text does not hold the key, unless
-    it is the name of one."""
+    """Why PagerDuty will hardly know the event's key, or its incident's; empty if they look like
+    ones. PagerDuty decides, so this never keeps an event from being sent. The text does not hold
+    the key, unless it is the name of one."""
+    if event.dedup_key is not None and not unless_blank(event.dedup_key):
+        return "PagerDuty takes no acknowledgement and no resolve of a blank incident key."
     key = event.key
     if len(key) == KEY_CHARS and key.isascii() and key.isalnum():
         if key[0] == "R" and event.action == "change":

@@ -126,8 +126,10 @@ def test_a_usage_error_is_as_long_as_a_person_reads(pd_send: Sender) -> None:
 
 
 def test_blanks_are_an_incident_key(pd_send: Sender) -> None:
-    """`-i " "` is accepted, as ever."""
-    assert pd_send("-k", KEY, "-t", "resolve", "-i", " ")[0] == 0
+    """`-i " "` is accepted, as ever, and doubted."""
+    code, said, warning = pd_send("-k", KEY, "-t", "resolve", "-i", " ")
+    assert (code, said) == (0, "Event processed. Incident Key:  \n")
+    assert "no resolve of a blank incident key. The event was accepted all the same" in warning
 
 
 @pytest.mark.parametrize(

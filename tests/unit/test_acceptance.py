@@ -161,6 +161,14 @@ def test_a_key_for_routing_is_doubted_with_change_events_only() -> None:
     assert doubt(CHANGE, CONFIG) == ""
 
 
+def test_a_blank_incident_key_is_doubted() -> None:
+    """It is accepted, as by the old agent. PagerDuty refuses what is to resolve it."""
+    resolve = Event(KEY, "resolve", dedup_key=" ")
+    assert doubt(resolve, CONFIG) == (
+        "PagerDuty takes no acknowledgement and no resolve of a blank incident key."
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "printed"),
     [("caf\u00e9", b"caf\xc3\xa9\n"), ("\udcff", b"\xff\n"), ("\ud800", b""), ("", b"\n")],
