@@ -51,6 +51,16 @@ def _is_surrogate(char: str) -> bool:
     return 0xD800 <= ord(char) <= 0xDFFF
 
 
+# A number with more digits becomes a text. int() refuses some numbers. Of those that it takes
+# before Python has quite started, it refuses some in the daemon, which reads the body again.
+_DIGITS = 300
+
+
+def whole_number(text: str) -> int | str:
+    """The value of a whole number in JSON."""
+    return int(text) if len(text) <= _DIGITS else text
+
+
 def room_left(value: object, room: int) -> int:
     """How much of `room` the JSON text of a value leaves, at most; less than 0 if it can't fit. It
     looks no further than the room reaches, whatever there is. Escapes are not counted."""

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdagent import api
-from pdagent.encoding import MARK, Body, dumps, room_left, shorten, shorten_key, unless_blank
+from pdagent.encoding import (
+    MARK,
+    Body,
+    dumps,
+    room_left,
+    shorten,
+    shorten_key,
+    unless_blank,
+    whole_number,
+)
 
 JSON = st.recursive(
     st.none()
@@ -161,6 +170,13 @@ def test_room_is_left_for_what_fits() -> None:
 def test_what_can_not_fit_is_not_looked_at_to_its_end(many: list[object] | Body) -> None:
     """A body may be nothing but brackets, millions of them."""
     assert -8 < room_left(many, 100) < 0
+
+
+@pytest.mark.parametrize("digits", [1, 300, 301, 5000])
+def test_a_number_that_is_too_long_is_a_text(digits: int) -> None:
+    """Python itself refuses one of more than 4,300 digits."""
+    text = "9" * digits
+    assert whole_number(text) == (int(text) if digits <= 300 else text)
 
 
 @pytest.mark.parametrize(("depth", "value"), [(2, [["a"]]), (2, {"a": {"b": 1}}), (0, "a")])

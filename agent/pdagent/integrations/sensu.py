@@ -5,7 +5,7 @@ Sensu Go, as JSON on stdin. Built-in modules only.
 import posix
 
 from pdagent import quick
-from pdagent.encoding import unless_blank
+from pdagent.encoding import unless_blank, whole_number
 from pdagent.event import BadEvent, Event
 from pdagent.integrations.report import Report
 from pdagent.submission import NothingToSend
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from pdagent.config import Config
 
 MAX_BYTES = 16_777_216
-# A number with more digits becomes a text. int() refuses some numbers. Of those that it takes
-# before Python has quite started, it refuses some in the daemon, which reads the body again.
-_DIGITS = 300
 _SPACE = " \t\r\n\0"
 _SEVERITIES = ("info", "warning", "critical")  # by status; any other status is an "error"
 
@@ -182,17 +179,13 @@ def _read() -> bytes:
     return b"".join(parts)
 
 
-def _number(text: str) -> int | str:
-    return int(text) if len(text) <= _DIGITS else text
-
-
 class _Rules:
     """How the scanner reads JSON: it takes a little more than the standard allows."""
 
     strict = False  # control characters may stand in strings
     object_hook = object_pairs_hook = None
     parse_float = float
-    parse_int = _number
+    parse_int = whole_number
     parse_constant = str  # NaN and Infinity become texts
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 
 from pdagent import api
-from pdagent.encoding import Body, shorten, shorten_key
+from pdagent.encoding import Body, shorten, shorten_key, whole_number
 from pdagent.event import BadEvent, check_key, encode, generated_dedup_key, timestamp
 from pdagent.queue.envelope import MARK
 from pdagent.serve.dialects import DIALECTS, Dialect, Kind, text_of
@@ -100,7 +100,9 @@ def _object(data: bytes, may_parse: Callable[[bytes], bool]) -> Body:
         raise BadEvent("it has too many parts")
     try:
         # NaN and Infinity, which are not JSON, become texts.
-        body = json.loads(text.strip(" \t\r\n\0"), strict=False, parse_constant=str)
+        body = json.loads(
+            text.strip(" \t\r\n\0"), strict=False, parse_constant=str, parse_int=whole_number
+        )
     except (ValueError, RecursionError) as error:
         raise NotJson(str(error)) from error
     if not isinstance(body, dict):

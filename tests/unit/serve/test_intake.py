@@ -309,6 +309,14 @@ def test_whether_a_body_may_be_parsed() -> None:
     assert asked == ['{"description":"H\u00e4l"}'.encode()]
 
 
+def test_a_number_that_is_too_long_is_a_text() -> None:
+    """It costs no page: Python refuses one of more than 4,300 digits, and the body with it."""
+    for digits in (300, 301, 5000):
+        data = json.dumps(GOOD["v2"] | {"x": 0}).replace('"x": 0', '"x": ' + "9" * digits).encode()
+        taken = posted(intake.read(data, "v2", lambda size: b"\x01" * size))
+        assert taken["x"] == ("9" * digits if digits > 300 else int("9" * digits))
+
+
 def test_numbers_that_json_has_not() -> None:
     """Become texts: a body with them would be refused."""
     data = json.dumps(GOOD["v2"] | {"x": float("nan")}).encode()
