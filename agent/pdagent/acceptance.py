@@ -29,7 +29,12 @@ def accept(event: "Submitted", settings: "Config", spool: Spool | None = None) -
     # If this user can't read all names, the event is queued. The daemon knows the names, and keeps
     # an event whose name nobody has: see `keys`.
     if not may_exist(event.key, settings):
-        raise BadEvent(f"no integration key is named {event.key}. The event was not queued.")
+        # What is no name may be a key behind a needless "@". In a frozen pd-send this import fails
+        # on the quick way, as in `event.encode`.
+        from pdagent.shown import masked
+
+        named = masked(event.key)
+        raise BadEvent(f"no integration key is named {named}. The event was not queued.")
     enqueue(event.key, body(event, settings), settings, spool)
 
 

@@ -62,6 +62,22 @@ def test_a_typo(private: Agent) -> None:
     assert private.names("pdq") == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-t", "trigger", "-d", "x"],
+        ["-t", "trigger", "-d", "x", "--wait"],
+        ["run", "--", "false"],
+        ["expect", "-i", "x", "--within", "1h"],
+    ],
+)
+def test_a_key_behind_a_needless_sign_is_not_shown(agent: Agent, words: list[str]) -> None:
+    """It is no name, so only its end is in what is said."""
+    done = agent.run("pd-send", *words, environment={"PD_SERVICE_KEY": f"@{KEY}"})
+    assert f"no integration key is named *{KEY[-4:]}. " in done.stderr.decode()
+    assert KEY.encode() not in done.stderr
+
+
 @pytest.mark.needs_root
 def test_a_typo_that_the_sender_can_not_see(api: EventsApi, private: Agent) -> None:
     """The daemon keeps the event, says so once, and sends it when the name is there. Others go on

@@ -221,8 +221,7 @@ class Handling:
             # Only a reload brings the key, and a reload with other keys ends all holds. This one
             # has an end because every hold has one.
             until = now + self._settings.backoff_interval_secs
-            why = f"no integration key is named {masked(unnamed.name)}"
-            self._scheduler.delay(entry, now, until, why, Cause.UNNAMED)
+            self._scheduler.delay(entry, now, until, str(unnamed), Cause.UNNAMED)
         if not said:
             log.error(
                 "no integration key is named %s: its events are kept. "

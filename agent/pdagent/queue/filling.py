@@ -9,13 +9,14 @@ from dataclasses import replace
 from pdagent.config import Config, key_named
 from pdagent.event import BadEvent, encode
 from pdagent.queue.pending import Hostile, Pending, key_field
+from pdagent.shown import masked
 
 
 class Unnamed(Exception):
     """No key has this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"no integration key is named {name}")
+        super().__init__(f"no integration key is named {masked(name)}")
         self.name = name
 
 

@@ -12,6 +12,7 @@ from pdagent.queue.expectation import EXPECTATION_BYTES, TERM_LEAST, TERM_MOST, 
 from pdagent.queue.numbers import is_number
 from pdagent.queue.renewal import ExpectationSpool
 from pdagent.serve.intake import Intake, Invalid
+from pdagent.shown import masked
 
 WITHIN = "within"
 # How long the answer waits for the daemon to take it over. Otherwise one sender could post faster
@@ -23,7 +24,7 @@ def expect(event: Intake, settings: Config, sender: str) -> None:
     """Takes an expectation of `sender` ("" without a name) into the spool: a trigger with a term in
     seconds, or a resolve, which cancels it. Raises Invalid, BadEvent, SpoolError."""
     if not may_exist(event.key, settings):
-        raise BadEvent(f"no integration key is named {event.key}")
+        raise BadEvent(f"no integration key is named {masked(event.key)}")
     whole = event.body("v2", time.time_ns())
     _see_small(whole)  # before it is parsed once more
     body: Body = json.loads(whole)

@@ -240,7 +240,7 @@ class Endpoint:
             said = f"More than PagerDuty takes: {api.BODY_BYTES} bytes"
             return Answer(413, _said("too large", "Payload Too Large", said))
         if not may_exist(key, settings):
-            raise BadEvent(f"no integration key is named {key}")
+            raise BadEvent(f"no integration key is named {masked(key)}")
         enqueue(key, sealed, settings, spool)
         return Answer(202, {"status": "success", "message": "Event processed"})
 

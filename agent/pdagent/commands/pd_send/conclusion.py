@@ -12,7 +12,7 @@ from pdagent.encoding import unless_blank
 from pdagent.event import BadEvent, Event
 from pdagent.integrations import syslog
 from pdagent.jobs.paging import Paging
-from pdagent.shown import redacted
+from pdagent.shown import masked, redacted
 from pdagent.spool import SpoolError
 from pdagent.submission import Submission, UsageError
 
@@ -71,7 +71,8 @@ class Conclusion:
             complain(f"{error}. A page waits in the queue until a key is named default")
             return DEFAULT_KEY
         if not may_exist(key, self._settings):
-            complain(f"no integration key is named {key}. A page waits in the queue until one is")
+            named = masked(key)
+            complain(f"no integration key is named {named}. A page waits in the queue until one is")
         return key
 
     def _put(self, event: Event) -> bool:

@@ -11,7 +11,7 @@ from pdagent.event import BadEvent, Event
 from pdagent.queue.elapsed import present
 from pdagent.queue.expectation import EXPECTATION_BYTES, TERM_LEAST, TERM_MOST, written
 from pdagent.queue.renewal import ExpectationSpool
-from pdagent.shown import redacted
+from pdagent.shown import masked, redacted
 from pdagent.spool import SpoolError
 from pdagent.submission import Submission, UsageError
 
@@ -96,7 +96,8 @@ def main(arguments: list[str]) -> int:
         return exits.DONE
     try:
         if not may_exist(event.key, settings):
-            raise BadEvent(f"no integration key is named {event.key}. Nothing was accepted.")
+            named = masked(event.key)
+            raise BadEvent(f"no integration key is named {named}. Nothing was accepted.")
         expect(event, settings, term).see_taken(TAKEN_SECONDS)
     except BadEvent as error:
         return common.fail(COMMAND, str(error), exits.BAD_DATA)
