@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from tests.support import syslog
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY, OTHER, sent
 from tests.support.events_api import Answer, EventsApi
@@ -76,6 +77,25 @@ def test_a_key_behind_a_needless_sign_is_not_shown(agent: Agent, words: list[str
     done = agent.run("pd-send", *words, environment={"PD_SERVICE_KEY": f"@{KEY}"})
     assert f"no integration key is named *{KEY[-4:]}. " in done.stderr.decode()
     assert KEY.encode() not in done.stderr
+
+
+@pytest.mark.needs_root
+def test_a_key_in_the_wrong_place_is_not_logged(agent: Agent) -> None:
+    """The job runs, and the system's log has other readers than the command line."""
+    words = ["run", "--service-key-file", KEY, "--", "true"]
+    done, line = syslog.run(agent, "pd-send", words, {})
+    assert done.returncode == 0
+    assert f"cannot read *{KEY[-4:]}: No such file" in line.decode()
+    assert KEY.encode() not in done.stderr + line
+
+
+def test_a_job_whose_key_is_wrong_pages_by_the_default(private: Agent) -> None:
+    """And says so."""
+    name(private, default=KEY)
+    done = private.run("pd-send", "run", "-k", "", "--", "false")
+    assert done.stderr.endswith(b": the integration key is empty. A page goes by @default\n")
+    [file] = private.names("pdq")
+    assert file.endswith("_@default.txt")
 
 
 @pytest.mark.needs_root

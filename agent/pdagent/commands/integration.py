@@ -5,11 +5,9 @@ sent goes to the system's log too.
 """
 
 import argparse
-import re
 
 from pdagent.commands import common, sending
 from pdagent.integrations import syslog
-from pdagent.shown import masked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,15 +15,12 @@ if TYPE_CHECKING:
 
     from pdagent.commands.sending import Sending
 
-# What may be an integration key in the wrong place.
-_LIKE_A_KEY = re.compile(r"[0-9A-Za-z]{20,}")
-
 
 class Parser(common.Parser):
     """A command's parser. It logs a wrong command line to the system's log too."""
 
     def error(self, message: str, hint: str = "") -> "NoReturn":
-        text = _LIKE_A_KEY.sub(lambda found: masked(found[0]), message)
+        text = common.without_keys(message)
         syslog.error(self.prog, f"{text}. Nothing was sent; {self.prog} -h shows the options")
         super().error(message, hint)
 

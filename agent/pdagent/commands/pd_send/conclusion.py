@@ -68,7 +68,10 @@ class Conclusion:
         try:
             key = self._asked.integration_key(self._settings)
         except UsageError as error:
-            complain(f"{error}. A page waits in the queue until a key is named default")
+            then = "waits in the queue until a key is named default"
+            if may_exist(DEFAULT_KEY, self._settings):
+                then = f"goes by {DEFAULT_KEY}"
+            complain(common.without_keys(f"{error}. A page {then}"))
             return DEFAULT_KEY
         if not may_exist(key, self._settings):
             named = masked(key)
