@@ -107,6 +107,17 @@ def test_in_vain(api: EventsApi, pd_send: Sender) -> None:
     assert "Connection refused" in line
 
 
+def test_the_key_that_is_quoted_is_masked(api: EventsApi, agent: Agent) -> None:
+    """Whoever answers may quote it, also where the sender gave its name only."""
+    agent.configure(events_url=api.url, data_dir="/nonexistent")
+    agent.conf.write_text(f"{agent.conf.read_text()}[Keys]\ndb = {KEY}\n")
+    api.script(KEY, *[Answer(400, {"status": "invalid event", "message": f"no {KEY}"})] * 4)
+    for key in (KEY, "@db"):
+        for words in (["-t", "trigger", "-d", "x"], ["run", "--", "false"]):
+            done = agent.run("pd-send", *words, environment={"PD_SERVICE_KEY": key})
+            assert f"refused the event: no *{KEY[-4:]}\n" in done.stderr.decode()
+
+
 def test_refused(api: EventsApi, pd_send: Sender) -> None:
     """PagerDuty's refusal ends it, in its words, at the first try."""
     api.always(KEY, Answer(400))

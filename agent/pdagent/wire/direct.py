@@ -23,6 +23,7 @@ from pdagent.queue.filling import Unnamed, filled_in
 from pdagent.queue.keys import lane
 from pdagent.queue.names import key_of
 from pdagent.queue.pending import Hostile, Pending, Unfinished, understand
+from pdagent.shown import redacted
 from pdagent.spool import PENDING, Spool, SpoolError
 
 if TYPE_CHECKING:
@@ -143,11 +144,11 @@ def _deliver(event: Pending, settings: Config) -> str | None:
             case Delivered():
                 return None
             case Refused(_, reason):
-                return f"PagerDuty refused the event: {reason}"
+                return f"PagerDuty refused the event: {redacted(reason, event.key)}"
             case Throttled():
                 problem = "PagerDuty is throttling this integration key"
             case Troubled(why) | Unreachable(why):
-                problem = why
+                problem = redacted(why, event.key)
     if hidden:
         problem += f" (the agent's proxy settings are unknown: {hidden})"
     return problem
