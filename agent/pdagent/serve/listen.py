@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import stat
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -95,31 +95,44 @@ def _file_at(address: str) -> tuple[int, int] | None:
 class _Dispatcher(ThreadedTaskDispatcher):
     """waitress's dispatcher, which also goes on if the system gives it fewer threads. Requests with
     large bodies have a line of their own and `threads_of_large` threads. Each takes as long as a
-    hundred small ones, so a client with many would keep all others waiting."""
+    hundred small ones, so a client with many would keep all others waiting. In that line peers take
+    turns, and one peer has half of the threads."""
 
     def __init__(self, threads_of_large: int) -> None:
         super().__init__()
         self._left_to_large = threads_of_large
-        self._large: deque[_Large] = deque()  # those that wait
+        self._most_of_one = max(1, threads_of_large // 2)
+        # Those that wait, by peer. The peer that comes first has the next turn.
+        self._large: dict[str | int, deque[_Large]] = {}
+        self._served: Counter[str | int] = Counter()  # how many of a peer have a thread
 
     def add_task(self, task: Any) -> None:  # a channel, whose first request is to be answered
         if task.requests[0].body_bytes_received <= LARGE_BYTES:
             super().add_task(task)
             return
         with self.lock:
-            self._large.append(_Large(task, self._next_large))
-            if not self._left_to_large:
+            self._large.setdefault(task.peer, deque()).append(_Large(task, self._end_large))
+        self._begin_large()
+
+    def _begin_large(self) -> None:
+        with self.lock:
+            peer = next((p for p in self._large if self._served[p] < self._most_of_one), None)
+            if peer is None or not self._left_to_large:
                 return
             self._left_to_large -= 1
-        self._next_large()
-
-    def _next_large(self) -> None:
-        with self.lock:
-            if not self._large:
-                self._left_to_large += 1
-                return
-            task: Any = self._large.popleft()
+            self._served[peer] += 1
+            line = self._large.pop(peer)
+            task: Any = line.popleft()
+            if line:
+                self._large[peer] = line
         super().add_task(task)
+
+    def _end_large(self, peer: str | int) -> None:
+        with self.lock:
+            self._left_to_large += 1
+            self._served[peer] -= 1
+            self._served += Counter()  # which leaves out those of 0
+        self._begin_large()
 
     def start_new_thread(self, target: Callable[[int], object], thread_no: int) -> None:
         # Called with the lock held, behind `threads.add` and before `active_count += 1`.
@@ -129,9 +142,10 @@ class _Dispatcher(ThreadedTaskDispatcher):
 
 
 class _Large:
-    """A request with a large body, as a task of the dispatcher's. `then` is called after it."""
+    """A request with a large body, as a task of the dispatcher's. `then` is called after it, with
+    its peer."""
 
-    def __init__(self, channel: Channel, then: Callable[[], None]) -> None:
+    def __init__(self, channel: Channel, then: Callable[[str | int], None]) -> None:
         self._channel = channel
         self._then = then
 
@@ -139,7 +153,7 @@ class _Large:
         try:
             self._channel.service()
         finally:
-            self._then()
+            self._then(self._channel.peer)
 
     def cancel(self) -> None:
         self._channel.cancel()

@@ -359,6 +359,39 @@ def test_large_bodies_take_no_threads_of_others() -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize(("threads", "order"), [(4, ["many", "many", "one"]), (8, ["one"])])
+def test_peers_with_large_bodies_take_turns(threads: int, order: list[str]) -> None:
+    """Who sends one waits for one of another's, and not for all of them; or for none, where there
+    is more than one thread for them."""
+    bounds = Bounds(100_000, threads=threads, seconds=3600)
+    head = b"POST /%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n"
+    go_on = threading.Event()
+    answered = []
+
+    def slow(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"].removeprefix("/")
+        if path == "many" or threads == 4:
+            go_on.wait()
+        answered.append(path)
+        return echo(environ, start)
+
+    with listening("0.0.0.0:0", bounds, slow) as listener:
+        many = [to(of_this_host(), listener) for _ in range(6)]
+        for connection in many:
+            connection.sendall(head % b"many" + b"x" * 20_000)
+        wait_until(lambda: [c.is_served for c in listener._crowd._open()] == [True] * 6)
+        with connect(listener) as one:
+            one.sendall(head % b"one" + b"x" * 20_000)
+            wait_until(lambda: len(listener._crowd._open()) == 7)
+            wait_until(lambda: all(c.is_served for c in listener._crowd._open()) or answered)
+            if threads == 8:
+                assert one.recv(100).startswith(b"HTTP/1.1 200")
+            go_on.set()
+            for connection in many:
+                assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    assert answered[: len(order)] == order
+
+
 def test_all_bodies_together_are_bounded() -> None:
     """Those that are on their way; who comes with a small one is served."""
     bounds = Bounds(100_000, all_bytes=250_000, seconds=3600)
