@@ -11,6 +11,7 @@ from tests.support.events import KEY, OTHER
 from tests.support.events_api import Answer, EventsApi
 from tests.support.faults import UNLINK, tracing
 from tests.support.ports import free_port
+from tests.support.raw_server import Conversation, serving
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER
 
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root: several users")
@@ -74,6 +75,26 @@ def test_a_reload_does_not_wait_for_a_post_that_hangs(api: EventsApi, agent: Age
     api.wait_accepted(2)
     assert "no answer within" in agent.log
     assert "no answer within 30 s" not in agent.log
+
+
+def test_a_reload_does_not_wait_for_a_relay_that_is_silent(api: EventsApi, agent: Agent) -> None:
+    """It is not even asked whether it answers anything, as it is after another post."""
+
+    class Silent(Conversation):
+        def handle(self) -> None:
+            while self.read():
+                pass
+
+    with serving(Silent) as relay:
+        agent.configure(events_url=f"{relay.url} {relay.url}/other")
+        agent.start()
+        agent.send(OTHER, "trigger", "-d", "hangs")
+        wait_until(lambda: relay.requests == 1)
+        agent.configure(events_url=api.url)
+        agent.run("pdagent", "reload", check=True)
+        agent.send(KEY, "trigger", "-d", "goes on")
+        api.wait_accepted(2)
+        assert relay.connections == 1
 
 
 def test_a_refused_configuration_changes_nothing(api: EventsApi, agent: Agent) -> None:

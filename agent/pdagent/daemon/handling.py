@@ -6,6 +6,7 @@ read and events are posted without the lock.
 """
 
 import logging
+import math
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -122,6 +123,7 @@ class Handling:
     def start_over(self, scheduler: Scheduler) -> None:
         """Takes another scheduler. Nothing may be claimed, and the caller holds the lock."""
         self._scheduler = scheduler
+        self.path.hurry(math.inf)  # nothing waits for posts any longer
 
     def _new_overtaking(self) -> Overtaking:
         settings = self._settings  # with another configuration, keys may have other names

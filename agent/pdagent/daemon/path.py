@@ -6,6 +6,7 @@ where an event's own content may be the reason, PagerDuty is first asked without
 answers, the event alone waits.
 """
 
+import math
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -34,6 +35,7 @@ class Path:
         self.passage = Passage()
         self._lock = threading.Lock()
         self._deliveries: dict[str, Delivery] = {}
+        self._until = math.inf  # the deadline of all posts: see `hurry`
         self._asking = threading.Lock()
         self._asked: dict[str, tuple[float, bool]] = {}  # when, and whether it was open
 
@@ -67,7 +69,9 @@ class Path:
             return is_open
 
     def hurry(self, deadline: float) -> None:
-        """Everything waits for the posts that are on their way: they have until then."""
+        """Everything waits for those who deliver: their posts, and the questions that may follow,
+        have until then. At infinity nothing waits for them any longer."""
+        self._until = deadline
         for delivery in list(self._deliveries.values()):
             delivery.hurry(deadline)
 
@@ -89,4 +93,5 @@ class Path:
 
                 made = Delivery(self._settings.toward(relay), self.passage, self._away)
                 self._deliveries[relay] = made
+                made.hurry(self._until)
             return self._deliveries[relay]

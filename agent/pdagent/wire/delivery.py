@@ -71,6 +71,7 @@ class Delivery:
         self._passage = passage
         self._away = away
         self._posts: set[Post] = set()
+        self._until = math.inf  # the deadline of all posts: see `hurry`
         self._settings = settings
         self._adapter = _adapter(settings)
         self._v1_keys: set[str] = set()  # keys that v2 refused and v1 took
@@ -109,8 +110,7 @@ class Delivery:
         Unreachable means that the path is broken, whatever is sent on it. Refused is PagerDuty's
         answer to the empty event and means that it is reached; so does any other verdict. This
         takes 20 s at most, and can be aborted as a delivery can. Never raises."""
-        post = Post(time.monotonic() + question.SECONDS)
-        self._posts.add(post)
+        post = self._begun(Post(time.monotonic() + question.SECONDS))
         try:
             return question.ask(self._settings, post).verdict
         finally:
@@ -157,8 +157,7 @@ class Delivery:
         fresh = not dedup_key
         while True:
             began = time.monotonic()
-            post = Post(time.monotonic() + TOTAL_SECONDS, fresh, self._away)
-            self._posts.add(post)
+            post = self._begun(Post(began + TOTAL_SECONDS, fresh, self._away))
             try:
                 return self._exchange(version, data, dedup_key, post)
             except _Again:
@@ -207,8 +206,15 @@ class Delivery:
         self._adapter.renew()
         return Unreachable("timed out" if timed_out else str(error), content=post.begun)
 
+    def _begun(self, post: Post) -> Post:
+        self._posts.add(post)
+        post.deadline = min(post.deadline, self._until)  # `hurry` may have come before it was there
+        return post
+
     def hurry(self, deadline: float) -> None:
-        """The posts that are on their way have no longer than until then, in monotonic seconds."""
+        """Posts have no longer than until then, in monotonic seconds: those that are on their way,
+        and those that begin before another call ends that. At infinity they have all their time."""
+        self._until = deadline
         for post in list(self._posts):
             post.deadline = min(post.deadline, deadline)
 

@@ -1,6 +1,8 @@
 """Where an event goes, and whether the way is open at all."""
 
 import json
+import math
+import time
 from contextlib import nullcontext
 
 import pytest
@@ -61,6 +63,18 @@ def test_one_of_several_relays_is_silent(monkeypatch: pytest.MonkeyPatch) -> Non
         assert not way.is_open(missed, server.url)
         config = Config({"events_url": server.url})
         assert isinstance(Path(config, nullcontext()).deliver(event(), ""), Troubled)
+
+
+def test_who_is_in_a_hurry_asks_nobody(api: EventsApi) -> None:
+    """What begins after the call has no more time than what began before it, until that is over."""
+    way, relay = Path(Config({"events_url": api.url}), nullcontext()), ""
+    assert way.deliver(event(), relay) == Delivered(202)
+    way.hurry(time.monotonic())
+    assert way.deliver(event(), relay) == Unreachable("timed out")
+    assert not way.is_open(MISSED, relay)
+    assert len(api.requests) == 1
+    way.hurry(math.inf)
+    assert way.deliver(event(), relay) == Delivered(202)
 
 
 def test_all_who_ask_at_a_time_get_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
