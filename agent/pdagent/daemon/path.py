@@ -36,7 +36,7 @@ class Path:
         self._lock = threading.Lock()
         self._deliveries: dict[str, Delivery] = {}
         self._until = math.inf  # the deadline of all posts: see `hurry`
-        self._asking = threading.Lock()
+        self._asking: dict[str, threading.Lock] = {}  # by relay, as one may be silent
         self._asked: dict[str, tuple[float, bool]] = {}  # when, and whether it was open
 
     def configure(self, settings: Config) -> None:
@@ -61,7 +61,8 @@ class Path:
         it was not."""
         if not missed.content:
             return False
-        with self._away, self._asking:
+        asking = self._asking.setdefault(relay, threading.Lock())
+        with self._away, asking:
             asked_at, is_open = self._asked.get(relay, (float("-inf"), False))
             if time.monotonic() - asked_at > FRESH_SECONDS:
                 is_open = not isinstance(self._get(relay).probe(), Unreachable)

@@ -7,17 +7,33 @@ from contextlib import nullcontext
 
 import pytest
 
+from pdagent import threads
 from pdagent.config import Config
 from pdagent.daemon import path
 from pdagent.daemon.path import Path
 from pdagent.queue.pending import Pending, understand
 from pdagent.wire import delivery, question
 from pdagent.wire.verdict import Delivered, Troubled, Unreachable
+from tests.support.agent import wait_until
 from tests.support.events import KEY
 from tests.support.events_api import EventsApi
 from tests.support.raw_server import Conversation, serving
 
 MISSED = Unreachable("a page", content=True)
+WORDS = b'{"status":"invalid event","message":"x","errors":["y"]}'
+
+
+class Strict(Conversation):
+    def handle(self) -> None:
+        while self.read():
+            head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(WORDS)
+            self.request.sendall(head + WORDS)
+
+
+class Silent(Conversation):
+    def handle(self) -> None:
+        while self.read():
+            pass
 
 
 def event() -> Pending:
@@ -50,11 +66,6 @@ def test_one_of_several_relays_is_silent(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(delivery, "TOTAL_SECONDS", 0.2)
     monkeypatch.setattr(question, "SECONDS", 0.2)
 
-    class Silent(Conversation):
-        def handle(self) -> None:
-            while self.read():
-                pass
-
     with serving(Silent) as server:
         config = Config({"events_url": f"{server.url} http://127.0.0.1:1"})
         way = Path(config, nullcontext())
@@ -79,14 +90,6 @@ def test_who_is_in_a_hurry_asks_nobody(api: EventsApi) -> None:
 
 def test_all_who_ask_at_a_time_get_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a while; then it is asked anew."""
-    words = b'{"status":"invalid event","message":"x","errors":["y"]}'
-
-    class Strict(Conversation):
-        def handle(self) -> None:
-            while self.read():
-                head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(words)
-                self.request.sendall(head + words)
-
     monkeypatch.setattr(path, "FRESH_SECONDS", 1e9)
     with serving(Strict) as server:
         config = Config({"events_url": server.url})
@@ -98,3 +101,16 @@ def test_all_who_ask_at_a_time_get_one_answer(monkeypatch: pytest.MonkeyPatch) -
         assert way.is_open(MISSED, relay)
         assert server.requests == 2
     assert not way.is_open(MISSED, relay)
+
+
+def test_who_asks_one_relay_does_not_wait_for_another() -> None:
+    """That may be silent, and its question takes 20 seconds."""
+    with serving(Silent) as silent, serving(Strict) as strict:
+        way = Path(Config({"events_url": f"{silent.url} {strict.url}"}), nullcontext())
+        asking = threads.start(lambda: way.is_open(MISSED, silent.url), "Asking")
+        assert asking is not None
+        wait_until(lambda: silent.requests == 1)
+        assert way.is_open(MISSED, strict.url)
+        assert asking.is_alive()
+        way.abort_all()
+        asking.join(20.0)
