@@ -213,14 +213,16 @@ def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
 
 def _pagerdutys_words(body: bytes) -> str | None:
     """What PagerDuty says in an error: its `message` and `errors`. None if PagerDuty did not write
-    it."""
+    it: others answer with such members too, but with a number as status, or with objects as errors.
+    """
     answer = _object(body)
     if answer is None:
         return None
     errors = answer.get("errors")
-    has_errors = isinstance(errors, list) and bool(errors)
-    if not has_errors and not ("status" in answer and "message" in answer):
-        return None  # other APIs answer with a message too, but without a status beside it
+    texts = isinstance(errors, list) and all(isinstance(error, str) for error in errors)
+    has_errors = texts and bool(errors)
+    if not has_errors and not (isinstance(answer.get("status"), str) and "message" in answer):
+        return None
     parts = [answer.get("message"), *(errors if isinstance(errors, list) else [errors])]
     return (
         "; ".join(printable(str(part), " ") for part in parts if part)[:REASON_CHARS]

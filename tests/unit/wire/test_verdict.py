@@ -86,6 +86,19 @@ def test_4xx_in_pagerdutys_words_refuses_the_event(status: int, body: bytes) -> 
     assert isinstance(verdict(status, body), Refused)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status":403,"error":"Forbidden","message":"Access Denied","path":"/v2/enqueue"}',
+        b'{"success":false,"errors":[{"code":9109,"message":"Unauthorized"}],"result":null}',
+    ],
+)
+def test_a_gateways_words_are_not_pagerdutys(body: bytes) -> None:
+    """Its JSON looks alike. The event is kept, and whoever runs the gateway is told."""
+    assert isinstance(verdict(403, body), Unreachable)
+    assert isinstance(verdict(400, body), Troubled)
+
+
 def test_the_reason_is_pagerdutys_own() -> None:
     """Message and errors, on one line."""
     assert verdict(400, WORDS) == Refused(400, "Event object is invalid; no summary")
