@@ -8,6 +8,10 @@ while nothing happens. uvicorn bounds neither slow clients nor bodies.
 A handshake never waits: each step takes what has come, in the listener's loop, and costs less than
 a millisecond. A client that does not go on counts as one that has not sent its headers yet, and the
 crowd closes it like any other. Renegotiation, which a client could repeat without end, is off.
+
+OpenSSL gets one record at a time. From a socket it would read until there is something to read for
+us: a client that changes its keys without end (KeyUpdate), or asks for renegotiation, would have
+kept the loop there for as long as it liked.
 """
 
 import contextlib
@@ -28,8 +32,10 @@ from pdagent.wire import pem
 
 log = logging.getLogger("pdagent.endpoint")
 
-# A record of TLS has no more bytes. This much is read at once, so that OpenSSL holds nothing back.
-RECORD_BYTES = 16_384
+RECORD_BYTES = 16_384  # of data; in TLS 1.2 a record may have 2,048 more
+_HEAD_BYTES = 5
+# Records of one connection without data in them: its handshake has ten, and it hardly needs others.
+DATALESS_MOST = 100
 SAID_SECONDS = 60.0
 _NAME_CHARS = 100
 
@@ -108,14 +114,7 @@ class Encryption:
         self, crowd: Crowd, server: object, connection: socket.socket, *args: Any, **kwargs: Any
     ) -> None:
         """waitress calls this for each connection that it has accepted."""
-        try:
-            wrapped = self._context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
-        except OSError:  # the connection is closed already
-            connection.close()
-        else:
-            EncryptedChannel(self, crowd, server, wrapped, *args, **kwargs)
+        EncryptedChannel(self, self._context, crowd, server, connection, *args, **kwargs)
 
     def say(self, peer: str | int, error: OSError) -> None:
         """A handshake failed. Anyone can make that happen, so it is said once a minute."""
@@ -128,7 +127,7 @@ class Encryption:
 
 
 class _Nothing(Exception):
-    """Only a part of a TLS record has come, so there is nothing to read yet."""
+    """No data has come: only a part of a TLS record, or a record that has none."""
 
 
 class _Task(WSGITask):
@@ -141,26 +140,29 @@ class _Task(WSGITask):
 
 class EncryptedChannel(Channel):
     """A connection that speaks TLS. The loop and one worker may use it at the same time. OpenSSL
-    allows only one of them, so each call holds the lock. None of the calls waits."""
+    allows only one of them, so each use of it holds the lock. None of them waits, or closes the
+    connection: that needs waitress's lock, which the worker holds while it sends."""
 
     task_class = _Task
     certificate = ""  # the name in the client's certificate, if it had to show one
 
-    def __init__(self, encryption: Encryption, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, encryption: Encryption, made: ssl.SSLContext, *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._encryption = encryption
         self._speaking = threading.Lock()
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = made.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._record = bytearray()  # what has come of the next one
+        self._dataless = 0
+        self._left = b""  # what is encrypted, and the kernel has not taken yet
+        self._written = 0  # how many bytes of an answer are in that
         self._is_agreed = False  # True once the handshake is done
         self._has_failed = False  # True once the handshake has failed
-        self._wants_write = False
-
-    def readable(self) -> bool:
-        if self._is_agreed:
-            return bool(super().readable())
-        return not (self.will_close or self._wants_write)
 
     def writable(self) -> bool:
-        return self._wants_write or bool(super().writable())
+        return bool(self._left and not self.is_served) or bool(super().writable())
 
     def handle_read(self) -> None:
         if self._has_failed:
@@ -169,73 +171,114 @@ class EncryptedChannel(Channel):
         if not self._is_agreed:
             self._shake_hands()
             return
-        assert isinstance(self.socket, ssl.SSLSocket)
-        if self._encryption.is_over(self.socket.context):
+        if self._encryption.is_over(self._tls.context):
             self.will_close = True
             return
         with contextlib.suppress(_Nothing):
             super().handle_read()
 
     def handle_write(self) -> None:
-        if self._is_agreed or self.will_close:
-            super().handle_write()
-        else:
-            self._shake_hands()
+        with self._speaking:
+            self._flush()
+        super().handle_write()
 
     def _shake_hands(self) -> None:
-        assert isinstance(self.socket, ssl.SSLSocket)
-        try:
-            self.socket.do_handshake()
-        except ssl.SSLWantReadError:
-            self._wants_write = False
-        except ssl.SSLWantWriteError:
-            self._wants_write = True
-        except OSError as error:
-            self._encryption.say(self.peer, error)
-            self._fail()
-        else:
-            self._is_agreed, self._wants_write = True, False
-            self.certificate = _name(self.socket)
+        # No worker has this connection yet, so this needs no lock.
+        while not (self._is_agreed or self.will_close) and self._take_record():
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._count_dataless()
+            except OSError as error:
+                self._encryption.say(self.peer, error)
+                self._fail()
+                return
+            else:
+                self._is_agreed = True
+                self.certificate = _name(self._tls)
+            self._flush()
 
     def _fail(self) -> None:
-        # OpenSSL has told the client why. If the connection were closed now, with something unread,
-        # it would be reset, and the client might not read that. So the client closes it, or the
-        # crowd.
-        self._has_failed, self._wants_write = True, False
+        # OpenSSL tells the client why. If the connection were closed now, with something unread, it
+        # would be reset, and the client might not read that. So the client closes it, or the crowd.
+        self._flush()
+        self._has_failed = True
         assert self.socket is not None
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def _drain(self) -> None:
-        assert self.socket is not None
-        try:
-            done = not socket.socket.recv(self.socket, RECORD_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            done = True
-        if done:
-            self.handle_close()
+        with contextlib.suppress(BlockingIOError):
+            super().recv(RECORD_BYTES)  # closes the connection at its end
 
-    def recv(self, buffer_size: int) -> bytes:
+    def recv(self, buffer_size: int) -> bytes:  # noqa: ARG002  (a record is the client's measure)
+        if not self._take_record():
+            raise _Nothing
         with self._speaking:
             try:
-                return bytes(super().recv(max(buffer_size, RECORD_BYTES)))
+                data = self._tls.read(RECORD_BYTES)
             except ssl.SSLWantReadError:
+                self._count_dataless()
                 raise _Nothing from None
-            # Any other error closes the connection. One is SSLWantWriteError: the client wants
-            # answers of TLS itself, and does not read them. To wait for it would be a loop that
-            # never sleeps.
+            # Any other error closes the connection.
+            finally:
+                self._flush()
+        if not data:  # the client has said that it is done
+            self.handle_close()
+        return data
 
-    def send(self, data: bytes, do_close: bool = True) -> int:
+    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: ARG002  (the loop closes)
         with self._speaking:
+            if not self._written:
+                self._written = self._tls.write(data[:RECORD_BYTES])
+            if not self._flush():
+                return 0  # and waitress comes with the same data again
+            written, self._written = self._written, 0
+            return written
+
+    def _take_record(self) -> bool:
+        """Hands OpenSSL the next record, if all of it has come."""
+        while missing := _missing(self._record):
             try:
-                return int(super().send(data, do_close))
-            except ssl.SSLWantWriteError:
-                return 0
+                part = super().recv(missing)
+            except BlockingIOError:
+                return False
+            if not part:
+                return False  # the connection is closed
+            self._record += part
+        self._incoming.write(self._record)
+        self._record.clear()
+        return True
+
+    def _count_dataless(self) -> None:
+        self._dataless += 1
+        if self._dataless > DATALESS_MOST:
+            self.will_close = True
+
+    def _flush(self) -> bool:
+        """Sends what OpenSSL has written, as far as the kernel takes it. Whether it took all."""
+        self._left += self._outgoing.read()
+        while self._left:
+            sent = super().send(self._left, do_close=False)
+            if not sent:
+                return False
+            self._left = self._left[sent:]
+        return True
 
 
-def _name(connection: ssl.SSLSocket) -> str:
+def _missing(record: bytearray) -> int:
+    """How many bytes have to come before OpenSSL has something to do. What can't be a record of TLS
+    is complete: OpenSSL says so to the client."""
+    have = len(record)
+    if have < _HEAD_BYTES:
+        return _HEAD_BYTES - have
+    size = int.from_bytes(record[3:_HEAD_BYTES], "big")
+    if record[1] != 3 or size > RECORD_BYTES + 2048:
+        return 0
+    return _HEAD_BYTES + size - have
+
+
+def _name(connection: ssl.SSLObject) -> str:
     """The common name in the client's certificate, or else the first of its other names."""
     shown: Any = connection.getpeercert() or {}
     subject = [pair for part in shown.get("subject", ()) for pair in part]

@@ -1,6 +1,8 @@
 """What listens speaks TLS, and no peer can make it wait by way of TLS. `test_crowd` shows how many
 connections are open at a time, with TLS and without."""
 
+import ctypes
+import ctypes.util
 import http.client
 import os
 import socket
@@ -8,6 +10,7 @@ import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ import pytest
 
 from pdagent.config import Config
 from pdagent.serve.crowd import CERTIFICATE, Bounds
-from pdagent.serve.encryption import BadCertificate, Encryption, context
+from pdagent.serve.encryption import DATALESS_MOST, BadCertificate, Encryption, context
 from pdagent.serve.listen import Listener
 from tests.support.agent import wait_until
 from tests.support.events_api.certificates import CertificateAuthority
@@ -43,8 +46,8 @@ def settings(tmp_path: Path) -> Config:
 
 
 @contextmanager
-def listening(settings: Config) -> Iterator[Listener]:
-    listener = Listener("127.0.0.1:0", echo, BOUNDS, Encryption(context(settings)))
+def listening(settings: Config, bounds: Bounds = BOUNDS) -> Iterator[Listener]:
+    listener = Listener("127.0.0.1:0", echo, bounds, Encryption(context(settings)))
     yield listener
     listener.close()
 
@@ -203,6 +206,37 @@ def test_no_renegotiation(settings: Config) -> None:
     """A client could have it done without end."""
     made = context(settings)
     assert made.options & ssl.OP_NO_RENEGOTIATION
+
+
+def answer_after(changes: int, listener: Listener) -> bytes:
+    """What a client gets that changes its keys so often before it asks. Python can't do that."""
+    found = ctypes.CDLL(ctypes.util.find_library("ssl"))
+    for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+        getattr(found, name).restype = ctypes.c_void_p
+    settings = ctypes.c_void_p(found.SSL_CTX_new(ctypes.c_void_p(found.TLS_client_method())))
+    tls = ctypes.c_void_p(found.SSL_new(settings))
+    answer = ctypes.create_string_buffer(1000)
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=20) as plain:
+        plain.setblocking(True)
+        found.SSL_set_fd(tls, plain.fileno())
+        assert found.SSL_connect(tls) == 1
+        for _ in range(changes):
+            found.SSL_key_update(tls, 0)
+            found.SSL_do_handshake(tls)
+        found.SSL_write(tls, GET, len(GET))
+        size = found.SSL_read(tls, answer, 1000)
+    found.SSL_free(tls)
+    found.SSL_CTX_free(settings)
+    return answer.raw[: max(0, size)]
+
+
+def test_who_changes_keys_without_end_is_cut_off(settings: Config) -> None:
+    """OpenSSL would be busy with that for as long as the client likes, and with nobody else."""
+    bounds = replace(BOUNDS, seconds=3600, header_seconds=3600)
+    with listening(settings, bounds) as listener:
+        assert answer_after(DATALESS_MOST // 2, listener).startswith(b"HTTP/1.1 200")
+        assert answer_after(2 * DATALESS_MOST, listener) == b""
+        assert is_served(listener)
 
 
 def test_a_client_certificate(settings: Config, tmp_path: Path) -> None:
