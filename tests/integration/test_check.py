@@ -107,6 +107,16 @@ def test_an_answer_that_takes_no_event(
     assert found.code == 3
 
 
+@pytest.mark.parametrize("status", [200, 202])
+def test_an_answer_that_takes_all(api: EventsApi, agent: Agent, status: int) -> None:
+    """Whoever says yes without looking may have dropped each event that it took."""
+    api.always(None, Answer(status, {"status": "success"}))
+    agent.start()
+    found = Result(agent)
+    assert found.wrong == {"events API": "warning"}
+    assert "takes an event that says nothing" in found.text["events API"]
+
+
 def test_unknown_authority(tls_api: EventsApi, agent: Agent) -> None:
     """A chain that does not hold is TLS's failure, in OpenSSL's words."""
     agent.configure(events_url=tls_api.url)

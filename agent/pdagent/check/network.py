@@ -20,7 +20,7 @@ from pdagent.wire import pem
 from pdagent.wire.proxy import BadProxy, Way, way_to
 from pdagent.wire.question import Answer
 from pdagent.wire.trust import NoTrust, ca_file, why_not
-from pdagent.wire.verdict import RELAY_ANSWERED, Troubled
+from pdagent.wire.verdict import RELAY_ANSWERED, Delivered, Troubled
 
 DNS, PROXY, API, TLS, CA, CLOCK = "DNS", "proxy", "events API", "TLS", "CA bundle", "clock"
 SKEW_WARNING, SKEW_FAILED = 30.0, 600.0
@@ -179,6 +179,10 @@ def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
         yield failed(API, f"{url}: {answer.verdict.why}", remedy)
     elif answer.why:
         yield failed(API, f"{url}: {answer.why}", remedy_of(answer, settings))
+    elif isinstance(answer.verdict, Delivered):
+        text = f"{url} takes an event that says nothing, as neither PagerDuty nor a relay does"
+        remedy = "See whether events_url is right, and whether an event that you send there arrives."
+        yield warning(API, text, remedy)
     else:
         yield ok(API, f"{url} answers, in {answer.seconds * 1000:.0f} ms")
 
