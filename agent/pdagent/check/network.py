@@ -181,7 +181,9 @@ def events_api(settings: Config, ask: Ask) -> Iterator[Finding]:
         yield failed(API, f"{url}: {answer.why}", remedy_of(answer, settings))
     elif isinstance(answer.verdict, Delivered):
         text = f"{url} takes an event that says nothing, as neither PagerDuty nor a relay does"
-        remedy = "See whether events_url is right, and whether an event that you send there arrives."
+        remedy = (
+            "See whether events_url is right, and whether an event that you send there arrives."
+        )
         yield warning(API, text, remedy)
     else:
         yield ok(API, f"{url} answers, in {answer.seconds * 1000:.0f} ms")
