@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.support.agent import Agent, wait_until
+from tests.support.check import Line, looked
 from tests.support.events import KEY, OTHER, enqueue, key
 from tests.support.events_api import Answer, EventsApi
 from tests.support.ports import free_port
@@ -117,27 +118,47 @@ def test_file(api: EventsApi, agent: Agent) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def refuses(agent: Agent, **settings: object) -> None:
-    """The daemon sends events, and says why there are no metrics."""
-    agent.configure(**settings)
+def refuses(agent: Agent, **settings: object) -> str:
+    """The daemon sends events. The check says why there are no metrics."""
+    agent.configure(send_interval_secs=1, **settings)
     agent.start()
     agent.send(KEY, "trigger", "-d", "goes out")
     wait_until(lambda: len(agent.names("suc")) == 1)
+    wait_until(lambda: unshown(agent))
+    [line] = unshown(agent)
+    assert line.level == "warning"
+    return line.text
+
+
+def unshown(agent: Agent) -> list[Line]:
+    return [line for line in looked(agent).lines if "metrics are not shown" in line.text]
 
 
 def test_an_address_that_is_taken(api: EventsApi, agent: Agent) -> None:
     """Pages go out without metrics."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        refuses(agent, events_url=api.url, metrics_listen=address)
+        why = refuses(agent, events_url=api.url, metrics_listen=address)
         assert f"cannot listen on {address}: Address already in use" in agent.log
+        assert f"cannot listen on {address}: Address already in use" in why
+    wait_until(lambda: unshown(agent) == [])
+
+
+def test_a_file_that_cannot_be_written(api: EventsApi, agent: Agent) -> None:
+    """Pages go out without metrics, and the check says it until there is a directory."""
+    path = agent.root / "log/none/pdagent.prom"
+    why = refuses(agent, events_url=api.url, metrics_file=path)
+    assert f"cannot write {path}: No such file or directory" in why
+    agent.own(path.parent)
+    wait_until(lambda: unshown(agent) == [])
 
 
 def test_an_address_for_others(api: EventsApi, agent: Agent) -> None:
     """Other hosts get to see metrics only where that was allowed by name."""
     port = free_port()
-    refuses(agent, events_url=api.url, metrics_listen=f"0.0.0.0:{port}")
+    why = refuses(agent, events_url=api.url, metrics_listen=f"0.0.0.0:{port}")
     assert "metrics_remote = on allows it" in agent.log
+    assert "metrics_remote = on allows it" in why
     with pytest.raises(OSError, match="refused"):
         get(f"127.0.0.1:{port}", "/metrics")
     agent.stop()

@@ -104,8 +104,11 @@ def _wrong(
 ) -> Iterator[Finding]:
     waits = f"; {several(found.pending, 'event waits', 'events wait')}" if found.pending else ""
     for trouble in found.troubles:
-        text = f"{trouble}, since {hour(trouble.since, now)}{waits}"
-        yield failed(SUBJECT, text, _remedy(trouble, host))
+        text = f"{trouble}, since {hour(trouble.since, now)}"
+        if trouble.is_lesser:
+            yield warning(SUBJECT, text, _remedy(trouble, host))
+        else:
+            yield failed(SUBJECT, f"{text}{waits}", _remedy(trouble, host))
     if found.unreachable:
         yield _unreachable(settings, host, found, ask, now, waits)
     else:
@@ -121,7 +124,7 @@ def _wrong(
         whys = sorted({hold.why for hold in held if hold.cause == cause})
         yield from _held_for(cause, number, whys, path, host, waits)
     stuck = found.pending and found.oldest is not None and now - found.oldest > STUCK_SECONDS
-    if stuck and not found.holds and not found.troubles:
+    if stuck and not found.holds and all(trouble.is_lesser for trouble in found.troubles):
         text = (
             f"events have waited since {hour(found.oldest, now)}, and nothing is known to hold them"
         )
@@ -198,6 +201,8 @@ def _remedy(trouble: Trouble, host: Host) -> str:
     if trouble.kind == "endpoint" and trouble.why.startswith("cannot listen"):
         text = f"Free that address, or name another as listen in {path}"
         return f"{text}, then: {host.service('reload')}"
+    if trouble.kind == "metrics":
+        return _shown_again(trouble, host)
     if trouble.kind in ("endpoint", "rejected"):
         return f"Correct {path}, then: {host.service('reload')}"
     if trouble.kind == "authorities":
@@ -222,3 +227,16 @@ def _remedy(trouble: Trouble, host: Host) -> str:
         text = f"The sandbox of the service's unit hides {target}"
         return f"{text}. To /home a link may lead with ProtectHome=read-only in the unit."
     return REPAIR
+
+
+def _shown_again(trouble: Trouble, host: Host) -> str:
+    """What a person does where metrics are not shown."""
+    remedy = f"Correct metrics_listen in {trouble.path}"
+    if trouble.why.startswith("cannot listen"):
+        remedy = f"Free that address, or name another as metrics_listen in {trouble.path}"
+    elif trouble.why.startswith("cannot write"):
+        remedy = (
+            "Let metrics_file be in a directory where the user pdagent may write. The unit needs "
+            "it in ReadWritePaths: /usr/share/doc/pdagent/metrics.md"
+        )
+    return f"{remedy}; then: {host.service('restart')}"

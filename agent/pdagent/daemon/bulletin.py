@@ -33,7 +33,7 @@ SECONDS = 0.5
 QUIET_SECONDS = 60.0  # between two bulletins while nothing is new and nobody asks
 FILE_MODE = 0o644  # every user may run `pdagent check`
 FULL_TOLD = 10  # senders
-_LOGGED = ("endpoint", "rejected")  # kinds of which the start, or the reload, has told in the log
+_LOGGED = ("endpoint", "metrics", "rejected")  # kinds that others have told of in the log
 
 
 class Bulletin:
@@ -59,7 +59,7 @@ class Bulletin:
         self._reload: tuple[float | None, str] = None, ""  # when, and why it was refused
         self._read = read
         self._outdated: tuple[str, ...] = ()
-        self._closed = ""  # why the endpoint is closed
+        self._closed = self._unshown = ""
         self._troubles: dict[tuple[str, str, str], float] = {}  # since when, on the wall clock
         self._wanted = True
         self.made = 0
@@ -78,10 +78,10 @@ class Bulletin:
         restart."""
         self._settings, self._outdated = settings, tuple(outdated)
 
-    def closed(self, why: str) -> None:
-        """Why the endpoint is closed; "" if it is not."""
-        if why != self._closed:
-            self._closed = why
+    def services(self, closed: str, unshown: str) -> None:
+        """Why the endpoint is closed, and why metrics are not shown; "" if that is not so."""
+        if (closed, unshown) != (self._closed, self._unshown):
+            self._closed, self._unshown = closed, unshown
             self.want()
 
     def reloaded(self, began: float, read: tuple[str, ...], refused: str = "") -> None:
@@ -151,6 +151,8 @@ class Bulletin:
         reloaded, refused = self._reload
         if self._closed:
             needs.append(("endpoint", self._path, self._closed))
+        if self._unshown:
+            needs.append(("metrics", self._path, self._unshown))
         if refused:
             needs.append(("rejected", self._path, refused))
         self._note([(kind, path, _cut(why)) for kind, path, why in needs], wall)

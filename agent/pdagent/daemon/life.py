@@ -116,7 +116,7 @@ class Daemon:
         self._settings, self._closed = settings, closed
         self._services.configure(settings)
         self._bulletin.configure(settings, self._services.outdated())
-        self._bulletin.closed(closed or self._services.unheard)
+        self._tell_services()
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -199,7 +199,11 @@ class Daemon:
 
     def _tend_services(self) -> None:
         self._services.tick()
-        self._bulletin.closed(self._closed or self._services.unheard)
+        self._tell_services()
+
+    def _tell_services(self) -> None:
+        services = self._services
+        self._bulletin.services(self._closed or services.unheard, services.unshown)
 
     def _asked(self) -> None:
         """Somebody asks how things stand. Another thread calls this."""

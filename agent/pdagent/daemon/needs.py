@@ -13,7 +13,10 @@ from pdagent.queue.budget import disk_of, is_full
 from pdagent.queue.layout import EXPECT, EXPECTED, frozen
 from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY
 
-KINDS = ("configuration", "keys", "authorities", "queue", "log", "disk", "endpoint", "rejected")
+KINDS = (
+    *("configuration", "keys", "authorities", "queue", "log", "disk"),
+    *("endpoint", "metrics", "rejected"),
+)
 _OPEN = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 Need = tuple[str, str, str]  # kind, path, what is wrong with it

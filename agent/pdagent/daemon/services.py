@@ -107,6 +107,12 @@ class Services:
         return f"{what}: {self._failed[what]}" if what in self._failed else ""
 
     @property
+    def unshown(self) -> str:
+        """Why metrics are not shown where they are wanted; "" if they are."""
+        shown = self._insight.problem if self._insight is not None else ""
+        return self._failed.get("metrics", "") or shown
+
+    @property
     def _listening(self) -> str:
         return f"cannot listen at {self._listens_at}"
 

@@ -32,11 +32,18 @@ class Trouble:
     why: str
     since: float
 
+    @property
+    def is_lesser(self) -> bool:
+        """Whether events are taken and delivered all the same."""
+        return self.kind == "metrics"
+
     def __str__(self) -> str:
         if self.kind == "disk":
             return f"the disk of {self.path} is full"
         if self.kind == "endpoint":
             return f"the local Events API is closed: {self.why}"
+        if self.kind == "metrics":
+            return f"metrics are not shown: {self.why}"
         if self.kind == "rejected":
             return f"the new configuration was not taken up: {self.why}"
         verb = "write" if self.kind in ("queue", "log") else "read"
@@ -92,8 +99,9 @@ class Condition:
     def summary(self, now: float) -> str:
         """One line for a person: what is wrong and since when, or that all is well."""
         pending = f"{self.pending:,} pending"
-        if self.troubles:
-            [trouble, *more] = self.troubles
+        grave = [trouble for trouble in self.troubles if not trouble.is_lesser]
+        if grave:
+            [trouble, *more] = grave
             rest = f" (and {len(more)} more)" if more else ""
             return f"{trouble}, since {hour(trouble.since, now)}{rest}; {pending}"
         if self.unreachable:
@@ -101,6 +109,7 @@ class Condition:
             return f"cannot reach PagerDuty{since}: {self.unreachable}; {pending}"
         held = [HELD[cause].format(number) for cause, number in self.holds.items() if cause in HELD]
         held += [f"{url} not reached since {hour(at, now)}" for url, at in self.lost.items()]
+        held += [f"{lesser}, since {hour(lesser.since, now)}" for lesser in self.troubles]
         last = "nothing delivered yet"
         if self.delivered is not None:
             last = f"last delivery {hour(self.delivered, now)}"

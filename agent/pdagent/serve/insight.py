@@ -41,13 +41,20 @@ class Insight:
         self._file = Textfile(settings.metrics_file, collected) if settings.metrics_file else None
         self._address = settings.metrics_listen
         self._app = application(collected, self._health)
+        self._closed = ""  # why nobody listens there
         if self._address and not settings.metrics_remote and not is_local(self._address):
-            log.error(
-                "metrics_listen = %s can be reached from other hosts, so nobody listens there; "
-                "metrics_remote = on allows it",
-                self._address,
+            self._closed = (
+                f"metrics_listen = {self._address} can be reached from other hosts, so nobody "
+                "listens there; metrics_remote = on allows it"
             )
+            log.error("%s", self._closed)
             self._address = ""
+
+    @property
+    def problem(self) -> str:
+        """Why metrics are not shown where they are wanted, as far as `tick` has not raised it; ""
+        if they are."""
+        return self._closed or (self._file.problem if self._file is not None else "")
 
     def tick(self) -> None:
         """Called once in a while: writes the file of metrics, and listens if that was not possible

@@ -32,7 +32,7 @@ class Textfile:
         self._monotonic = monotonic
         self._written = b""
         self._due = 0.0
-        self._failed = False
+        self.problem = ""  # why it could not be written; "" if it could
         self._busy = threading.Lock()
 
     def write(self) -> None:
@@ -44,11 +44,13 @@ class Textfile:
             if text == self._written and self._monotonic() < self._due:
                 return
             self._replace(text)
-            self._written, self._due, self._failed = text, self._monotonic() + FILE_SECONDS, False
+            self._written, self._due = text, self._monotonic() + FILE_SECONDS
+            self.problem = ""
         except OSError as error:
-            if not self._failed:  # said once, until it works again
-                log.error("cannot write %s: %s", self._path, error.strerror)
-            self._failed = True
+            problem = f"cannot write {self._path}: {error.strerror}"
+            if not self.problem:  # said once, until it works again
+                log.error("%s", problem)
+            self.problem = problem
         finally:
             self._busy.release()
 

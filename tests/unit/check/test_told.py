@@ -92,6 +92,19 @@ def trouble(kind: str, path: str, why: str = "Permission denied") -> Condition:
             "Mount the file system of /q writable",
         ),
         (trouble("queue", "/q", "Input/output error"), Level.FAILED, "", "See dmesg"),
+        (
+            trouble("metrics", "/conf", "cannot listen on :9110: Address already in use"),
+            Level.WARNING,
+            "metrics are not shown: cannot listen on :9110: Address already in use, since ",
+            "Free that address, or name another as metrics_listen in /conf; then: systemctl "
+            "restart pdagent",
+        ),
+        (
+            trouble("metrics", "/conf", "cannot write /f: Permission denied"),
+            Level.WARNING,
+            "cannot write /f",
+            "Let metrics_file be in a directory where the user pdagent may write.",
+        ),
         (trouble("disk", "/d"), Level.FAILED, "disk of /d is full", "Free some space where /d is."),
         (
             replace(FINE, pending=1, holds={"throttled": 2}),
@@ -158,6 +171,14 @@ def test_a_restart_is_due(settings: Config, tmp_path: Path) -> None:
     assert line.text == "a new listen, data_dir is not in use until a restart"
     assert line.remedy == "systemctl restart pdagent"
     assert other.level is Level.OK
+
+
+def test_metrics_are_no_reason_to_wait(settings: Config, tmp_path: Path) -> None:
+    """Events that wait beside a trouble that holds none are stuck all the same."""
+    told = replace(trouble("metrics", "/conf", "cannot write /f"), oldest=NOW - 300)
+    lesser, stuck = found(settings, tmp_path, told)
+    assert (lesser.level, stuck.level) == (Level.WARNING, Level.FAILED)
+    assert "nothing is known to hold them" in stuck.text
 
 
 def test_a_relay_is_lost(settings: Config, tmp_path: Path) -> None:

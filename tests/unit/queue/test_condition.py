@@ -9,6 +9,7 @@ from pdagent.shown import hour
 
 NOW = time.mktime((2026, 11, 23, 14, 30, 0, 0, 0, -1))
 LOST = Trouble("authorities", "/home/a/ca.pem", "Permission denied", NOW - 600)
+UNSHOWN = Trouble("metrics", "/conf", "why", NOW)
 
 
 def test_round_trip() -> None:
@@ -33,6 +34,14 @@ def test_round_trip() -> None:
             Condition(1, 0.0, 3, troubles=(LOST, LOST)),
             "the service cannot read /home/a/ca.pem: Permission denied, since 14:20 "
             "(and 1 more); 3 pending",
+        ),
+        (
+            Condition(1, 0.0, 3, unreachable="the proxy answered 407", troubles=(UNSHOWN,)),
+            "cannot reach PagerDuty: the proxy answered 407; 3 pending",
+        ),
+        (
+            Condition(1, 0.0, troubles=(UNSHOWN,)),
+            "metrics are not shown: why, since 14:30; 0 pending; nothing delivered yet",
         ),
         (
             Condition(1, 0.0, 1234, holds={"throttled": 2}, delivered=NOW - 86_400),
