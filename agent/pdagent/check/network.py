@@ -48,6 +48,8 @@ def remedy_of(answer: Answer, settings: Config) -> str:
     """What a person does where PagerDuty did not answer the question."""
     if "assign requested address" in answer.why:
         return f"source_address = {settings.source_address} is no address of this host."
+    if "source_address" in answer.why:
+        return "Name an address of the same kind, IPv4 or IPv6, or remove source_address."
     if "events_token_file" in answer.why and answer.stage == "answer":
         return "Add this host's token to listen_tokens_file on the relay; then reload both services"
     if "events_client_cert" in answer.why and answer.stage != "identity":

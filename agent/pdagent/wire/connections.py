@@ -181,11 +181,16 @@ class Connection:
             whose = "the proxy's name" if proxy is not None else "the name"
             raise Unreached("name", f"{whose} {host}: {_words(error)}") from error
         problem: Exception = OSError("it has no address")
+        if proxy is not None:
+            self._peer = f"the proxy at {proxy.where}"
+        if self._source:  # with the others nothing can be reached, and they would say why in vain
+            family = socket.AF_INET6 if ":" in self._source else socket.AF_INET
+            found = [each for each in found if each[0] == family]
+            problem = OSError(f"it has no address of the kind of source_address = {self._source}")
         for number, (family, kind, protocol, _, address) in enumerate(found):
-            shown = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
-            self._peer = (
-                f"PagerDuty at {shown}:{port}" if proxy is None else f"the proxy at {proxy.where}"
-            )
+            if proxy is None:
+                shown = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+                self._peer = f"PagerDuty at {shown}:{port}"
             try:
                 # Without IPv6 on this host this fails, and another address may do.
                 sock = socket.socket(family, kind, protocol)

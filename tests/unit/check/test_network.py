@@ -84,6 +84,13 @@ def test_a_source_address_of_somebody_else() -> None:
     assert "source_address = 192.0.2.1" in only(events_api(settings, lambda: answer)).remedy
 
 
+def test_a_source_address_of_another_kind() -> None:
+    """The firewall has nothing to do with it."""
+    answer = Answer(stage="connection", why="it has no address of the kind of source_address = ::1")
+    remedy = only(events_api(Config({"source_address": "::1"}), lambda: answer)).remedy
+    assert remedy.startswith("Name an address of the same kind, IPv4 or IPv6")
+
+
 def test_proxies() -> None:
     """The proxy is shown without its password, with where it was set, and what it answered."""
     settings = Config({"proxy_url": "http://me:s3cret@proxy.example:3128"})

@@ -94,6 +94,26 @@ def test_a_name_without_an_address() -> None:
     assert why.startswith("the name no.such.host.invalid: ")
 
 
+def test_a_source_address_leaves_addresses_of_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others can't be reached from it, so they do not hide why one of its kind was not."""
+    found = [
+        (family, socket.SOCK_STREAM, 0, "", address)
+        for family, address in (
+            (socket.AF_INET, ("127.0.0.1", 1)),
+            (socket.AF_INET6, ("::1", 1, 0, 0)),
+        )
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    refused = ("connection", "PagerDuty at 127.0.0.1:1: Connection refused")
+    url = "http://events.example:1"
+    assert stage(Connection(Target(url), None, "127.0.0.1", Tls(Config({})))) == refused
+    del found[1]
+    assert stage(Connection(Target(url), None, "::1", Tls(Config({})))) == (
+        "connection",
+        "PagerDuty: it has no address of the kind of source_address = ::1",
+    )
+
+
 def test_a_black_hole_leaves_time_for_the_other_addresses(
     server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
