@@ -48,6 +48,19 @@ def term(file: str) -> tuple[float, float]:
     """From when until when the first certificate in a file in PEM form is valid, in seconds since
     the epoch. Raises OSError, ValueError."""
     pem.mode_of(file)  # OpenSSL reads anything, and does not say why it cannot open a file
-    found = _decoded(file)
+    return _term(_decoded(file))
+
+
+def terms(file: str) -> list[tuple[float, float]]:
+    """The same for each authority in a file. A file without one may hold a certificate that is
+    trusted for itself. Raises OSError, ValueError."""
+    pem.mode_of(file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=file)
+    found: list[dict[str, Any]] = context.get_ca_certs()
+    return [_term(each) for each in found] or [term(file)]
+
+
+def _term(found: dict[str, Any]) -> tuple[float, float]:
     begins, ends = (ssl.cert_time_to_seconds(found[name]) for name in ("notBefore", "notAfter"))
     return begins, ends

@@ -6,17 +6,16 @@ answer. Besides that, only names are looked up and only the file of authorities 
 
 import os
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
+from pdagent.check.certificates import terms
 from pdagent.check.configuration import is_open_to_all, split
 from pdagent.check.finding import Finding, days, failed, ok, several, unknown, warning
 from pdagent.check.service import Environment
 from pdagent.check.wayout import Ask
 from pdagent.config import Config
-from pdagent.wire import pem
 from pdagent.wire.proxy import BadProxy, Way, way_to
 from pdagent.wire.question import Answer
 from pdagent.wire.trust import NoTrust, ca_file, why_not
@@ -225,9 +224,7 @@ def ca_bundle(
         return
     try:
         path = ca_file(settings, environment)
-        pem.mode_of(path)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cafile=path)
+        until = [ends for _, ends in terms(path)]
     except NoTrust as error:
         yield failed(CA, str(error), _REMEDIES["trust"])
         return
@@ -239,7 +236,6 @@ def ca_bundle(
     except OSError as error:  # ssl.SSLError is one
         yield failed(CA, f"{path}: {why_not(error)}", _trust(settings, environment))
         return
-    until = [ssl.cert_time_to_seconds(str(ca["notAfter"])) for ca in context.get_ca_certs()]
     yield _judged(path, until, now())
 
 

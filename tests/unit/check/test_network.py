@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pdagent.check.certificates import term
 from pdagent.check.finding import Finding, Level
 from pdagent.check.network import ca_bundle, clock, dns, events_api, proxy, tls
 from pdagent.check.service import Environment
@@ -125,6 +126,15 @@ def test_names() -> None:
     assert finding.text == "events.pagerduty.com: Name or service not known"
     by_proxy = Config({"proxy_url": "http://proxy.example:3128"})
     assert "proxy.example has 2 addresses" in only(dns(by_proxy, lambda *_, **__: [1, 2])).text
+
+
+def test_a_certificate_that_is_trusted_for_itself(tmp_path: Path) -> None:
+    """Such as Debian's snakeoil: it is no authority's, and TLS takes it all the same."""
+    file, _ = CertificateAuthority().files(str(tmp_path), "localhost")
+    _, until = term(file)
+    settings = Config({"ca_file": file})
+    assert only(ca_bundle(settings, {}, lambda: until - 40 * DAY)).level is Level.OK
+    assert only(ca_bundle(settings, {}, lambda: until + DAY)).level is Level.FAILED
 
 
 def test_authorities(tmp_path: Path) -> None:
