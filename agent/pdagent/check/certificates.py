@@ -1,5 +1,5 @@
-"""The certificates that the agent itself shows: a relay's to its senders, and a sender's to its
-relay. Once one has expired, nobody gets in any more."""
+"""The certificates between senders and relays: what the agent itself shows to the others, and a
+relay's authorities of its senders. Once one has expired, nobody gets in any more."""
 
 import _ssl
 import ssl
@@ -18,14 +18,18 @@ _decoded: Callable[[str], dict[str, Any]] = _ssl._test_decode_cert  # type: igno
 
 
 def certificates(settings: Config, now: Callable[[], float]) -> Iterator[Finding]:
-    """For how long the certificates in `listen_cert` and `events_client_cert` hold. A file that is
-    none is told of by the lines configuration and delivery."""
-    for name in ("listen_cert", "events_client_cert"):
+    """For how long the certificates in `listen_cert`, `events_client_cert` and `listen_client_ca`
+    hold. A file that is none is told of by the lines configuration and delivery."""
+    for name, look in (
+        ("listen_cert", term),
+        ("events_client_cert", term),
+        ("listen_client_ca", _last),
+    ):
         file = str(getattr(settings, name))
         if not file:
             continue
         try:
-            begins, ends = term(file)
+            begins, ends = look(file)
         except PermissionError as error:
             yield unknown(SUBJECT, f"{name} = {file}: {error.strerror}")
             continue
@@ -59,6 +63,11 @@ def terms(file: str) -> list[tuple[float, float]]:
     context.load_verify_locations(cafile=file)
     found: list[dict[str, Any]] = context.get_ca_certs()
     return [_term(each) for each in found] or [term(file)]
+
+
+def _last(file: str) -> tuple[float, float]:
+    """The term of the authority that is valid for longest."""
+    return max(terms(file), key=lambda term: term[1])
 
 
 def _term(found: dict[str, Any]) -> tuple[float, float]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pdagent.check.certificates import certificates, term
+from pdagent.check.certificates import certificates, term, terms
 from pdagent.check.finding import Level
 from pdagent.config import Config
-from tests.support.events_api.certificates import CertificateAuthority
+from tests.support.events_api.certificates import CertificateAuthority, home_made
 
 
 @pytest.mark.parametrize("name", ["listen_cert", "events_client_cert"])
@@ -30,6 +30,26 @@ def test_how_long_it_holds(
     file, _ = CertificateAuthority().files(str(tmp_path), "relay1", until=until)
     [finding] = certificates(Config({name: file}), lambda: time.time() - 1)
     assert (finding.level, finding.text) == (level, f"{name} = {file}: {says}")
+
+
+def test_the_authorities_of_senders(tmp_path: Path) -> None:
+    """Senders get in as long as one of them is valid: the others may be there from before."""
+    old, new = (Path(CertificateAuthority(str(tmp_path / each)).ca_file) for each in ("old", "new"))
+    [(begins, ends)] = terms(str(old))
+    settings = Config({"listen_client_ca": str(old)})
+
+    def level(now: float) -> Level:
+        [finding] = certificates(settings, lambda: now)
+        assert finding.text.startswith(f"listen_client_ca = {old}: it ")
+        return finding.level
+
+    assert level(begins + 1) is Level.OK
+    assert level(ends - 5 * 86_400) is Level.WARNING
+    assert level(ends + 1) is Level.FAILED
+    home_made(str(tmp_path))
+    old.write_bytes((tmp_path / "home-ca.pem").read_bytes() + new.read_bytes())
+    assert len(terms(str(old))) == 2
+    assert level(time.time() + 20 * 86_400) is Level.OK
 
 
 def test_one_that_is_not_valid_yet(tmp_path: Path) -> None:
