@@ -5,14 +5,15 @@ import os
 import pty
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.support.agent import UNREAD, Agent, wait_until
 from tests.support.events import KEY, sent
-from tests.support.events_api import Answer, EventsApi
+from tests.support.events_api import Answer, CertificateAuthority, EventsApi
 from tests.support.proxies import PASSWORD, Tinyproxy
-from tests.support.users import ROOT, SENDER, User
+from tests.support.users import AGENT, ROOT, SENDER, User
 
 ORDER = ["ok", "unknown", "warning", "failed"]
 WRONG = ("warning", "failed")
@@ -254,3 +255,30 @@ def test_one_screen(agent: Agent) -> None:
     assert "\033" not in plain
     assert max(map(len, plain.splitlines())) <= 80
     assert len(plain.splitlines()) <= 24
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("what", ["pdagent.conf.d/50.conf", "keys", "ca.pem", "token"])
+def test_what_only_root_can_read(api: EventsApi, agent: Agent, what: str) -> None:
+    """The configuration is not good: root looks at it with the service's eyes."""
+    if not ROOT:
+        pytest.skip("only root can become somebody else")
+    (agent.root / "pdagent.conf.d").mkdir(mode=0o755)
+    (agent.root / "pdagent.conf.d/50.conf").write_text("[Keys]\ndb = KEY\n")
+    (agent.root / "keys").write_text("[Keys]\ndb = KEY\n")
+    (agent.root / "ca.pem").write_bytes(Path(CertificateAuthority().ca_file).read_bytes())
+    (agent.root / "token").write_text("0123456789abcdef")
+    (agent.root / "token").chmod(0o640)
+    os.chown(agent.root / "token", 0, AGENT.gid)
+    agent.configure(
+        events_url="https://relay.example",
+        keys_file=agent.root / "keys",
+        ca_file=agent.root / "ca.pem",
+        events_token_file=agent.root / "token",
+    )
+    assert Result(agent, "--config-only").wrong == {}
+    os.chown(agent.root / what, 0, 0)
+    (agent.root / what).chmod(0o600)
+    found = Result(agent, "--config-only")
+    assert found.code == 3
+    assert any(str(agent.root / what) in text for text in found.text.values())

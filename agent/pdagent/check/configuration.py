@@ -1,5 +1,6 @@
 """The configuration, and the place that it sends events to."""
 
+import errno
 import os
 import pwd
 import stat
@@ -17,8 +18,6 @@ from pdagent.wire import proxy
 
 SUBJECT = "configuration"
 REGION = "region"
-ENDPOINT = "endpoint"
-METRICS = "metrics"
 REPAIR = "sudo pdagent check --repair"
 # The settings that name files of keys, tokens, certificates and authorities.
 _FILES = (
@@ -51,7 +50,7 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
     for finding in chain(
         _mistakes(problems, inside),
         _bad_proxy(path, settings),
-        _bad_keys(settings) if inside else (),  # others are not meant to read them
+        _bad_keys(settings, inside),
         _changeable(path, settings),
         _exposed(path),
         _exposed_secrets(settings),
@@ -71,6 +70,8 @@ def _mistakes(problems: Iterable[Problem], inside: bool) -> Iterator[Finding]:
                 yield unknown(SUBJECT, problem.text, "Run it as root.")
         elif problem.fatal:
             remedy = "Correct it. With this mistake pdagentd neither starts nor reloads."
+            if os.strerror(errno.EACCES) in problem.text:
+                remedy = REPAIR
             yield failed(SUBJECT, problem.text, remedy)
         else:
             yield warning(SUBJECT, problem.text, "Correct or remove that line.")
@@ -84,15 +85,28 @@ def _bad_proxy(path: str, settings: Config) -> Iterator[Finding]:
         yield failed(SUBJECT, f"{path}: {error}", "Correct it, then reload the service.")
 
 
-def _bad_keys(settings: Config) -> Iterator[Finding]:
+def _bad_keys(settings: Config, inside: bool) -> Iterator[Finding]:
     """What is wrong with the keys_file."""
     file = settings.keys_file
+    if file.startswith(CREDENTIALS) and not os.path.isdir(CREDENTIALS):
+        yield unknown(SUBJECT, f"only the service can read {file}, once it runs")
+        return
+    denied = _is_denied(file)
+    if denied and not inside:
+        return  # others are not meant to read it
     for problem in config.load_keys(settings):
-        denied = os.path.exists(file) and not os.access(file, os.R_OK)
         remedy = f"{REPAIR if denied else 'Correct it'}, then reload the service"
         if file.startswith(CREDENTIALS):
             remedy = credential(file)
         yield failed(SUBJECT, problem.text, remedy)
+
+
+def _is_denied(file: str) -> bool:
+    try:
+        os.stat(file)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return not os.access(file, os.R_OK)
 
 
 def credential(path: str) -> str:
@@ -113,36 +127,6 @@ def piece(path: str) -> Iterator[Finding]:
         yield level(SUBJECT, problem.text, "Correct it, then put the file in its place.")
     if not problems:
         yield ok(SUBJECT, path)
-
-
-def closed(settings: Config) -> Iterator[Finding]:
-    """What the service would keep closed, since it would not be safe to open. A service that runs
-    says so itself. This is for a configuration that it has not read yet."""
-    if settings.listen:
-        from pdagent.serve.admission import Admission, NotSafe
-
-        try:
-            Admission(settings, settings.listen)
-        except NotSafe as error:
-            yield _closed(error)
-    if settings.metrics_listen and not settings.metrics_remote:
-        from pdagent.serve.listen import is_local
-
-        if not is_local(settings.metrics_listen):
-            text = f"metrics_listen = {settings.metrics_listen}: other hosts can reach it, so the"
-            remedy = "Set metrics_remote = on, or listen at 127.0.0.1."
-            yield failed(METRICS, f"{text} metrics stay closed", remedy)
-
-
-def _closed(error: Exception) -> Finding:
-    cause = error.__cause__ and error.__cause__.__cause__  # where it is about a file
-    file = str(cause.filename) if isinstance(cause, OSError) else ""
-    if isinstance(cause, PermissionError):
-        return unknown(ENDPOINT, f"this user may not read {file}", "Run it as root.")
-    if file.startswith(CREDENTIALS):
-        return unknown(ENDPOINT, f"only the service can read {file}")
-    remedy = "Correct it. Until then the local Events API stays closed."
-    return failed(ENDPOINT, str(error), remedy)
 
 
 def _named(path: str) -> str:

@@ -49,7 +49,8 @@ def service(settings: Config, host: Host) -> Service | None:
     try:
         user = pwd.getpwnam(USER)
         if _owners(settings) <= {0, user.pw_uid}:
-            return Service(user.pw_uid, _group(user.pw_gid))
+            gid = _group(user.pw_gid)
+            return Service(user.pw_uid, gid, tuple(os.getgrouplist(USER, gid)))
     except KeyError:
         pass
     owner = max(_owners(settings), default=0)

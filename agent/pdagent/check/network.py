@@ -230,7 +230,8 @@ def ca_bundle(
         return
     except PermissionError as error:
         if inside:
-            yield failed(CA, f"the service may not read {path}", "See the line delivery.")
+            remedy = f"chmod a+r {path}, and the directories above it: chmod a+x"
+            yield failed(CA, f"the service may not read {path}", remedy)
             return
         raise PermissionError(error.errno, error.strerror, path) from error
     except OSError as error:  # ssl.SSLError is one

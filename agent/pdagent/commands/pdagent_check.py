@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pdagent import __version__, config, exits
-from pdagent.check.configuration import closed, configuration, piece, region
+from pdagent.check.configuration import piece
 from pdagent.check.finding import Finding, Level, few, worst
 from pdagent.commands import terminal
 from pdagent.commands.common import fail, put
@@ -109,7 +109,7 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.config_only:
         found = list(piece(options.config_only))
     else:
-        found = _configuration(path) if config_only else _look(path, key, options.repair)
+        found = _alone(path) if config_only else _look(path, key, options.repair)
     findings = _safe(few(found))
     level = worst(findings)
     result = _result(findings, level, _CONFIGURATION if config_only else _PAGES)
@@ -126,7 +126,7 @@ def main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def only_configuration(path: str) -> int:
     """`pdagentd --check-config`."""
-    findings = _safe(few(_configuration(path)))
+    findings = _safe(few(_alone(path)))
     level = worst(findings)
     with contextlib.suppress(BrokenPipeError):
         _show(findings, level, _result(findings, level, _CONFIGURATION))
@@ -141,13 +141,10 @@ def _safe(findings: Sequence[Finding]) -> list[Finding]:
     ]
 
 
-def _configuration(path: str) -> list[Finding]:
-    found = list(configuration(path))
-    if worst(found) is not Level.FAILED:
-        settings, _ = config.load(path)
-        found += [each for each in region(settings) if each.level is not Level.OK]
-        found += closed(settings)
-    return found
+def _alone(path: str) -> list[Finding]:
+    from pdagent.check.alone import alone
+
+    return alone(path)
 
 
 def _look(path: str, key: str | None, repair: bool) -> list[Finding]:

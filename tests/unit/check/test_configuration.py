@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from pdagent import config
-from pdagent.check.configuration import closed, configuration, piece, region
+from pdagent.check.configuration import configuration, piece, region
 from pdagent.check.finding import Finding, Level
-from pdagent.config import Config
-from pdagent.settings import CREDENTIALS
 from tests.support.users import ROOT, SENDER
 
 
@@ -141,7 +139,7 @@ def test_what_another_user_can_change(tmp_path: Path, what: str) -> None:
     can change nothing."""
     (tmp_path / "conf.d").mkdir(mode=0o755)
     for name in ("conf.d/a.conf", "keys", "ca.pem"):
-        (tmp_path / name).write_text("[Main]\n")
+        (tmp_path / name).write_text("[Keys]\n")
     text = f"[Main]\nkeys_file = {tmp_path}/keys\nca_file = {tmp_path}/ca.pem\n"
     assert found(tmp_path / "conf", text)[0].level is Level.OK
     path = tmp_path / what
@@ -160,41 +158,6 @@ def test_what_another_user_can_change(tmp_path: Path, what: str) -> None:
     assert f"user daemon owns {path}, and so can change what the agent does" in bad.text
 
 
-FAR = "0.0.0.0:49463"
-
-
-@pytest.mark.parametrize(
-    ("settings", "subject", "says"),
-    [
-        ({"listen": FAR}, "endpoint", "lets other hosts in without encryption: set listen_cert"),
-        ({"listen": "[::1]:1", "listen_cert": "/none"}, "endpoint", "listen_cert = /none: No such"),
-        ({"listen": "/run/s", "listen_key": "/none"}, "endpoint", "set without a certificate"),
-        ({"metrics_listen": "0.0.0.0:9110"}, "metrics", "the metrics stay closed"),
-    ],
-)
-def test_what_stays_closed(settings: dict[str, str], subject: str, says: str) -> None:
-    """What the service would not open is a failure, with what to do."""
-    [found] = closed(Config({**settings}))
-    assert (found.level, found.subject) == (Level.FAILED, subject)
-    assert says in found.text
-    assert found.remedy
-
-
-def test_what_opens() -> None:
-    """An address of this host, and metrics that others may read."""
-    near = {"listen": "127.0.0.1:49463", "metrics_listen": "[::1]:9110"}
-    assert list(closed(Config({**near}))) == []
-    assert list(closed(Config({"metrics_listen": "0.0.0.0:9110", "metrics_remote": True}))) == []
-    assert list(closed(Config({}))) == []
-
-
-def test_a_credential_is_the_services() -> None:
-    """Nobody else can read it, so nobody else can say whether the endpoint opens."""
-    file = f"{CREDENTIALS}/tokens"
-    [found] = closed(Config({"listen": "/run/s", "listen_tokens_file": file}))
-    assert (found.level, found.text) == (Level.UNKNOWN, f"only the service can read {file}")
-
-
 def test_a_token_for_all_to_read(tmp_path: Path) -> None:
     """Every user could send in this host's name."""
     token, conf = tmp_path / "token", tmp_path / "pdagent.conf"
@@ -204,3 +167,13 @@ def test_a_token_for_all_to_read(tmp_path: Path) -> None:
     assert [each.level for each in found] == [Level.WARNING]
     token.chmod(0o640)
     assert [each.level for each in configuration(str(conf))] == [Level.OK]
+
+
+def test_a_file_of_keys_that_is_not_there(tmp_path: Path) -> None:
+    """Whoever looks sees it. What is in one that he may not read is for others to say."""
+    keys, conf = tmp_path / "keys", f"[Main]\nkeys_file = {tmp_path}/keys\n"
+    [missing, *_] = found(tmp_path / "conf", conf)
+    assert missing.level is Level.FAILED
+    assert missing.text.endswith(f"{keys}: No such file or directory")
+    keys.write_text("[Keys]\ndb = KEY\n")
+    assert found(tmp_path / "conf", conf)[0].level is Level.OK
