@@ -6,6 +6,7 @@ Root may be able to read what the service can't, so a process looks that is as t
 
 import os
 import ssl
+import stat
 import time
 from collections.abc import Iterator
 from itertools import chain
@@ -13,14 +14,14 @@ from itertools import chain
 from pdagent import config
 from pdagent.check.certificates import certificates
 from pdagent.check.configuration import configuration, region
-from pdagent.check.finding import Finding, Level, failed, unknown
+from pdagent.check.finding import Finding, Level, failed, unknown, warning
 from pdagent.check.host import Host
 from pdagent.check.inside import Inside, service
-from pdagent.check.network import API, CA, ca_bundle, remedy_of
+from pdagent.check.network import API, CA, KIND_REMEDY, ca_bundle, host_of, remedy_of
 from pdagent.config import Config
 from pdagent.serve.admission import Admission, NotSafe
-from pdagent.serve.listen import is_local
-from pdagent.settings import CREDENTIALS
+from pdagent.serve.listen import are_one, is_local
+from pdagent.settings import ANY_ADDRESS, CREDENTIALS, is_ip_address
 from pdagent.wire.identity import NoIdentity, authorization, show
 from pdagent.wire.question import Answer
 
@@ -55,6 +56,9 @@ def _seen(path: str, inside: bool = False) -> list[Finding]:
     others = chain(
         region(settings),
         closed(settings, inside),
+        _taken(settings),
+        _nowhere(settings, inside),
+        _of_another_kind(settings),
         _identity(settings, inside),
         _authorities(settings, inside),
         certificates(settings, time.time),
@@ -76,6 +80,54 @@ def closed(settings: Config, inside: bool = False) -> Iterator[Finding]:
     if address and not settings.metrics_remote and not is_local(address):
         text = f"metrics_listen = {address}: other hosts can reach it, so the metrics stay closed"
         yield failed(METRICS, text, "Set metrics_remote = on, or listen at 127.0.0.1.")
+
+
+def _taken(settings: Config) -> Iterator[Finding]:
+    listen, metrics = settings.listen, settings.metrics_listen
+    if listen and metrics and are_one(listen, metrics):
+        text = f"metrics_listen = {metrics}: nobody can listen there beside listen = {listen}"
+        yield failed(METRICS, text, "Name another port, or another socket.")
+
+
+def _nowhere(settings: Config, inside: bool) -> Iterator[Finding]:
+    """Sockets, and the file of metrics, in a directory where the service can't make them."""
+    for name in ("listen", "metrics_listen", "metrics_file"):
+        place = str(getattr(settings, name))
+        if place[:1] == "/" and (why := _why_not_in(os.path.dirname(place), settings, inside)):
+            text = f"{name} = {place}: {why}"
+            remedy = "Make the directory, and let user pdagent write into it; or name another."
+            if name == "listen":
+                yield failed(ENDPOINT, text, remedy)
+            else:
+                yield warning(METRICS, text, remedy)
+
+
+def _why_not_in(directory: str, settings: Config, inside: bool) -> str:
+    try:
+        if not stat.S_ISDIR(os.stat(directory).st_mode):
+            return f"{directory} is not a directory"
+    except FileNotFoundError:
+        run_dir = os.path.realpath(settings.run_dir)  # whoever starts the service makes it
+        is_there = os.path.commonpath([run_dir, os.path.realpath(directory)]) == run_dir
+        return "" if is_there else f"there is no directory {directory}"
+    except OSError:
+        return f"the service may not pass to {directory}" if inside else ""
+    if inside and not os.access(directory, os.W_OK | os.X_OK):
+        return f"the service may not write into {directory}"
+    return ""
+
+
+def _of_another_kind(settings: Config) -> Iterator[Finding]:
+    """An address to connect from that is IPv6 where the other side is IPv4, or the other way round,
+    as far as that can be seen without looking up names."""
+    source = settings.source_address
+    for relay in settings.relays:
+        host = host_of(settings.toward(relay), {})
+        if source == ANY_ADDRESS or not is_ip_address(host):
+            continue
+        if (":" in source) != (":" in host):
+            text = f"source_address = {source} is of another kind than {host}: nothing is reached"
+            yield failed(API, text, KIND_REMEDY)
 
 
 def _identity(settings: Config, inside: bool) -> Iterator[Finding]:

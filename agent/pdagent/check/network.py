@@ -40,6 +40,7 @@ _REMEDIES = {
     "identity": "Let it name a file that the service can read, then reload the service.",
     "answer": "A proxy, a portal or a filter answers in PagerDuty's place: ask who runs it.",
 }
+KIND_REMEDY = "Name an address of the same kind, IPv4 or IPv6, or remove source_address."
 _NOT_ASKED = "no answer of the Events API to learn it from"
 
 
@@ -48,7 +49,7 @@ def remedy_of(answer: Answer, settings: Config) -> str:
     if "assign requested address" in answer.why:
         return f"source_address = {settings.source_address} is no address of this host."
     if "source_address" in answer.why:
-        return "Name an address of the same kind, IPv4 or IPv6, or remove source_address."
+        return KIND_REMEDY
     if "events_token_file" in answer.why and answer.stage == "answer":
         return "Add this host's token to listen_tokens_file on the relay; then reload both services"
     if "events_client_cert" in answer.why and answer.stage != "identity":
@@ -97,11 +98,10 @@ def _trust(settings: Config, environment: Mapping[str, str]) -> str:
 
 def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) -> Iterator[Finding]:
     """Whether the name that is connected to, the proxy's or PagerDuty's, has addresses."""
-    proxy = _way(settings)[0].proxy
-    parts = split(settings.base_url)
-    if parts is None:
+    proxy = _way(settings, os.environ)[0].proxy
+    host = host_of(settings, os.environ)
+    if not host:
         return  # the line region says that the address is none
-    host = proxy.host if proxy is not None else parts.hostname
     started = time.monotonic()
     try:
         found = (resolve or socket.getaddrinfo)(host, None, type=socket.SOCK_STREAM)
@@ -120,10 +120,17 @@ def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) ->
         yield ok(DNS, text)
 
 
-def _way(settings: Config) -> tuple[Way, str]:
+def host_of(settings: Config, environment: Mapping[str, str]) -> str:
+    """The host that is connected to, the proxy's or PagerDuty's; "" if the address is none."""
+    proxy = _way(settings, environment)[0].proxy
+    parts = split(settings.base_url)
+    return proxy.host if proxy is not None else (parts and parts.hostname) or ""
+
+
+def _way(settings: Config, environment: Mapping[str, str]) -> tuple[Way, str]:
     """The way that the daemon takes, and what is wrong with the proxy that is set."""
     try:
-        return way_to(settings.base_url, settings, os.environ), ""
+        return way_to(settings.base_url, settings, environment), ""
     except BadProxy as error:
         return Way(), str(error)
     except ValueError:  # the line region says that the address is none
@@ -132,7 +139,7 @@ def _way(settings: Config) -> tuple[Way, str]:
 
 def proxy(settings: Config, environment: Environment, ask: Ask) -> Iterator[Finding]:
     """Which proxy is on the way, and whether it lets us through."""
-    way, wrong = _way(settings)
+    way, wrong = _way(settings, os.environ)
     source = "proxy_url" if settings.proxy_url else environment.source
     for line in environment.odd:
         yield warning(PROXY, line, f"Correct it, then: {_RESTART}")

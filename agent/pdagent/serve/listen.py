@@ -42,6 +42,17 @@ def is_local(address: str) -> bool:
     return address.startswith("/") or ipaddress.ip_address(_halves(address)[0]).is_loopback
 
 
+def are_one(address: str, other: str) -> bool:
+    """Whether nobody can listen at one of the addresses while somebody listens at the other."""
+    if address.startswith("/") or other.startswith("/"):
+        return address == other
+    (host, port), (other_host, other_port) = _halves(address), _halves(other)
+    ips = ipaddress.ip_address(host), ipaddress.ip_address(other_host)
+    if port != other_port or ips[0].version != ips[1].version:
+        return False
+    return ips[0] == ips[1] or any(ip.is_unspecified for ip in ips)
+
+
 def open_socket(address: str) -> socket.socket:
     """A socket bound to the address. Raises OSError."""
     if address.startswith("/"):

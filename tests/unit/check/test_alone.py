@@ -16,7 +16,9 @@ from tests.support.events_api import CertificateAuthority
 def conf(tmp_path: Path) -> Path:
     """A configuration that has nothing to do with this host's."""
     path = tmp_path / "pdagent.conf"
-    path.write_text(f"[Main]\ndata_dir = {tmp_path}\nlog_dir = {tmp_path}\nrun_dir = {tmp_path}\n")
+    path.write_text(
+        f"[Main]\ndata_dir = {tmp_path}\nlog_dir = {tmp_path}\nrun_dir = {tmp_path}/run\n"
+    )
     return path
 
 
@@ -69,6 +71,71 @@ def test_what_only_the_service_can_read(conf: Path) -> None:
     names = ("keys_file", "ca_file", "events_token_file")
     found = wrong(conf, events_url=RELAY, **{name: f"credential:{name}" for name in names})
     assert [each.level for each in found] == [Level.UNKNOWN] * 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "level"),
+    [
+        ("127.0.0.1:9110", "127.0.0.1:9110", [Level.FAILED]),
+        ("127.0.0.1:9110", "127.0.0.1:9111", []),
+        ("127.0.0.1:9110", "127.0.0.2:9110", []),
+        ("[::1]:9110", "[0:0:0:0:0:0:0:1]:9110", [Level.FAILED]),
+        ("[::1]:9110", "127.0.0.1:9110", []),
+        ("/run/s", "/run/s", [Level.FAILED]),
+        ("/run/s", "/run/t", []),
+        ("/run/s", "127.0.0.1:9110", []),
+    ],
+)
+def test_two_at_one_address(conf: Path, one: str, other: str, level: list[Level]) -> None:
+    """The endpoint and the metrics: whichever comes second gets none."""
+    assert [each.level for each in wrong(conf, listen=one, metrics_listen=other)] == level
+
+
+def test_two_at_one_port(conf: Path) -> None:
+    """At any address is at each."""
+    found = wrong(conf, listen="127.0.0.1:1", metrics_listen="0.0.0.0:1", metrics_remote="on")
+    assert [each.level for each in found] == [Level.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("listen", Level.FAILED),
+        ("metrics_listen", Level.WARNING),
+        ("metrics_file", Level.WARNING),
+    ],
+)
+def test_a_directory_that_is_not_there(conf: Path, name: str, level: Level) -> None:
+    """That of the service's own need not be there before it runs."""
+    [found] = wrong(conf, **{name: f"{conf.parent}/none/x"})
+    assert (found.level, found.text) == (
+        level,
+        f"{name} = {conf.parent}/none/x: there is no directory {conf.parent}/none",
+    )
+    assert wrong(conf, run_dir=f"{conf.parent}/none") == []
+    [found] = wrong(conf, **{name: f"{conf}/x"})
+    assert found.text == f"{name} = {conf}/x: {conf} is not a directory"
+
+
+@pytest.mark.parametrize(
+    ("source", "url", "more", "wrongly"),
+    [
+        ("::1", "http://127.0.0.1:1", {}, True),
+        ("127.0.0.1", "http://[::1]:1", {}, True),
+        ("127.0.0.1", "http://127.0.0.1:1", {}, False),
+        ("0.0.0.0", "http://[::1]:1", {}, False),
+        ("::1", "https://relay.example", {}, False),
+        ("::1", "https://relay.example", {"proxy_url": "http://127.0.0.1:1"}, True),
+        ("::1", "http://[::1]:1 http://127.0.0.1:1", {}, True),
+    ],
+)
+def test_a_source_address_of_another_kind(
+    conf: Path, source: str, url: str, more: dict[str, str], wrongly: bool
+) -> None:
+    """As far as that can be seen without looking names up."""
+    found = wrong(conf, source_address=source, events_url=url, **more)
+    texts = [each.text for each in found if "of another kind" in each.text]
+    assert [text.startswith(f"source_address = {source} ") for text in texts] == [True] * wrongly
 
 
 def test_mistakes_come_alone(conf: Path) -> None:
