@@ -12,6 +12,7 @@ import pytest
 from tests.support.agent import UNREAD, Agent, wait_until
 from tests.support.events import KEY, sent
 from tests.support.events_api import Answer, CertificateAuthority, EventsApi
+from tests.support.faults import LINK, tracing
 from tests.support.proxies import PASSWORD, Tinyproxy
 from tests.support.users import AGENT, ROOT, SENDER, User
 
@@ -282,3 +283,16 @@ def test_what_only_root_can_read(api: EventsApi, agent: Agent, what: str) -> Non
     found = Result(agent, "--config-only")
     assert found.code == 3
     assert any(str(agent.root / what) in text for text in found.text.values())
+
+
+def test_a_file_system_without_hard_links(agent: Agent) -> None:
+    """No event gets into the queue there, as pd-send says too. Nothing stays of the trial."""
+    agent.start()
+    faulty = tracing(f"{LINK}:error=EPERM")
+    done = agent.run("pdagent", "check", under=faulty)
+    assert done.returncode == 3
+    assert "takes no hard link (Operation not permitted)" in " ".join(done.stdout.decode().split())
+    sent = agent.run("pd-send", "-k", KEY, "-t", "trigger", "-d", "x", under=faulty)
+    assert b"must have hard links" in sent.stderr
+    assert agent.names("tmp") == []
+    assert Result(agent).wrong == {}

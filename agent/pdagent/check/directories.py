@@ -2,6 +2,7 @@
 room is left on their disk."""
 
 import contextlib
+import errno
 import grp
 import os
 import pwd
@@ -17,7 +18,7 @@ from pdagent.queue import layout
 from pdagent.queue.budget import Disk, disk_of, is_full
 from pdagent.queue.layout import DROP_MODE, PRIVATE_MODE, lock_file
 from pdagent.settings import DEFAULTS
-from pdagent.spool import wake_fifo
+from pdagent.spool import DELIVERED, IN_ERROR, PENDING, TEMPORARY, wake_fifo
 
 DIRECTORIES = "directories"
 DISK = "disk"
@@ -41,6 +42,8 @@ def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
         *_lesser(settings, service),
         *_foreign(settings, service),
         *_wake(settings),
+        *_apart(settings),
+        *_without_links(settings),
     ):
         good = False
         yield finding
@@ -117,6 +120,51 @@ def _wake(settings: Config) -> Iterator[Finding]:
             says = f"{path} has mode {stat.S_IMODE(mode):o}: not every user wakes the daemon"
             late = f"their events leave up to {settings.send_interval_secs} s late"
             yield warning(DIRECTORIES, f"{says}; {late}", REPAIR)
+
+
+# Where an event goes: it gets its name in pdq/ by link(2), and from there it is renamed.
+_MOVES = ((TEMPORARY, PENDING), (PENDING, DELIVERED), (PENDING, IN_ERROR))
+
+
+def _apart(settings: Config) -> Iterator[Finding]:
+    """Directories of the queue that are mounts of their own. To rename what is not there says so:
+    rename(2) looks at the mounts first, those of one file system too."""
+    root, name = settings.spool_dir, _new_name()
+    for source, target in _MOVES:
+        try:
+            os.rename(f"{root}/{source}/{name}", f"{root}/{target}/{name}")
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                text = f"{root}/{source} and {root}/{target} are two mounts: no event gets across"
+                remedy = f"Let all of {root} be one file system, mounted at {root} or above it."
+                yield failed(DIRECTORIES, text, remedy)
+
+
+def _without_links(settings: Config) -> Iterator[Finding]:
+    """Whether the file system has hard links. Only who tries one knows."""
+    place = f"{settings.spool_dir}/{TEMPORARY}"
+    path = f"{place}/{_new_name()}"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return  # the other lines say why
+    try:
+        os.link(path, path + "-2")
+        os.unlink(path + "-2")
+    except OSError as error:
+        text = f"{place} takes no hard link ({error.strerror}): no event gets into the queue"
+        remedy = (
+            "Let the queue be on a file system with hard links, such as ext4 or XFS. Until then "
+            "each pd-send has to reach PagerDuty itself."
+        )
+        yield failed(DIRECTORIES, text, remedy)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def _new_name() -> str:
+    return f"check-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def _wrong_ones(

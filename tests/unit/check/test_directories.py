@@ -13,6 +13,7 @@ from pdagent.check.repair import repaired
 from pdagent.config import Config
 from pdagent.queue.budget import Disk
 from tests.support.agent import directory
+from tests.support.mounts import mount, private_mounts
 from tests.support.users import ROOT, SENDER
 
 GB = 10**9
@@ -54,8 +55,10 @@ def only(settings: Config) -> Finding:
 
 
 def test_as_installed(settings: Config) -> None:
-    """Directories with the modes that the package gives them are fine."""
+    """Directories with the modes that the package gives them are fine. Nothing stays of what was
+    tried."""
     assert only(settings).level is Level.OK
+    assert os.listdir(f"{settings.spool_dir}/tmp") == []
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,22 @@ def test_who_may_wake_the_daemon(settings: Config) -> None:
     assert finding.text.endswith("up to 10 s late")
     os.chmod(fifo, 0o622)
     assert only(settings).level is Level.OK
+
+
+@pytest.mark.skipif(not ROOT, reason="mounts a disk")
+@pytest.mark.needs_root
+@pytest.mark.parametrize(
+    ("name", "says"), [("tmp", "tmp and {}/pdq"), ("suc", "pdq and {}/suc"), ("err", "and {}/err")]
+)
+def test_a_mount_within_the_queue(settings: Config, name: str, says: str) -> None:
+    """Also one of the same file system: no event gets in, or is sent again at each start."""
+    path = f"{settings.spool_dir}/{name}"
+    with private_mounts():
+        mount("--bind", path, path)
+        bad = only(settings)
+    assert bad.level is Level.FAILED
+    assert f"{says} are two mounts".format(settings.spool_dir) in bad.text
+    assert os.listdir(path) == []
 
 
 def test_missing(settings: Config) -> None:
