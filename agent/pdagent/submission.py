@@ -191,6 +191,8 @@ class Submission(Request):
             raise UsageError(f"Event type '{action}' requires description")
         if action in ("acknowledge", "resolve") and not self.incident_key:
             raise UsageError(f"Event type '{action}' requires incident key")
+        if self.change and unless_blank(self.incident_key):
+            raise UsageError("argument -i/--incident-key: a change event has none")
         if self.change and self.images:
             raise UsageError("argument --image: a change event has links only (--link)")
         if self.severity is not None and self.severity not in api.SEVERITIES:

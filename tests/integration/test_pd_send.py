@@ -323,6 +323,10 @@ def test_a_key_that_takes_no_change_events(agent: Agent, pd_send: Sender) -> Non
     assert code == 0
     assert "takes no change events by integration keys that begin with R" in said
     assert pd_send("change", "-k", KEY, "-d", "x", "--image", "http://x")[0] == 2
+    code, shown, said = pd_send("change", "-k", KEY, "-d", "x", "-i", "x")
+    assert (code, shown) == (2, "")
+    assert "argument -i/--incident-key: a change event has none" in said
+    assert pd_send("change", "-k", KEY, "-d", "x", "-i", "")[:2] == (0, "Event processed.\n")
 
 
 def test_seconds_that_are_none(pd_send: Sender) -> None:
