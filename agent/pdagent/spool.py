@@ -41,6 +41,7 @@ _REMEDIES = {
     "must have hard links.",
     errno.EROFS: "Mount the file system writable. In a systemd unit with ProtectSystem=strict or "
     "DynamicUser=yes, add the line ReadWritePaths={root}.",
+    errno.EXDEV: "All directories of {root} must be on one file system.",
     errno.ENOSPC: "Free some space.",
     errno.EDQUOT: "Free some space, or raise the quota.",
 }

@@ -35,6 +35,7 @@ def enqueue(root: Path, size: int = 100) -> list[str]:
 
 
 FULL = "The event was not queued. Free some space."
+APART = "The event was not queued. All directories of {root} must be on one file system."
 ODD = "The event was not queued."
 READ_ONLY = (
     "The event was not queued. Mount the file system writable. In a systemd unit with "

@@ -21,7 +21,7 @@ from pdagent.spool import (
 )
 from tests.support.faults import LINK, UNLINK, mounted, python, traced
 from tests.support.users import ROOT
-from tests.unit.spooling import ENQUEUE, FULL, ODD, READ_ONLY, enqueue, names, open_files
+from tests.unit.spooling import APART, ENQUEUE, FULL, ODD, READ_ONLY, enqueue, names, open_files
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,7 @@ def inject(
         ("write", 1, OSError(errno.ENOSPC, ""), f"tmp: No space left on device. {FULL}"),
         ("fsync", 1, OSError(errno.EIO, ""), f"tmp: Input/output error. {ODD}"),
         ("link", 1, OSError(errno.EROFS, ""), f"pdq: Read-only file system. {READ_ONLY}"),
+        ("link", 1, OSError(errno.EXDEV, ""), f"pdq: Invalid cross-device link. {APART}"),
         ("link", 1, OSError("odd"), f"pdq: Input/output error. {ODD}"),
         ("fsync", 2, OSError(errno.EIO, ""), f"pdq: Input/output error. {ODD}"),
         ("fsync", 2, KeyboardInterrupt(), ""),
