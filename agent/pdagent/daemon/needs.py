@@ -51,6 +51,9 @@ def _queue(settings: Config) -> Iterator[Need]:
     for place in (*places, f"{root}/{EXPECT}", f"{root}/{EXPECTED}", f"{settings.data_dir}/db"):
         if why := _unusable(place):
             yield "queue", place, why
+    reasons = f"{settings.data_dir}/db/reasons"  # the first event in error brings it
+    if os.path.lexists(reasons) and (why := _unusable(reasons)):
+        yield "queue", reasons, why
 
 
 def _full(*places: str) -> Iterator[Need]:

@@ -63,6 +63,15 @@ def test_a_directory_that_is_not_there(host: Host, place: str) -> None:
     assert host.unmet() == [("queue", f"{host.root}/{place}", "No such directory")]
 
 
+def test_the_reasons_of_events_in_error(host: Host) -> None:
+    """Need not be there. What is in their place, and is no directory, takes none."""
+    (host.root / "db/reasons").touch()
+    assert host.unmet() == [("queue", f"{host.root}/db/reasons", "No such directory")]
+    (host.root / "db/reasons").unlink()
+    (host.root / "db/reasons").mkdir()
+    assert host.unmet() == []
+
+
 def test_the_directory_of_the_log(host: Host) -> None:
     """Only before there is a log."""
     (host.root / "log").rmdir()
