@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104  (the old agent's way of saying "any")
 TOKEN_CHARS = 16
+TOKEN_RULE = f"must have {TOKEN_CHARS} characters of ASCII at least, and no blanks"
 CREDENTIALS = "/run/credentials/pdagent.service"
 _YES = ("1", "yes", "true", "on")
 _NO = ("0", "no", "false", "off")
@@ -175,9 +176,15 @@ def _listening(text: str) -> "Reading":
 
 
 def _token(text: str) -> "Reading":
-    if text and not (text.isprintable() and " " not in text and len(text) >= TOKEN_CHARS):
-        return None, f"must have {TOKEN_CHARS} characters at least, and no blanks"
+    if text and not is_token(text):
+        return None, TOKEN_RULE
     return text, ""
+
+
+def is_token(text: str) -> bool:
+    """Whether clients can send it: each spells other characters than ASCII as it likes."""
+    printable = text.isascii() and text.isprintable()
+    return printable and " " not in text and len(text) >= TOKEN_CHARS
 
 
 # The old agent's settings. It ran with nearly any value of them, so none of them may keep its

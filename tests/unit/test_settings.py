@@ -141,7 +141,8 @@ BAD = [
     ("metrics_listen", "localhost:9110", "must be IP-ADDRESS:PORT"),
     ("listen", "::1:80", "must be IP-ADDRESS:PORT"),
     ("listen", "[127.0.0.1]:80", "must be IP-ADDRESS:PORT"),
-    ("listen_token", "short", "must have 16 characters at least, and no blanks"),
+    ("listen_token", "short", "must have 16 characters of ASCII at least, and no blanks"),
+    ("listen_token", "müller" * 3, "must have 16 characters of ASCII at least, and no blanks"),
 ]
 
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pdagent.config import Config
 from pdagent.queue.regular import never_waiting
 from pdagent.serve.tally import SENDERS_MOST
-from pdagent.settings import TOKEN_CHARS
+from pdagent.settings import TOKEN_RULE, is_token
 from pdagent.shown import printable
 
 FILE_BYTES = 1_048_576
@@ -84,8 +84,8 @@ def _parsed(text: str, path: str) -> dict[str, str]:
             problem = (
                 "must be NAME = TOKEN, and the name at most 64 letters, digits, '-', '.' and '_'"
             )
-        elif len(token) < TOKEN_CHARS or not (token.isprintable() and " " not in token):
-            problem = f"the token must have {TOKEN_CHARS} characters at least, and no blanks"
+        elif not is_token(token):
+            problem = f"the token {TOKEN_RULE}"
         elif name in found:
             problem = f"{printable(name)} has a token already"
         elif token in found.values():

@@ -45,6 +45,7 @@ def test_the_shared_token_has_no_name() -> None:
         (f"{'x' * 65} = {ONE}", "line 1: must be NAME = TOKEN"),
         ("web1 = short", "line 1: the token must have 16"),
         (f"web1 = {ONE} x", "line 1: the token must have 16"),
+        (f"web1 = {ONE}ü", "line 1: the token must have 16 characters of ASCII"),
         (f"web1 = {ONE}\nweb1 = {TWO}", "line 2: web1 has a token already"),
         (f"web1 = {ONE}\nweb2 = {ONE}", "line 2: another sender has the same"),
         ("".join(f"n{n} = {ONE}{n}\n" for n in range(2001)), "line 2001: there are more than 2000"),
