@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SECTION = "main"
 KEYS_SECTION = "keys"
+_LOST = "\ufffd"  # what `config` reads in the place of bytes that are no UTF-8
 
 
 class Problem:
@@ -80,6 +81,8 @@ def _take_value(values: "dict[str, Value]", name: str, text: str) -> Problem | N
     value, wrong = SETTINGS[name][1](text)
     if value is not None:
         values[name] = value
+        if _LOST in text:
+            wrong = wrong or "is not in UTF-8: characters of it are lost"
         return Problem(f"{name} {wrong}", False, for_senders=False) if wrong else None
     if name in OLD:
         said = f"{name} {wrong}: its default is used"
@@ -97,7 +100,8 @@ def _take_key(keys: "dict[str, str] | None", name: str, value: str) -> Problem |
             "underscores"
         )
         return Problem(said, True)
-    if not value or not value.isprintable() or "/" in value or " " in value or value[0] == "@":
+    odd = not value.isprintable() or "/" in value or " " in value or _LOST in value
+    if not value or odd or value[0] == "@":
         return Problem(f"Bad {name}: must be an integration key", True)
     if keys is not None:
         keys[name] = value

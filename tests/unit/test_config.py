@@ -101,6 +101,17 @@ def test_editors_differ(tmp_path: Path, data: bytes) -> None:
     assert settings.max_connections == 3
 
 
+def test_a_value_that_is_not_in_utf_8(tmp_path: Path) -> None:
+    """Its bytes are lost, so a password is another one. A key is none any more."""
+    lines = b"[Main]\nproxy_url = http://me:caf\xe9@proxy:1\n[Keys]\ndb = K\xe9Y\n"
+    settings, [lost, bad] = load(write(tmp_path / "conf", lines))
+    assert lost.text.endswith("line 2: proxy_url is not in UTF-8: characters of it are lost")
+    assert not lost.fatal
+    assert bad.text.endswith("line 4: Bad db: must be an integration key")
+    assert bad.fatal
+    assert settings.keys is None
+
+
 def unreadable(path: Path, kind: str) -> str:
     if kind == "missing":
         return str(path / "none")
