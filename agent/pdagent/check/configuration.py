@@ -215,6 +215,7 @@ def split(url: str) -> SplitResult | None:
     password."""
     try:
         parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # UnicodeError is a ValueError
         return parts if parts.hostname and parts.port != 0 else None
     except ValueError:
         return None

@@ -106,8 +106,8 @@ def dns(settings: Config, resolve: Callable[..., list[object]] | None = None) ->
     try:
         found = (resolve or socket.getaddrinfo)(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        text = f"{host}: {getattr(error, 'strerror', None) or error}"
-        yield failed(DNS, text, _REMEDIES["name"])
+        why = getattr(error, "strerror", None) or "it cannot be a host's name"
+        yield failed(DNS, f"{host}: {why}", _REMEDIES["name"])
         return
     seconds = time.monotonic() - started
     text = f"{host} has {several(len(found), 'address', 'addresses')}"

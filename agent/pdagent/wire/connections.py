@@ -321,6 +321,8 @@ def said(status: int) -> str:
 def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
+    if isinstance(error, UnicodeError):
+        return "it cannot be a host's name"
     if isinstance(error, ssl.SSLEOFError):
         return "the connection was closed in violation of the protocol"
     if isinstance(error, ssl.SSLError):

@@ -53,6 +53,13 @@ def test_region(tmp_path: Path, text: str, says: str) -> None:
     assert [finding.text for finding in found(tmp_path / "conf", text)][1] == says
 
 
+@pytest.mark.parametrize("url", ["https://a..b", f"https://{'a' * 64}.example", "https://[::1"])
+def test_an_address_that_is_none(tmp_path: Path, url: str) -> None:
+    """Nobody has to look up the host to see it."""
+    _, bad = found(tmp_path / "conf", f"[Main]\nevents_url = {url}\n")
+    assert (bad.level, bad.text) == (Level.FAILED, f"{url} is not an address that can be used")
+
+
 def test_a_password_for_everybody(tmp_path: Path) -> None:
     """A proxy's password in a file that all may read is warned of, and not shown."""
     path = tmp_path / "conf"

@@ -92,6 +92,7 @@ def test_a_name_without_an_address() -> None:
     found, why = stage(to("http://no.such.host.invalid"))
     assert found == "name"
     assert why.startswith("the name no.such.host.invalid: ")
+    assert stage(to("http://a..b")) == ("name", "the name a..b: it cannot be a host's name")
 
 
 def test_a_source_address_leaves_addresses_of_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +264,8 @@ def test_a_status_in_words(status: int, words: str) -> None:
         (ssl.SSLEOFError(8, "EOF"), "the connection was closed in violation of the protocol"),
         (OSError(111, "Connection refused"), "Connection refused"),
         (OSError("it has no address"), "it has no address"),
-        (UnicodeError(), "UnicodeError"),
+        (UnicodeError(), "it cannot be a host's name"),
+        (OSError(), "OSError"),
     ],
 )
 def test_an_error_in_words(error: Exception, words: str) -> None:
