@@ -1,9 +1,12 @@
 """What an administrator removes from under a running daemon."""
 
+import subprocess
+
 import pytest
 
 from pdagent.queue.layout import is_served
 from tests.support.agent import PATIENCE_SECONDS, Agent, wait_until
+from tests.support.check import looked
 from tests.support.events import KEY, summaries
 from tests.support.events_api import EventsApi
 from tests.support.users import AGENT
@@ -54,3 +57,24 @@ def test_a_fifo_that_is_removed(api: EventsApi, agent: Agent, gone: str) -> None
     agent.run("pdagent", "reload", check=True)
     agent.send(KEY, "trigger", "-d", "at once")
     api.wait_accepted(2)
+
+
+@pytest.mark.needs_root
+def test_a_queue_that_nothing_may_leave(api: EventsApi, agent: Agent) -> None:
+    """As after chattr +a: a delivered event stays there, to be sent again by the next daemon. The
+    check says so, and what is to be done, until it can leave."""
+    agent.start()
+    if subprocess.run(["chattr", "+a", agent.spool / "pdq"], check=False).returncode:
+        pytest.skip("no such attribute here")
+    try:
+        agent.send(KEY, "trigger", "-d", "stays")
+        api.wait_accepted(1)
+        wait_until(lambda: "cannot move" in agent.log)
+        wait_until(lambda: looked(agent).code == 3)
+        [line] = [line for line in looked(agent).lines if line.level == "failed"]
+        assert line.text.startswith(f"the service cannot write {agent.spool}/suc: Operation not")
+        assert "chattr -ia" in line.remedy
+    finally:
+        subprocess.run(["chattr", "-a", agent.spool / "pdq"], check=True)
+    wait_until(lambda: looked(agent).code == 0)
+    assert len(agent.names("suc")) == 1

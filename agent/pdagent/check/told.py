@@ -196,6 +196,10 @@ def _remedy(trouble: Trouble, host: Host) -> str:
             f"Mount the file system of {path} writable; dmesg says whether its disk has errors. "
             f"If only the service cannot write there, its unit needs ReadWritePaths={path}"
         )
+    if trouble.why == os.strerror(errno.EXDEV):
+        return f"Let all of {os.path.dirname(path)} be one file system: see the line directories."
+    if trouble.why == os.strerror(errno.EPERM):
+        return f"lsattr -d {os.path.dirname(path)}/* shows an i or an a: chattr -ia takes it off."
     if trouble.why == os.strerror(errno.EIO):
         return f"See dmesg: the disk of {path} has errors."
     if trouble.kind == "endpoint" and trouble.why.startswith("cannot listen"):

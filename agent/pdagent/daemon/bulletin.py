@@ -20,6 +20,7 @@ from pdagent.daemon.notify import Notifier
 from pdagent.queue.condition import TEXT_CHARS, Condition, Trouble, path_of
 from pdagent.queue.holds import Held, Scope
 from pdagent.queue.names import stamp
+from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import write_whole
 from pdagent.shown import printable
 
@@ -48,6 +49,7 @@ class Bulletin:
         notifier: Notifier,
         nudge: Callable[[], None],
         read: tuple[str, ...],
+        settlement: Settlement,
     ) -> None:
         self._path = path
         self._settings = settings
@@ -58,6 +60,7 @@ class Bulletin:
         self._held = Held()
         self._reload: tuple[float | None, str] = None, ""  # when, and why it was refused
         self._read = read
+        self._settlement = settlement
         self._outdated: tuple[str, ...] = ()
         self._closed = self._unshown = ""
         self._troubles: dict[tuple[str, str, str], float] = {}  # since when, on the wall clock
@@ -148,6 +151,9 @@ class Bulletin:
     def _look(self) -> Condition:
         now, wall, held = time.monotonic(), time.time(), self._held
         needs = list(unmet(self._path, self._settings, os.environ))
+        directory, why = self._settlement.obstacle
+        if directory and all(kind != "queue" for kind, _, _ in needs):
+            needs.append(("queue", f"{self._settings.spool_dir}/{directory}", why))
         reloaded, refused = self._reload
         if self._closed:
             needs.append(("endpoint", self._path, self._closed))

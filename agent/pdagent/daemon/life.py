@@ -68,7 +68,9 @@ class Daemon:
         self._settlement = Settlement(backlog := Backlog(root), state, self._counters)
         nudge = self._signals.nudge
         self._workers = workers = Workers(settings, backlog, self._settlement, nudge, self._tell)
-        self._bulletin = Bulletin(path, settings, workers, notifier, nudge, loaded.versions)
+        self._bulletin = Bulletin(
+            path, settings, workers, notifier, nudge, loaded.versions, self._settlement
+        )
         self._outlook = Outlook(settings, state, workers.tally, workers.origins, nudge)
         self._arrivals = Arrivals(
             settings, backlog, self._settlement, workers, self._asked, self._expected

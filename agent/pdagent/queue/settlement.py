@@ -36,6 +36,7 @@ class Settlement:
         # Events that could not be moved, with the directory and the name that they would get there.
         # The log names each of them once.
         self._stuck: dict[str, tuple[str, str]] = {}
+        self._obstacle = ("", "")  # the directory that the last of them did not get into, and why
         # Events in error whose reason could not be written yet.
         self._unwritten: dict[str, Reason] = {}
         self._retried: set[str] = set()  # pending, with the reason of their first failure
@@ -44,6 +45,11 @@ class Settlement:
         """Whether an entry of pdq/ is settled but could not be moved, so that it must not be
         sent."""
         return name in self._stuck
+
+    @property
+    def obstacle(self) -> tuple[str, str]:
+        """The directory that settled events do not get into, and why; empty if all do."""
+        return self._obstacle if self._stuck else ("", "")
 
     def retried(self, names: list[str]) -> set[str]:
         """Those of the names in pdq/ that were in error before: their reason is kept until they
@@ -155,3 +161,4 @@ class Settlement:
                 error.strerror,
             )
         self._stuck[name] = directory, there
+        self._obstacle = directory, error.strerror or str(error)

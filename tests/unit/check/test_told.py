@@ -92,6 +92,13 @@ def trouble(kind: str, path: str, why: str = "Permission denied") -> Condition:
             "Mount the file system of /q writable",
         ),
         (trouble("queue", "/q", "Input/output error"), Level.FAILED, "", "See dmesg"),
+        (trouble("queue", "/q/suc", "Operation not permitted"), Level.FAILED, "", "lsattr -d /q/*"),
+        (
+            trouble("queue", "/q/suc", "Invalid cross-device link"),
+            Level.FAILED,
+            "",
+            "Let all of /q",
+        ),
         (
             trouble("metrics", "/conf", "cannot listen on :9110: Address already in use"),
             Level.WARNING,

@@ -185,6 +185,20 @@ def test_an_event_that_can_not_be_moved_is_done(
     assert (state.reason(NAME) is not None) == (directory == "err")
 
 
+def test_what_is_in_the_way_is_known(root: Path, tmp_path: Path) -> None:
+    """As long as there is an event that it keeps from where it belongs."""
+    settlement = settlement_of(root, State(str(tmp_path / "data")))
+    (root / "pdq" / NAME).write_bytes(b"{}")
+    (root / "suc").rmdir()
+    (root / "suc").touch()
+    settlement.delivered(NAME)
+    assert settlement.obstacle == ("suc", "Not a directory")
+    (root / "suc").unlink()
+    (root / "suc").mkdir()
+    settlement.tidy()
+    assert settlement.obstacle == ("", "")
+
+
 def test_an_event_gets_the_name_that_its_reason_has(root: Path, tmp_path: Path) -> None:
     """Though its own is free again."""
     state = Emptied(tmp_path)
