@@ -7,7 +7,9 @@ following links. Each entry is changed through the descriptor of what was looked
 another name somewhere is left alone, since it may be somebody else's.
 """
 
+import array
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ SUBJECT = "repair"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKS_MOST = 20
+_GET_FLAGS, _SEALS = 0x8008_6601, 0x10 | 0x20  # FS_IOC_GETFLAGS; FS_IMMUTABLE_FL, FS_APPEND_FL
 _SHOWN_MOST = 20
 _WAKE, _LOCK = "wake", "daemon.lock"  # in db/
 _REMOVE = "See what it is, and remove it. Then repair again."
@@ -78,6 +81,10 @@ def _all(path: str, settings: Config, service: Service) -> Iterator[str | Refuse
             needed = 0o700 if place == settings.log_dir else 0o711
             with _Opened(place, service, mode, needed) as (fd, said):
                 yield said
+                if place != settings.log_dir and _is_sealed(fd):
+                    yield Refused(
+                        f"{place} was left alone: its attributes forbid changes", _seal(place)
+                    )
                 yield from _entries(fd, place, service, theirs=mode is not None)
                 if place == f"{settings.data_dir}/db":
                     yield from _reasons(fd, f"{place}/reasons", service)
@@ -197,12 +204,26 @@ def _set(fd: int, found: os.stat_result, uid: int, gid: int, mode: int, shown: s
     except OSError as error:
         text = f"{shown} was left alone: {error.strerror}"
         if error.errno == errno.EPERM:  # this is root, so the file says so
-            remedy = f"lsattr -d {shown} shows an i or an a: chattr -ia {shown}. Then repair again."
-            raise Refused(text, remedy) from error
+            raise Refused(text, _seal(shown)) from error
         raise Refused(text) from error
     if stat.S_IMODE(found.st_mode) != mode:
         said.append(f"mode {stat.S_IMODE(found.st_mode):o} to {mode:o}")
     return f"{shown}: {', '.join(said)}" if said else ""
+
+
+def _seal(path: str) -> str:
+    """What a person does where chattr(1) has put owner and mode of a file beyond root."""
+    return f"lsattr -d {path} shows an i or an a: chattr -ia {path}. Then repair again."
+
+
+def _is_sealed(directory: int) -> bool:
+    """Whether names may not come and go in it, whatever its owner and mode are."""
+    flags = array.array("L", [0])
+    try:
+        fcntl.ioctl(directory, _GET_FLAGS, flags)
+    except OSError:  # such a file system has no attributes
+        return False
+    return bool(flags[0] & _SEALS)
 
 
 def _entries(fd: int, place: str, service: Service, theirs: bool) -> Iterator[str | Refused]:

@@ -214,6 +214,20 @@ def test_what_cannot_be_changed(place: Place, name: str) -> None:
     assert place.repair() == []
 
 
+@pytest.mark.parametrize("seal", ["i", "a"])
+def test_a_directory_that_is_sealed(place: Place, seal: str) -> None:
+    """It is named, though its owner and mode are right: nothing gets out of it."""
+    path = place.root / "lib/outqueue/suc"
+    if subprocess.run(["chattr", f"+{seal}", path], check=False).returncode:
+        pytest.skip("this file system has no such attributes")
+    try:
+        [refused] = place.repair()
+    finally:
+        subprocess.run(["chattr", f"-{seal}", path], check=True)
+    assert refused == f"{path} was left alone: its attributes forbid changes"
+    assert place.repair() == []
+
+
 def test_what_others_share_stays_theirs(place: Place) -> None:
     """With log_dir = /var/log the directory and its files are not the agent's, and /tmp is nobody's
     own. Nothing there changes."""
