@@ -26,14 +26,30 @@ def test_a_lock_that_is_removed(api: EventsApi, agent: Agent, gone: str) -> None
     assert f"running already (pid {agent.daemon.pid})" in second.stderr.decode()
 
 
-def test_a_lock_that_another_daemon_took(api: EventsApi, agent: Agent) -> None:
-    """It was removed, and the second daemon came before the first one saw it. The first one ends,
-    and says why."""
+@pytest.mark.parametrize("gone", ["lib/db", "lib/db/daemon.lock"])
+def test_a_daemon_that_starts_while_the_lock_is_gone(
+    api: EventsApi, agent: Agent, gone: str
+) -> None:
+    """It ends, although the first one has not seen that yet."""
+    agent.configure(events_url=api.url, send_interval_secs=600)
+    agent.start()
+    (agent.root / gone).rename(agent.root / "gone")
+    second = agent.run("pdagentd", "-f", user=AGENT)
+    assert second.returncode == 75
+    assert b"running already" in second.stderr
+    assert agent.stop() == 0
+
+
+def test_a_queue_that_another_daemon_took(api: EventsApi, agent: Agent) -> None:
+    """All of it was removed, and the second daemon came before the first one saw it. The first one
+    ends, and says why."""
     agent.configure(events_url=api.url, send_interval_secs=10)
     agent.start()
     first, agent.daemon = agent.daemon, None
     assert first is not None
-    (agent.data_dir / "db" / "daemon.lock").unlink()
+    agent.data_dir.rename(agent.root / "gone")
+    agent.own(agent.data_dir)
+    agent.create_spool()
     agent.start()
     assert agent.daemon is not None
     assert first.wait(PATIENCE_SECONDS) == 75

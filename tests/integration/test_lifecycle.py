@@ -230,11 +230,13 @@ def test_a_second_one_in_the_background(agent: Agent, pid_file: Path) -> None:
 
 
 def test_a_pid_file_of_another_daemon_stays(api: EventsApi, agent: Agent, pid_file: Path) -> None:
-    """Somebody removed the lock, and the daemon that finds another one in its place ends."""
+    """Somebody removed the queue, and the daemon that finds another one in its place ends."""
     agent.configure(events_url=api.url, send_interval_secs=10)
     assert agent.run("pdagentd", user=AGENT).returncode == 0
     first = os.pidfd_open(int(pid_file.read_text()))
-    (agent.data_dir / "db" / "daemon.lock").unlink()
+    agent.data_dir.rename(agent.root / "gone")
+    agent.own(agent.data_dir)
+    agent.create_spool()
     assert agent.run("pdagentd", user=AGENT).returncode == 0
     second = pid_file.read_text()
     assert select.select([first], [], [], PATIENCE_SECONDS)[0]

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from pdagent import spool
-from pdagent.daemon import handling, life, path, services, workers
+from pdagent.daemon import handling, path, services, workers
 from pdagent.daemon.handling import Taken
 from pdagent.event import encode
 from pdagent.queue import backlog, expected, layout, marks, overtaking, pending, settlement, state
@@ -106,8 +106,8 @@ class _Anything:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _open_without_lock(root: str) -> int:
-    return os.open(layout.lock_file(root), os.O_CREAT | os.O_RDWR)
+def _open_without_lock(_: layout.Lock, path: str, flags: int) -> int:
+    return os.open(path, flags)
 
 
 # What is broken, and how: pairs of a place and its new contents.
@@ -144,7 +144,9 @@ FAULTS: dict[str, list[Any]] = {
         mock.patch.object(module, "importing", contextlib.nullcontext())
         for module in (path, services)
     ],
-    "the spool's lock is not taken": [mock.patch.object(life, "take_lock", _open_without_lock)],
+    "the spool's lock is not taken": [
+        mock.patch.object(layout.Lock, "_locked", _open_without_lock)
+    ],
 }
 
 

@@ -85,7 +85,7 @@ class _PidFile:
         self._ours, self._failed = True, False
 
     def remove(self) -> None:
-        # Where somebody removed the lock's file, another daemon may have begun meanwhile.
+        # Where somebody removed the queue, another daemon may have begun with a new one meanwhile.
         with contextlib.suppress(OSError, ValueError):
             with open(self._path, encoding="ascii") as file:
                 pid = int(file.read(32))

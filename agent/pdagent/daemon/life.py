@@ -33,10 +33,9 @@ from pdagent.queue.cleanup import Cleanup
 from pdagent.queue.holds import Held
 from pdagent.queue.layout import (
     CannotRun,
-    is_in_place,
+    Lock,
     lock_file,
     make_directories,
-    take_lock,
 )
 from pdagent.queue.settlement import Settlement
 from pdagent.queue.state import Counters, State
@@ -59,7 +58,7 @@ class Daemon:
         # The lock's file names this process to 'pdagent reload', and a signal that nobody catches
         # would end it.
         self._signals = Signals()
-        self._lock = take_lock(root)
+        self._lock = Lock(root)
         self._state = state = State(settings.data_dir)
         # This comes before `Arrivals`, since others know that this daemon runs once the FIFO has a
         # reader.
@@ -184,20 +183,15 @@ class Daemon:
         self._failed = False
 
     def _keep_lock(self) -> None:
-        """Takes the lock anew if somebody removed its file. Raises CannotRun if another daemon has
-        it by now: two would send everything twice, and in no order."""
-        path = lock_file(self._root)
-        if is_in_place(self._lock, path):
-            return
+        """Takes the lock anew if somebody removed what is locked. Raises CannotRun if another
+        daemon has it by now: two would send everything twice, and in no order."""
         try:
-            lock = take_lock(self._root)
+            if self._lock.keep():
+                log.error("the lock %s was removed: made anew", lock_file(self._root))
         except CannotRun as reason:
             if reason.code == exits.TRY_AGAIN:
                 raise
-            return  # such as without db/: the next tick tries again
-        os.close(self._lock)
-        self._lock = lock
-        log.error("the lock %s was removed: made anew", path)
+            # such as without db/: the next tick tries again
 
     def _tend_services(self) -> None:
         self._services.tick()

@@ -9,6 +9,7 @@ import stat
 
 from pdagent import exits
 from pdagent.config import Config
+from pdagent.queue.regular import read_regular
 from pdagent.spool import DELIVERED, IN_ERROR, JOBS, PENDING, TEMPORARY, poke, wake_fifo
 
 EXPECT = "expect"  # expectations come here, as events come to pdq/
@@ -128,40 +129,85 @@ def _make_one(path: str, mode: int) -> None:
 
 
 def lock_file(root: str) -> str:
-    """The file whose lock the daemon of the spool `root` holds. It holds the daemon's pid."""
+    """The file that the daemon of the spool `root` has locked. It holds the daemon's pid."""
     return os.path.dirname(root) + "/db/daemon.lock"
 
 
-def take_lock(root: str) -> int:
-    """The lock that makes this the spool's only daemon, as an open descriptor. Raises CannotRun.
+class Lock:
+    """What makes this the only daemon of the spool `root`. Construction takes it, and raises
+    CannotRun.
 
     The lock decides, not the pid file. The kernel drops a lock when its holder dies, however it
     dies. A pid may belong to another process by then.
+
+    It is two locks. A file can be locked anywhere, but somebody may remove it, with all of `db/`.
+    The directory pdq/ is where the events are, but some file systems lock no directories. It is
+    locked first, so that a second daemon has not got the file's lock when the first one wants to
+    take that anew.
     """
-    path = lock_file(root)
-    try:
-        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(fd, 32).decode("ascii", "replace").strip()
-        raise CannotRun(
-            f"pdagentd is running already (pid {holder or 'unknown'}) and serves {root}",
-            exits.TRY_AGAIN,
-        ) from error
-    except OSError as error:
-        raise CannotRun(f"cannot lock {path}: {_refused(error)}", exits.NOT_PERMITTED) from error
-    with contextlib.suppress(OSError):  # a full disk: only a second daemon's message lacks the pid
-        os.ftruncate(fd, 0)
-        os.write(fd, b"%d\n" % os.getpid())
-    return fd
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._queue = self._file = -1
+        self.keep()
+
+    def keep(self) -> bool:
+        """Locks anew what somebody has removed. Returns whether that was so of the file. Raises
+        CannotRun, with the code TRY_AGAIN if another daemon has the lock."""
+        path = f"{self._root}/{PENDING}"
+        if self._queue < 0 or not is_in_place(self._queue, path):
+            with contextlib.suppress(OSError):
+                self._queue = _instead_of(self._queue, self._locked(path, os.O_DIRECTORY))
+        path = lock_file(self._root)
+        if self._file >= 0 and is_in_place(self._file, path):
+            return False
+        try:
+            fd = self._locked(path, os.O_CREAT | os.O_RDWR)
+        except OSError as error:
+            text = f"cannot lock {path}: {_refused(error)}"
+            raise CannotRun(text, exits.NOT_PERMITTED) from error
+        self._file = _instead_of(self._file, fd)
+        # on a full disk only a second daemon's message lacks the pid
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.write(fd, b"%d\n" % os.getpid())
+        return True
+
+    def _locked(self, path: str, flags: int) -> int:
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            if not isinstance(error, BlockingIOError):
+                raise
+            raise CannotRun(
+                f"pdagentd is running already (pid {self._holder()}) and serves {self._root}",
+                exits.TRY_AGAIN,
+            ) from error
+        return fd
+
+    def _holder(self) -> str:
+        try:
+            return str(int(read_regular(lock_file(self._root), 32)))
+        except (OSError, ValueError):
+            return "unknown"
+
+
+def _instead_of(old: int, new: int) -> int:
+    if old >= 0:
+        os.close(old)
+    return new
 
 
 def is_in_place(fd: int, path: str) -> bool:
-    """Whether the open file is still the one at `path`."""
+    """Whether the open file is still the one at `path`, as far as the disk tells."""
     try:
         return os.path.samestat(os.fstat(fd), os.lstat(path))
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True
 
 
 def frozen(root: str) -> str:

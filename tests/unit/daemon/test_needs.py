@@ -1,13 +1,12 @@
 """What the service needs and can't have is named, by kind, path and cause."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from pdagent.config import Config
 from pdagent.daemon.needs import KINDS, Need, unmet
-from pdagent.queue.layout import make_directories, take_lock
+from pdagent.queue.layout import lock_file, make_directories
 from pdagent.serve.health import spool_problem
 from tests.support.faults import mounted
 from tests.support.mounts import private_mounts
@@ -107,7 +106,7 @@ def test_a_disk_that_takes_no_changes(tmp_path: Path) -> None:
         volume = Volume("ext4", tmp_path / "image", data)
         config = Config({"data_dir": str(data), "log_dir": str(data)})
         make_directories(config)
-        os.close(take_lock(config.spool_dir))
+        Path(lock_file(config.spool_dir)).touch()
         log = data / "pdagentd.log"
         log.touch()
         conf = tmp_path / "pdagent.conf"

@@ -1,6 +1,9 @@
 """One daemon serves a spool, in directories that have the modes that keep strangers out."""
 
+import errno
+import fcntl
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -12,10 +15,11 @@ from pdagent.queue.layout import (
     DROP_MODE,
     PRIVATE_MODE,
     CannotRun,
+    Lock,
     is_served,
+    lock_file,
     make_directories,
     open_wake,
-    take_lock,
 )
 from pdagent.spool import wake_fifo
 
@@ -67,14 +71,58 @@ def test_a_link_that_leads_nowhere_is_named(made: Path, tmp_path: Path) -> None:
         make_directories(Config({"data_dir": str(tmp_path)}))
 
 
-def test_a_spool_has_one_daemon(made: Path) -> None:
-    """The second learns the pid of the first. The lock ends with its holder."""
-    lock = take_lock(str(made))
+def refused(root: Path) -> None:
+    """A second daemon of this spool learns the pid of the first."""
     with pytest.raises(CannotRun, match=f"pid {os.getpid()}") as error:
-        take_lock(str(made))
+        Lock(str(root))
     assert error.value.code == exits.TRY_AGAIN
-    os.close(lock)
-    os.close(take_lock(str(made)))
+
+
+def test_a_spool_has_one_daemon(made: Path) -> None:
+    """The lock ends with its holder."""
+    lock = Lock(str(made))
+    refused(made)
+    assert not lock.keep()
+
+
+def test_a_lock_whose_file_is_gone(made: Path) -> None:
+    """No other daemon gets it, with all of db/ neither, and the first one takes it anew."""
+    lock = Lock(str(made))
+    shutil.rmtree(made.parent / "db")
+    (made.parent / "db").mkdir()
+    with pytest.raises(CannotRun, match="pid unknown"):
+        Lock(str(made))
+    assert not os.path.lexists(lock_file(str(made)))
+    assert lock.keep()
+    assert not lock.keep()
+    refused(made)
+
+
+def test_a_lock_of_a_queue_that_is_gone(made: Path) -> None:
+    """The one of the file goes on, and the one of pdq/ is taken anew."""
+    lock = Lock(str(made))
+    (made / "pdq").rename(made / "gone")
+    assert not lock.keep()
+    (made / "pdq").mkdir()
+    assert not lock.keep()
+    os.unlink(lock_file(str(made)))
+    with pytest.raises(CannotRun):
+        Lock(str(made))
+
+
+def test_a_file_system_that_locks_no_directory(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As NFS, which takes locks only of what is open for writing: the file's lock is enough."""
+    flock = fcntl.flock
+
+    def as_on_nfs(fd: int, how: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", as_on_nfs)
+    lock = Lock(str(made))
+    refused(made)
+    assert not lock.keep()
 
 
 def test_a_spool_is_served_while_its_fifo_has_a_reader(made: Path) -> None:
