@@ -1,6 +1,8 @@
 """The adapter of requests: what it is given and gives back is requests' own, and an address with a
 user and password shows neither."""
 
+import os
+import resource
 import time
 from base64 import b64encode
 
@@ -10,13 +12,13 @@ from requests.exceptions import InvalidURL, ProxyError, SSLError
 
 from pdagent import exits
 from pdagent.config import Config
-from pdagent.wire.adapter import Adapter
+from pdagent.wire.adapter import Adapter, Body
 from pdagent.wire.post import Post
 from tests.support.agent import Agent, wait_until
 from tests.support.check import looked
 from tests.support.events import KEY, enqueue
 from tests.support.events_api import Answer, EventsApi
-from tests.support.raw_server import Conversation, serving
+from tests.support.raw_server import OK, Conversation, serving
 from tests.support.users import AGENT
 
 SECRET = "S3cr%C3%A9t"
@@ -79,6 +81,30 @@ def test_errors_of_requests(tls_api: EventsApi) -> None:
         post(adapter("https://127.0.0.1:99999"))
     with serving(Silent) as server, pytest.raises(requests.Timeout, match="timed out"):
         post(adapter(server.url), seconds=0.2)
+
+
+def test_a_connection_is_kept_where_descriptors_are_left_for_others() -> None:
+    """Otherwise kept ones could use all of them up, and no event could be read any more."""
+
+    class Polite(Conversation):
+        def handle(self) -> None:
+            while self.read():
+                self.request.sendall(OK)
+
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving(Polite) as server:
+        to, connections = adapter(server.url), []
+        for soft in (len(os.listdir("/proc/self/fd")) + 14, before, before):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
+            try:
+                with post(to) as response:
+                    assert isinstance(response.raw, Body)
+                    response.raw.keep = True
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+            connections.append(server.connections)
+        to.close()
+    assert connections == [1, 2, 2]
 
 
 def test_a_user_and_password_in_events_url(api: EventsApi, agent: Agent) -> None:

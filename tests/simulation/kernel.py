@@ -328,6 +328,9 @@ class Kernel:
     def getegid(self) -> int:
         return 0
 
+    def sysconf(self, _: str) -> int:
+        return 1024
+
     def urandom(self, size: int) -> bytes:
         return self.world.choice.randbytes(size)
 

@@ -51,6 +51,9 @@ class Socket:
     def dup(self) -> "Socket":
         return self  # as far as `shutdown` goes
 
+    def fileno(self) -> int:
+        return 0
+
     def setsockopt(self, *_: int) -> None:
         pass
 

@@ -33,6 +33,8 @@ _HEADERS = {
     "Content-Type": "application/json",
 }
 _TEMPLATES_MOST = 8  # the Events API has three paths; those with a key in them are without end
+# So many descriptors are left to everything else, such as to read the next event.
+_LEFT_DESCRIPTORS = 16
 _KINDS = {"proxy": ProxyError, "trust": SSLError, "tls": SSLError}
 
 
@@ -204,10 +206,17 @@ class Adapter(BaseAdapter):
 
     def _take_back(self, epoch: int, connection: Connection) -> None:
         with self._lock:
-            if connection.sound and epoch == self._epoch:
+            if connection.sound and epoch == self._epoch and _leaves_room(connection):
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+def _leaves_room(connection: Connection) -> bool:
+    """Whether the connection may be kept where descriptors are few. The kernel gives out the lowest
+    that is free. So one of the last is had only while almost all are in use."""
+    most: int = os.sysconf("SC_OPEN_MAX")
+    return bool(connection.sock.fileno() < most - _LEFT_DESCRIPTORS)
 
 
 def stage_of(error: RequestException) -> str:
