@@ -15,7 +15,7 @@ from pdagent.event import Event
 from pdagent.queue.elapsed import Moment, present
 from pdagent.queue.expectation import written
 from pdagent.queue.renewal import ExpectationSpool
-from tests.support.agent import Agent, in_time, wait_until
+from tests.support.agent import Agent, beginning_with, in_time, wait_until
 from tests.support.events import KEY, actions, sent
 from tests.support.events_api import EventsApi
 from tests.support.users import AGENT, ROOT, SENDER, STRANGER, User
@@ -241,7 +241,7 @@ def test_leased_files_delay_nobody(api: EventsApi, agent: Agent) -> None:
             fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         expect(agent, 1.0, user=STRANGER)
         wait_until(lambda: actions(api) == [("trigger", "backup")])
-        wait_until(lambda: len(agent.names("err")) == 5)
+        assert len(agent.names("expect")) == 5  # they wait, as after an accident with chmod
 
 
 def test_a_script_has_a_second_to_write(api: EventsApi, agent: Agent) -> None:
@@ -324,11 +324,58 @@ def test_a_container_with_a_boot_id_of_its_own_pages_nobody(api: EventsApi, agen
     assert [request.dedup_key for request in api.accepted] == ["last"]
 
 
+def _denials(agent: Agent, code: str) -> None:
+    code = f"import pdagent.daemon.denials as denials; {code}"
+    agent.command = beginning_with(code, "pdagentd")
+
+
 @pytest.mark.needs_root
-def test_what_an_accident_made_unreadable_is_expected_again_by_a_retry(
+def test_what_an_accident_made_unreadable_waits(api: EventsApi, agent: Agent) -> None:
+    """The check's remedy gives it to the daemon: the page comes. No other lapse waits for it."""
+    _denials(agent, "denials.SECONDS = 1.0")
+    agent.start()
+    expect(agent, 2.0, "db")
+    wait_until(lambda: taken(agent))
+    (agent.spool / "tmp").chmod(0o1733)
+    arguments = ("expect", "-k", KEY, "-i", "backup", "--within", "1s")
+    assert agent.run("pd-send", *arguments, user=SENDER).returncode == 0
+    wait_until(lambda: actions(api) == [("trigger", "db")])
+    assert len(agent.names("expect")) == 1
+    agent.run("pdagent", "check", "--repair")
+    wait_until(lambda: ("trigger", "backup") in actions(api))
+    assert agent.log.count("files in expect can't be read: Permission denied") == 1
+
+
+@pytest.mark.needs_root
+def test_what_an_accident_made_unreadable_later_is_still_expected(
     api: EventsApi, agent: Agent
 ) -> None:
-    """It is set aside, and the check's remedy gives it back: the page comes."""
+    """Although it is due, or the daemon starts. The check says so, and its remedy has it paged."""
+    _denials(agent, "denials.SECONDS = 1.0")
+    agent.start()
+    expect(agent, 2.0)
+    expect(agent, LONG, "db")
+    wait_until(lambda: taken(agent))
+    for name in agent.names("expected"):
+        (agent.spool / "expected" / name).chmod(0o600)
+    wait_until(lambda: "files in expected can't be read: Permission denied" in agent.log)
+    agent.stop()
+    agent.start()
+    wait_until(lambda: agent.log.count("files in expected can't be read: Permission denied") == 2)
+    said = agent.run("pdagent", "check").stdout
+    assert b"pdagentd may not read 2 of them" in said
+    assert b"> sudo pdagent check --repair" in said
+    agent.run("pdagent", "check", "--repair")
+    wait_until(lambda: actions(api) == [("trigger", "backup")])
+    assert len(agent.names("expected")) == 2
+
+
+@pytest.mark.needs_root
+def test_what_is_one_too_many_to_wait_is_expected_again_by_a_retry(
+    api: EventsApi, agent: Agent
+) -> None:
+    """It is set aside, and a retry gives it back after the check's remedy: the page comes."""
+    _denials(agent, "denials.MOST = 0")
     agent.start()
     for directory in ("tmp", "expect"):
         (agent.spool / directory).chmod(0o1733)

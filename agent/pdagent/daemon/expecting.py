@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 
 from pdagent import threads
 from pdagent.config import Config
+from pdagent.daemon.denials import SECONDS as DENIED_SECONDS
+from pdagent.daemon.denials import Denials
 from pdagent.daemon.outbox import Outbox
 from pdagent.daemon.shortage import ENDURE_SECONDS, is_shortage
 from pdagent.queue.backlog import Backlog
@@ -26,6 +28,7 @@ from pdagent.queue.elapsed import Moment, present
 from pdagent.queue.expectation import Expectation, owner_of
 from pdagent.queue.expected import Expected, Taken
 from pdagent.queue.layout import EXPECT, EXPECTED
+from pdagent.queue.opening import Unreadable
 from pdagent.queue.origins import Origins
 from pdagent.queue.pending import Hostile, Incomplete
 from pdagent.queue.state import Reason, State, iso
@@ -66,6 +69,7 @@ class Expecting:
         self._due: dict[int, deque[str]] = {}  # identities that are due, by user
         self._behind: set[int] = set()  # users who have more files than were looked at or read
         self._unread: dict[str, float] = {}  # files that can't be read, since when
+        self._denials = Denials()
         self._look_at = 0.0  # in monotonic seconds: when files that come meanwhile are looked for
         self._seen_mtime = -1
         self._loaded = False
@@ -173,7 +177,8 @@ class Expecting:
             changed = os.stat(f"{self._root}/{EXPECT}").st_mtime_ns
             found = self._expected.look(anew=not any(self._new.values()))
             self._behind = found.more
-            self._new = {owner: deque(names) for owner, names in found.names.items()}
+            self._try_again(self._denials.begin(time.monotonic()))
+            self._new = self._denials.others(found.names)
             there = {name for names in found.names.values() for name in names}
             self._unread = {n: since for n, since in self._unread.items() if n in there}
             # The kernel's stamps lag behind: the next file may get the very same one.
@@ -195,6 +200,12 @@ class Expecting:
             taken = self._expected.take(name, now)
         except Incomplete as error:
             self._put_off(owner, name, SOON_SECONDS, SOON_SECONDS, str(error))
+        except Unreadable as error:  # no lapse waits for it
+            if self._denials.wait(owner, name, time.monotonic()):
+                self._try_again(DENIED_SECONDS)
+                self._say(f"files in {EXPECT} can't be read", error.problem)
+            else:
+                self._set_aside(name, str(error))
         except Hostile as error:
             self._set_aside(name, str(error))
         except SpoolError as error:
@@ -272,6 +283,10 @@ class Expecting:
         now = present()
         try:
             found = self._expected.lapse(identity, now)
+        except Unreadable as error:
+            self._deadlines.set(identity, now, DENIED_SECONDS, now)
+            self._try_again(DENIED_SECONDS)
+            self._say(f"files in {EXPECTED} can't be read", error.problem)
         except Hostile as error:
             log.error("expectation %s is dropped: %s", identity, printable(str(error)))
             with contextlib.suppress(OSError):

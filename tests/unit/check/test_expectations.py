@@ -15,6 +15,7 @@ from pdagent.queue.expectation import written
 from pdagent.queue.expected import Expected
 from pdagent.queue.renewal import ExpectationSpool
 from tests.support.events import KEY
+from tests.support.users import ROOT, SENDER
 
 
 @pytest.fixture
@@ -63,3 +64,24 @@ def test_what_nobody_takes_over_is_not_watched(settings: Config) -> None:
     [(level, text)] = said(settings, 300.0)
     assert level is Level.FAILED
     assert text == "pdagentd does not take them over: one has waited for 5 min"
+
+
+def test_what_the_agent_may_not_read_is_not_watched(settings: Config) -> None:
+    """After an accident with chmod or chown. What it may read in another way is no accident."""
+    expected = Expected(settings.spool_dir, lambda *_: None, lambda *_: None)
+    expected.take(accept(settings, "backup"), present())
+    [name] = os.listdir(f"{settings.spool_dir}/expected")
+    path = Path(settings.spool_dir) / "expected" / name
+    path.chmod(0o600)  # its owner is the agent's user
+    assert said(settings) == [(Level.OK, "1 waited for, none has lapsed")]
+    path.chmod(0o004)
+    if ROOT:
+        assert said(settings) == [(Level.OK, "1 waited for, none has lapsed")]
+        os.chown(path, SENDER.uid, SENDER.gid)
+        path.chmod(0o640)
+        text = "pdagentd may not read 1 of them, and pages for none of these"
+        assert said(settings) == [(Level.FAILED, text)]
+        os.chown(path, SENDER.uid, os.getegid())
+        assert said(settings) == [(Level.OK, "1 waited for, none has lapsed")]
+        path.chmod(0o600)
+        assert said(settings) == [(Level.FAILED, text)]
