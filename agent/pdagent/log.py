@@ -23,7 +23,7 @@ NAME = "pdagentd.log"
 FILE_BYTES = 1_048_576
 FILES = 5
 LINE_CHARS = 2000
-# For that long a line waits until somebody reads stderr. Nothing is sent meanwhile.
+# A line waits so long for somebody to read stderr. Nothing is sent meanwhile.
 READ_SECONDS = 1.0
 
 
@@ -108,14 +108,31 @@ class _Console(logging.Handler):
         fd = sys.stderr.fileno()
         room = select.poll()
         room.register(fd, select.POLLOUT)
-        seconds = 0.0 if self._missed else READ_SECONDS
+        until = time.monotonic() + (0.0 if self._missed else READ_SECONDS)
         data = text.encode("utf-8", "backslashreplace")
-        # Where there is room at all, there is room for that much.
-        for start in range(0, len(data), select.PIPE_BUF):
-            if not room.poll(seconds * 1000):
+        while data:
+            left = max(0.0, until - time.monotonic())
+            if not room.poll(left * 1000) or not (written := _put(fd, data[: select.PIPE_BUF])):
                 return False
-            os.write(fd, data[start : start + select.PIPE_BUF])
+            data = data[written:]
         return True
+
+
+def _put(fd: int, data: bytes) -> int:
+    """Writes PIPE_BUF bytes at most where there is room. Returns how many: a pipe, or a socket,
+    that has room at all has it for all of them."""
+    if not os.isatty(fd):
+        return os.write(fd, data)
+    # A terminal may have room for a few, and would wait for the rest. Whoever has it open too sees
+    # the flag for a moment.
+    before = os.get_blocking(fd)
+    os.set_blocking(fd, False)
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+    finally:
+        os.set_blocking(fd, before)
 
 
 class _Rotated(logging.FileHandler):
