@@ -72,17 +72,20 @@ class Cleanup:
 
     def sweep(self, threshold: float) -> None:
         """Removes what was settled, or left in tmp/, more than `threshold` seconds ago."""
-        now = self._wall()
+        now, running = self._wall(), self._monotonic()
         try:
-            steady_since = self._steady_since(now)
+            steady_since = self._steady_since(now, running)
         except OSError as error:
             log.error("Cleanup: cannot read since when the clock is steady: %s", error.strerror)
             return
 
         def old(changed: float, threshold: float = threshold) -> bool:
+            wall = self._wall()
+            if abs((wall - now) - (self._monotonic() - running)) > STEP_SECONDS:
+                return False  # the clock was stepped meanwhile, and the next sweep finds that out
             # A time before the clock ran steadily says only that the file was there by then. So
-            # does one to come; but files come and change while this looks at others.
-            since = changed if steady_since <= changed <= self._wall() else steady_since
+            # does one to come, unless it is of a moment ago and the clock was set back a little.
+            since = changed if steady_since <= changed <= wall + STEP_SECONDS else steady_since
             return now - since > threshold
 
         for directory in (DELIVERED, IN_ERROR, TEMPORARY):
@@ -176,9 +179,8 @@ class Cleanup:
                 "Cleanup: the disk is short: removed the %d oldest delivered events", removed
             )
 
-    def _steady_since(self, now: float) -> float:
+    def _steady_since(self, now: float, running: float) -> float:
         """Since when wall-clock times can be trusted. This is remembered across restarts."""
-        running = self._monotonic()
         kept = self._state.read("clock")
         since, seen = kept.get("steady_since"), kept.get("seen")
         if not (is_number(since, TIME_MOST) and is_number(seen, TIME_MOST)):

@@ -51,6 +51,32 @@ def test_what_comes_during_a_sweep_stays(host: Host, place: str) -> None:
     assert path.exists()
 
 
+@pytest.mark.parametrize("place", ["tmp", "err", "suc"])
+def test_a_small_step_back_cleans_nothing_early(host: Host, place: str) -> None:
+    """What got there just before it has a time to come, and is as young as it was."""
+    host.wall -= 2 * WEEK
+    host.live(2 * WEEK)
+    path = host.put(place)
+    host.wall -= 60
+    host.cleanup.sweep(WEEK)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("step", [-3600.0, -2 * WEEK])
+def test_a_step_back_during_a_sweep_cleans_nothing_early(host: Host, step: float) -> None:
+    """Neither what had been there for a while, nor what comes then."""
+    host.wall -= 2 * WEEK
+    host.live(2 * WEEK)
+    path = host.put("err")
+    times = [host.wall]
+
+    def wall() -> float:  # the sweep begins, and then the clock is set back
+        return times.pop() if times else host.wall + step
+
+    Cleanup(str(host.root), host.state, wall, lambda: host.running).sweep(WEEK)
+    assert path.exists()
+
+
 def test_pending_events_stay_for_ever(host: Host) -> None:
     """However old, whatever their names."""
     paths = [host.put("pdq", name) for name in (NAME, "5_K.txt", "junk")]
