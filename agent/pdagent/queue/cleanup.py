@@ -36,7 +36,7 @@ BATCH = 1000
 # Anyone may put files there, so only the newest JOBS_MOST of each user are kept.
 JOB_SECONDS = 400 * 86_400.0
 JOBS_MOST = 10_000
-STUCK_SAID = 5  # how many of the entries that can't be removed the log names
+STUCK_SAID = 5  # how many of the entries that can't be removed, or looked at, the log names
 
 TIME_MOST = 1e12  # seconds; no clock shows more
 
@@ -197,12 +197,21 @@ class Cleanup:
         return since
 
     def _entries(self, directory: str) -> Iterator[Entry]:
+        unseen = 0
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
+                        continue
+                    except OSError as error:  # the disk fails here, and others can go
+                        unseen += 1
+                        if unseen <= STUCK_SAID:
+                            why = error.strerror
+                            log.error(
+                                "Cleanup: cannot look at %s: %s", masked_name(entry.name), why
+                            )
                         continue
                     yield entry.name, status.st_ctime, status.st_blocks * 512
         except OSError as error:

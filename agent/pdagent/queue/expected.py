@@ -52,6 +52,8 @@ from pdagent.spool import SpoolError
 # This many names of one user are kept in one look. The others wait for the next look.
 NAMES_MOST = 10_000
 
+UNKNOWN = -1  # the user of files of which the disk does not tell whose they are
+
 # Puts a body into the queue for the expectation of this identity, at this place in microseconds
 # since the epoch.
 Enqueue = Callable[[str, Expectation, bytes, int], object]
@@ -67,8 +69,8 @@ class Taken(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Drops:
-    """What a look finds in `expect/`. `names`: by user, the oldest first. `more`: the users that
-    have more of them. `newer`: whether any came during the look, and were left."""
+    """What a look finds in `expect/`. `names`: by user, or UNKNOWN, the oldest first. `more`: the
+    users that have more of them. `newer`: whether any came during the look, and were left."""
 
     names: dict[int, list[str]]
     more: set[int]
@@ -198,19 +200,20 @@ class Expected:
         beginning = Beginning()
         with os.scandir(self._new) as entries:
             for entry in entries:
-                try:
+                owner = UNKNOWN
+                # Whoever reads a file of which the disk does not tell this finds out what is wrong.
+                with contextlib.suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                if stat.S_ISDIR(status.st_mode):
-                    continue  # left, as in pdq/: in a place of ours its owner could write into it
-                if beginning.precedes(status.st_ctime_ns):
-                    newer = True
-                    continue
-                names = found.setdefault(status.st_uid, [])
+                    if stat.S_ISDIR(status.st_mode):
+                        continue  # left, as in pdq/: its owner could write into it
+                    if beginning.precedes(status.st_ctime_ns):
+                        newer = True
+                        continue
+                    owner = status.st_uid
+                names = found.setdefault(owner, [])
                 names.append(entry.name)
                 if len(names) >= 2 * NAMES_MOST:
-                    more.add(status.st_uid)
+                    more.add(owner)
                     names.sort(key=place)
                     del names[NAMES_MOST:]
         for names in found.values():

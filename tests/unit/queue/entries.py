@@ -1,9 +1,12 @@
 """Entries of a queue for tests: an event, and all that is none."""
 
+import contextlib
+import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pdagent.queue.pending import EVENT_BYTES_MOST
 from pdagent.spool import file_name
@@ -82,3 +85,22 @@ class Counted:
     def __call__(self, path: str) -> object:
         self.calls += 1
         return self._function(path)
+
+
+def with_bad_inode(name: str) -> Callable[[str], Any]:
+    """A `scandir` on a disk that tells nothing of the entry of this name."""
+    scandir = os.scandir
+
+    class Bad:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.name = entry.name
+
+        def stat(self, **_: bool) -> os.stat_result:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    @contextlib.contextmanager
+    def failing(path: str) -> Iterator[Any]:
+        with scandir(path) as entries:
+            yield (Bad(entry) if entry.name == name else entry for entry in entries)
+
+    return failing

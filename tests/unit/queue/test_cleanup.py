@@ -15,6 +15,7 @@ from tests.support.calls import Calls, Fault
 from tests.support.faults import mounted
 from tests.support.users import ROOT
 from tests.unit.queue.cleaning import DAY, NAME, WEEK, Host
+from tests.unit.queue.entries import with_bad_inode
 
 
 @pytest.fixture
@@ -83,6 +84,18 @@ def test_pending_events_stay_for_ever(host: Host) -> None:
     host.live(1)
     host.live(10 * WEEK, DAY)
     assert all(path.exists() for path in paths)
+
+
+def test_what_the_disk_tells_nothing_of_stops_no_sweep(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and the others go."""
+    host.live(1)
+    bad, *good = (host.put("suc", f"{number}_KEY1.txt") for number in range(3))
+    monkeypatch.setattr(os, "scandir", with_bad_inode(bad.name))
+    host.live(WEEK + 60)
+    assert [path.exists() for path in (bad, *good)] == [True, False, False]
+    assert "cannot look at 0_*: Input/output error" in caplog.text
 
 
 def test_badly_named_files_go_too(host: Host) -> None:

@@ -11,9 +11,10 @@ from pdagent.queue import expected as module
 from pdagent.queue import quota
 from pdagent.queue.elapsed import Moment
 from pdagent.queue.expectation import EXPECTATION_BYTES, written
-from pdagent.queue.expected import Drops, Expected, Taken
+from pdagent.queue.expected import UNKNOWN, Drops, Expected, Taken
 from pdagent.queue.pending import Hostile
 from tests.support.users import ROOT, SENDER
+from tests.unit.queue.entries import with_bad_inode
 from tests.unit.queue.expectations import SINCE, Queue, accept, begun, kept, later
 
 
@@ -183,6 +184,16 @@ def test_a_directory_is_passed_over_and_the_rest_in_order(root: Path, expected: 
     names = [accept(root, at=at) for at in (9.0, 3.0, 6.0)]
     found = expected.look()
     assert found == Drops({os.getuid(): sorted(names)}, set(), newer=False)
+
+
+def test_a_file_that_the_disk_tells_nothing_of_stops_no_look(
+    root: Path, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are found, and it counts as nobody's until it was read."""
+    bad, good = (accept(root, at=at) for at in (1.0, 2.0))
+    monkeypatch.setattr(os, "scandir", with_bad_inode(bad))
+    found = expected.look()
+    assert found == Drops({UNKNOWN: [bad], os.getuid(): [good]}, set(), newer=False)
 
 
 def test_what_comes_during_a_look_is_left_for_the_next(
