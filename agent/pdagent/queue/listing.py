@@ -9,6 +9,7 @@ bytes of all large bodies together. Of a body no more is kept than what is shown
 beyond the bounds is listed by its name alone, with a remark that says so.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -193,6 +194,11 @@ class Listing:
             return None
         except Hostile as hostile:
             problem = str(hostile)
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EUCLEAN):
+                raise
+            # the disk fails here, and tells of the others
+            problem = f"it can't be read: {error.strerror}"
         reason = self._state.reason(name) if directory == IN_ERROR else None
         if directory != PENDING:
             return Record(directory, name, event, problem, reason)

@@ -1,5 +1,6 @@
 """The events of a spool as a person asks for them."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -145,6 +146,28 @@ def test_what_cannot_be_read_is_listed_with_the_reason(root: Path, listing: List
     assert record.event is None
     assert record.why.startswith("it is not JSON")
     assert listing.contents(record) == b"not JSON"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EUCLEAN])
+def test_what_the_disk_fails_on_hides_no_other(
+    root: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It is listed with what the disk says. What a person could mend by asking again is raised."""
+    for name in ("1_A.txt", "2_A.txt"):
+        put(root, "pdq", name)
+    really, said = os.lstat, [number, errno.EMFILE]
+
+    def lstat(path: str) -> os.stat_result:
+        if path.endswith("1_A.txt"):
+            raise OSError(said[0], os.strerror(said.pop(0)))
+        return really(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    names = listing.names(Query(), NOW)
+    problems = [record.problem for record in listing.records(Query(), names)]
+    assert problems == [f"it can't be read: {os.strerror(number)}", ""]
+    with pytest.raises(OSError, match="Too many open files"):
+        list(listing.records(Query(), names))
 
 
 def test_what_moves_on_meanwhile_is_left_out(root: Path, listing: Listing) -> None:
