@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import select
 import signal
@@ -349,6 +350,14 @@ def _limit(agent: Agent, name: str, most: int | None) -> None:
     words = "unlimited" if soft == resource.RLIM_INFINITY else str(soft)
     command = ["prlimit", f"--pid={agent.daemon.pid}", f"--{name}={words}:"]
     subprocess.run(command, check=True, **AGENT.popen())
+
+
+@pytest.mark.parametrize("most", [8, 9])
+def test_too_few_descriptors_to_start_with(agent: Agent, most: int) -> None:
+    """That is one line, for whoever raises the limit."""
+    done = agent.run("pdagentd", "-f", user=AGENT, under=["prlimit", f"--nofile={most}:{most}"])
+    assert done.returncode == 75
+    assert re.fullmatch(rb"ERROR cannot run: .*Too many open files.*\n", done.stderr)
 
 
 @pytest.mark.skipif(not ROOT, reason="this limit does not hold for root")

@@ -285,5 +285,8 @@ def serve(
         log.error("%s", reason)
         raise
     except Exception as error:
-        log.exception("*** pdagentd exiting due to fatal errors! pid=%d", os.getpid())
+        if is_shortage(error):
+            log.error("cannot run: %s", error)
+        else:
+            log.exception("*** pdagentd exiting due to fatal errors! pid=%d", os.getpid())
         raise CannotRun(f"cannot run: {error}", exits.TRY_AGAIN) from error
