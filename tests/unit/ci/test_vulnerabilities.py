@@ -213,10 +213,12 @@ def test_the_lock_and_the_statements_agree() -> None:
 
 
 def test_what_the_statements_say_of_our_own_code() -> None:
-    """A relay's TLS has one context a connection, and no callback that gives it another. No browser
-    is opened and no temporary directory made."""
+    """A relay's TLS has one context a connection, and no callback that gives it another; it is a
+    server's. No browser is opened and no temporary directory made."""
     code = [path.read_text() for path in (REPOSITORY / "agent").rglob("*.py")]
     assert any("PROTOCOL_TLS_SERVER" in text for text in code)
     assert not any("sni_callback" in text for text in code)
-    for name in ("wrap_bio", "webbrowser", "TemporaryDirectory"):
+    [wrapped] = [line for text in code for line in text.splitlines() if "wrap_bio" in line]
+    assert "server_side=True" in wrapped
+    for name in ("webbrowser", "TemporaryDirectory"):
         assert not any(name in text for text in code)
