@@ -1,17 +1,22 @@
 """What listens is reached by those who may, and nobody can make it work without end."""
 
+import contextlib
 import http.client
 import os
+import signal
 import socket
 import stat
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pdagent.serve.crowd import Bounds
-from pdagent.serve.listen import Listener, is_local
+from pdagent.serve.listen import LARGE_BYTES, Listener, _Dispatcher, is_local, open_socket
+from tests.support.ways import in_a_child
 from tests.unit.serve.clients import (
     BOUNDS,
     GET,
@@ -95,6 +100,28 @@ def test_a_socket_that_a_dead_daemon_left_is_replaced(tmp_path: Path) -> None:
         Listener(str(tmp_path / "file"), echo, BOUNDS)
 
 
+def test_a_socket_whose_server_takes_nobody_is_in_use(tmp_path: Path) -> None:
+    """And whoever looks does not wait for it."""
+    path = str(tmp_path / "events.sock")
+    with ExitStack() as stack:
+        busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+        busy.bind(path)
+        busy.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waits = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waits.setblocking(False)
+                waits.connect(path)
+
+        def task() -> int:
+            signal.alarm(20)
+            with pytest.raises(OSError, match="in use"):
+                open_socket(path)
+            return 0
+
+        assert in_a_child(task, b"") == (0, b"", b"")
+
+
 def test_a_socket_that_somebody_removes_is_made_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +173,27 @@ def test_a_slow_client_is_cut_off(start: bytes) -> None:
             pytest.fail("still connected")
         other = client(listener)
         assert post(other, b"hello") == (200, b"hello")
+
+
+def test_large_bodies_have_a_number_of_threads_for_good() -> None:
+    """As many as at first, however many have been answered. Others do not wait for them."""
+    dispatcher, served = _Dispatcher(2), []
+
+    def add(size: int) -> None:
+        request = SimpleNamespace(body_bytes_received=size)
+        task = SimpleNamespace(requests=[request], service=lambda: served.append(size))
+        dispatcher.add_task(task)
+
+    for _ in range(3):
+        for _ in range(4):
+            add(LARGE_BYTES + 1)
+        assert len(dispatcher.queue) == 2
+        add(LARGE_BYTES)
+        assert len(dispatcher.queue) == 3
+        while dispatcher.queue:
+            dispatcher.queue.popleft().service()
+            assert len(dispatcher.queue) <= 3
+    assert sorted(served) == [LARGE_BYTES] * 3 + [LARGE_BYTES + 1] * 12
 
 
 def test_what_can_be_understood_in_two_ways_is_refused() -> None:
