@@ -19,7 +19,6 @@ from pdagent.serve import crowd
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.listen import Listener
 from tests.support.agent import wait_until
-from tests.support.ways import in_a_child
 from tests.unit.serve.clients import (
     BOUNDS,
     GET,
@@ -277,14 +276,15 @@ def test_the_loop_wakes_when_the_first_client_is_late(monkeypatch: pytest.Monkey
 @pytest.mark.needs_root
 def test_clients_of_a_unix_socket_are_told_apart_by_their_user() -> None:
     """And not by their group or process, of which one user may have many."""
-
-    def task() -> int:
-        os.setgid(54_321)
-        os.setuid(12_345)
-        one, _ = socket.socketpair(socket.AF_UNIX)
-        return 0 if crowd._peer(one, ("", 0)) == 12_345 else 1
-
-    assert in_a_child(task, b"") == (0, b"", b"")
+    os.setegid(54_321)
+    os.seteuid(12_345)
+    try:
+        one, other = socket.socketpair(socket.AF_UNIX)
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    with one, other:
+        assert crowd._peer(one, ("", 0)) == 12_345
 
 
 def is_held(connection: socket.socket, listener: Listener) -> bool:

@@ -1,11 +1,13 @@
 """What listens is reached by those who may, and nobody can make it work without end."""
 
 import contextlib
+import errno
 import http.client
+import logging
 import os
-import signal
 import socket
 import stat
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pdagent import threads
 from pdagent.serve.crowd import Bounds
 from pdagent.serve.listen import LARGE_BYTES, Listener, _Dispatcher, is_local, open_socket
-from tests.support.ways import in_a_child
 from tests.unit.serve.clients import (
     BOUNDS,
     GET,
@@ -55,6 +57,26 @@ def wire(request: pytest.FixtureRequest) -> None:
 def test_who_can_reach_an_address(address: str, local: bool) -> None:
     """Only loopback and Unix sockets keep other hosts out."""
     assert is_local(address) is local
+
+
+def test_an_address_has_its_own_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every host has both."""
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "create_server", lambda *args, **names: asked.append((args, names)))
+    open_socket("127.0.0.1:8471")
+    open_socket("[::1]:8472")
+    assert asked == [
+        ((("127.0.0.1", 8471),), {"family": socket.AF_INET}),
+        ((("::1", 8472),), {"family": socket.AF_INET6}),
+    ]
+
+
+def test_what_is_in_line_is_no_news() -> None:
+    """Clients could fill the log with it."""
+    logger = logging.getLogger("waitress")
+    logger.setLevel(logging.NOTSET)
+    with listening():
+        assert logger.level == logging.ERROR
 
 
 def test_requests_are_answered_over_tcp() -> None:
@@ -113,13 +135,17 @@ def test_a_socket_whose_server_takes_nobody_is_in_use(tmp_path: Path) -> None:
                 waits.setblocking(False)
                 waits.connect(path)
 
-        def task() -> int:
-            signal.alarm(20)
-            with pytest.raises(OSError, match="in use"):
-                open_socket(path)
-            return 0
+        said = []
 
-        assert in_a_child(task, b"") == (0, b"", b"")
+        def look() -> None:
+            with pytest.raises(OSError, match="in use") as raised:
+                open_socket(path)
+            said.append(raised.value.errno)
+
+        looks = threading.Thread(target=look, daemon=True)
+        looks.start()
+        looks.join(20)
+        assert said == [errno.EADDRINUSE]
 
 
 def test_a_socket_that_somebody_removes_is_made_anew(
@@ -194,6 +220,24 @@ def test_large_bodies_have_a_number_of_threads_for_good() -> None:
             dispatcher.queue.popleft().service()
             assert len(dispatcher.queue) <= 3
     assert sorted(served) == [LARGE_BYTES] * 3 + [LARGE_BYTES + 1] * 12
+
+
+def test_threads_that_the_system_does_not_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are asked for once more, and not counted meanwhile."""
+    dispatcher, given = _Dispatcher(1), [True, False, True, False, False, True]
+    asked = []
+
+    def start(task: object, name: str) -> object:
+        asked.append(name)
+        return task if given.pop(0) else None
+
+    monkeypatch.setattr(threads, "start", start)
+    dispatcher.set_thread_count(3)
+    assert (dispatcher.threads, dispatcher.active_count) == ({0, 2}, 2)
+    for _ in range(3):
+        dispatcher.set_thread_count(3)
+    assert (dispatcher.threads, dispatcher.active_count) == ({0, 1, 2}, 3)
+    assert asked == [f"waitress-{number}" for number in (0, 1, 2, 1, 1, 1)]
 
 
 def test_what_can_be_understood_in_two_ways_is_refused() -> None:
