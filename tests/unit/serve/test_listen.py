@@ -222,6 +222,29 @@ def test_large_bodies_have_a_number_of_threads_for_good() -> None:
     assert sorted(served) == [LARGE_BYTES] * 3 + [LARGE_BYTES + 1] * 12
 
 
+def test_headers_that_are_too_large_are_refused() -> None:
+    """Others wait in memory until they are whole. Whoever asks is told who answers."""
+    with listening() as listener:
+        for size, answer in ((15_000, b"200"), (17_000, b"431")):
+            with connect(listener) as large:
+                large.sendall(GET[:-2] + b"X-Large: " + b"x" * size + b"\r\n\r\n")
+                found = large.recv(1000)
+                assert found[9:12] == answer
+                assert b"\r\nServer: pdagent\r\n" in found
+
+
+def test_as_many_connections_and_threads_as_its_bounds_say() -> None:
+    """Not waitress's own number."""
+    bounds = Bounds(1000, connections=120, threads=3, seconds=3600, header_seconds=3600)
+    with listening(bounds=bounds) as listener, ExitStack() as stack:
+        for _ in range(110):
+            stack.enter_context(connect(listener))
+        last = stack.enter_context(connect(listener))
+        last.sendall(GET)
+        assert last.recv(1000).startswith(b"HTTP/1.1 200")
+        assert len(listener._server.task_dispatcher.threads) == 3
+
+
 def test_threads_that_the_system_does_not_give(monkeypatch: pytest.MonkeyPatch) -> None:
     """Are asked for once more, and not counted meanwhile."""
     dispatcher, given = _Dispatcher(1), [True, False, True, False, False, True]
