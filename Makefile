@@ -53,7 +53,7 @@ simulation: setup ## 20,000 days of the whole daemon, each by its seed, and whet
 	@$(PYTHON) -m tests.simulation 1-20000
 	@$(PYTHON) -m pytest --long tests/simulation
 
-mutants: setup ## what keeps the promises, changed in one place at a time: the tests have to notice (50 minutes)
+mutants: setup ## what keeps the promises, changed in one place at a time: the tests have to notice (more than an hour)
 	@$(VENV)/bin/pip install -q --disable-pip-version-check -r ci/requirements-mutants.txt
 	@$(PYTHON) -m tests.mutants
 

@@ -45,11 +45,13 @@ PARTS = {
     ],
     "pdagent.queue.filling": ["unit/queue/test_filling.py", DAYS],
     "pdagent.queue.keys": ["unit/queue/test_keys.py", DAYS],
+    "pdagent.queue.elapsed": ["unit/queue/test_elapsed.py"],
     "pdagent.schedule.scheduler": [*SCHEDULE, *HANDLING, "unit/schedule/test_relays.py"],
     "pdagent.schedule.lane": SCHEDULE,
     "pdagent.schedule.chains": ["unit/schedule/test_chains.py"],
     "pdagent.schedule.entry": ["unit/schedule/test_entry.py"],
     "pdagent.schedule.outage": [*SCHEDULE, "unit/schedule/test_outage.py"],
+    "pdagent.schedule.relays": ["unit/schedule/test_relays.py"],
     "pdagent.wire.verdict": ["unit/wire/test_verdict.py", DAYS],
     "pdagent.wire.connections": [
         *("unit/wire/test_connections.py", "unit/wire/test_exchanges.py"),
@@ -61,6 +63,7 @@ PARTS = {
     "pdagent.daemon.handling": [*HANDLING, DAYS],
     "pdagent.daemon.reading": ["unit/daemon", DAYS],
     "pdagent.serve.intake": ["unit/serve/test_intake.py", DAYS],
+    "pdagent.serve.crowd": ["unit/serve/test_crowd.py", "unit/serve/test_listen.py"],
 }
 # Words in the names of tests that start programs: these can't import what mutmut puts into modules.
 ELSEWHERE = (
