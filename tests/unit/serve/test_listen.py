@@ -156,12 +156,15 @@ def test_a_socket_that_somebody_removes_is_made_anew(
     path = tmp_path / "events.sock"
     with listening(str(path)) as listener:
         path.unlink()
+        loop = listener._thread
         for _ in range(2):
             listener.tend()
         assert caplog.text.count("made anew") == 1
+        assert listener._thread is loop
         descriptor = listener._socket.fileno()
         assert (os.get_inheritable(descriptor), os.get_blocking(descriptor)) == (False, False)
         assert post(local(path), b"hello") == (200, b"hello")
+        path.unlink()  # and it ends as ever
 
 
 def test_a_body_that_is_too_large_is_not_read() -> None:
