@@ -1,6 +1,7 @@
 """Signals and time for a command of `pd-send run`."""
 
 import contextlib
+import ctypes
 import os
 import re
 import signal
@@ -19,6 +20,8 @@ from tests.integration.runs import (
     state,
 )
 from tests.support.agent import Agent, beginning_with, wait_until
+
+PR_SET_CHILD_SUBREAPER = 36
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,22 @@ def test_a_signal_that_kills(agent: Agent) -> None:
     process.terminate()
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert page(agent)[1]["signal"] == "SIGTERM"
+
+
+def test_what_a_command_leaves_behind_is_reaped(agent: Agent) -> None:
+    """Where pd-send is its parent then, as the first process of a container is. Else zombies would
+    fill the container's table of processes."""
+    agent.root.chmod(0o777)
+    count = "set -- $(cat /proc/$PPID/task/$PPID/children)"
+    script = f"(sh -c 'while [ ! -e go ]; do sleep 0.05; done' &); {count}; [ $# = 2 ] || exit 9;"
+    script += f"touch go; while [ $# = 2 ]; do sleep 0.05; {count}; done; exit 3"
+    process = begun(agent, "--", "sh", "-c", script, preexec_fn=become_parent_of_orphans)
+    assert process.wait(timeout=60) == 3
+
+
+def become_parent_of_orphans() -> None:
+    """prctl(2): the children's own children come to this process when their parents have ended."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def test_a_signal_that_comes_too_late(agent: Agent) -> None:

@@ -179,11 +179,15 @@ class Watch:
             (os.killpg if self._own_group else os.kill)(self._pid, number)
 
     def _reaped(self) -> bool:
-        if self._status is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-            if pid:
+        # As the first process of a container we are the parent of all that the command leaves
+        # behind, too.
+        while self._status is None:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return False
+            if pid == self._pid:
                 self._status = status
-        return self._status is not None
+        return True
 
     def _end_it(self) -> None:
         """Time is up: first SIGTERM, then SIGKILL."""
