@@ -14,6 +14,7 @@ import pytest
 from tests.integration.runs import begun, child_of, command_of, events, page, run, state
 from tests.support.agent import Agent, wait_until
 from tests.support.events import KEY
+from tests.support.events_api import Answer, EventsApi
 from tests.support.terminals import Terminal
 
 
@@ -190,6 +191,18 @@ def test_children_are_not_waited_for(agent: Agent) -> None:
     assert len(events(agent)) == 1
     (agent.root / "go").touch()
     assert process.stdout.read() == b"later\nand later\n"
+
+
+def test_a_child_that_ends_while_the_page_is_made(api: EventsApi, agent: Agent) -> None:
+    """What it wrote comes through. Here the page takes long, since it is delivered directly."""
+    (agent.spool / "pdq").rmdir()
+    api.script(KEY, Answer(delay=2.0))
+    process = begun(
+        agent, "--", "sh", "-c", "(sleep 0.3; echo later) & echo now; exit 6",
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.communicate(timeout=60)[0] == b"now\nlater\n"
+    assert process.returncode == 6
 
 
 def test_a_terminal_stays_one(agent: Agent) -> None:

@@ -179,10 +179,9 @@ class Passing:
             stream.waiting = stream.waiting[written:]
 
     def stay_behind(self) -> None:
-        """If children of the command still write, leaves a process behind that passes that on. It
-        holds nothing else open, and ends when they do."""
-        self.take_the_rest()
-        if not self.is_open or os.fork():
+        """Leaves a process behind that passes on what children of the command still write. It holds
+        nothing else open, and ends when they do."""
+        if os.fork():
             return
         with contextlib.suppress(BaseException):
             signal.set_wakeup_fd(-1)

@@ -135,13 +135,21 @@ class Watch:
     def pass_on(self) -> None:
         """Passes on what the ended command has written, however slow the reader is, unless a signal
         says to end. Then leaves a process behind, if children of the command's still write."""
-        while self._passing.waits and not self._is_stopped:
-            self._step()
-        with contextlib.suppress(OSError):
-            self._passing.stay_behind()
+        self._pass_on_what_waits()
+        # Such children may have written their last since the command ended: a page takes a while.
+        self._passing.take_the_rest()
+        if self._passing.is_open:
+            with contextlib.suppress(OSError):
+                self._passing.stay_behind()
+        else:
+            self._pass_on_what_waits()
         # On its way out Python takes its signal handlers away. A signal must not end us then: the
         # command has ended, and the exit code is to be its own.
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
+
+    def _pass_on_what_waits(self) -> None:
+        while self._passing.waits and not self._is_stopped:
+            self._step()
 
     def _step(self, most: float | None = None) -> bool:
         """Waits for something to do, `most` seconds at most, and does it. Returns False if nothing
