@@ -182,6 +182,24 @@ def test_an_outage_is_a_delay(api: EventsApi, agent: Agent) -> None:
     assert agent.log.count("reachable again") == 1
 
 
+def test_another_reason_of_an_outage(api: EventsApi, agent: Agent) -> None:
+    """It is said, too: what keeps events back now may be something else than at first."""
+    agent.configure(events_url=api.url, backoff_interval_secs=1)
+    api.always(None, Answer(404, html="<h1>not PagerDuty</h1>"))
+    agent.start()
+    agent.send(KEY, "trigger", "-i", "a", "-d", "waits")
+    wait_until(lambda: "cannot be reached" in agent.log)
+    assert "still not reached" not in agent.log
+    api.stop()
+    wait_until(lambda: "PagerDuty is still not reached: PagerDuty at" in agent.log)
+    assert "Connection refused" in agent.log
+    api.always(None, None)
+    api.start()
+    api.wait_accepted(1)
+    wait_until(lambda: "reachable again" in agent.log)
+    assert agent.log.count("still not reached") == 1
+
+
 def test_one_probe_at_a_time_in_an_outage(api: EventsApi, agent: Agent) -> None:
     """An unreachable PagerDuty is probed by one event at a time, not by all that wait."""
     agent.configure(events_url=api.url, backoff_interval_secs=1)

@@ -109,6 +109,7 @@ class Handling:
         self.path = Path(settings, away)
         self.tally = Tally()
         self.origins = Origins(backlog.root)
+        self._reasons = logbook.Reasons()
         self.denied = logbook.Sparing("files that cannot be read wait")
         self.unfit = logbook.Sparing("files that are no events were set aside")
 
@@ -265,10 +266,12 @@ class Handling:
         reached = isinstance(verdict, Unreachable) and self.path.is_open(verdict, entry.relay)
         now = time.monotonic()
         with self._lock:
-            was_unreachable = self._scheduler.unreachable_since is not None
+            was_unreachable = self._scheduler.unreachable is not None
             lost_before = self._scheduler.relays.lost()
             ruling = self._scheduler.settle(entry, verdict, started, now, reached)
-            is_unreachable = self._scheduler.unreachable_since is not None
+            outage = self._scheduler.unreachable
+            is_unreachable, why = outage is not None, outage.why if outage is not None else ""
+            is_new = self._reasons.may_say(why)
             lost = self._scheduler.relays.lost()
         if was_unreachable and not is_unreachable:
             log.warning("PagerDuty is reachable again; %d events pending", len(self._scheduler))
@@ -279,6 +282,8 @@ class Handling:
                 self._settings.shown_url,
                 verdict.why,
             )
+        elif is_new:
+            log.error("PagerDuty is still not reached: %s", why)
         if lost.keys() != lost_before.keys():
             logbook.note_relays(lost_before, lost, verdict)
         logbook.note(entry, pending, verdict, ruling, now - started, is_unreachable)

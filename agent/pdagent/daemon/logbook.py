@@ -57,6 +57,23 @@ class Sparing:
             log.warning("%d more %s, those of %s", number, self._what, whose)
 
 
+class Reasons:
+    """Why PagerDuty is not reached: each reason of one outage is said once, and SAID_MOST are. A
+    person who has seen to the first would wait in vain otherwise, and not know what for."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def may_say(self, why: str) -> bool:
+        """Whether a line may be written about this reason. "" means that the outage is over."""
+        if not why:
+            self._said.clear()
+        elif why not in self._said and len(self._said) < SAID_MOST:
+            self._said.add(why)
+            return True
+        return False
+
+
 def note(
     entry: Entry,
     pending: Pending,

@@ -237,8 +237,8 @@ class Workers:
             settings, lost = self._settings, self._scheduler.relays.lost()
             if not settings.events_url:
                 return {}
-            if len(settings.base_urls) == 1:
-                return {settings.shown_url: self._scheduler.unreachable_since}
+            if len(settings.base_urls) == 1 and (outage := self._scheduler.unreachable) is not None:
+                lost = {settings.base_urls[0]: outage.since}
             return {shown_url(url): lost.get(url) for url in settings.base_urls}
 
     # --- in the workers' threads ----------------------------------------------------------------

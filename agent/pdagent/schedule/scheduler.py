@@ -82,9 +82,9 @@ class Scheduler:
         return next((n for n, entry in self._entries.items() if entry.key[:1] != ODD), None)
 
     @property
-    def unreachable_since(self) -> float | None:
-        """Since when PagerDuty can't be reached; None: it can, as far as the last events show."""
-        return None if self._outage.hold is None else self._outage.hold.since
+    def unreachable(self) -> Hold | None:
+        """That PagerDuty can't be reached; None: it can, as far as the last events show."""
+        return self._outage.hold
 
     def add(self, name: str, key: str, retried: bool = False, owner: int = 0) -> None:
         """An event of `owner` has become pending. The order of these calls is the order of

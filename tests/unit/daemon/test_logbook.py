@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from pdagent.daemon.logbook import SAID_MOST, SAID_SECONDS, Sparing, note
+from pdagent.daemon.logbook import SAID_MOST, SAID_SECONDS, Reasons, Sparing, note
 from pdagent.queue.holds import Scope
 from pdagent.queue.pending import understand
 from pdagent.schedule.entry import Entry
@@ -62,3 +62,12 @@ def test_a_users_files_have_so_many_lines(caplog: pytest.LogCaptureFixture) -> N
     [record] = caplog.records
     assert record.getMessage() == "5 more files were set aside, those of uid 1"
     assert sparing.may_say(1)
+
+
+def test_each_reason_of_an_outage_is_said_once() -> None:
+    """Whoever answers may give a new one each time, so there are so many of one outage."""
+    reasons = Reasons()
+    assert [reasons.may_say(why) for why in ("a", "b", "a", "b")] == [True, True, False, False]
+    assert [reasons.may_say(f"{n}") for n in range(SAID_MOST)].count(True) == SAID_MOST - 2
+    assert not reasons.may_say("")  # it is over
+    assert reasons.may_say("a")

@@ -173,7 +173,8 @@ def test_in_an_outage_the_relay_that_is_due_first_is_tried() -> None:
     other = site.claim()
     assert other is not None
     site.send(other)
-    assert site.scheduler.unreachable_since == site.now
+    assert site.scheduler.unreachable is not None
+    assert site.scheduler.unreachable.since == site.now
     site.now += 1
     probe = site.claim()
     assert probe is not None
@@ -272,14 +273,14 @@ def test_all_are_out_of_reach() -> None:
     site.down = {A, B}
     site.add(*[f"K{n}:{n}:1" for n in range(100)])
     site.run(600)
-    assert site.scheduler.unreachable_since is not None
+    assert site.scheduler.unreachable is not None
     assert site.taken == []
     assert len(site.tried) < 60
     site.down = {A}
     site.run(CAP * 2)
     assert len(site.taken) == 100
     assert {relay for _, relay in site.taken} == {B}
-    assert site.scheduler.unreachable_since is None
+    assert site.scheduler.unreachable is None
 
 
 def test_a_key_that_is_held_stays_held() -> None:

@@ -185,7 +185,7 @@ class SchedulerMachine(SchedulerModel, RuleBasedStateMachine):
 
     @invariant()
     def says_when_nothing_is_reached(self) -> None:
-        assert (self.scheduler.unreachable_since is not None) == bool(self.outage)
+        assert (self.scheduler.unreachable is not None) == bool(self.outage)
 
     def teardown(self) -> None:
         """Once all verdicts are good, everything leaves, in order, and no timer is needed."""

@@ -17,7 +17,7 @@ def test_an_outage_lets_one_probe_through_at_a_time(desk: Desk) -> None:
     """Everybody waits, one event tries, and when it arrives everybody goes."""
     outage(desk)
     desk.add("A:x:1", "A:x:2", "B:x:1", "C:x:1")
-    assert desk.scheduler.unreachable_since is not None
+    assert desk.scheduler.unreachable is not None
     assert desk.take() is None
     assert desk.wait() == 1.0
     probe = desk.take()
@@ -29,7 +29,7 @@ def test_an_outage_lets_one_probe_through_at_a_time(desk: Desk) -> None:
     desk.wait()
     probe = desk.take()
     desk.settle(probe, DELIVERED)
-    assert desk.scheduler.unreachable_since is None
+    assert desk.scheduler.unreachable is None
     sent = desk.drain()
     assert len(desk.scheduler) == 0
     assert [name for name in sent if name.startswith("A")] == ["A:x:1", "A:x:2"]
@@ -139,7 +139,7 @@ def test_any_answer_ends_the_outage(desk: Desk) -> None:
         desk.settle(desk.take(), UNREACHABLE)
         desk.wait()
         desk.settle(desk.take(), verdict)
-        assert desk.scheduler.unreachable_since is None
+        assert desk.scheduler.unreachable is None
 
 
 def test_what_was_sent_before_the_outage_does_not_lengthen_it(desk: Desk) -> None:
@@ -164,7 +164,7 @@ def test_what_was_sent_before_the_end_of_an_outage_begins_none(desk: Desk) -> No
     desk.now += 1
     ruling = desk.settle(slow, UNREACHABLE, began)
     assert (ruling.fate, ruling.scope, ruling.seconds) == (Fate.WAITS, "chain", 0.5)
-    assert desk.scheduler.unreachable_since is None
+    assert desk.scheduler.unreachable is None
     assert desk.scheduler.held(desk.now).holds == ()
     sent = desk.drain()
     assert {"A:y:3", "B:x:1"} < set(sent)
@@ -173,7 +173,8 @@ def test_what_was_sent_before_the_end_of_an_outage_begins_none(desk: Desk) -> No
     again = desk.take()
     assert again is slow
     desk.settle(again, UNREACHABLE)
-    assert desk.scheduler.unreachable_since == desk.now
+    assert desk.scheduler.unreachable is not None
+    assert desk.scheduler.unreachable.since == desk.now
 
 
 def test_what_was_sent_before_an_outage_that_is_over_widens_no_other(desk: Desk) -> None:
@@ -189,7 +190,7 @@ def test_what_was_sent_before_an_outage_that_is_over_widens_no_other(desk: Desk)
     ruling = desk.settle(slow, UNREACHABLE, began)
     assert (ruling.scope, ruling.seconds) == ("chain", 0.5)
     assert len(desk.drain()) == 3
-    assert desk.scheduler.unreachable_since is None
+    assert desk.scheduler.unreachable is None
 
 
 def test_an_event_that_alone_never_arrives_stops_being_a_probe(desk: Desk) -> None:
@@ -209,7 +210,7 @@ def test_an_event_that_alone_never_arrives_stops_being_a_probe(desk: Desk) -> No
     entry = desk.take()
     assert entry is not None
     assert desk.settle(entry, UNREACHABLE).scope == "chain"
-    assert desk.scheduler.unreachable_since is None
+    assert desk.scheduler.unreachable is None
 
 
 def test_an_outage_never_makes_an_event_fail(desk: Desk) -> None:

@@ -160,7 +160,7 @@ def test_what_something_on_the_way_dislikes_waits_alone() -> None:
         assert found.may_send(entry, entry.name)
         ruling = found.settle(entry, Unreachable("answered 403"), now, now, reached=True)
         assert ruling.scope == "chain"
-        assert found.unreachable_since is None
+        assert found.unreachable is None
     found.add("1_V.txt", "V", owner=VICTIM)
     assert [entry.key for entry in claimed(found, now)] == ["V"]
 
