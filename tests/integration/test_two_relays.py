@@ -104,6 +104,23 @@ def test_one_relay_is_silent(api: EventsApi, agent: Agent, relay: Relay, sender:
     assert sorted(request.dedup_key or "" for request in api.accepted) == sorted(chains[1])
 
 
+def test_one_relay_is_in_trouble(api: EventsApi, agent: Agent) -> None:
+    """A gateway before it says so of all events: what belongs to the other is delivered, and its
+    own is kept."""
+    with EventsApi() as broken:
+        broken.always(None, Answer(502, html="<h1>Bad Gateway</h1>"))
+        urls = [broken.url, api.url]
+        agent.configure(events_url=" ".join(urls))
+        agent.start()
+        for n in range(20):
+            agent.send(KEY, "trigger", "-i", f"c{n}", "-d", "x")
+        there = [f"c{n}" for n in range(20) if ranked(urls, KEY, f"=c{n}")[0] == api.url]
+        accepted = api.wait_accepted(len(there))
+        assert f"{broken.url} cannot be reached: answered 502" in agent.log
+        assert "key held" not in agent.log
+    assert {request.dedup_key for request in accepted} >= set(there)
+
+
 def test_a_circle(api: EventsApi, agent: Agent) -> None:
     """An agent that sends to itself keeps its events, says why, and sends them once it is mended;
     so do two that send to each other."""

@@ -50,10 +50,12 @@ class Path:
     def deliver(self, pending: Pending, relay: str) -> Verdict:
         """Sends an event to one of the configuration's `relays`. Never raises."""
         verdict = self._get(relay).deliver(pending)
-        if relay and isinstance(verdict, Troubled) and verdict.status is None:
-            # There are several relays, and this one is silent. Others may be well: the events that
-            # go to them must not wait, and its own have to go to them in the end.
-            return Unreachable(verdict.why, content=True)
+        if relay and isinstance(verdict, Troubled):
+            # There are several relays, and this one is silent, or in trouble. Others may be well:
+            # the events that go to them must not wait, and its own have to go to them in the end.
+            missed = Unreachable(verdict.why, content=True)
+            if verdict.status is None or not self.is_open(missed, relay):
+                return missed
         return verdict
 
     def is_open(self, missed: Unreachable, relay: str) -> bool:
@@ -65,7 +67,9 @@ class Path:
         with self._away, asking:
             asked_at, is_open = self._asked.get(relay, (float("-inf"), False))
             if time.monotonic() - asked_at > FRESH_SECONDS:
-                is_open = not isinstance(self._get(relay).probe(), Unreachable)
+                found = self._get(relay).probe()
+                in_trouble = bool(relay) and isinstance(found, Troubled)  # a gateway's 502, say
+                is_open = not (in_trouble or isinstance(found, Unreachable))
                 self._asked[relay] = time.monotonic(), is_open
             return is_open
 

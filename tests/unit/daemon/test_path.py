@@ -16,7 +16,7 @@ from pdagent.wire import delivery, question
 from pdagent.wire.verdict import Delivered, Troubled, Unreachable
 from tests.support.agent import wait_until
 from tests.support.events import KEY
-from tests.support.events_api import EventsApi
+from tests.support.events_api import Answer, EventsApi
 from tests.support.raw_server import Conversation, serving
 
 MISSED = Unreachable("a page", content=True)
@@ -74,6 +74,23 @@ def test_one_of_several_relays_is_silent(monkeypatch: pytest.MonkeyPatch) -> Non
         assert not way.is_open(missed, server.url)
         config = Config({"events_url": server.url})
         assert isinstance(Path(config, nullcontext()).deliver(event(), ""), Troubled)
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_one_of_several_relays_is_in_trouble(api: EventsApi, status: int) -> None:
+    """It is not reached either, such as one behind a gateway, unless it answers a request without
+    an event: then it is in trouble with this one."""
+    way = Path(Config({"events_url": f"{api.url} http://127.0.0.1:1"}), nullcontext())
+    api.script(KEY, Answer(status, html="<h1>in trouble</h1>"))
+    assert isinstance(way.deliver(event(), api.url), Troubled)
+    api.always(None, Answer(status, html="<h1>in trouble</h1>"))
+    way = Path(Config({"events_url": f"{api.url} http://127.0.0.1:1"}), nullcontext())
+    missed = way.deliver(event(), api.url)
+    assert isinstance(missed, Unreachable)
+    assert not way.is_open(missed, api.url)
+    only = Path(Config({"events_url": api.url}), nullcontext())
+    assert isinstance(only.deliver(event(), ""), Troubled)
+    assert only.is_open(MISSED, "")
 
 
 def test_who_is_in_a_hurry_asks_nobody(api: EventsApi) -> None:
