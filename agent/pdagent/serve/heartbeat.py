@@ -44,6 +44,7 @@ class Heartbeat:
         self._started_on = started_on
         self._snapshot = snapshot
         self._introduced = False
+        self._lost = False  # whether the last beat was not taken, which is said once
         self._stopped = threading.Event()
         self._thread: threads.Thread | None = None
 
@@ -89,12 +90,21 @@ class Heartbeat:
             with adapter.send(adapter.request("", data), timeout=post) as response:
                 status, answer = response.status_code, response.content
         except RequestException as error:
-            log.debug("heartbeat failed: %s", error)
+            self._tell(str(error))
             return None
+        self._tell(f"answered {status}" if status >= 400 else "")
         if status >= 500:
             return None
         self._introduced = self._introduced or status < 400
         return _interval(answer)
+
+    def _tell(self, why: str) -> None:
+        """The log says why beats are not taken, once until they are."""
+        if why and not self._lost:
+            log.warning("no heartbeat is taken: %s", why)
+        elif self._lost and not why:
+            log.info("the heartbeat is taken again")
+        self._lost = bool(why)
 
 
 def _interval(answer: bytes) -> float:

@@ -84,7 +84,8 @@ class Adapter(BaseAdapter):
         except BadProxy as error:
             self._problem = ProxyError(Unreached("proxy", str(error)))
         except ValueError:  # such as InvalidURL, whose words could quote a password
-            why = "events_url is not an address that can be used"
+            name = "events_url" if url == settings.base_url else "heartbeat_url"
+            why = f"{name} is not an address that can be used"
             self._problem = InvalidURL(Unreached("name", why))
 
     def request(self, path: str, data: bytes) -> PreparedRequest:

@@ -56,6 +56,34 @@ def test_a_failure_is_tried_again_soon(
     api.wait_for(3)
 
 
+def test_failures_are_said_once(
+    beating: Heartbeat,
+    api: EventsApi,
+    times: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Until a beat is taken: whoever wants the heartbeat learns that there is none."""
+    caplog.set_level("INFO", "pdagent.heartbeat")
+    times.setattr(heartbeat, "_AGAIN_SECONDS", 0.01)
+    times.setattr(heartbeat, "_LEAST_SECONDS", 0.01)
+    api.script(PATH, Answer(503), Answer(reset="before"), Answer(404, SOON), Answer(200, SOON))
+    beating.tend()
+    wait_until(lambda: len(caplog.messages) == 2)
+    assert caplog.messages == [
+        "no heartbeat is taken: answered 503",
+        "the heartbeat is taken again",
+    ]
+
+
+def test_an_address_that_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    """It is named by its own setting."""
+    config = Config({"heartbeat_url": ""})
+    assert Heartbeat(config, "agent", "", dict)._beat() is None
+    assert caplog.messages == [
+        "no heartbeat is taken: heartbeat_url is not an address that can be used"
+    ]
+
+
 def test_beats_as_often_as_it_is_asked_to(
     beating: Heartbeat, api: EventsApi, times: pytest.MonkeyPatch
 ) -> None:
