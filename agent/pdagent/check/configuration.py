@@ -51,6 +51,7 @@ def configuration(path: str, inside: bool = False) -> Iterator[Finding]:
         _mistakes(problems, inside),
         _bad_proxy(path, settings),
         _bad_keys(settings, inside),
+        _key_alone(settings),
         _changeable(path, settings),
         _exposed(path),
         _exposed_secrets(settings),
@@ -99,6 +100,12 @@ def _bad_keys(settings: Config, inside: bool) -> Iterator[Finding]:
         if file.startswith(CREDENTIALS):
             remedy = credential(file)
         yield failed(SUBJECT, problem.text, remedy)
+
+
+def _key_alone(settings: Config) -> Iterator[Finding]:
+    if settings.events_client_key and not settings.events_client_cert:
+        text = "events_client_key is set without a certificate, so no relay is shown one"
+        yield warning(SUBJECT, text, "Set events_client_cert, or remove events_client_key.")
 
 
 def _is_denied(file: str) -> bool:

@@ -25,6 +25,7 @@ def found(path: Path, text: str) -> list[Finding]:
         ("[Main]\nsend_interval_secs = 0\n", Level.WARNING, "line 2: send_interval_secs must"),
         ("[Main]\nsend_intervall_secs = 1\n", Level.WARNING, "is not a setting that pdagent knows"),
         ("[Main]\nevents_url = http://far.example\n", Level.WARNING, "without encryption"),
+        ("[Main]\nevents_client_key = /key\n", Level.WARNING, "is set without a certificate"),
         (
             "[Main]\nevents_url = https://far.example\nservice_region = eu\n",
             Level.WARNING,
