@@ -59,7 +59,10 @@ def open_socket(address: str) -> socket.socket:
         return _open_unix(address)
     host, port = _halves(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:  # Python's words repeat the address, as it looks in Python
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from error
 
 
 def _halves(address: str) -> tuple[str, int]:

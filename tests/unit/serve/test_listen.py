@@ -79,6 +79,14 @@ def test_what_is_in_line_is_no_news() -> None:
         assert logger.level == logging.ERROR
 
 
+def test_an_address_that_is_taken() -> None:
+    """In the system's words alone: whoever listens has named the address."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(OSError, match="in use") as caught:
+            open_socket(f"127.0.0.1:{taken.getsockname()[1]}")
+        assert caught.value.strerror == "Address already in use"
+
+
 def test_requests_are_answered_over_tcp() -> None:
     """Several over one connection, too."""
     with listening() as listener:
