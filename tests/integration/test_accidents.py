@@ -1,5 +1,6 @@
 """What an administrator removes from under a running daemon."""
 
+import socket
 import subprocess
 
 import pytest
@@ -94,3 +95,22 @@ def test_a_queue_that_nothing_may_leave(api: EventsApi, agent: Agent) -> None:
         subprocess.run(["chattr", "-a", agent.spool / "pdq"], check=True)
     wait_until(lambda: looked(agent).code == 0)
     assert len(agent.names("suc")) == 1
+
+
+def test_a_socket_that_somebody_else_has_by_now(agent: Agent) -> None:
+    """The daemon's own was removed. It leaves the other's alone when it stops, and takes its own
+    along."""
+    path = agent.root / "run" / "events.sock"
+    agent.configure(events_url="http://127.0.0.1:1", listen=path, send_interval_secs=600)
+    agent.start()
+    assert path.is_socket()
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        agent.stop()
+        assert path.is_socket()
+        path.unlink()
+    agent.start()
+    assert path.is_socket()
+    agent.stop()
+    assert not path.exists()

@@ -245,7 +245,8 @@ class Listener:
         The process ends after this, and the sockets stay open until then. (waitress closes the
         descriptor that wakes it up twice. The second time it may be another thread's file.)
         """
-        if self._address.startswith("/"):
+        # Where somebody removed it, another process may listen there by now.
+        if self._file is not None and _file_at(self._address) == self._file:
             with contextlib.suppress(OSError):
                 os.unlink(self._address)
         self._server.task_dispatcher.shutdown(timeout=STOP_SECONDS)

@@ -12,7 +12,6 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -30,9 +29,6 @@ from tests.unit.serve.clients import (
     listening,
     post,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.fixture(params=["plain", "TLS"], autouse=True)
