@@ -272,6 +272,17 @@ def test_no_room_for_a_pid_file(agent: Agent, api: EventsApi, pid_file: Path) ->
     wait_until(pid_file.exists)
 
 
+@pytest.mark.parametrize("kind", ["root's", "a FIFO"])
+def test_what_lies_in_the_place_of_the_pid_file(agent: Agent, pid_file: Path, kind: str) -> None:
+    """It is replaced."""
+    if kind == "root's":
+        pid_file.write_text("1\n")
+    else:
+        os.mkfifo(pid_file)
+    assert agent.run("pdagentd", user=AGENT).returncode == 0
+    os.kill(int(pid_file.read_text()), 0)
+
+
 def test_a_stale_pid_file_of_somebody_else(agent: Agent, pid_file: Path) -> None:
     """A pid file that names a live process of another kind keeps nobody from starting."""
     with subprocess.Popen(["sleep", "600"]) as stranger:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 
 from pdagent import exits
+from pdagent.queue.regular import read_regular
 from pdagent.queue.state import write_whole
 
 log = logging.getLogger("main")
@@ -87,7 +88,5 @@ class _PidFile:
     def remove(self) -> None:
         # Where somebody removed the queue, another daemon may have begun with a new one meanwhile.
         with contextlib.suppress(OSError, ValueError):
-            with open(self._path, encoding="ascii") as file:
-                pid = int(file.read(32))
-            if pid == os.getpid():
+            if int(read_regular(self._path, 32)) == os.getpid():
                 os.unlink(self._path)
