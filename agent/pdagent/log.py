@@ -154,6 +154,9 @@ class _Rotated(logging.FileHandler):
             with contextlib.suppress(OSError):  # on a full disk, closing writes the rest in vain
                 old.close()
 
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding="utf-8", opener=_never_waiting)
+
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):  # then the old file grows until a new one can be opened
             if self.stream is None or (size := self._size()) is None:
@@ -180,6 +183,11 @@ class _Rotated(logging.FileHandler):
 
     def _numbered(self, number: int) -> str:
         return f"{self.baseFilename}.{number}" if number else self.baseFilename
+
+
+def _never_waiting(path: str, flags: int) -> int:
+    # where a FIFO that nobody reads is in the file's place, or a link to a terminal
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
 
 
 def _handler(log_dir: str) -> _Rotated:

@@ -81,6 +81,24 @@ def test_an_unwritable_log_stops_nothing(api: EventsApi, agent: Agent) -> None:
     agent.log_file.rmdir()
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_fifo_in_the_place_of_the_log_stops_nothing(
+    api: EventsApi, agent: Agent, is_read: bool
+) -> None:
+    """Nobody has it open, or who has reads nothing."""
+    os.mkfifo(agent.log_file)
+    agent.log_file.chmod(0o666)
+    reader = os.open(agent.log_file, os.O_RDONLY | os.O_NONBLOCK) if is_read else -1
+    agent.start()
+    for number in range(600):
+        enqueue(agent, KEY, f"{number}", "x")
+    api.wait_accepted(600)
+    assert agent.stop() == 0
+    agent.log_file.unlink()
+    if is_read:
+        os.close(reader)
+
+
 def _narrow_pipe() -> tuple[int, int]:
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
