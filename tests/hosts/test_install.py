@@ -106,8 +106,11 @@ def test_image_with_init_scripts(bare: Host, packages_url: str) -> None:
     """Where no init runs no daemon is started: its agent ID would be that of all hosts of the
     image. They start it when they boot."""
     bare.packages.add_repository(f"{packages_url}/current/pdagent")
-    bare.sh("rm -f /run/utmp /run/runlevel")  # so nobody knows that
+    bare.sh("""
+        mv /sbin/runlevel /sbin/runlevel.real
+        printf '#!/bin/sh\\necho unknown\\nexit 1\\n' >/sbin/runlevel; chmod 755 /sbin/runlevel""")
     bare.packages.install()
+    bare.sh("mv /sbin/runlevel.real /sbin/runlevel")
     assert bare.sh("ls /run/pdagent /var/lib/pdagent/db 2>/dev/null || :") == "/var/lib/pdagent/db:"
     assert bare.service.is_enabled
     bare.reboot()

@@ -3,7 +3,6 @@
 import argparse
 import errno
 import os
-import re
 import select
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,7 @@ from pdagent import __version__, config, exits
 from pdagent.acceptance import say
 from pdagent.commands import terminal
 from pdagent.lines import Problem
-from pdagent.shown import escaped, masked
+from pdagent.shown import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 PIECE = 8192
 LINE_CHARS = 800  # of a line that says what is wrong
 END_CHARS = 200  # how many of them are its end, where it is longer and its middle is left out
-
-# What may be an integration key in the wrong place.
-_LIKE_A_KEY = re.compile(r"[0-9A-Za-z]{20,}")
 
 Example = tuple[str, str]  # a command line, and what it does
 
@@ -126,11 +122,6 @@ def one_line(text: str) -> str:
     if len(text) <= LINE_CHARS:
         return text
     return f"{text[: LINE_CHARS - END_CHARS]} [...] {text[-END_CHARS:]}"
-
-
-def without_keys(text: str) -> str:
-    """Words about options, for the system's log, which has other readers than the command line."""
-    return _LIKE_A_KEY.sub(lambda found: masked(found[0]), text)
 
 
 def did_you_mean(word: str, known: Iterable[str], sign: str = "") -> str:

@@ -20,7 +20,7 @@ class Parser(common.Parser):
     """A command's parser. It logs a wrong command line to the system's log too."""
 
     def error(self, message: str, hint: str = "") -> "NoReturn":
-        text = common.without_keys(message)
+        text = syslog.without_keys(message)
         syslog.error(self.prog, f"{text}. Nothing was sent; {self.prog} -h shows the options")
         super().error(message, hint)
 

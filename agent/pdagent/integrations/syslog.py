@@ -3,11 +3,19 @@ waits until it is taken."""
 
 import os
 
-from pdagent.shown import printable
+from pdagent.shown import masked, printable
 
 SOCKET = "/dev/log"
 _USER_ERROR = 1 << 3 | 3  # facility "user", severity "error" (RFC 5424, 6.2.1)
 _MAX_BYTES = 1024  # what every syslogd takes (RFC 3164, 4.1)
+
+
+def without_keys(text: str) -> str:
+    """Words about options, with what may be an integration key in the wrong place masked: the log
+    has other readers than the command line."""
+    import re  # which a command without trouble does not need
+
+    return re.sub(r"[0-9A-Za-z]{20,}", lambda found: masked(found[0]), text)
 
 
 def error(command: str, text: str, path: str = SOCKET) -> None:

@@ -71,7 +71,7 @@ class Conclusion:
             then = "waits in the queue until a key is named default"
             if may_exist(DEFAULT_KEY, self._settings):
                 then = f"goes by {DEFAULT_KEY}"
-            complain(common.without_keys(f"{error}. A page {then}"))
+            complain(syslog.without_keys(f"{error}. A page {then}"))
             return DEFAULT_KEY
         if not may_exist(key, self._settings):
             named = masked(key)
