@@ -96,6 +96,8 @@ _PATH_STATUSES = (401, 403, 404, 405)  # unless PagerDuty itself wrote the answe
 _SERVER_STATUSES = (408, 425)
 
 
+_NO = ("err", "fail", "invalid", "unauthori", "forbidden", "denied", "reject", "refuse")
+
 # The status with which PagerDuty takes an event, by API.
 _TAKEN = {"v2": 202, "change": 202, "v1": 200}
 
@@ -155,7 +157,7 @@ def _taken(
     status: int, headers: Mapping[str, str], body: bytes, version: str, pagerduty: bool
 ) -> Verdict:
     """Whether a 2xx means that the event was taken. From PagerDuty it does if the body is the one
-    that PagerDuty always sends; from a relay, if the body is a JSON object that names no errors.
+    that PagerDuty always sends; from a relay, if the body is a JSON object that does not say no.
     Captive portals, proxies that open TLS and web servers' start pages say 2xx too, and have taken
     nothing."""
     answer = _object(body)
@@ -163,11 +165,24 @@ def _taken(
         return Delivered(status)  # an integration's own address, which answers in any form
     if answer is not None and status == _TAKEN.get(version) and answer.get("status") == "success":
         return Delivered(status)
-    if answer is not None and not pagerduty and not answer.get("errors"):
+    if answer is not None and not pagerduty and not _says_no(answer):
         return Delivered(status)
     if _is_html(headers, body):
         return Unreachable(f"answered {status} with a web page, which PagerDuty does not")
     return Unreachable(f"answered {status}, and not as PagerDuty does when it takes an event")
+
+
+def _says_no(answer: dict[str, object]) -> bool:
+    """Whether an answer is one of failure, whatever its HTTP status is: so say many gateways, and
+    services that are no relays at all."""
+    status = answer.get("status")
+    if isinstance(status, str) and status.lower().startswith(_NO):
+        return True
+    if isinstance(status, int) and status >= 400:
+        return True
+    return bool(answer.get("errors") or answer.get("error")) or any(
+        answer.get(field) is False for field in ("success", "ok")
+    )
 
 
 def named(body: bytes) -> str | None:

@@ -71,6 +71,34 @@ def test_pagerduty_says_yes_in_one_way_only(version: str, status: int) -> None:
         assert verdict(this, body, version=version) == Delivered(this)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status": "error"}', b'{"status": "Failed", "message": "x"}', V1_WORDS,
+        b'{"status": 500, "message": "x"}', b'{"error": "no such route"}', b'{"errors": ["x"]}',
+        b'{"success": false}', b'{"ok": false}', b'{"status": "Unauthorized"}',
+        b'{"status": "denied"}', b'{"status": "rejected"}', b'{"status": "refused"}',
+        b'{"status": "forbidden"}', b'{"status": 400}',
+    ],
+)  # fmt: skip
+def test_a_no_with_the_status_of_a_yes(body: bytes) -> None:
+    """Many gateways answer so. The event is not taken for delivered."""
+    assert isinstance(verdict(200, body), Unreachable)
+    assert isinstance(verdict(202, body), Unreachable)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}", b'{"status": "ok"}', b'{"status": 200}', b'{"success": true, "error": null}',
+        b'{"status": "queued", "errors": []}', b'{"ok": true, "error": ""}', b'{"status": 399}',
+    ],
+)  # fmt: skip
+def test_a_relays_yes(body: bytes) -> None:
+    """Whoever passes events on has words of his own."""
+    assert verdict(200, body) == Delivered(200)
+
+
 def test_the_event_that_was_taken() -> None:
     """PagerDuty names it, in either API's words."""
     assert named(b'{"status": "success", "dedup_key": "a"}') == "a"
