@@ -89,6 +89,22 @@ def test_a_key_in_the_wrong_place_is_not_logged(agent: Agent) -> None:
     assert KEY.encode() not in done.stderr + line
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([KEY, "-t", "trigger", "-d", "x"], "unrecognized arguments: "),
+        (["--service-key-file", KEY, "-t", "trigger", "-d", "x"], "cannot read "),
+        (["-k", KEY, "-t", KEY, "-d", "x"], "invalid choice: '"),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_shown(agent: Agent, words: list[str], said: str) -> None:
+    """cron mails what a command says on stderr."""
+    done = agent.run("pd-send", *words)
+    assert done.returncode == 2
+    assert f"{said}*{KEY[-4:]}" in done.stderr.decode()
+    assert KEY.encode() not in done.stderr
+
+
 def test_a_job_whose_key_is_wrong_pages_by_the_default(private: Agent) -> None:
     """And says so."""
     name(private, default=KEY)

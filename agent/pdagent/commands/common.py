@@ -45,7 +45,10 @@ class Parser(argparse.ArgumentParser):
         word = message.removeprefix("unrecognized arguments: ").partition(" ")[0]
         if word in self.first_words:
             hint = f"If the word {word} is meant, it stands first: {self.prog} {word} -h shows how"
-        say(f"{one_line(f'{self.prog}: error: {message}')}\n{hint or self.short_usage()}", 2)
+        from pdagent.integrations.syslog import without_keys  # for a mistake only
+
+        text = one_line(f"{self.prog}: error: {without_keys(message)}")
+        say(f"{text}\n{hint or self.short_usage()}", 2)
         sys.exit(exits.USAGE)
 
     def _get_formatter(self) -> argparse.HelpFormatter:

@@ -11,8 +11,8 @@ _MAX_BYTES = 1024  # what every syslogd takes (RFC 3164, 4.1)
 
 
 def without_keys(text: str) -> str:
-    """Words about options, with what may be an integration key in the wrong place masked: the log
-    has other readers than the command line."""
+    """Words about options, with what may be an integration key in the wrong place masked: stderr,
+    which cron mails, and the log have other readers than the command line."""
     import re  # which a command without trouble does not need
 
     return re.sub(r"[0-9A-Za-z]{20,}", lambda found: masked(found[0]), text)
