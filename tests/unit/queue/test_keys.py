@@ -37,6 +37,8 @@ def test_matches_key() -> None:
     assert matches_key(LONG, "0617")
     assert not matches_key(LONG, "*")
     assert not matches_key("db", "*")
+    assert not matches_key("12345678", "5678")
+    assert matches_key("123456789", "6789")
     assert matches_key("db", "db")
 
 

@@ -212,14 +212,14 @@ def test_large_bodies_have_a_number_of_threads_for_good() -> None:
     """As many as at first, however many have been answered. Others do not wait for them."""
     dispatcher, served = _Dispatcher(2), []
 
-    def add(size: int) -> None:
+    def add(size: int, peer: int = 0) -> None:
         request = SimpleNamespace(body_bytes_received=size)
-        task = SimpleNamespace(requests=[request], service=lambda: served.append(size))
+        task = SimpleNamespace(requests=[request], service=lambda: served.append(size), peer=peer)
         dispatcher.add_task(task)
 
     for _ in range(3):
-        for _ in range(4):
-            add(LARGE_BYTES + 1)
+        for peer in (1, 2, 1, 2):
+            add(LARGE_BYTES + 1, peer)
         assert len(dispatcher.queue) == 2
         add(LARGE_BYTES)
         assert len(dispatcher.queue) == 3
