@@ -15,7 +15,8 @@ def without_keys(text: str) -> str:
     which cron mails, and the log have other readers than the command line."""
     import re  # which a command without trouble does not need
 
-    return re.sub(r"[0-9A-Za-z]{20,}", lambda found: masked(found[0]), text)
+    word = r"(?<![0-9A-Za-z])[0-9A-Za-z]{20,64}(?![0-9A-Za-z])"  # PagerDuty's keys have 32
+    return re.sub(word, lambda found: masked(found[0]), text)
 
 
 def error(command: str, text: str, path: str = SOCKET) -> None:
