@@ -23,8 +23,10 @@ $(VENV)/.ready: ci/setup.sh ci/system-packages.sh ci/packages.txt ci/requirement
 demo: setup ## the main job, start to end, against a local Events API
 	@$(PYTHON) -m tests.support.demo
 
+# A test that hangs is ended, with its process, and named: without this, CI ends with nothing but its own time.
+HANGING := --timeout 600 --timeout-method thread
 # A machine may stall beside any test. One that fails is run once more, and the summary names it: `make busy` has no such mercy.
-AGAIN := --reruns 1 -rfEsR
+AGAIN := --reruns 1 -rfEsR $(HANGING)
 
 test: lint ## every test but the slow peers, those of the packages on hosts included (as root)
 	@$(PYTHON) -m pytest --numprocesses 8 $(AGAIN) tests/unit tests/integration tests/simulation
@@ -36,8 +38,8 @@ test: lint ## every test but the slow peers, those of the packages on hosts incl
 busy: freeze ## the tests that need no host, three times beside six busy loops, and once in eight processes: none may mind
 	@for time in first second third; do \
 		echo "beside six busy loops, for the $$time time"; \
-		ci/busy.sh $(PYTHON) -m pytest --numprocesses 4 tests/unit tests/integration tests/simulation tests/faults || exit; done
-	@$(PYTHON) -m pytest --numprocesses 8 tests/unit tests/integration tests/simulation tests/faults
+		ci/busy.sh $(PYTHON) -m pytest --numprocesses 4 $(HANGING) tests/unit tests/integration tests/simulation tests/faults || exit; done
+	@$(PYTHON) -m pytest --numprocesses 8 $(HANGING) tests/unit tests/integration tests/simulation tests/faults
 
 lint: setup ## ruff, mypy --strict, the arrows between rooms, shellcheck
 	@$(VENV)/bin/ruff check .

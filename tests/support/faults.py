@@ -69,9 +69,21 @@ def attached(pid: int, fault: str, log: Path | None = None) -> Iterator[None]:
         # it may be over already: what it was to kill is dead
         wait_until(lambda: _is_traced(pid) or tracer.poll() is not None)
         yield
-    finally:
         tracer.terminate()
+        # A process may die while strace lets go of it. strace 6.1 then waits for its first thread,
+        # and the kernel keeps that one until strace has taken note of the others: for ever. Whoever
+        # is dead needs no letting go.
+        wait_until(lambda: tracer.poll() is not None or _is_dead(pid))
+    finally:
+        tracer.kill()
         tracer.wait()
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
 
 
 def _is_traced(pid: int) -> bool:
