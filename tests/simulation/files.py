@@ -1,7 +1,6 @@
 """What the simulated kernel hands out: open files, pipes, walks through a directory, `os.path`, and
 what `stat` and errors say."""
 
-import errno
 import io
 import os
 import posixpath
@@ -40,8 +39,9 @@ class Scan:
     """A walk through a directory by the hashes of its names, as ext4 does it: what comes meanwhile
     is seen if it lands behind the reader."""
 
-    def __init__(self, kernel: "Kernel", directory: Inode) -> None:
+    def __init__(self, kernel: "Kernel", path: str, directory: Inode) -> None:
         self._kernel = kernel
+        self._path = path
         self._directory = directory
 
     def __iter__(self) -> Iterator["Entry"]:
@@ -53,7 +53,7 @@ class Scan:
             if not rest:
                 return
             place = min(rest)
-            yield Entry(self._kernel, place[1], names[place[1]])
+            yield Entry(self._kernel, f"{self._path}/{place[1]}", names[place[1]])
 
     def __enter__(self) -> "Scan":
         return self
@@ -63,20 +63,19 @@ class Scan:
 
 
 class Entry:
-    def __init__(self, kernel: "Kernel", name: str, inode: int) -> None:
-        self.name = name
+    """A name that was found, and asks for the file by its name: another may have it by now."""
+
+    def __init__(self, kernel: "Kernel", path: str, inode: int) -> None:
+        self.name = posixpath.basename(path)
         self._kernel = kernel
+        self._path = path
         self._inode = inode
 
     def inode(self) -> int:
         return self._inode
 
     def stat(self, follow_symlinks: bool = True) -> SimpleNamespace:
-        self._kernel.world.wait(f"lstat {self.name}")
-        inode = self._kernel.disk.tree.inodes[self._inode]
-        if not inode.links:
-            raise error(errno.ENOENT)
-        return status(inode)
+        return self._kernel.lstat(self._path)
 
 
 class Paths:

@@ -137,7 +137,7 @@ class Kernel:
 
     def scandir(self, path: str) -> Scan:
         self._call("scandir", path)
-        return Scan(self, self._at(path))
+        return Scan(self, path, self._at(path))
 
     def statvfs(self, path: str) -> SimpleNamespace:
         self._call("statvfs", path)

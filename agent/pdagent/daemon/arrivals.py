@@ -174,7 +174,7 @@ class Arrivals:
         #   daemon: has found both, and must not send resolve before trigger
         if not self._missed:
             self._woken()
-        self._workers.add([entry for entry in found if not self._is_known(entry[0])])
+        self._workers.add([entry for entry in found if not self._workers.knows(entry[0])])
 
     def _look(self) -> bool:
         """Looks at the whole directory. Returns whether it could."""
@@ -188,7 +188,7 @@ class Arrivals:
         try:
             strange: set[str] = set()
             self._window.begin()
-            for seen in self._backlog.look(self._is_known):
+            for seen in self._backlog.look(self._workers.knows):
                 if seen.is_directory:
                     strange.add(seen.name)
                 else:
@@ -230,9 +230,6 @@ class Arrivals:
         os.close(fifo)
         self._missed = True
         log.error("the FIFO %s was removed: made anew", path)
-
-    def _is_known(self, name: str) -> bool:
-        return self._workers.knows(name)
 
     def _leave(self, strange: set[str]) -> None:
         # A directory is never moved: in err/ its owner could go on writing into it.

@@ -77,6 +77,8 @@ class Window:
 
     def _cut(self, owner: int, room: int) -> None:
         names = self._found[owner]
+        if len(names) <= room:
+            return
         names.sort(key=place)
         for name in names[room:]:
             self._leave_out(name)

@@ -51,6 +51,10 @@ class Seen:
     changed: int
 
 
+def _seen(name: str, status: os.stat_result) -> Seen:
+    return Seen(name, status.st_uid, stat.S_ISDIR(status.st_mode), status.st_ctime_ns)
+
+
 class Backlog:
     """The spool at `root`, for its owner."""
 
@@ -103,7 +107,7 @@ class Backlog:
                     if known(entry.name):
                         continue
                     try:
-                        seen = self._status(entry.name)
+                        seen = _seen(entry.name, entry.stat(follow_symlinks=False))
                     except FileNotFoundError:  # settled meanwhile
                         continue
                     except OSError:
@@ -123,13 +127,9 @@ class Backlog:
         """The entry of pdq/ of that name. None if there is none, or if the disk does not tell:
         anyone may have made the name up."""
         try:
-            return self._status(name)
+            return _seen(name, os.lstat(f"{self.root}/{PENDING}/{name}"))
         except (OSError, ValueError):  # a ValueError: no name of any file
             return None
-
-    def _status(self, name: str) -> Seen:
-        status = os.lstat(f"{self.root}/{PENDING}/{name}")
-        return Seen(name, status.st_uid, stat.S_ISDIR(status.st_mode), status.st_ctime_ns)
 
     def load(self, name: str, large: bool = True, fitting: bool = False) -> Pending:
         """Reads a pending event. With `fitting`, it is cut to what PagerDuty takes.

@@ -30,4 +30,5 @@ def order(name: str) -> tuple[int, str]:
 
 def place(name: str) -> tuple[int, str]:
     """As `order`, but for any name. Names that are not events' come first."""
-    return order(name) if key_of(name) is not None else (0, name)
+    match = _NAME.fullmatch(name)
+    return (int(match[1]), name) if match else (0, name)
