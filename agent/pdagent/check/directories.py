@@ -44,6 +44,7 @@ def directories(settings: Config, service: Service | None) -> Iterator[Finding]:
         *_wake(settings),
         *_apart(settings),
         *_without_links(settings),
+        *_in_memory(settings),
     ):
         good = False
         yield finding
@@ -161,6 +162,24 @@ def _without_links(settings: Config) -> Iterator[Finding]:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(path)
+
+
+def _in_memory(settings: Config) -> Iterator[Finding]:
+    """Whether the queue is in the host's memory. There fsync(2) succeeds and keeps nothing."""
+    with contextlib.suppress(OSError):  # the other lines say what is not there
+        device = os.stat(f"{settings.spool_dir}/{PENDING}").st_dev
+        number = f"{os.major(device)}:{os.minor(device)}"
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:  # proc(5)
+            kinds = {
+                kind.partition(" ")[0]
+                for line in mounts
+                for place, _, kind in [line.partition(" - ")]
+                if place.split()[2] == number
+            }
+        if kinds & {"tmpfs", "ramfs"}:
+            text = f"{settings.spool_dir} is in memory ({kinds.pop()})"
+            text += ": events that wait are lost when this host goes down"
+            yield warning(DIRECTORIES, text, "Let data_dir be on a disk.")
 
 
 def _new_name() -> str:

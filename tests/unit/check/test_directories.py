@@ -175,6 +175,16 @@ def test_a_mount_within_the_queue(settings: Config, name: str, says: str) -> Non
     assert os.listdir(path) == []
 
 
+def test_a_queue_in_memory(settings: Config) -> None:
+    """What `pd-send` writes there lasts as long as the host is up."""
+    with private_mounts():
+        mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", settings.spool_dir)
+        list(repaired("/none", settings, SELF))
+        bad = only(settings)
+    assert bad.level is Level.WARNING
+    assert bad.text.startswith(f"{settings.spool_dir} is in memory (tmpfs): events that wait ")
+
+
 def test_missing(settings: Config) -> None:
     """What is not there is named; a file in a directory's place as well."""
     os.rmdir(f"{settings.spool_dir}/suc")
