@@ -22,6 +22,8 @@ def masked(key: str) -> str:
 def masked_name(name: str) -> str:
     """A spool file's name as logs may show it, whether it is an event's or not."""
     head, underscore, rest = name.removesuffix(".txt").partition("_")
+    if len(head) >= 20 and head.isalnum():  # a key in the place of a time
+        return masked(head)
     return printable(head)[:40] + (underscore and "_" + masked(rest))
 
 

@@ -32,10 +32,14 @@ def test_a_key_shows_its_last_four(key: str, shown: str) -> None:
         (f"1795402356123456_{KEY}.txt", "1795402356123456_*0617"),
         ("1795402356123456_KEY1.txt", "1795402356123456_*"),
         (f"1795402356123456_a_{KEY}.txt", "1795402356123456_*0617"),
+        (KEY, "*0617"),
+        (f"{KEY}.txt", "*0617"),
+        (f"{KEY}_x.txt", "*0617"),
         ("nonsense", "nonsense"),
         ("a\nb", "a?b"),
         ("\udcff.txt", "?"),
-        ("x" * 255, "x" * 40),
+        ("-" * 255, "-" * 40),
+        ("x" * 255, "*xxxx"),
     ],
 )
 def test_a_name_shows_when_and_not_whose(name: str, shown: str) -> None:
