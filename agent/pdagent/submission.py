@@ -206,7 +206,7 @@ def _integration_key(key: str | None, key_file: str | None, option: str, setting
     elif key_file is not None:
         origin = "argument --service-key-file"
         key = _first_line(key_file)
-    elif b"PD_SERVICE_KEY" in posix.environ:
+    elif posix.environ.get(b"PD_SERVICE_KEY"):
         origin = "PD_SERVICE_KEY"
         key = posix.environ[b"PD_SERVICE_KEY"].decode("utf-8", "surrogateescape")
     elif may_exist(DEFAULT_KEY, settings):

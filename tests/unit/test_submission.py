@@ -222,6 +222,8 @@ def test_the_default_key(environment: dict[bytes, bytes], keys: dict[str, str] |
     assert asked(key="KEY2").event(config).key == "KEY2"
     environment[b"PD_SERVICE_KEY"] = b"KEY3"
     assert asked(key=None).event(config).key == "KEY3"
+    environment[b"PD_SERVICE_KEY"] = b""  # of a script that empties what it can't unset
+    assert asked(key=None).event(config).key == "@default"
 
 
 def test_an_unusable_key_is_named_by_its_origin(
