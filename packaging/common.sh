@@ -116,8 +116,15 @@ bring_links_back() {
 remove_bytecode() {
     for directory in /usr/lib/python*/*-packages/pdagent /usr/lib64/python*/*-packages/pdagent; do
         [ -d "$directory" ] || continue
-        [ -n "$(find "$directory" -name '*.py')" ] || rm -rf "$directory"
+        # where there is no find, nothing is known of what is in use
+        modules=$(find "$directory" -name '*.py') || continue
+        [ -n "$modules" ] || rm -rf "$directory"
     done
+}
+
+# usage: are_equal FILE FILE. Small images have no cmp.
+are_equal() {
+    [ -f "$1" ] && [ -f "$2" ] && [ "$(cat "$1")" = "$(cat "$2")" ]
 }
 
 # usage: agent_pids WORD: the processes of user pdagent with WORD in their command line. Those of a container, which have another

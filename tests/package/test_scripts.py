@@ -300,6 +300,32 @@ def test_an_old_daemon_that_cannot_be_ended() -> None:
     assert 100 < seen.stdout.count("slept") < 500
 
 
+def test_a_small_image_without_find_or_cmp(tmp_path: Path) -> None:
+    """What is edited is told from what is not, and nothing is removed that may be in use."""
+    (tmp_path / "bin").mkdir()
+    for name in ("cat", "rm"):
+        (tmp_path / "bin" / name).symlink_to(f"/bin/{name}")
+    for name, text in (("ours", "same\n"), ("same", "same\n"), ("edited", "same\n\n#\n")):
+        (tmp_path / name).write_text(text)
+    are_equal = function_of("packaging/common.sh", "are_equal")
+    calls = "".join(
+        f"are_equal {tmp_path}/ours {tmp_path}/{name} && echo {name} || :\n"
+        for name in ("same", "edited", "missing")
+    )
+    assert shell(f"PATH={tmp_path}/bin\n{are_equal}{calls}").stdout == "same\n"
+
+    module = tmp_path / "python2.6/site-packages/pdagent/config.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    remove = function_of("packaging/common.sh", "remove_bytecode")
+    remove = remove.replace("/usr/lib/", f"{tmp_path}/")
+    shell(f"PATH={tmp_path}/bin\n{remove}remove_bytecode")
+    assert module.exists()
+    module.rename(module.with_suffix(".pyc"))
+    shell(f"{remove}remove_bytecode")
+    assert not module.parent.exists()
+
+
 @pytest.mark.parametrize(
     ("there", "called"),
     [
