@@ -5,7 +5,10 @@ import re
 import shlex
 import subprocess
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import testinfra.host
+from testinfra.backend.base import BaseBackend, CommandResult
 
 Family = Literal["deb", "rpm"]
 Init = Literal["systemd", "sysv"]
@@ -59,16 +62,20 @@ class Engine:
         return done.stdout.strip()
 
     def start(self, image: str, init: Init, names: list[str]) -> str:
-        """A container that boots; `names` lead to this machine. Its name."""
+        """A container that boots; `names` lead to this machine. Its id."""
         self._count += 1
-        container = f"{self.label}-{self._count}"
         hosts = [f"--add-host={name}:{self.gateway}" for name in names]
-        options = [f"--name={container}", f"--network={self.label}", "--pull=never", *hosts]
+        options = [f"--name={self.label}-{self._count}", f"--network={self.label}", *hosts]
         # nobody answers for other names, and some programs ask for each name's IPv6 address, too
-        options += ["--dns-opt=timeout:1", "--dns-opt=attempts:1"]
+        options += ["--pull=never", "--dns-opt=timeout:1", "--dns-opt=attempts:1"]
         options += RUN[self.program, init] + shlex.split(os.environ.get("PDAGENT_RUN_OPTIONS", ""))
-        self("run", "--detach", *options, image, "/sbin/init")
-        return container
+        return self("run", "--detach", *options, image, "/sbin/init")
+
+    def seen_by(self, container: str, user: str) -> testinfra.host.Host:
+        """A container as testinfra sees it, which runs its commands there as `user`."""
+        if "PDAGENT_LAB" in os.environ:
+            return testinfra.host.Host(_Runtime(container, user))
+        return testinfra.get_host(f"{self.program}://{user}@{container}")
 
     def restart(self, container: str, init: Init) -> None:
         """Shut down and boot again. SysV's init has no signal for it."""
@@ -88,3 +95,23 @@ class Engine:
 
     def close(self) -> None:
         self("network", "rm", "--force", self.label)
+
+
+class _Runtime(BaseBackend):  # type: ignore[misc]
+    """Runs commands by the lab's runtime. podman asks it for the same, and takes three times as
+    long over that: a third of all that the tests on hosts cost."""
+
+    NAME = "runc"
+    AS_USER = """HOME=$(getent passwd "$1" | cut -d: -f6) exec setpriv --reuid="$1" \\
+        --regid="$(id -g "$1")" --init-groups /bin/sh -c "$2\""""
+
+    def __init__(self, container: str, user: str) -> None:
+        super().__init__(container)
+        self._user = user
+
+    def run(self, command: str, *args: str, **_: Any) -> CommandResult:
+        command = self.get_command(command, *args)
+        words = ["runc", "exec", self.hostname, "/bin/sh", "-c", command]
+        if self._user != "root":
+            words[-1:] = [self.AS_USER, "sh", self._user, command]
+        return self.run_local(f"{shlex.join(words)} </dev/null")

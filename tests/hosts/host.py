@@ -2,7 +2,6 @@
 
 import shlex
 
-from testinfra import get_host
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host as Testinfra
 
@@ -17,7 +16,7 @@ BOOTED = {
 
 
 class Host:
-    """A booted container. An exec costs a quarter of a second: scripts do much at once."""
+    """A booted container. Each command costs its own time: scripts do much at once."""
 
     def __init__(self, engine: Engine, spec: Spec, image: str, names: list[str]) -> None:
         self.engine = engine
@@ -38,8 +37,7 @@ class Host:
     def as_user(self, user: str) -> Testinfra:
         """The host, as testinfra sees it."""
         if user not in self._users:
-            address = f"{self.engine.program}://{user}@{self.container}"
-            self._users[user] = get_host(address)
+            self._users[user] = self.engine.seen_by(self.container, user)
         return self._users[user]
 
     def run(self, script: str, user: str = "root") -> CommandResult:
