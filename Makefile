@@ -12,7 +12,7 @@ export ARCHES
 .PHONY: arm64 selinux fleet help setup demo test busy lint faults simulation mutants bench freeze runtime runtime-profile runtime-lock newer packages repos release verify roots hosts peers reference requirements clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 setup: $(VENV)/.ready ## system packages (when root), virtual environment, pinned tools
 

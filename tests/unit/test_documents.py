@@ -172,3 +172,16 @@ def test_exit_codes() -> None:
     page = (REPOSITORY / "docs" / "exit-codes.md").read_text()
     codes = {value for name, value in vars(exits).items() if name.isupper()}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == codes
+
+
+def test_make_help_lists_what_pages_have_people_make() -> None:
+    """`make help` has each target that a page names."""
+    command = ["make", "--no-print-directory", "-C", str(REPOSITORY), "help"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    known = {line.split()[0] for line in told.splitlines()}
+    pages = [REPOSITORY / "CONTRIBUTING.md", *documents()]
+    text = "".join(page.read_text() for page in pages)
+    found = re.findall(r"(?:`|^ {4,})make((?: [a-z0-9-]+)+)", text, re.MULTILINE)
+    named = {target for targets in found for target in targets.split()}
+    assert {"arm64", "demo", "test"} <= named
+    assert named - known == set()
