@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pdagent import exits
+from pdagent import api, exits
 from pdagent.lines import parse
+from pdagent.queue import envelope
 from pdagent.wire import environment
 from tests.support.documents import REPOSITORY, Block, blocks, documents
 
@@ -185,3 +186,11 @@ def test_make_help_lists_what_pages_have_people_make() -> None:
     named = {target for targets in found for target in targets.split()}
     assert {"arm64", "demo", "test"} <= named
     assert named - known == set()
+
+
+def test_actions() -> None:
+    """The page of JSON has each kind of event that `pd-queue` knows."""
+    page = (REPOSITORY / "docs" / "json.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| `action` |"))
+    actions = [*api.ACTIONS, "change", *envelope.PATHS]
+    assert [action for action in actions if f"`{action}`" not in row] == []
