@@ -194,3 +194,10 @@ def test_actions() -> None:
     row = next(line for line in page.splitlines() if line.startswith("| `action` |"))
     actions = [*api.ACTIONS, "change", *envelope.PATHS]
     assert [action for action in actions if f"`{action}`" not in row] == []
+
+
+def test_modules_are_run_as_a_checkout_can() -> None:
+    """A module that a page has people run is run by the environment's Python, which finds all."""
+    for page in (REPOSITORY / "CONTRIBUTING.md", *documents()):
+        for before in re.findall(r"(.*)python3? -m (?:tests|benchmarks)", page.read_text()):
+            assert before.endswith("PYTHONPATH=agent:. .venv/bin/"), page.name
