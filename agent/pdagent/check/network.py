@@ -227,7 +227,8 @@ def ca_bundle(
     inside: bool = False,
 ) -> Iterator[Finding]:
     """Which authorities are trusted. `inside`: this process is as the service is."""
-    if settings.base_url.startswith("http:"):
+    # A ca_file is also for TLS to a proxy, another relay or the heartbeat, and the daemon wants it.
+    if settings.base_url.startswith("http:") and not settings.ca_file:
         return
     try:
         path = ca_file(settings, environment)

@@ -36,6 +36,8 @@ RELAY = "https://relay.example"
     [
         ("keys_file", {}),
         ("ca_file", {}),
+        ("ca_file", {"events_url": "http://127.0.0.1:1", "proxy_url": "https://127.0.0.1:2"}),
+        ("ca_file", {"events_url": f"http://127.0.0.1:1 {RELAY}"}),
         ("events_token_file", {"events_url": RELAY}),
         ("events_client_cert", {"events_url": RELAY}),
         ("listen_tokens_file", {"listen": "127.0.0.1:1"}),
