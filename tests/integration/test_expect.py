@@ -243,7 +243,9 @@ def test_root_cancels_what_others_expect(api: EventsApi, agent: Agent) -> None:
         return done.returncode, (done.stdout + done.stderr).decode()
 
     number = str(STRANGER.uid)
-    assert "60m waits" in cancel("--user", number, "--dry-run")[1]
+    shown = cancel("--user", number, "--dry-run")[1]
+    assert "60m waits" in shown
+    assert shown.endswith("\n1 expectation(s) would be cancelled.\n")
     assert cancel("--user", number) == (0, "1 expectation(s) cancelled.\n")
     wait_until(lambda: len(agent.names("expected")) == 2)
     assert cancel("-i", "other") == (0, "0 expectation(s) cancelled.\n")

@@ -26,6 +26,7 @@ def cancel(view: View, options: argparse.Namespace) -> int:
         now = present()
         lines = [awaited.awaited(each, now) for each in found]
         common.emit(awaited.table(view, lines, terminal.columns()))
+        common.emit([f"{len(lines)} expectation(s) would be cancelled.\n"])
         return exits.DONE
     spool = None
     for number, each in enumerate(found):
