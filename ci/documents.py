@@ -40,6 +40,8 @@ FILES = """\
 _KEY = "PD_SERVICE_KEY\tthe integration key, where no option gives it\n"
 ENVIRONMENT = {
     "pd-send": _KEY,
+    "pd-queue": "NO_COLOR\twatch: no colours, if this is set\n",
+    "pdagent": _KEY,
     "pdagentd": "http_proxy, https_proxy, no_proxy\tthe proxy, unless proxy_url is set\n",
     **dict.fromkeys(INTEGRATIONS, _KEY),
 }
@@ -102,13 +104,18 @@ def examples(command: Command) -> str:
 
 
 def exit_codes(name: str) -> str:
-    """Those of one command, from the page that has them all."""
-    page = Path(__file__).parents[1] / "docs" / "exit-codes.md"
-    rows = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \|", page.read_text(), re.MULTILINE)
-    return "\n".join(
-        f"{code}\t{meaning.replace('`', '')}"
+    """Those of one command, from the page that has them all: the table's rows, and what the page
+    says below it of a command with codes of its own."""
+    page = (Path(__file__).parents[1] / "docs" / "exit-codes.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \|", page, re.MULTILINE)
+    codes = "\n".join(
+        f"{code}\t{meaning}"
         for code, commands, meaning in rows
         if commands == "all" or f"`{name}`" in commands
+    )
+    others = [text for text in page.split("\n\n") if text.startswith(f"`{name} ")]
+    return table("EXIT STATUS", codes.replace("`", "")) + "".join(
+        f".PP\n{quote(text.replace('`', ''))}\n" for text in others
     )
 
 
@@ -125,7 +132,7 @@ def command_page(command: Command) -> str:
     page += table("EXAMPLES", examples(command))
     variables = "PDAGENT_CONF\tthe configuration file, where no option names one\n"
     page += table("ENVIRONMENT", ENVIRONMENT.get(name, "") + variables)
-    page += table("FILES", FILES) + table("EXIT STATUS", exit_codes(name))
+    page += table("FILES", FILES) + exit_codes(name)
     others = sorted(f"{other}({PAGES[other][0]})" for other in PAGES if other != name)
     return page + f".SH SEE ALSO\n{quote(', '.join([*others, 'pdagent.conf(5)']))}\n"
 
@@ -135,14 +142,16 @@ def conf_page() -> str:
     page += ".SH SYNOPSIS\n.B /etc/pdagent.conf\n.SH DESCRIPTION\n" + quote(
         "The configuration is one section, [Main], of lines such as name = value. Lines that "
         "begin with # or ; are comments. A setting that is not there has its default.\n"
-        "A value without a meaning keeps pdagentd from starting, with file and line in its log. It "
-        "does not keep pd-send from queueing an event.\n"
+        "A value without a meaning keeps pdagentd from starting, with file and line in its log. "
+        "Where it is that of a setting of the old agent, its default is used, with a warning. No "
+        "mistake keeps pd-send from queueing an event, unless it may hide data_dir.\n"
         "A second section, [Keys], gives names to integration keys, in lines such as db = KEY: for "
         "pd-send -k @db. keys_file may have such a section, too.\n"
         "After this file, /etc/pdagent.conf.d/*.conf are read, in order of their names: pieces "
         "with the same sections. A later setting wins.\n"
-        "A running pdagentd reads the file again on SIGHUP, and keeps what it has if that is "
-        "wrong.\n"
+        "systemctl reload pdagent has a running pdagentd read all of it again. It fails where "
+        "pdagentd refuses the new configuration, and goes on with the old one. SIGHUP does the "
+        "same, but nobody hears of a mistake then, except in the log.\n"
     )
     rows = (f"{each.name} = {each.written}".rstrip() + f"\t{each.meaning}" for each in settings())
     page += table("SETTINGS AND THEIR DEFAULTS", "\n".join(rows)) + table("FILES", FILES)
