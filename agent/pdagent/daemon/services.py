@@ -186,7 +186,8 @@ class Services:
             self._workers.passage,
             self._workers.origins,
         )
-        self._listener = Listener(address, app, BOUNDS, self._encryption)
+        turned_away = self._workers.tally.count_turned_away
+        self._listener = Listener(address, app, BOUNDS, self._encryption, turned_away)
         self._fix(_LISTEN)
         log.info("Listening at %s", address)
 

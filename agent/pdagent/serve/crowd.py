@@ -8,12 +8,13 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import ErrorTask
 
 # In a request's environment: the name in the certificate that the client has shown, if any.
 CERTIFICATE = "pdagent.certificate"
@@ -51,11 +52,23 @@ class _Parser(HTTPRequestParser):
             raise ParsingError("Content-Length beside Transfer-Encoding")
 
 
+class _Refusal(ErrorTask):
+    """waitress's own answer, to what it can't read, or what is too large."""
+
+    channel: "Channel"
+    request: Any  # what was sent, and what is wrong with it
+
+    def execute(self) -> None:
+        self.channel.turn_away(self.request.error.code)
+        super().execute()
+
+
 class Channel(HTTPChannel):
     """A connection. A client that sends a byte now and then is cut off like one that sends nothing,
     since all bytes of a request count as one activity."""
 
     parser_class = _Parser
+    error_task_class = _Refusal
 
     def __init__(self, crowd: "Crowd", *args: Any, **kwargs: Any) -> None:
         self.active_at = time.monotonic()
@@ -85,6 +98,10 @@ class Channel(HTTPChannel):
         if len(self.requests) > AHEAD_MOST:
             self.will_close = True
         self._crowd.make_room()
+
+    def turn_away(self, status: int) -> None:
+        """A request was answered with this status, and the application did not see it."""
+        self._crowd.turned_away(status)
 
     def writable(self) -> bool:
         # While a request is being answered, its thread writes the answer, and wakes the loop at its
@@ -128,10 +145,13 @@ class Crowd:
     longest. So whoever fills all places takes them from himself. A client that sends its request at
     once is served before its connection could be the one that has waited longest. If the bodies are
     too large together, the same goes for the peer whose bodies are the largest.
+
+    `turned_away` is told the status of each answer that the application did not give.
     """
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, turned_away: Callable[[int], object]) -> None:
         self._bounds = bounds
+        self.turned_away = turned_away
         self.channels: Mapping[int, Any] = {}
 
     def make_room(self) -> None:

@@ -62,6 +62,8 @@ _REASONS = {
     503: "Service Unavailable",
     508: "Loop Detected",
 }
+# The listener answers these by itself, and 400 and 413 too: to strangers, and to huge headers.
+_OF_LISTENER = (403, 431)
 
 
 class Answer(NamedTuple):
@@ -100,7 +102,8 @@ class Endpoint:
         # A large body takes up to 32 MB once it is parsed, and no other thread runs meanwhile: so
         # one at a time.
         self._parsing = threading.Lock()
-        tally.turned_away.update({status: 0 for status in _REASONS if status >= 400})
+        refusals = [status for status in _REASONS if status >= 400]
+        tally.turned_away.update(dict.fromkeys((*refusals, *_OF_LISTENER), 0))
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         try:

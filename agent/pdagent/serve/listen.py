@@ -175,7 +175,8 @@ class _Large:
 
 class Listener:
     """Serves `app` at `address`, in threads of its own, from construction until `close`, with TLS
-    if there is an `encryption`. Raises OSError when it can't."""
+    if there is an `encryption`. `turned_away` is told the status of each answer that `app` did not
+    give. Raises OSError when it can't."""
 
     def __init__(
         self,
@@ -183,15 +184,16 @@ class Listener:
         app: "WSGIApplication",
         bounds: Bounds,
         encryption: "Encryption | None" = None,
+        turned_away: Callable[[int], object] = lambda _: None,
     ) -> None:
         logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every request in line
         self._address = address
         self._socket = bound = open_socket(address)
         self._file = _file_at(address)
-        self._crowd = Crowd(bounds)
+        self._crowd = Crowd(bounds, turned_away)
         self._map: dict[int, Any] = {}
         server = create_server(
-            guarded(app, by_name=address.startswith("/") or not is_local(address)),
+            guarded(app, address.startswith("/") or not is_local(address), turned_away),
             map=self._map,
             _dispatcher=_Dispatcher(max(1, bounds.threads // 4)),
             sockets=[bound],

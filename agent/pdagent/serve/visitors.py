@@ -7,7 +7,7 @@ own name leads to this host (DNS rebinding) is known by that name.
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 _SITES = ("none", "same-origin")
 
 
-def guarded(app: "WSGIApplication", by_name: bool) -> "WSGIApplication":
-    """The application, but strangers are answered 403. `by_name`: callers may use any name for this
-    host. A loopback address has no other name than localhost."""
+def guarded(
+    app: "WSGIApplication", by_name: bool, turned_away: Callable[[int], object]
+) -> "WSGIApplication":
+    """The application, but strangers are answered 403, and `turned_away` is told so. `by_name`:
+    callers may use any name for this host. A loopback address has no other name than localhost."""
 
     def answer(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         problem = _problem(environ, by_name)
         if not problem:
             return app(environ, start)
+        turned_away(403)
         text = {"status": "forbidden", "message": "Forbidden", "errors": [problem]}
         data = json.dumps(text).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]

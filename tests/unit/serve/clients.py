@@ -3,7 +3,7 @@
 import http.client
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,9 +41,13 @@ def echo(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
 
 @contextmanager
 def listening(
-    address: str = "127.0.0.1:0", bounds: Bounds = BOUNDS, app: "WSGIApplication" = echo
+    address: str = "127.0.0.1:0",
+    bounds: Bounds = BOUNDS,
+    app: "WSGIApplication" = echo,
+    turned_away: Callable[[int], object] = lambda _: None,
 ) -> Iterator[Listener]:
-    listener = Listener(address, app, bounds, Encryption(TLS.context) if TLS.on else None)
+    encryption = Encryption(TLS.context) if TLS.on else None
+    listener = Listener(address, app, bounds, encryption, turned_away)
     yield listener
     listener.close()
 

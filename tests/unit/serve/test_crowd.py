@@ -264,7 +264,7 @@ def test_what_is_left_of_an_answer_comes_once_the_client_reads() -> None:
 
 def test_the_loop_wakes_when_the_first_client_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not a second after that."""
-    made = crowd.Crowd(Bounds(1000, seconds=3600))
+    made = crowd.Crowd(Bounds(1000, seconds=3600), lambda _: None)
     late = SimpleNamespace(is_served=False, is_in_headers=False)
     monkeypatch.setattr(made, "_open", lambda: [late])
     late.active_at = time.monotonic() - 3599.5

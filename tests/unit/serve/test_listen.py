@@ -171,6 +171,23 @@ def test_a_socket_that_somebody_removes_is_made_anew(
         path.unlink()  # and it ends as ever
 
 
+def test_who_listens_is_told_what_the_application_does_not_see() -> None:
+    """Each answer that the listener gives by itself, for whoever counts them, and no other."""
+    told: list[int] = []
+    with listening(turned_away=told.append) as listener:
+        for request, status in (
+            (GET, b"200"),
+            (GET.replace(b"\r\n\r\n", b"\r\nOrigin: http://evil.example\r\n\r\n"), b"403"),
+            (b"POST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n", b"413"),
+            (b"GET / HTTP/1.1\r\nX: " + b"x" * 17_000 + b"\r\n\r\n", b"431"),
+            (b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", b"400"),
+        ):
+            with connect(listener) as connection:
+                connection.sendall(request)
+                assert connection.recv(1000).split()[1] == status
+    assert told == [403, 413, 431, 400]
+
+
 def test_a_body_that_is_too_large_is_not_read() -> None:
     """Not even to its end, and not when its length is hidden."""
     with listening() as listener:

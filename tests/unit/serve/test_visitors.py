@@ -23,7 +23,9 @@ def status(by_name: bool, **environ: str) -> int:
         said.append(int(line.split()[0]))
         return None
 
-    list(guarded(open_to_all, by_name)(environ, start))  # type: ignore[arg-type]
+    told: list[int] = []
+    list(guarded(open_to_all, by_name, told.append)(environ, start))  # type: ignore[arg-type]
+    assert told == [code for code in said if code == 403]
     return said[0]
 
 
