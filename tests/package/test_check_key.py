@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.support.documents import REPOSITORY
 from tests.support.repository import Keys, run
 
 pytestmark = pytest.mark.skipif(not shutil.which("gpg"), reason="not installed: gpg")
@@ -39,6 +41,14 @@ def test_check_key(
     assert status == bool(complaint)
     assert complaint in said
     assert bool(said) == bool(complaint)
+
+
+def test_check_key_says_what_the_page_has(signer: Keys, tmp_path: Path) -> None:
+    """Whoever looks for its words in docs/publish.md finds them."""
+    page = (REPOSITORY / "docs" / "publish.md").read_text()
+    said = check_key(signer.export(tmp_path / "key", signer.make("its last year", "360d")))[1]
+    words = said.strip().removeprefix("check-key: ")
+    assert f"`{re.sub('[0-9]+', '…', words)}`" in page
 
 
 def test_check_key_looks_at_the_successor(signer: Keys, tmp_path: Path) -> None:
