@@ -121,6 +121,9 @@ def compare(package: Path, again: Path) -> None:
 
 
 def main(package: Path) -> int:
+    if not (package.is_file() and package.suffix in (".deb", ".rpm")):
+        print("verify: PACKAGE must name a package's file, a .deb or an .rpm", file=sys.stderr)
+        return 2
     try:
         with TemporaryDirectory() as scratch:
             compare(package, rebuild(package, Path(scratch) / "tree"))

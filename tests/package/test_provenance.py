@@ -134,3 +134,11 @@ def test_made_again(integrations: Path, capsys: pytest.CaptureFixture[str]) -> N
     if any(row["value"].endswith("+changes") for row in made):
         pytest.skip("this tree has changes that are in no commit")
     assert main(integrations) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "nothing.deb", "file"])
+def test_what_is_no_package(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`make verify` without a package, or with a wrong name, says in one line what it wants."""
+    (tmp_path / "file").touch()
+    assert main(tmp_path / name) == 2
+    assert "PACKAGE must name a package's file" in capsys.readouterr().err
