@@ -1,6 +1,7 @@
 """The commands: texts and exit codes that scripts and habits rely on, and what is new."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -122,6 +123,14 @@ def test_nobody_takes_a_lost_answer_for_an_empty_one(agent: Agent, command: str)
     )
     said = f"{name}: cannot write to standard output: No space left on device\n"
     assert (result.returncode, result.stderr.decode()) == (74, said)
+
+
+@pytest.mark.parametrize("command", ["pd-send -h", "pdagentd -h", "pdagent --version"])
+def test_help_that_goes_nowhere(agent: Agent, command: str) -> None:
+    """It is no success either where stderr is closed besides stdout."""
+    name, *arguments = command.split()
+    result = agent.run(name, *arguments, preexec=lambda: os.closerange(1, 3))
+    assert result.returncode == 74
 
 
 def test_a_lost_receipt_is_no_error(agent: Agent) -> None:

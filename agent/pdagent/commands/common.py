@@ -104,11 +104,8 @@ class Parser(argparse.ArgumentParser):
             text += "\nexamples:\n" + "".join(rows)
         return text
 
-    def _print_message(self, message: str, file: object = None) -> None:
-        if file is sys.stderr:
-            say(message.rstrip("\n"), 2)
-        else:
-            emit([message])
+    def _print_message(self, message: str, _file: object = None) -> None:
+        emit([message])  # help and the version: `error` says what belongs on stderr
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         try:
