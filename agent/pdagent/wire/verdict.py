@@ -6,6 +6,7 @@ events.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -95,8 +96,9 @@ Verdict = Delivered | Refused | Throttled | Troubled | Unreachable
 _PATH_STATUSES = (401, 403, 404, 405)  # unless PagerDuty itself wrote the answer
 _SERVER_STATUSES = (408, 425)
 
-
-_NO = ("err", "fail", "invalid", "unauthori", "forbidden", "denied", "reject", "refuse")
+_NO = re.compile(
+    "false|err|fail|invalid|unauthori|forbidden|denied|reject|refuse|[4-9][0-9][0-9]", re.IGNORECASE
+)
 
 # The status with which PagerDuty takes an event, by API.
 _TAKEN = {"v2": 202, "change": 202, "v1": 200}
@@ -161,11 +163,12 @@ def _taken(
     Captive portals, proxies that open TLS and web servers' start pages say 2xx too, and have taken
     nothing."""
     answer = _object(body)
-    if version not in _TAKEN and status == 202 and not _is_html(headers, body):
-        return Delivered(status)  # an integration's own address, which answers in any form
     if answer is not None and status == _TAKEN.get(version) and answer.get("status") == "success":
         return Delivered(status)
-    if answer is not None and not pagerduty and not _says_no(answer):
+    says_no = answer is not None and not pagerduty and _says_no(answer)
+    if version not in _TAKEN and status == 202 and not says_no and not _is_html(headers, body):
+        return Delivered(status)  # an integration's own address, which answers in any form
+    if answer is not None and not pagerduty and not says_no:
         return Delivered(status)
     if _is_html(headers, body):
         return Unreachable(f"answered {status} with a web page, which PagerDuty does not")
@@ -174,14 +177,13 @@ def _taken(
 
 def _says_no(answer: dict[str, object]) -> bool:
     """Whether an answer is one of failure, whatever its HTTP status is: so say many gateways, and
-    services that are no relays at all."""
-    status = answer.get("status")
-    if isinstance(status, str) and status.lower().startswith(_NO):
-        return True
-    if isinstance(status, int) and status >= 400:
-        return True
-    return bool(answer.get("errors") or answer.get("error")) or any(
-        answer.get(field) is False for field in ("success", "ok")
+    services that are no relays at all. AWS's is 200 where its function has failed, and then there
+    is an `errorMessage`."""
+    statuses = [answer.get(field) for field in ("status", "statusCode")]
+    return (
+        any(answer.get(field) for field in ("errors", "error", "errorMessage"))
+        or any(isinstance(said, str | int) and _NO.match(str(said)) for said in statuses)
+        or any(answer.get(field) in (False, "false") for field in ("success", "ok"))
     )
 
 

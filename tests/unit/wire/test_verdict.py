@@ -78,13 +78,17 @@ def test_pagerduty_says_yes_in_one_way_only(version: str, status: int) -> None:
         b'{"status": 500, "message": "x"}', b'{"error": "no such route"}', b'{"errors": ["x"]}',
         b'{"success": false}', b'{"ok": false}', b'{"status": "Unauthorized"}',
         b'{"status": "denied"}', b'{"status": "rejected"}', b'{"status": "refused"}',
-        b'{"status": "forbidden"}', b'{"status": 400}',
+        b'{"status": "forbidden"}', b'{"status": 400}', b'{"status": false}',
+        b'{"status": "404 Not Found"}', b'{"statusCode": 401, "message": "Unauthorized"}',
+        b'{"errorMessage": "Task timed out after 3.00 seconds"}', b'{"success": "false"}',
+        b'{"ok": 0}',
     ],
 )  # fmt: skip
-def test_a_no_with_the_status_of_a_yes(body: bytes) -> None:
+@pytest.mark.parametrize("version", ["v2", "x-ere"])
+def test_a_no_with_the_status_of_a_yes(body: bytes, version: str) -> None:
     """Many gateways answer so. The event is not taken for delivered."""
-    assert isinstance(verdict(200, body), Unreachable)
-    assert isinstance(verdict(202, body), Unreachable)
+    assert isinstance(verdict(200, body, version=version), Unreachable)
+    assert isinstance(verdict(202, body, version=version), Unreachable)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,8 @@ def test_a_no_with_the_status_of_a_yes(body: bytes) -> None:
     [
         b"{}", b'{"status": "ok"}', b'{"status": 200}', b'{"success": true, "error": null}',
         b'{"status": "queued", "errors": []}', b'{"ok": true, "error": ""}', b'{"status": 399}',
+        b'{"status": true, "ok": 1}', b'{"status": "2 queued"}', b'{"statusCode": 202}',
+        b'{"status": ' + b"[" * 500 + b"]" * 500 + b"}",
     ],
 )  # fmt: skip
 def test_a_relays_yes(body: bytes) -> None:
