@@ -10,13 +10,15 @@ import time
 
 from pdagent.event import is_key_name
 
+SHORT_CHARS = 8  # of a key so short that none of it is shown
+
 
 def masked(key: str) -> str:
     """An integration key as logs may show it: its last four characters. The name of a key is shown
     whole."""
     if is_key_name(key):
         return key
-    return "*" + printable(key[-4:] if len(key) > 8 else "")
+    return "*" + printable(key[-4:] if len(key) > SHORT_CHARS else "")
 
 
 def masked_name(name: str) -> str:
@@ -28,8 +30,17 @@ def masked_name(name: str) -> str:
 
 
 def redacted(text: str, key: str) -> str:
-    """Somebody else's words, with the key masked where they quote it."""
-    return text.replace(key, masked(key)) if key else text
+    """Somebody else's words, with the key masked where they quote it. A short one, which PagerDuty
+    has never given, would be found within many words ("test" in "latest"): it is masked where it
+    stands alone."""
+    if not key:
+        return text
+    if len(key) > SHORT_CHARS:
+        return text.replace(key, masked(key))
+    import re  # for a short one only
+
+    alone = rf"(?<![^\W_]){re.escape(key)}(?![^\W_])"
+    return re.sub(alone, lambda _: masked(key), text)
 
 
 def printable(text: str, instead: str = "?") -> str:

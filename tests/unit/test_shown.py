@@ -56,6 +56,20 @@ def test_a_key_never_gets_through_in_somebody_elses_words(
     assert len(text) < len(before + key + after)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the latest contest, tested", "the latest contest, tested"),
+        ("test (test) k=test _test_ 'test'", "* (*) k=* _*_ '*'"),
+    ],
+)
+def test_a_short_key_is_masked_where_it_stands_alone(text: str, shown: str) -> None:
+    """It is no key of PagerDuty's, and hides no part of other words."""
+    assert redacted(text, "test") == shown
+    assert redacted("axb a.b", "a.b") == "axb *"
+    assert redacted("in error @db", "@db") == "in error @db"
+
+
 def test_no_key_nothing_to_hide() -> None:
     """The old agent accepted an empty key."""
     assert redacted("words", "") == "words"
