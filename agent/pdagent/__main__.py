@@ -27,6 +27,10 @@ def main() -> int:
     words = "out of memory: free some, or allow more (ulimit -v), and try again"
     shortage = f"{name}: {words}\n".encode()  # made while there is memory
     try:
+        # Python's own start takes SIGINT by this import. In the frozen program it does not
+        # (ci/runtime/early.c), so that ^C raises an exception from here on, and no earlier.
+        __import__("_signal")  # of which type checkers know nothing
+
         if name in QUICK:
             module = f"pdagent.{QUICK[name]}"
             __import__(module)  # importlib's own function would have to be imported

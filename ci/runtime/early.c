@@ -177,19 +177,21 @@ static void run(const PyConfig *config)
 
 PyStatus early_Py_InitializeFromConfig(const PyConfig *config)
 {
+    PyConfig *own = (PyConfig *)config; /* the bootloader's, which frees it after this */
+    /* As Python has it from the main phase on: whoever does not read our receipt, or a file that may not grow, is an error that
+     * is dealt with, and does not end the process. Python would take SIGINT as well, to raise an exception in the middle of its own
+     * start, which is then a fatal error. So ^C ends the process, until main() is there to deal with it. */
+    own->install_signal_handlers = 0;
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     if (!has_quick_way(config)) {
         close_directory();
         return Py_InitializeFromConfig(config);
     }
-    PyConfig *own = (PyConfig *)config; /* the bootloader's, which frees it after this */
     own->_init_main = own->_install_importlib = 0;
     PyStatus status = Py_InitializeFromConfig(config);
     if (PyStatus_Exception(status))
         return status;
-    /* As Python has it from the main phase on: whoever does not read our receipt, or a file that may not grow, is an error that
-     * is dealt with, and does not end the process. */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
     run(config);
     PyErr_Clear(); /* a mistake of ours here must not cost a page: the complete way tells what is wrong */
     return go_on();

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -150,6 +151,24 @@ def test_a_plain_command_ends_before_python_has_quite_started(agent: Agent, name
     assert len(agent.names("pdq")) == 1
     handlers = [line for line in trace.read_text().splitlines() if "rt_sigaction(" in line]
     assert len(handlers) < 10
+
+
+@needs_one_file
+def test_interrupted_at_each_moment_of_the_start(agent: Agent) -> None:
+    """It ends as by ^C, without a word. Python itself would end with a traceback, or a fatal error,
+    where it is not quite there."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed: see ci/packages.txt")
+    trace = str(agent.root / "trace")
+    ends = set()
+    for number in range(1, 100):
+        when = f"inject=mmap,openat,pread64:signal=SIGINT:when={number}"
+        done = agent.run("pd-queue", "status", under=("strace", "-o", trace, "-e", when))
+        assert done.stderr == b""
+        ends.add(done.returncode)
+        if done.returncode == 0:
+            break
+    assert ends == {-signal.SIGINT, 130, 0}
 
 
 @needs_one_file
