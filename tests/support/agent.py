@@ -262,8 +262,9 @@ class Agent:
 
 @contextlib.contextmanager
 def directory() -> Iterator[Path]:
-    """A new directory that every user can reach, unlike pytest's."""
-    with tempfile.TemporaryDirectory(prefix="pdagent-") as name:
+    """A new directory that every user can reach, unlike pytest's, and on a disk: many hosts have
+    /tmp in memory, which is no place for a queue."""
+    with tempfile.TemporaryDirectory(prefix="pdagent-", dir="/var/tmp") as name:
         os.chmod(name, 0o755)
         yield Path(name)
 
